@@ -25,8 +25,7 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 benchmarks: setup
-	$(BIN)/python tests/benchmarks/bench_step.py
-	$(BIN)/python tests/benchmarks/bench_encode.py
+	$(BIN)/python -m tests.benchmarks.run_all
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

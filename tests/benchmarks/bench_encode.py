@@ -1,12 +1,11 @@
 """Encoding a series of ETTh1's size, and memory of a very long one.
 
-    python -m tests.benchmarks.bench_encode [--threads 2]
-    python -m tests.benchmarks.bench_encode --memory [--length 10000000 --dims 32]
+    python -m tests.benchmarks.bench_encode [--threads 2] [--length 10000000 --dims 32]
 
 Reference: windows of 201 steps recomputed at every step with all outputs and separate kernels,
 extrapolated from a sample of windows. Against it: windows with the last position only (centred
-encoder) and one causal pass. ``--memory`` encodes a long series in chunks into a memory-mapped
-file and prints the growth of the peak resident memory.
+encoder) and one causal pass. Then a long series is encoded in chunks into a memory-mapped file, and
+the growth of the peak resident memory is set against the size of its codes.
 """
 
 from __future__ import annotations
@@ -16,12 +15,13 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from tests.benchmarks.rows import Row, row, show
 from tests.reference.cost_encoder import PlainCoST
 from tscl.encoders import CoSTEncoder, DilatedConvEncoder
 from tscl.inference import encode
@@ -36,7 +36,7 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def speed(sample: int) -> None:
+def speed(sample: int) -> list[Row]:
     with seeded(0):
         centred, causal = CoSTEncoder(CHANNELS), CoSTEncoder(CHANNELS, causal=True)
         x = torch.randn(1, LENGTH, CHANNELS)
@@ -51,15 +51,18 @@ def speed(sample: int) -> None:
     sliding *= LENGTH / part.shape[1]
     encode(causal, x[:, :1000])
     one_pass = min(seconds(lambda: encode(causal, x)) for _ in range(2))
-    sys.stdout.write(
-        f"all outputs of every window {reference:.0f} s (from {sample} windows)\n"
-        f"last position of every window {sliding:.1f} s (from {part.shape[1]}), "
-        f"ratio {reference / sliding:.0f}\n"
-        f"one causal pass {one_pass:.2f} s, ratio {reference / one_pass:.0f}\n"
-    )
+    what = f"codes of {LENGTH:,} x {CHANNELS} steps, each of its past only"
+    against = f"all outputs of every window of {WINDOW} (extrapolated from {sample} windows)"
+    how = f"{what}: centred encoder, last position only (extrapolated from {part.shape[1]:,} steps)"
+    return [
+        row(how, against=against, reference=reference, here=sliding),
+        row(
+            f"{what}: causal encoder, one pass", against=against, reference=reference, here=one_pass
+        ),
+    ]
 
 
-def memory(length: int, dims: int) -> None:
+def memory(length: int, dims: int) -> Row:
     with seeded(0):
         encoder = DilatedConvEncoder(1, dims, hidden_dims=16, depth=10, causal=True)
     encode(encoder, np.zeros((1, 100, 1), np.float32))
@@ -74,26 +77,27 @@ def memory(length: int, dims: int) -> None:
         source = np.load(path, mmap_mode="r")
         spent = seconds(lambda: encode(encoder, source, out=Path(folder) / "codes.npy"))
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sys.stdout.write(
-        f"{length} steps to {dims} dimensions in {spent:.0f} s, "
-        f"peak memory grew by {(after - before) / 2**20:.2f} GiB "
-        f"(codes {length * dims * 4 / 2**30:.2f} GiB on disk)\n"
+    sys.stdout.write(f"{length} steps to {dims} dimensions in {spent:.0f} s\n")
+    return row(
+        f"peak memory added by encoding {length:,} steps to {dims} dimensions on disk",
+        against="the size of the codes (computed)",
+        reference=length * dims * 4 / 2**30,
+        here=(after - before) / 2**20,
+        unit="GiB",
     )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sample", type=int, default=64)
-    parser.add_argument("--memory", action="store_true")
     parser.add_argument("--length", type=int, default=10_000_000)
     parser.add_argument("--dims", type=int, default=32)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
-    if args.memory:
-        memory(args.length, args.dims)
-    else:
-        speed(args.sample)
+    # memory first: the peak of a process only ever rises
+    rows = [memory(args.length, args.dims)]
+    return show([*speed(args.sample), *rows])
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ less that of the process before the loss) is its own. Cases of pytorch-metric-le
 run where these can be imported (``pip install pytorch-metric-learning lightly`` in a scratch
 environment); all cases of one table see the same embeddings::
 
-    python tests/benchmarks/bench_infonce.py                         # 65,536 x 128 in tiles
-    python tests/benchmarks/bench_infonce.py --compare --batch 2048  # beside the libraries
+    python -m tests.benchmarks.bench_infonce                         # whole, tiles, libraries
+    python -m tests.benchmarks.bench_infonce --compare --batch 1024  # one table of the libraries
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from tests.benchmarks.rows import Row, row, show
 from tscl.losses import LOSSES
 from tscl.seeding import torch_generator
 
@@ -100,7 +101,8 @@ def run(args: argparse.Namespace) -> dict[str, float | str]:
 
 
 def child(args: argparse.Namespace, library: str, loss: str, tile: int) -> dict:
-    command = [sys.executable, __file__, "--child", "--library", library, "--loss", loss]
+    module = "tests.benchmarks.bench_infonce"
+    command = [sys.executable, "-m", module, "--child", "--library", library, "--loss", loss]
     for name in ("batch", "dims", "threads", "repeats"):
         command += [f"--{name}", str(getattr(args, name))]
     command += ["--tile", str(tile)]
@@ -125,33 +127,80 @@ def line(label: str, out: dict, base: float | None = None) -> None:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, default=65536)
+def tiles(args: argparse.Namespace) -> list[Row]:
+    """Whole matrix against tiles at a batch where both fit, then tiles where only they do."""
+    args.batch, args.repeats = 8192, 2
+    whole, cut = (child(args, "ours", "infonce", tile) for tile in (0, args.tile))
+    line("infonce, whole matrix", whole)
+    line("infonce, tiles", cut, cut["seconds"])
+    args.batch, args.repeats = 65536, 1
+    large = child(args, "ours", "infonce", args.tile)
+    line("infonce, tiles", large)
+    what = "InfoNCE in tiles, forward and backward, batch"
+    return [
+        row(
+            f"{what} 8,192 x {args.dims}",
+            against="whole matrix, `tile=None`",
+            reference=whole["seconds"],
+            here=cut["seconds"],
+        ),
+        row(
+            f"{what} 8,192 x {args.dims}: memory added",
+            against="whole matrix, `tile=None`",
+            reference=whole["added_mib"] / 1024,
+            here=cut["added_mib"] / 1024,
+            unit="GiB",
+        ),
+        row(
+            f"{what} 65,536 x {args.dims}: memory added",
+            against="one similarity matrix of that batch (computed)",
+            reference=args.batch**2 * 4 / 2**30,
+            here=large["added_mib"] / 1024,
+            unit="GiB",
+        ),
+    ]
+
+
+def libraries(args: argparse.Namespace) -> list[Row]:
+    """Every shared loss beside the libraries that can be imported."""
+    rows = []
+    for loss, others in SHARED.items():
+        base = child(args, "ours", loss, args.tile)
+        line(f"{loss}, ours", base)
+        for library in others[1:]:
+            if library == METRIC and args.batch > LARGEST_PAIRED:
+                line(f"{loss}, {library}", {"skipped": "holds B^3 entries; choose a smaller batch"})
+                continue
+            found = child(args, library, loss, 0)
+            line(f"{loss}, {library}", found, base["seconds"])
+            if "skipped" not in found:
+                what = f"{loss}, forward and backward, batch {args.batch:,} x {args.dims}"
+                seconds = {"reference": found["seconds"], "here": base["seconds"]}
+                rows.append(row(what, against=library, **seconds))
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> list[Row]:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--dims", type=int, default=128)
     parser.add_argument("--tile", type=int, default=1024)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--loss", default="infonce")
     parser.add_argument("--compare", action="store_true")
     parser.add_argument("--library", default="ours")
     parser.add_argument("--child", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.child:
         say(json.dumps(run(args)))
-        return
-    say(f"batch {args.batch}, {args.dims} dimensions, {args.threads} threads, forward + backward")
+        return []
+    rows = libraries(args)
     if not args.compare:
-        line(f"{args.loss}, tile {args.tile}", child(args, "ours", args.loss, args.tile))
-        return
-    for loss, libraries in SHARED.items():
-        base = child(args, "ours", loss, args.tile)
-        line(f"{loss}, ours", base)
-        for library in libraries[1:]:
-            if library == METRIC and args.batch > LARGEST_PAIRED:
-                line(f"{loss}, {library}", {"skipped": "holds B^3 entries; choose a smaller batch"})
-                continue
-            line(f"{loss}, {library}", child(args, library, loss, 0), base["seconds"])
+        args.batch = 2048
+        rows += libraries(args)
+        rows += tiles(args)
+    return show(rows)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ Term = str | Mapping[str, Any] | ContrastiveLoss
 
 @LOSSES.register("combined")
 class Combined(ContrastiveLoss):
-    """sum_k factors[k] * terms[k](views).
+    """``sum_k factors[k] * terms[k](views)``.
 
     Args:
         terms: names, mappings ``{"name": ..., **parameters}`` or loss modules.
