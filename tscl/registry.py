@@ -62,7 +62,12 @@ class Registry(Generic[T]):
         """Construct the class filed under ``name``.
 
         Raises:
-            ConfigError: unknown name or unknown parameter (with the nearest known one).
+            ConfigError: unknown name or unknown parameter (with the nearest known one), or a
+                parameter without default that is not given.
         """
         self.check(name, params)
+        for key, parameter in self.parameters(name).items():
+            variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            if parameter.default is parameter.empty and not variable and key not in params:
+                raise ConfigError(f"{self.kind} {name}.{key}", "no value", "it has no default")
         return self.get(name)(**params)

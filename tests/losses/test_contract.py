@@ -140,6 +140,14 @@ def test_half_precision_is_finite(name, dtype):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_autocast_does_not_lower_the_precision(name):
+    z = draw(seed=8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        lowered = value(build(name), z)
+    torch.testing.assert_close(lowered, value(build(name), z), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_equal_weights_change_nothing(name):
     z = draw(seed=9, dtype=torch.float64)
     plain = value(build(name).double(), z)

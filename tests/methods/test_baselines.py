@@ -110,24 +110,6 @@ def test_simclr_takes_any_augmentation_and_loss() -> None:
     assert float(loss_of(by_name, data)) == float(loss_of(by_object, data))
 
 
-def test_simclr_hands_ids_and_labels_to_the_loss() -> None:
-    class Spy(nn.Module):
-        needs_labels = True
-
-        def forward(self, z1: Tensor, z2: Tensor, **known: Tensor) -> Tensor:
-            self.known = known
-            return (z1 * z2).sum()
-
-    spy = Spy()
-    data = batch(site=[0, 0, 1, 1, 2])
-    labelled = Batch(data.x.float(), data.index, data.ids, labels=torch.arange(5))
-    loss_of(SimCLR(Identity(3).float(), loss=spy, ids="site"), labelled)
-    assert torch.equal(spy.known["ids"], data.ids["site"])
-    assert torch.equal(spy.known["labels"], torch.arange(5))
-    with pytest.raises(InputError, match="did you mean 'site'"):
-        loss_of(SimCLR(Identity(3).float(), loss=spy, ids="sites"), labelled)
-
-
 def test_simclr_settings_are_checked() -> None:
     with pytest.raises(ConfigError, match="loss_params"):
         SimCLR(Identity(3), loss=InfoNCE(), loss_params={"temperature": 1.0})

@@ -9,12 +9,15 @@ import pytest
 import torch
 
 from tests.reference import comet as slow
+from tests.reference import supervised_losses as supervised
 from tscl.batch import Batch
 from tscl.encoders import DilatedConvEncoder
 from tscl.errors import ConfigError, InputError
+from tscl.losses import LOSSES, ContrastiveLoss, SupCon
 from tscl.methods import METHODS, COMETMethod, Level, default_levels
 from tscl.seeding import randn, seeded, torch_generator
 
+INSTANCE_LOSSES = [n for n in LOSSES.names() if issubclass(LOSSES.get(n), ContrastiveLoss)]
 IDS = ("patient", "trial", "sample", "observation")
 
 
@@ -182,6 +185,77 @@ def test_a_fifth_level_is_configuration() -> None:
     assert added == pytest.approx(0.5 * float(five["device"]), abs=1e-9)
 
 
+@pytest.mark.parametrize("pooling", ["max", "mean"])
+def test_a_level_takes_any_instance_loss_by_name_or_object(pooling: str) -> None:
+    """Its value is that of the loss on the pooled codes, with the id column as labels."""
+    data = batch()
+    by_name: dict[str, Any] = {
+        "name": "site",
+        "loss": "supcon",
+        "weight": 0.5,
+        "params": {"temperature": 0.3},
+        "pooling": pooling,
+    }
+    by_object = {
+        "name": "place",
+        "loss": SupCon(0.3),
+        "id_column": "site",
+        "weight": 0.25,
+        "pooling": pooling,
+    }
+    levels: list[Any] = [*default_levels(), by_name, by_object]
+    method = COMETMethod(encoder(), levels=levels)
+    four, six = losses(COMETMethod(encoder())), losses(method)
+    z = method.encoder(data.x).detach()
+    pooled = z.amax(1) if pooling == "max" else z.mean(1)
+    views = torch.stack((pooled, pooled)).numpy()
+    told = supervised.mean(supervised.supcon(views, data.ids["site"].tolist(), 0.3))
+    assert float(six["site"]) == pytest.approx(told, abs=1e-9)
+    assert float(six["place"]) == pytest.approx(told, abs=1e-9)
+    added = float(six["loss"].detach()) - float(four["loss"].detach())
+    assert added == pytest.approx(0.75 * told, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", INSTANCE_LOSSES)
+def test_every_instance_loss_trains_as_a_level(name: str) -> None:
+    """Gradients reach the encoder, also where another set of views settles the level's first."""
+    needed = {"hydra": {"n_classes": 3, "dims": 5}, "adaptive_multi_head": {"dims": 5}}
+    params = needed.get(name, {})
+    entry = {"name": "site", "loss": name, "mask": "binomial", "params": params}
+    level = Level(**entry, id_column="index" if name == "individual_temperature" else "site")
+    rest = Level("observation", "observation", weight=0.0001)
+    method = COMETMethod(encoder(), levels=[level, rest]).double()
+    seen = losses(method)
+    seen["loss"].backward()
+    assert list(seen) == ["loss", "site", "observation"]
+    grads = [p.grad for p in method.encoder.parameters()]
+    assert all(g is not None and bool(torch.isfinite(g).all()) for g in grads)
+    alone = COMETMethod(encoder(), levels=[rest])
+    only = gradients(alone)
+    assert not close([g for g in grads if g is not None], only)
+
+
+def test_state_and_parameters_of_a_levels_loss_are_kept_and_trained() -> None:
+    queue = {"name": "q", "loss": "moco", "params": {"queue_size": 6}}
+    predictor = {"name": "p", "loss": "byol", "params": {"dims": 5}, "mask": "binomial"}
+    method = COMETMethod(encoder(), levels=[queue, predictor]).double()
+    losses(method)["loss"].backward()
+    kept = [n for n, p in method.named_parameters() if p.grad is not None and p.grad.any()]
+    assert any("predictor" in n for n in kept)
+    assert any(key.endswith("queue") for key in method.state_dict())
+    other = COMETMethod(encoder(seed=1), levels=[queue, predictor]).double()
+    other.load_state_dict(method.state_dict())
+    assert float(losses(other)["loss"].detach()) == float(losses(method)["loss"].detach())
+
+
+def test_a_level_without_its_column_is_named() -> None:
+    level = Level("ward", "supcon")
+    with pytest.raises(InputError, match="ward"):
+        losses(COMETMethod(encoder(), levels=[level]))
+    with pytest.raises(InputError, match="labels"):
+        losses(COMETMethod(encoder(), levels=[Level("ward", "supcon", "labels")]))
+
+
 def test_levels_of_weight_zero_are_left_out_and_need_no_ids() -> None:
     data = batch()
     bare = Batch(x=data.x, index=data.index)
@@ -237,6 +311,11 @@ def test_losses_are_a_function_of_the_generator() -> None:
     ("entry", "message"),
     [
         ({"name": "a", "loss": "patients"}, "a.loss"),
+        ({"name": "a", "loss": "supcn"}, "supcon"),
+        ({"name": "a", "loss": torch.nn.Identity()}, "a.loss"),
+        ({"name": "a", "loss": "supcon", "params": {"temprature": 1}}, "temperature"),
+        ({"name": "a", "loss": SupCon(), "params": {"temperature": 1}}, "loss_params"),
+        ({"name": "a", "loss": "hydra", "params": {"dims": 4}}, "n_classes"),
         ({"name": "a", "loss": "id", "colum": "x"}, "colum"),
         ({"name": "a"}, "loss"),
         ({"name": "a", "loss": "sample", "mask": "contiguous"}, "continuous"),

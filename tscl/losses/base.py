@@ -68,7 +68,10 @@ class ContrastiveLoss(nn.Module, ABC):
         ids: Tensor | None = None,
         weights: Tensor | None = None,
     ) -> Tensor:
-        """Check the inputs, stack the views to (V, B, D) and return the reduced loss."""
+        """Check the inputs, stack the views to (V, B, D) and return the reduced loss.
+
+        Computed in float32 at least, under autocast too.
+        """
         views = stack_views(z1, z2)
         n = views.shape[1]
         for name, value in (("labels", labels), ("ids", ids), ("weights", weights)):
@@ -86,7 +89,8 @@ class ContrastiveLoss(nn.Module, ABC):
             n = views.shape[1]
         if n < self.min_batch:
             raise InputError("batch size", n, f"this loss needs at least {self.min_batch} samples")
-        return self.compute(views, labels=labels, ids=ids, weights=weights)
+        with torch.autocast(views.device.type, enabled=False):
+            return self.compute(views, labels=labels, ids=ids, weights=weights)
 
     @abstractmethod
     def compute(

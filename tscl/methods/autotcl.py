@@ -17,13 +17,13 @@ from tscl.augmentations.parametric import AugmentedView, ParametricAugmentation
 from tscl.batch import Batch
 from tscl.encoders.base import ENCODERS, Encoder, EncoderLike, evaluating
 from tscl.errors import ConfigError, InputError
-from tscl.losses.base import LOSSES
 from tscl.losses.infonce import InfoNCE
 from tscl.losses.local_infonce import LocalInfoNCE
 from tscl.losses.mmd import MMD
 from tscl.losses.view_quality import quality_weights
 from tscl.masking import draw_mask
 from tscl.methods.base import METHODS, Losses, Method, ParameterGroup
+from tscl.methods.instance_loss import build_loss, loss_inputs
 from tscl.seeding import randint
 
 Discrepancy = Literal["mmd", "adversarial", "cooperative", "none"]
@@ -84,6 +84,8 @@ class AutoTCLMethod(Method):
             temperature, hard, h_logits, h_init, use_g).
         loss: global contrastive loss between max-pooled embeddings: name or module.
         loss_params: its arguments when given by name.
+        ids: column of ``batch.ids`` (or ``index``) handed to the loss; None hands over none. A loss
+            that needs labels is given those of the batch.
         temperature: of the default InfoNCE.
         symmetric: InfoNCE both ways; False is the public code's one way.
         local_weight: weight of the local InfoNCE. local_params: arguments of LocalInfoNCE.
@@ -119,6 +121,7 @@ class AutoTCLMethod(Method):
         aug_params: dict[str, Any] | None = None,
         loss: str | nn.Module = "infonce",
         loss_params: dict[str, Any] | None = None,
+        ids: str | None = None,
         temperature: float = 1.0,
         symmetric: bool = True,
         local_weight: float = 0.3,
@@ -168,13 +171,11 @@ class AutoTCLMethod(Method):
                 **(aug_params or {}),
             )
         self.augmentation = augmentation
-        if isinstance(loss, str):
-            if loss == "infonce":
-                defaults: dict[str, Any] = {"temperature": temperature, "symmetric": symmetric}
-                loss = LOSSES.build(loss, **(defaults | (loss_params or {})))
-            else:
-                loss = LOSSES.build(loss, **(loss_params or {}))
-        self.loss = loss
+        if loss == "infonce":
+            given = loss_params or {}
+            loss_params = {"temperature": temperature, "symmetric": symmetric, **given}
+        self.loss = build_loss(loss, loss_params)
+        self.ids = ids
         self.local = LocalInfoNCE(**(local_params or {}))
         self.mmd = MMD()
         self.contrast = InfoNCE(temperature, symmetric=symmetric)
@@ -208,7 +209,7 @@ class AutoTCLMethod(Method):
         """Loss terms of one player; the other one's parameters only pass gradients through."""
         if phase == "augmentation":
             return self._augmentation_losses(batch.x, generator)
-        return self._encoder_losses(batch.x, generator)
+        return self._encoder_losses(batch, generator)
 
     def view(self, x: Tensor, generator: torch.Generator | None = None) -> AugmentedView:
         """The learned view of ``x``: deterministic without a generator."""
@@ -258,7 +259,8 @@ class AutoTCLMethod(Method):
         kept = made.h[..., self.augmentation.fixed_channels :]
         return {"loss": total, "kept": kept.mean(), **terms}
 
-    def _encoder_losses(self, x: Tensor, generator: torch.Generator) -> Losses:
+    def _encoder_losses(self, batch: Batch, generator: torch.Generator) -> Losses:
+        x = batch.x
         with torch.no_grad():
             made = self._augment(x, generator)
         both = torch.cat((x, made.view))
@@ -266,7 +268,7 @@ class AutoTCLMethod(Method):
         if self.mask != "all_true":
             mask = self._mask(self.mask, self.encoder, both, generator)
         z_x, z_v = self.encoder(both, mask).chunk(2)
-        known: dict[str, Tensor] = {}
+        known = loss_inputs(self.loss, batch, self.ids)
         if self.view_quality is not None:
             kept = made.h[..., self.augmentation.fixed_channels :].mean(dim=-1).clamp(0, 1)
             known["weights"] = quality_weights(z_x, z_v, gamma=self.view_quality, foreground=kept)

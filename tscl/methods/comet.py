@@ -85,6 +85,9 @@ class COMETMethod(Method):
         elif exclude is not None or id_params is not None:
             raise ConfigError("levels", "with exclude or id_params", "set them on the levels")
         self.levels = read_levels(levels)
+        self.instance_losses = nn.ModuleList(
+            [nn.Identity() if level.over_series else level.build() for level in self.levels]
+        )
         if augmentations is None and any(level.augment for level in self.levels):
             raise ConfigError("augment", True, "pass augmentations, or set augment to false")
         self.augmentations = None if augmentations is None else build_augmentation(augmentations)
@@ -141,6 +144,11 @@ class COMETMethod(Method):
         for level in group:
             if level.loss == "id":
                 value = IdContrastLoss(**level.params)(z1, z2, _ids(batch, level.column, level))
+                values[level.name] = value.detach()
+                parts.append(self.weight(level) * value)
+            elif not level.over_series:
+                place = [other.name for other in self.levels].index(level.name)
+                value = level.compare(self.instance_losses[place], z1, z2, batch)
                 values[level.name] = value.detach()
                 parts.append(self.weight(level) * value)
             else:

@@ -18,6 +18,7 @@ from tscl.losses import LOSSES
 from tscl.losses.hierarchical import HierarchicalContrastiveLoss
 from tscl.masking import draw_mask
 from tscl.methods.heads import ProjectionHead
+from tscl.methods.instance_loss import build_loss
 from tscl.registry import Registry
 from tscl.seeding import randint
 
@@ -170,10 +171,7 @@ class InstanceTerm(ContrastTerm):
         pooling: str = "mean",
     ) -> None:
         super().__init__()
-        if isinstance(loss, str):
-            loss = LOSSES.build(loss, **(loss_params or {}))
-        elif loss_params:
-            raise ConfigError("loss_params", loss_params, "use them with a loss given by name")
+        loss = build_loss(loss, loss_params)
         if getattr(loss, "needs_labels", False):
             raise ConfigError("contrast", type(loss).__name__, "windows have no class labels")
         self.loss = loss

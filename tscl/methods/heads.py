@@ -54,7 +54,11 @@ def embed(
         mask: latent mask mode (:data:`tscl.masking.MASK_MODES`).
         generator: source of the mask.
     """
-    z = encode(encoder, x, mask, generator)
+    return pool(encode(encoder, x, mask, generator), pooling)
+
+
+def pool(z: Tensor, pooling: Pooling) -> Tensor:
+    """(B, T, D) to (B, D): ``max`` or ``mean`` over time."""
     return z.amax(dim=1) if pooling == "max" else z.mean(dim=1)
 
 

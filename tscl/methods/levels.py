@@ -7,9 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from torch import Tensor, nn
+
+from tscl.batch import Batch
 from tscl.errors import ConfigError, nearest
+from tscl.losses.base import LOSSES, ContrastiveLoss
 from tscl.losses.id_contrast import IdContrastLoss
 from tscl.masking import MASK_MODES
+from tscl.methods.heads import Pooling, check_pooling, pool
+from tscl.methods.instance_loss import batch_column, build_loss
 
 LevelLoss = Literal["observation", "sample", "id"]
 _PARAMS: dict[str, tuple[str, ...]] = {
@@ -25,8 +31,12 @@ class Level:
 
     Attributes:
         name: name of its term in the log.
-        loss: ``observation``, ``sample`` or ``id`` (samples that share ``id_column`` attract).
-        id_column: key of ``Batch.ids`` for ``id``; None takes ``name``.
+        loss: ``observation``, ``sample``, ``id`` (samples that share ``id_column`` attract), or
+            a loss over (B, D) embeddings, by name (:data:`tscl.losses.LOSSES`) or as a module,
+            which compares the codes pooled over time.
+        id_column: key of ``Batch.ids`` for ``id``; None takes ``name``. A loss over embeddings is
+            given the column as ``labels`` and as ``ids`` (``index`` and ``labels`` name those
+            parts of the batch); None takes ``name`` if it needs labels, and no column otherwise.
         mask: latent mask of its two views (:data:`tscl.masking.MASK_MODES`); with ``all_true``
             views differ by the encoder's dropout (and by augmentations).
         weight: lambda, finite and >= 0; a level of weight 0 is not computed.
@@ -34,42 +44,49 @@ class Level:
             one another.
         augment: pass the series through the method's augmentations before encoding a view.
         params: arguments of the loss: ``temperature`` and ``hierarchical`` for ``observation``
-            and ``sample``; those of :class:`tscl.losses.IdContrastLoss` for ``id``.
+            and ``sample``; those of :class:`tscl.losses.IdContrastLoss` for ``id``; those of the
+            loss given by name.
+        pooling: ``max`` or ``mean`` over time, for a loss over embeddings.
 
     Raises:
         ConfigError: an entry that cannot be used, with the nearest known one.
     """
 
     name: str
-    loss: LevelLoss
+    loss: LevelLoss | str | ContrastiveLoss
     id_column: str | None = None
     mask: str = "all_true"
     weight: float = 1.0
     exclude: str | None = None
     augment: bool = False
     params: Mapping[str, Any] = field(default_factory=dict)
+    pooling: Pooling = "max"
 
     def __post_init__(self) -> None:
         where = f"level {self.name}"
         if not self.name or self.name == "loss":
             raise ConfigError("level name", self.name, "choose a name other than 'loss'")
-        if self.loss not in get_args(LevelLoss):
-            raise ConfigError(f"{where}.loss", self.loss, nearest(self.loss, get_args(LevelLoss)))
+        if not self.over_series and not _is_instance_loss(self.loss):
+            known = [*get_args(LevelLoss), *(n for n in LOSSES.names() if _is_instance_loss(n))]
+            raise ConfigError(f"{where}.loss", self.loss, nearest(str(self.loss), known))
         if self.mask not in MASK_MODES or self.mask == "channel":
-            known = [m for m in MASK_MODES if m != "channel"]
-            raise ConfigError(f"{where}.mask", self.mask, nearest(str(self.mask), known))
+            masks = [m for m in MASK_MODES if m != "channel"]
+            raise ConfigError(f"{where}.mask", self.mask, nearest(str(self.mask), masks))
         number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
         if not (number and math.isfinite(self.weight) and self.weight >= 0):
             raise ConfigError(f"{where}.weight", self.weight, "choose a finite weight >= 0")
         if self.exclude is not None and self.loss != "sample":
             raise ConfigError(f"{where}.exclude", self.exclude, "only the sample loss has it")
-        if self.id_column is not None and self.loss != "id":
+        if self.id_column is not None and self.loss in ("observation", "sample"):
             raise ConfigError(f"{where}.id_column", self.id_column, "only the id loss has it")
+        check_pooling(self.pooling)
+        if not self.over_series:
+            self.build()
+            return
+        allowed = _PARAMS[str(self.loss)]
         for key in self.params:
-            if key not in _PARAMS[self.loss]:
-                raise ConfigError(
-                    f"{where}.params.{key}", self.params[key], nearest(key, _PARAMS[self.loss])
-                )
+            if key not in allowed:
+                raise ConfigError(f"{where}.params.{key}", self.params[key], nearest(key, allowed))
         if not self.params.get("temperature", 1.0) > 0:
             raise ConfigError(
                 f"{where}.params.temperature", self.params["temperature"], "choose a value above 0"
@@ -78,9 +95,27 @@ class Level:
             IdContrastLoss(**self.params)
 
     @property
+    def over_series(self) -> bool:
+        """Whether the loss compares (B, T, D) embeddings; else codes pooled to (B, D)."""
+        return isinstance(self.loss, str) and self.loss in _PARAMS
+
+    @property
     def column(self) -> str:
         """Key of ``Batch.ids`` of an ``id`` level."""
         return self.id_column or self.name
+
+    def build(self) -> nn.Module:
+        """The loss over embeddings."""
+        return build_loss(self.loss, self.params)
+
+    def compare(self, loss: nn.Module, z1: Tensor, z2: Tensor, batch: Batch) -> Tensor:
+        """``loss``, built by :meth:`build`, of two views (B, T, D) pooled over time."""
+        codes: Tensor | None = None
+        if self.id_column is not None or getattr(loss, "needs_labels", False):
+            codes = batch_column(batch, self.column)
+        a, b = (pool(z, self.pooling) for z in (z1, z2))
+        value: Tensor = loss(a, b, labels=codes, ids=codes)
+        return value
 
     @classmethod
     def read(cls, entry: Level | Mapping[str, Any]) -> Level:
@@ -97,6 +132,13 @@ class Level:
             if key not in entry:
                 raise ConfigError("levels", dict(entry), f"add {key!r}")
         return cls(**entry)
+
+
+def _is_instance_loss(loss: object) -> bool:
+    """A loss over (B, D) embeddings, or the name of one."""
+    if isinstance(loss, str):
+        return loss in LOSSES.names() and issubclass(LOSSES.get(loss), ContrastiveLoss)
+    return isinstance(loss, ContrastiveLoss)
 
 
 def default_levels(

@@ -14,8 +14,6 @@ from torch import nn
 from tscl.augmentations import AugmentationSpec, build_augmentation
 from tscl.batch import Batch
 from tscl.encoders.base import EncoderLike
-from tscl.errors import ConfigError, InputError, nearest
-from tscl.losses import LOSSES
 from tscl.methods.base import METHODS, Losses, Method
 from tscl.methods.heads import (
     Pooling,
@@ -25,6 +23,7 @@ from tscl.methods.heads import (
     embed,
     output_dims,
 )
+from tscl.methods.instance_loss import build_loss, loss_inputs
 from tscl.methods.projection import build_head
 
 
@@ -47,7 +46,8 @@ class SimCLR(Method):
             the head described by the three arguments before.
         pooling: ``max`` or ``mean`` over time.
         mask: latent mask mode of both views.
-        ids: level of ``batch.ids`` handed to the loss; None hands over none.
+        ids: level of ``batch.ids`` handed to the loss, or ``index`` for the sample's position in
+            its source; None hands over none.
     """
 
     def __init__(
@@ -77,11 +77,7 @@ class SimCLR(Method):
             self.head = head
         elif head is not None:
             self.head = build_head(in_dims=dims, out_dims=projection_dims or dims, **head)
-        if isinstance(loss, str):
-            loss = LOSSES.build(loss, **(loss_params or {}))
-        elif loss_params:
-            raise ConfigError("loss_params", loss_params, "use it with a loss given by name")
-        self.loss = loss
+        self.loss = build_loss(loss, loss_params)
         self.pooling = check_pooling(pooling)
         self.mask = mask
         self.ids = ids
@@ -106,11 +102,4 @@ class SimCLR(Method):
             )
             for view in views
         )
-        known: dict[str, Any] = {}
-        if self.ids is not None:
-            if self.ids not in batch.ids:
-                raise InputError("batch.ids", sorted(batch.ids), nearest(self.ids, batch.ids))
-            known["ids"] = batch.ids[self.ids]
-        if getattr(self.loss, "needs_labels", False):
-            known["labels"] = batch.labels
-        return {"loss": self.loss(z1, z2, **known)}
+        return {"loss": self.loss(z1, z2, **loss_inputs(self.loss, batch, self.ids))}
