@@ -3,6 +3,8 @@
 from tscl.encoders.base import ENCODERS, Encoder, EncoderLike
 from tscl.encoders.cost import CoSTEncoder
 from tscl.encoders.dilated import DilatedConvEncoder
+from tscl.encoders.experts import ExpertsEncoder
+from tscl.encoders.informer import InformerEncoder
 from tscl.encoders.lstm import LSTMEncoder
 from tscl.encoders.tcn import TCNEncoder
 from tscl.encoders.transformer import TransformerEncoder
@@ -13,6 +15,8 @@ __all__ = [
     "DilatedConvEncoder",
     "Encoder",
     "EncoderLike",
+    "ExpertsEncoder",
+    "InformerEncoder",
     "LSTMEncoder",
     "TCNEncoder",
     "TransformerEncoder",

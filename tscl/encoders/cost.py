@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tscl.encoders.base import ENCODERS, Encoder
-from tscl.encoders.convolution import check_dims, check_series, shifted_conv
+from tscl.encoders.base import ENCODERS
+from tscl.encoders.convolution import check_series
 from tscl.encoders.dilated import DilatedConvEncoder
-from tscl.encoders.mixture import fold_kernels, frequency_conv, separate_convolutions
-from tscl.errors import ConfigError, InputError, nearest
-
-MIXTURES = ("folded_fft", "folded", "separate")
-_FEW_ROWS = 512
+from tscl.encoders.experts import MixtureEncoder
 
 
 @ENCODERS.register("cost")
-class CoSTEncoder(Encoder):
+class CoSTEncoder(MixtureEncoder):
     """Dilated backbone and the mean of causal convolutions with kernels 1, 2, 4, ..., 128.
 
     The trend part of CoST (arXiv 2202.01575, section 3.1), used by AutoTCL (arXiv 2402.10434).
@@ -64,12 +59,6 @@ class CoSTEncoder(Encoder):
         mixture: str = "folded_fft",
     ) -> None:
         super().__init__()
-        if mixture not in MIXTURES:
-            raise ConfigError("mixture", mixture, nearest(mixture, MIXTURES))
-        if len(kernels) == 0:
-            raise InputError("kernels", kernels, "give at least one length")
-        for length in kernels:
-            check_dims(kernels=length)
         self.backbone = DilatedConvEncoder(
             input_dims, output_dims, hidden_dims, depth, kernel_size, dropout, causal
         )
@@ -79,38 +68,15 @@ class CoSTEncoder(Encoder):
             "mixture": mixture,
         }
         self.input_dims, self.output_dims, self.causal = input_dims, output_dims, causal
-        self.mixture = mixture
-        weights, biases = [], []
-        for length in kernels:
-            bound = 1.0 / math.sqrt(output_dims * length)
-            shape = (length, output_dims, output_dims)
-            weights.append(nn.Parameter(torch.empty(shape).uniform_(-bound, bound)))
-            biases.append(nn.Parameter(torch.empty(output_dims).uniform_(-bound, bound)))
-        self.weights = nn.ParameterList(weights)
-        self.biases = nn.ParameterList(biases)
-        self.longest = max(kernels)
+        self._build_mixture(output_dims, kernels, mixture)
         backbone_field = self.backbone.receptive_field
         assert backbone_field is not None
         self.receptive_field = backbone_field + self.longest - 1
 
-    def folded(self) -> tuple[Tensor, Tensor]:
-        """Taps (K, D, D), last tap = current step, and bias (D,) of the folded convolution."""
-        bias = torch.stack(list(self.biases)).mean(dim=0)
-        return fold_kernels(list(self.weights)), bias
-
-    def _mix(self, h: Tensor, frequency: bool) -> Tensor:
-        if self.mixture == "separate":
-            return separate_convolutions(h, list(self.weights), list(self.biases))
-        taps, bias = self.folded()
-        if frequency and h.shape[0] * h.shape[1] > _FEW_ROWS:
-            return frequency_conv(h, taps, bias)
-        return shifted_conv(h, taps, bias, causal=True)
-
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Encode (B, T, C) to (B, T, D); see :class:`tscl.encoders.base.Encoder`."""
-        exact = self.causal and not self.training and not x.requires_grad
         h = self.backbone.features(x, mask)
-        y = self._mix(h, frequency=self.mixture == "folded_fft" and not exact)
+        y = self._mix(h, x)
         return y.transpose(0, 1).contiguous()
 
     def forward_last(self, x: Tensor) -> Tensor:
