@@ -7,7 +7,7 @@ from data_loaders.archive import (
     load_classification,
     load_ts,
 )
-from data_loaders.calendar import calendar_features
+from data_loaders.calendar import calendar_by_frequency, calendar_features, frequency_fields
 from data_loaders.cohort import CohortConfig, load_cohort, make_cohort
 from data_loaders.container import MedicalDataset
 from data_loaders.ecg_table import load_wfdb
@@ -63,12 +63,14 @@ __all__ = [
     "TrainScaler",
     "assert_disjoint",
     "bundled_classification",
+    "calendar_by_frequency",
     "calendar_features",
     "describe_parts",
     "ett_hourly",
     "ett_minute",
     "fixed_split",
     "forecasting_dataset",
+    "frequency_fields",
     "from_epochs",
     "from_frame",
     "from_raw",

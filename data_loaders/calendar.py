@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data_loaders.time_axis import frequency_step
 from tscl.errors import InputError
 
 CALENDAR_NAMES = (
@@ -68,3 +69,68 @@ def calendar_features(
     deviation = part.std(axis=0)
     scaled = (fields - part.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
     return np.where(deviation > 0, scaled, 0.0).astype(np.float32)
+
+
+FREQUENCY_FIELDS: dict[str, tuple[str, ...]] = {
+    "second": (
+        "second",
+        "minute",
+        "hour",
+        "day_of_week",
+        "day_of_month",
+        "day_of_year",
+    ),
+    "minute": ("minute", "hour", "day_of_week", "day_of_month", "day_of_year"),
+    "hour": ("hour", "day_of_week", "day_of_month", "day_of_year"),
+    "day": ("day_of_week", "day_of_month", "day_of_year"),
+    "week": ("day_of_month", "iso_week"),
+    "month": ("month",),
+    "year": (),
+}
+_SPAN = {
+    "second": (0, 59),
+    "minute": (0, 59),
+    "hour": (0, 23),
+    "day_of_week": (0, 6),
+    "day_of_month": (1, 31),
+    "day_of_year": (1, 366),
+    "month": (1, 12),
+    "iso_week": (1, 53),
+}
+
+
+def frequency_fields(freq: str | None) -> tuple[str, ...]:
+    """Names of the calendar fields that vary from step to step at a pandas frequency.
+
+    The choice of Informer's public code (arXiv 2012.07436): of hourly steps hour, day of week, of
+    month and of year; of shorter ones the minute as well; of weeks the day of the month and the
+    week; of months and quarters the month; of years none.
+
+    Raises:
+        InputError: no frequency, or an unknown one.
+    """
+    return FREQUENCY_FIELDS[frequency_step(freq)]
+
+
+def calendar_by_frequency(timestamps: pd.DatetimeIndex, freq: str | None) -> NDArray[np.float32]:
+    """The fields of :func:`frequency_fields`, each scaled to [-0.5, 0.5] over its whole span.
+
+    Nothing is fitted, so the features of a time do not depend on the series around it.
+
+    Args:
+        timestamps: T time stamps. freq: pandas frequency of the series.
+
+    Returns:
+        (T, n_fields) float32.
+
+    Raises:
+        InputError: no frequency, or an unknown one.
+    """
+    names = frequency_fields(freq)
+    known = dict(zip(CALENDAR_NAMES, calendar_fields(timestamps).T, strict=True))
+    known["second"] = np.asarray(timestamps.second, dtype=np.float64)
+    made = np.zeros((len(timestamps), len(names)), np.float32)
+    for i, name in enumerate(names):
+        low, high = _SPAN[name]
+        made[:, i] = (known[name] - low) / (high - low) - 0.5
+    return made

@@ -156,22 +156,25 @@ def _numbers(column: pd.Series, name: str, times: pd.DatetimeIndex) -> np.ndarra
 
 
 def load_ett(
-    path: str | Path, features: Literal["S", "M"] = "S", target: str = "OT"
+    path: str | Path, features: Literal["S", "M", "MS"] = "S", target: str = "OT"
 ) -> ForecastingSeries:
     """Read an ETT file (arXiv 2012.07436): hourly ETTh1, ETTh2 or 15-minute ETTm1, ETTm2.
 
     Args:
         path: the CSV file.
-        features: "S" for the target alone, "M" for all seven columns, each a target.
+        features: "S" for the target alone, "M" for all seven columns, each a target;
+            "MS" for all seven columns with the univariate target.
         target: the univariate target.
 
     Raises:
         DataError: as :func:`load_csv`, and an unknown ``features``.
     """
-    if features not in ("S", "M"):
-        raise DataError("features", features, "use 'S' (univariate) or 'M' (all seven columns)")
+    if features not in ("S", "M", "MS"):
+        known = "use 'S' (univariate), 'M' (all seven columns) or 'MS' (all seven for one target)"
+        raise DataError("features", features, known)
     columns = [target] if features == "S" else list(ETT_COLUMNS)
-    return load_csv(path, target=columns, columns=columns)
+    targets = columns if features == "M" else [target]
+    return load_csv(path, target=targets, columns=columns)
 
 
 def load_builtin(name: str = "west-coast-temps") -> ForecastingSeries:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
-from tscl.errors import DataError
+from tscl.errors import DataError, InputError
 
 
 def parse_times(column: pd.Series, name: str) -> pd.DatetimeIndex:
@@ -74,3 +74,32 @@ def fill_forward(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, int]:
     if off.any():
         raise DataError(name, f"{index[off][0]} is off the regular axis", "resample the file first")
     return frame.reindex(grid, method="ffill"), len(grid) - len(index)
+
+
+def frequency_step(freq: str | None) -> str:
+    """Size of a pandas frequency's step: second, minute, hour, day, week, month or year.
+
+    Multiples count as their unit (15 minutes as minute, 12 hours as hour, 7 days as week).
+
+    Raises:
+        InputError: no frequency, or one pandas does not know.
+    """
+    if freq is None:
+        raise InputError("freq", freq, "the time axis is irregular; pass the frequency")
+    try:
+        offset = to_offset(freq)
+    except ValueError:
+        raise InputError("freq", freq, "pass a pandas frequency such as 'h' or '15min'") from None
+    first = pd.Timestamp("2001-01-01")
+    days = ((first + 4 * offset) - (first + offset)) / pd.Timedelta(days=1) / 3
+    for limit, name in (
+        (1 / 1440, "second"),
+        (1 / 24, "minute"),
+        (1, "hour"),
+        (6, "day"),
+        (27, "week"),
+        (360, "month"),
+    ):
+        if days < limit - 1e-9:
+            return name
+    return "year"

@@ -31,18 +31,23 @@ class DataSection(Section):
     or ``csv``. ``split`` is ``ett`` (12/4/4 months of 30 days) or three ratios. ``input_form``
     ``relative`` shows the encoder each column's last change and its distance from exponential
     means over ``relative_windows`` steps instead of its value, so that codes do not carry the
-    level, which drifts between the parts.
+    level, which drifts between the parts. ``features``: the target alone (S), all columns (M), or
+    all columns as inputs for one target (MS). Layout ``named`` reads ``source`` as the data set
+    ``dataset``; split ``named`` is that data set's own. ``calendar``: seven standardised fields,
+    or those of the series' frequency in [-0.5, 0.5].
     """
 
     source: str = "seattle-temps"
-    layout: Literal["builtin", "ett", "csv"] = "builtin"
-    features: Literal["S", "M"] = "S"
+    layout: Literal["builtin", "ett", "csv", "named"] = "builtin"
+    dataset: str | None = None
+    features: Literal["S", "M", "MS"] = "S"
     target: str | None = None
     time_column: str = "date"
     columns: list[str] | None = None
     covariates: bool = True
+    calendar: Literal["standard", "frequency"] = "standard"
     calendar_fit: Literal["train", "all"] = "train"
-    split: Literal["ett"] | tuple[float, float, float] = (0.6, 0.2, 0.2)
+    split: Literal["ett", "named"] | tuple[float, float, float] = (0.6, 0.2, 0.2)
     input_form: Literal["values", "relative"] = "values"
     relative_windows: tuple[int, ...] = (24, 168)
 

@@ -6,9 +6,11 @@ To add one, write ``data_loaders/forecasting_sets/<name>.py`` that calls
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 from pathlib import Path
+from typing import Literal
 
 from data_loaders.forecasting_series import ForecastingSeries
 from data_loaders.forecasting_sets.registration import (
@@ -30,7 +32,11 @@ def forecasting_dataset(name: str) -> ForecastingDataset:
 
 
 def load_forecasting(
-    name: str, path: str | Path | None = None, *, multivariate: bool = False
+    name: str,
+    path: str | Path | None = None,
+    *,
+    multivariate: bool = False,
+    features: Literal["S", "M", "MS"] | None = None,
 ) -> ForecastingSeries:
     """Read a named data set.
 
@@ -38,14 +44,26 @@ def load_forecasting(
         name: a key of FORECASTING_DATASETS.
         path: the file, for data sets that need one.
         multivariate: all columns as targets instead of the univariate target.
+        features: "S" (the target alone), "M" (all columns, all targets) or "MS" (all columns,
+            the univariate target is forecast); takes the place of ``multivariate``.
 
     Raises:
-        DataError: unknown name, missing file, or whatever is wrong in it.
+        DataError: unknown name or ``features``, missing file, or whatever is wrong in it.
     """
     entry = forecasting_dataset(name)
     if entry.needs_file and path is None:
         raise DataError("path", None, f"{name} is read from a file: pass its path")
-    return entry.load(None if path is None else Path(path), multivariate)
+    if features not in (None, "S", "M", "MS"):
+        raise DataError("features", features, "use 'S', 'M' or 'MS'")
+    several = multivariate if features is None else features != "S"
+    series = entry.load(None if path is None else Path(path), several)
+    if features == "MS":
+        target = next((t for t in entry.targets if t in series.columns), None)
+        if target is None:
+            known = list(series.columns)
+            raise DataError("features", features, f"{name} has no single target in {known}")
+        series = dataclasses.replace(series, targets=(target,))
+    return series
 
 
 __all__ = [

@@ -16,9 +16,13 @@ def _load(path: Path | None, multivariate: bool) -> ForecastingSeries:
 
 for _name in ("ETTh1", "ETTh2"):
     register_forecasting(
-        ForecastingDataset(_name, _load, ett_hourly, (24, 48, 168, 336, 720), season=24)
+        ForecastingDataset(
+            _name, _load, ett_hourly, (24, 48, 168, 336, 720), season=24, targets=("OT",)
+        )
     )
 for _name in ("ETTm1", "ETTm2"):
     register_forecasting(
-        ForecastingDataset(_name, _load, ett_minute, (24, 48, 96, 288, 672), season=96)
+        ForecastingDataset(
+            _name, _load, ett_minute, (24, 48, 96, 288, 672), season=96, targets=("OT",)
+        )
     )

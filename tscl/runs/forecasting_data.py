@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_loaders.calendar import calendar_features
+from data_loaders.calendar import calendar_by_frequency, calendar_features
 from data_loaders.forecasting import load_builtin, load_csv, load_ett
 from data_loaders.forecasting_series import ForecastingSeries
+from data_loaders.forecasting_sets import forecasting_dataset, load_forecasting
 from data_loaders.forecasting_splits import (
     ForecastSplit,
     TrainScaler,
@@ -52,11 +53,17 @@ def load_series(section: DataSection) -> ForecastingSeries:
         return load_builtin(section.source)
     if section.layout == "ett":
         return load_ett(Path(section.source), section.features, section.target or "OT")
+    if section.layout == "named":
+        if section.dataset is None:
+            raise ConfigError("data.dataset", None, "layout named needs the data set's name")
+        return load_forecasting(section.dataset, section.source, features=section.features)
     target: str | list[str] | None = section.target
     columns = section.columns
+    if section.features != "M" and section.target is None:
+        name = section.features
+        raise ConfigError("data.target", None, f"features {name} needs the column to forecast")
     if section.features == "S":
-        if section.target is None:
-            raise ConfigError("data.target", None, "features S needs the column to forecast")
+        assert section.target is not None
         columns = [section.target]
     return load_csv(
         Path(section.source), time_column=section.time_column, target=target, columns=columns
@@ -72,6 +79,10 @@ def make_split(section: DataSection, series: ForecastingSeries) -> ForecastSplit
         if step == 900:
             return ett_minute(len(series))
         raise ConfigError("data.split", "ett", f"is for steps of 1 h or 15 min, not {step:g} s")
+    if section.split == "named":
+        if section.dataset is None:
+            raise ConfigError("data.dataset", None, "split named needs the data set's name")
+        return forecasting_dataset(section.dataset).split(len(series))
     return ratio_split(len(series), *section.split)
 
 
@@ -92,9 +103,7 @@ def prepare(section: DataSection, horizons: list[int]) -> ForecastingData:
     if section.input_form == "relative":
         blocks = [relative_form(values, split.train, section.relative_windows)]
     if section.covariates:
-        blocks.insert(
-            0, calendar_features(series.timestamps, split.train, fit_on=section.calendar_fit)
-        )
+        blocks.insert(0, calendar_of(section, series, split))
     return ForecastingData(
         series=series,
         split=split,
@@ -104,6 +113,15 @@ def prepare(section: DataSection, horizons: list[int]) -> ForecastingData:
         n_covariates=blocks[0].shape[1] if section.covariates else 0,
         target_scaler=target_scaler,
     )
+
+
+def calendar_of(
+    section: DataSection, series: ForecastingSeries, split: ForecastSplit
+) -> NDArray[np.float32]:
+    """Calendar covariates in the form the configuration names."""
+    if section.calendar == "frequency":
+        return calendar_by_frequency(series.timestamps, series.freq)
+    return calendar_features(series.timestamps, split.train, fit_on=section.calendar_fit)
 
 
 def relative_form(

@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from tscl.config import DataSection
 from tscl.config_study import StudyConfig
 from tscl.errors import CheckpointError
 from tscl.evaluation.baselines import last_value, season_of, seasonal_naive
@@ -92,7 +93,7 @@ class Study:
         facts = {
             "cell": asdict(cell),
             "settings": asdict(settings_of(self.config, cell)),
-            "data": self.config.data.model_dump(mode="json") | dict(self.data.series.source),
+            "data": without_later(self.config.data) | dict(self.data.series.source),
             "split": str(self.data.split),
         }
         text = json.dumps(facts, sort_keys=True, default=str)
@@ -199,6 +200,16 @@ def markdown(frame: pd.DataFrame) -> str:
         title = f"Test {metric.upper()} by horizon, mean ± deviation (seeds)"
         parts.append(f"## {title}\n\n" + markdown_table(summary(frame, metric)) + "\n")
     return "\n".join(parts)
+
+
+# options added after cells had been written, with the value those cells were made with
+LATER = {"calendar": "standard", "dataset": None}
+
+
+def without_later(section: DataSection) -> dict[str, Any]:
+    """The section's values, without later options at their neutral value: cells stay valid."""
+    values = section.model_dump(mode="json")
+    return {k: v for k, v in values.items() if k not in LATER or v != LATER[k]}
 
 
 def read_json(path: Path) -> dict[str, Any]:
