@@ -14,8 +14,6 @@ Nothing in it is anybody's data. See :class:`CohortConfig` for what the settings
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +27,9 @@ from data_loaders.collect import SampleCollector, each_record
 from data_loaders.container import MedicalDataset
 from data_loaders.eeg import read_eeg
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
-from data_loaders.storage import sha256_of
 from data_loaders.wfdb_records import inside, read_record
 from data_loaders.windows import cut_windows
+from tscl.disk import new_folder, sha256_of
 from tscl.errors import ConfigError, DataError, InputError
 
 __all__ = ["CohortConfig", "load_cohort", "make_cohort", "read_truth"]
@@ -64,6 +62,7 @@ def make_cohort(
     Raises:
         ConfigError: an unknown setting or a value outside its range.
         InputError: ``out_dir`` exists and is not empty, or not a cohort with ``overwrite``.
+        WriteError: it cannot be written.
 
     Example:
         >>> import tempfile
@@ -77,14 +76,8 @@ def make_cohort(
     config = CohortConfig.from_dict({**base, **settings})
     target = Path(out_dir)
     _check_target(target, overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
-        made = Path(scratch) / "cohort"
-        made.mkdir()
+    with new_folder(target) as made:
         _write(made, config)
-        if target.exists():
-            shutil.rmtree(target)
-        made.rename(target)
     return target
 
 

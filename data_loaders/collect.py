@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 
 from data_loaders.container import MedicalDataset
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
+from tscl.disk import write_errors
+from tscl.errors import WriteError
 
 
 class Digested(Protocol):
@@ -41,10 +44,11 @@ class SampleCollector:
         self._digests: dict[str, str] = {}
         self._file: Any = None
         if cache is not None:
-            Path(cache).mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115
-                prefix="samples-", suffix=".f32", dir=cache, delete=False
-            )
+            with write_errors(Path(cache)):
+                Path(cache).mkdir(parents=True, exist_ok=True)
+                self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115
+                    prefix="samples-", suffix=".f32", dir=cache, delete=False
+                )
 
     def refuse_copies(self, record: Digested) -> None:
         """Remember the record's digest.
@@ -66,10 +70,23 @@ class SampleCollector:
         if self._file is None:
             self._blocks.append(block)
         else:
-            self._file.write(block.data)
+            self._append(block)
         for name, value in fields.items():
             many = list(value) if isinstance(value, np.ndarray | list) else [value] * len(block)
             self._fields.setdefault(name, []).extend(many)
+
+    def _append(self, block: np.ndarray) -> None:
+        try:
+            self._file.write(block.data)
+            self._file.flush()
+        except OSError as error:
+            self._drop_file()
+            raise WriteError(self._file.name, error) from error
+
+    def _drop_file(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+        Path(self._file.name).unlink(missing_ok=True)
 
     def _values(self) -> np.ndarray:
         shape = (self._count, *self._shape)
@@ -92,8 +109,7 @@ class SampleCollector:
             DataError: no record could be used.
         """
         if self._file is not None and not self._count:
-            self._file.close()
-            Path(self._file.name).unlink()
+            self._drop_file()
         self.log.require_any()
         fields = dict(self._fields)
         fixed = [fields.pop(name) for name in ("label", "patient", "trial", "sampling_rate")]

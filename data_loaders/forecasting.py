@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from data_loaders.forecasting_series import ForecastingSeries, check_timestamps
-from data_loaders.storage import sha256_of
 from data_loaders.time_axis import describe_gaps, fill_forward, parse_times, regular_freq
+from tscl.disk import sha256_of
 from tscl.errors import DataError, nearest
 
 Irregular = Literal["error", "fill", "allow"]

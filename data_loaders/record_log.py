@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tscl.disk import atomic_file, write_text
 from tscl.errors import DataError, InputError, nearest
 
 REASONS: dict[str, str] = {
@@ -164,11 +165,12 @@ class RecordLog:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the log as CSV, one row a record."""
-        self.table.to_csv(path, index=False)
+        with atomic_file(path) as work:
+            self.table.to_csv(work, index=False)
 
     def to_json(self, path: str | Path) -> None:
         """Write the log as JSON: name, counts, lines."""
-        Path(path).write_text(json.dumps(self.as_dict(), indent=1), encoding="utf-8")
+        write_text(path, json.dumps(self.as_dict(), indent=1))
 
     def as_dict(self) -> dict[str, object]:
         """The log as plain data."""

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +13,7 @@ import pandas as pd
 from data_loaders.container import MedicalDataset
 from data_loaders.record_log import RecordLog
 from data_loaders.rows import blocks
+from tscl.disk import new_folder, sha256_of
 from tscl.errors import DataError, InputError
 
 FORMAT = "tscl-medical-dataset"
@@ -24,38 +21,20 @@ VERSION = 1
 ARRAY, TABLE, META = "X.npy", "table.parquet", "dataset.json"
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_folder(target: Path, fill: Callable[[Path], None], *, overwrite: bool) -> Path:
-    """Fill a temporary folder beside ``target`` and move it there once it is complete."""
+    """Fill a temporary folder beside ``target`` and move it there once it is complete.
+
+    Raises:
+        InputError: ``target`` exists and ``overwrite`` is false, or it is no folder.
+        WriteError: it cannot be written; what was there stays.
+    """
     target = target.absolute()
     if target.exists() and not overwrite:
         raise InputError("directory", target, "it exists; pass overwrite=True or another name")
     if target.exists() and not (target.is_dir() and not target.is_symlink()):
         raise InputError("directory", target, "it is not a folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        temporary.chmod(0o755)
-        fill(temporary)
-        if target.exists():
-            aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-            os.replace(target, aside)
-            try:
-                os.replace(temporary, target)
-            except OSError:
-                os.replace(aside, target)
-                raise
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            os.replace(temporary, target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with new_folder(target) as work:
+        fill(work)
     return target
 
 
@@ -87,11 +66,12 @@ def save_dataset(data: MedicalDataset, directory: Path, *, overwrite: bool = Fal
 
     def fill(folder: Path) -> None:
         shape = tuple(int(size) for size in data.X.shape)
-        array = np.lib.format.open_memmap(folder / ARRAY, "w+", np.float32, shape)
-        for start, block in blocks(data.X):
-            array[start : start + len(block)] = block
-        array.flush()
-        del array
+        # Plain writes: on a full disk a memory map would end the process with SIGBUS.
+        with (folder / ARRAY).open("wb") as file:
+            head = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, head)
+            for _, block in blocks(data.X):
+                file.write(np.ascontiguousarray(block, "<f4").data)
         data.table.to_parquet(folder / TABLE, index=False)
         meta["sha256"] = {name: sha256_of(folder / name) for name in (ARRAY, TABLE)}
         (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")

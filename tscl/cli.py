@@ -14,7 +14,8 @@ from rich.console import Console
 from tscl.cli_clinical import clinical_data_commands, pretrain_clinical, run_clinical
 from tscl.cli_forecasting import add_forecasting_commands
 from tscl.console import last_terms, print_table
-from tscl.errors import ConfigError, TSCLError
+from tscl.disk import atomic_file
+from tscl.errors import WRITE_ERRORS, ConfigError, TSCLError, WriteError
 from tscl.training.progress import ProgressBar, ProgressReporter, Silent
 
 app = typer.Typer(
@@ -46,6 +47,12 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
         except TSCLError as error:
             errors.print(f"[bold red]error[/] {type(error).__name__}: ", end="")
             errors.print(str(error), markup=False, highlight=False)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.errno not in WRITE_ERRORS:
+                raise
+            errors.print("[bold red]error[/] WriteError: ", end="")
+            errors.print(str(WriteError(error.filename, error)), markup=False, highlight=False)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             errors.print("interrupted; run the same command with --resume to continue")
@@ -171,7 +178,8 @@ def forecast(
     job = _finished(run, _saved(run, overrides), True)
     frame = forecast_beyond(job, horizon)
     target = out or run / "forecast.csv"
-    frame.to_csv(target, index_label="time")
+    with atomic_file(target) as work:
+        frame.to_csv(work, index_label="time")
     console.print(frame.head(6).to_string())
     console.print(f"{len(frame)} steps: {target}")
 
@@ -190,8 +198,10 @@ def encode(
     overrides = [*(sets or []), *([f"data.source={data}"] if data else [])]
     job = _finished(run, _saved(run, overrides), True)
     codes = job.encode(job.load(job.config.method.name).encoder)
-    np.save(out, codes.codes[0])
-    console.print(f"{codes.codes[0].shape} by route {codes.route}: {out}")
+    target = out if out.suffix == ".npy" else out.with_name(f"{out.name}.npy")
+    with atomic_file(target) as work, work.open("wb") as file:
+        np.save(file, codes.codes[0])
+    console.print(f"{codes.codes[0].shape} by route {codes.route}: {target}")
 
 
 def _saved(run: Path, sets: list[str] | None) -> Any:

@@ -6,7 +6,9 @@ This module imports nothing from the rest of the project, so every package may u
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+from typing import Any
 
 
 class TSCLError(Exception):
@@ -31,7 +33,7 @@ class InputError(TSCLError, ValueError):
             text = text[:197] + "..."
         super().__init__(f"{field}: got {text}; {remedy}")
 
-    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.field, str(self.value), self.remedy)
 
 
@@ -49,6 +51,39 @@ class LeakageError(InputError):
 
 class CheckpointError(InputError):
     """A saved model or checkpoint that is missing, damaged or of another model."""
+
+
+class WriteError(InputError, OSError):
+    """A file or folder that cannot be written: no space, no right to write, a missing disk.
+
+    Args:
+        path: what was to be written.
+        cause: the system's error, or a text.
+    """
+
+    def __init__(self, path: object, cause: object) -> None:
+        number = getattr(cause, "errno", None)
+        reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+        super().__init__("path", path, f"cannot be written: {reason}; {_write_remedy(number)}")
+        self.errno = number
+        self.cause = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self.value), OSError(self.errno or 0, self.cause))
+
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
+WRITE_ERRORS = (*NO_SPACE, *NO_RIGHT)
+"""System errors of a full disk and of a place one may not write to."""
+
+
+def _write_remedy(number: int | None) -> str:
+    if number in NO_SPACE:
+        return "free space or choose another folder"
+    if number in NO_RIGHT:
+        return "choose a folder you may write to"
+    return "check the path and the disk"
 
 
 class NotFittedError(TSCLError, ValueError, AttributeError):

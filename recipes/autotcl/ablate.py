@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from tscl.config import load_config
+from tscl.disk import write_text
 from tscl.runs.forecasting import ForecastingRun
 
 HERE = Path(__file__).parent
@@ -62,7 +63,7 @@ def run_variant(name: str, changes: list[str], seed: int, out: Path) -> dict[str
         if trained.history
         else float("nan")
     )
-    done.write_text(json.dumps(row))
+    write_text(done, json.dumps(row))
     return row
 
 

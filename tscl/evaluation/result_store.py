@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tscl.disk import atomic_file, write_errors
 from tscl.errors import CheckpointError
 
 
@@ -50,7 +52,8 @@ class ResultStore:
         self._cells: dict[str, Cell] = {}
         self._known: dict[str, dict[str, Any]] = {}
         if self.directory is not None:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            with write_errors(self.directory):
+                self.directory.mkdir(parents=True, exist_ok=True)
             self._read()
 
     def __len__(self) -> int:
@@ -83,22 +86,26 @@ class ResultStore:
             return
         line = {"key": cell.key, "facts": cell.facts}
         if self.directory is not None:
-            part = self.directory / f"{name}.npz.part"
-            with part.open("wb") as file:
+            with atomic_file(self.directory / f"{name}.npz") as work, work.open("wb") as file:
                 np.savez_compressed(file, **cell.arrays)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.directory / f"{name}.npz")
-            text = json.dumps(line, sort_keys=True) + "\n"
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            handle = os.open(self.directory / "cells.jsonl", flags, 0o644)
+            self._append(json.dumps(line, sort_keys=True) + "\n")
+        self._known[name] = line
+        self._cells[name] = cell
+
+    def _append(self, text: str) -> None:
+        """Append one line to ``cells.jsonl``, whole or not at all."""
+        assert self.directory is not None
+        path, content = self.directory / "cells.jsonl", text.encode()
+        with write_errors(path):
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                os.write(handle, text.encode())
+                written = os.write(handle, content)
+                if written < len(content):
+                    os.ftruncate(handle, os.fstat(handle).st_size - written)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(handle)
             finally:
                 os.close(handle)
-        self._known[name] = line
-        self._cells[name] = cell
 
     def _read(self) -> None:
         assert self.directory is not None

@@ -218,13 +218,14 @@ def encode(
     else:
         blocks = _sliding(encoder, source, batch_size, window, last)
     done, total = 0, source.n_samples * (1 if last and route != "chunked" else source.length)
-    with evaluating(encoder), torch.no_grad():
+    with sink.file, evaluating(encoder), torch.no_grad():
         for samples, steps, codes in blocks:
             sink.write(samples, steps, codes.to("cpu", torch.float32).numpy())
             done += codes.shape[0] * codes.shape[1]
             if progress is not None:
                 progress(done, total)
-    return sink.result()
+        sink.finish()
+    return sink.file.opened()
 
 
 def encode_causal(

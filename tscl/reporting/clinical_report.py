@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from tscl.disk import atomic_file, write_bytes, write_text
 from tscl.errors import InputError
 from tscl.evaluation.clinical_table import GROUP, pooled_predictions, summarise
 from tscl.evaluation.result_store import Cell
@@ -114,7 +115,6 @@ def write_report(
         notes: sentences under the table.
     """
     place = Path(directory)
-    (place / "figures").mkdir(parents=True, exist_ok=True)
     wide = wide_table(table)
     files = ReportFiles(place / "report.md", place / "report.html", place / "table.csv")
     legend = _legend(table)
@@ -131,7 +131,7 @@ def write_report(
     for number, (caption, figure) in enumerate((figures or {}).items(), 1):
         png = _png(figure)
         name = f"figures/{number:02d}.png"
-        (place / name).write_bytes(png)
+        write_bytes(place / name, png)
         text += [f"## {caption}", "", f"![{caption}]({name})", ""]
         page.append(f"<h2>{html.escape(caption)}</h2>")
         code = base64.b64encode(png).decode()
@@ -139,12 +139,13 @@ def write_report(
         page.append(f'<img alt="{alt}" src="data:image/png;base64,{code}">')
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
     body = "\n".join(page)
-    files.markdown.write_text("\n".join(text), encoding="utf-8")
-    files.html.write_text(
+    write_text(files.markdown, "\n".join(text))
+    write_text(
+        files.html,
         f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n',
-        encoding="utf-8",
     )
-    table.to_csv(files.table, index=False)
+    with atomic_file(files.table) as work:
+        table.to_csv(work, index=False)
     return files
 
 

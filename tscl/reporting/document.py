@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tscl.disk import write_text
 from tscl.reporting.forecasting_figures import save
 from tscl.reporting.markdown import markdown_table
-from tscl.training.storage import write_text
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}

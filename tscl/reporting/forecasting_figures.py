@@ -13,15 +13,17 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tscl.disk import atomic_file
+
 Array = NDArray[np.generic]
 COLOURS = ("#1f5fa8", "#d1495b", "#3a7d44", "#8d6a9f", "#e09f3e", "#5f6b6d", "#00798c", "#a44a3f")
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write ``figure`` as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=120, bbox_inches="tight")
+    with atomic_file(path) as work:
+        figure.savefig(work, dpi=120, bbox_inches="tight")
 
 
 def forecast_figure(

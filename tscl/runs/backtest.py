@@ -9,6 +9,7 @@ import pandas as pd
 
 from data_loaders.forecasting_splits import ForecastSplit, TrainScaler
 from tscl.config_study import StudyConfig
+from tscl.disk import atomic_file
 from tscl.errors import InputError
 from tscl.runs.forecasting_data import ForecastingData, prepare
 from tscl.runs.study import Report, Study
@@ -84,5 +85,6 @@ def run_backtest(config: StudyConfig, report: Report | None = None) -> pd.DataFr
         frame.insert(1, "origin", str(base.series.timestamps[splits[number].valid.stop - 1]))
         frames.append(frame)
     table = pd.concat(frames, ignore_index=True)
-    table.to_parquet(Path(config.out) / "backtest.parquet")
+    with atomic_file(Path(config.out) / "backtest.parquet") as work:
+        table.to_parquet(work)
     return table

@@ -15,6 +15,7 @@ from torch import nn
 
 from data_loaders import MedicalDataset
 from tscl.config_clinical import ClinicalConfig
+from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError, ConfigError
 from tscl.evaluation.bandpower import BandPower
@@ -181,7 +182,8 @@ class ClinicalRun:
             curve = pd.DataFrame(result.monitored)
             curve[self.config.train.monitor] = 1.0 - curve.pop("score")
             curve["epoch"] = curve["epoch"].astype(int) + 1
-            curve.to_csv(self.folder.path / f"probe-{name}.csv", index=False)
+            with atomic_file(self.folder.path / f"probe-{name}.csv") as work:
+                curve.to_csv(work, index=False)
         data = self.data
         card: dict[str, Any] = {
             "method": row.method,
@@ -195,7 +197,8 @@ class ClinicalRun:
             "steps": result.steps,
             "best_epoch": result.best_epoch if self.config.train.select == "validation" else None,
         }
-        save_encoder(home, result.encoder, card)
+        with new_folder(home) as work:
+            save_encoder(work, result.encoder, card)
 
     def load(self, row: Row, fold: Fold) -> nn.Module:
         """The encoder of ``row`` trained earlier in this run folder."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tscl.disk import write_text
 from tscl.evaluation.clinical_job import pooled_codes
 from tscl.evaluation.clinical_split import leakage_statement
 from tscl.evaluation.result_store import Cell
@@ -18,7 +19,6 @@ from tscl.reporting.clinical_report import (
     markdown_table,
 )
 from tscl.runs.clinical import ClinicalRun
-from tscl.training.storage import write_text
 
 COMPACT: tuple[tuple[str, str], ...] = (
     ("auroc", "sample"),

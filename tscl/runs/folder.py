@@ -6,6 +6,7 @@ import csv
 import importlib.metadata
 import io
 import platform
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,9 @@ import torch
 
 from tscl.config import JobConfig
 from tscl.config_clinical import check_job
+from tscl.disk import write_errors, write_text
 from tscl.errors import CheckpointError, ConfigError
-from tscl.training.storage import read_json, write_json, write_text
+from tscl.training.storage import read_json, write_json
 
 PACKAGES = ("tscl", "torch", "numpy", "scipy", "pandas", "scikit-learn", "lightning-fabric")
 
@@ -46,23 +48,25 @@ class RunFolder:
     def begin(self, config: JobConfig, *, resume: bool) -> None:
         """Create the folder, or take it over.
 
+        Without ``resume`` models and checkpoints of an earlier run are removed, so that a later
+        resume cannot take them for its own.
+
         Raises:
             ConfigError: the folder holds a run with another configuration.
+            WriteError: the folder cannot be written.
         """
-        try:
+        with write_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError("out", self.path, f"cannot be created ({error})") from None
         saved = self.path / "config.yaml"
         text = config.to_yaml()
         if saved.exists() and resume and self.config() != config:
             raise ConfigError(
                 "--resume", self.path, "the run there has another configuration; choose another out"
             )
-        try:
-            write_text(saved, text)
-        except OSError as error:
-            raise ConfigError("out", self.path, f"cannot be written ({error})") from None
+        if not resume:
+            for name in ("models", "checkpoints"):
+                shutil.rmtree(self.path / name, ignore_errors=True)
+        write_text(saved, text)
         write_json(
             self.path / "run.json",
             {

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tscl.config import RunConfig
+from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError, InputError
 from tscl.evaluation.baselines import season_of, standard_baselines
@@ -128,10 +129,11 @@ class ForecastingRun:
             )
             encoder, history = result.encoder, result.history
             card |= {"steps": result.steps, "best_epoch": result.best_epoch}
-            home.mkdir(parents=True, exist_ok=True)
-            save_tensors(home / "method.safetensors", method.state_dict())
             self.folder.write_history(name, history)
-        save_encoder(home, encoder, card)
+        with new_folder(home) as work:
+            if method is not None:
+                save_tensors(work / "method.safetensors", method.state_dict())
+            save_encoder(work, encoder, card)
         if method is not None and trainer.store is not None:
             trainer.store.clear()
         return Trained(name, encoder, method, history)

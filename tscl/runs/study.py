@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ import pandas as pd
 
 from tscl.config import DataSection
 from tscl.config_study import StudyConfig
+from tscl.disk import atomic_file, write_text
 from tscl.errors import CheckpointError
 from tscl.evaluation.baselines import last_value, season_of, seasonal_naive
 from tscl.forecasters.strategies import SIMPLE_NETWORKS, StrategySettings, run_strategy
@@ -174,11 +174,9 @@ class Study:
         """One row per finished cell and baseline; written as parquet, tables as markdown."""
         rows = [read_json(p) for c in self.cells if (p := self.path(c)).is_file()]
         frame = pd.DataFrame(rows + self.baselines()).drop(columns="alpha", errors="ignore")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / "study.parquet.part"
-        frame.to_parquet(part)
-        os.replace(part, self.folder / "study.parquet")
-        (self.folder / "study.md").write_text(markdown(frame), encoding="utf-8")
+        with atomic_file(self.folder / "study.parquet") as work:
+            frame.to_parquet(work)
+        write_text(self.folder / "study.md", markdown(frame))
         return frame
 
 

@@ -9,28 +9,28 @@ from typing import Any
 
 from torch import Tensor
 
+from tscl.disk import new_folder, sha256_of
 from tscl.errors import CheckpointError
 from tscl.training.storage import (
     flatten_state,
     load_tensors,
-    new_directory,
     read_json,
     restore_state,
     save_tensors,
-    sha256_of,
+    sha256_of_json,
     write_json,
 )
 
 logger = logging.getLogger(__name__)
-FORMAT = 1
+FORMAT = 2
 
 
 class CheckpointStore:
     """Keeps the last two checkpoints of a run under ``folder``.
 
     A checkpoint is a directory ``step-0000012`` of ``tensors.safetensors`` and ``state.json``. It
-    appears under its name only when complete; a damaged one is detected by its checksum and the
-    one before is used.
+    appears under its name only when complete; a damaged one is detected by its checksums (of the
+    tensors and of the JSON values) and the one before is used, with a warning.
 
     Args:
         folder: where checkpoints go; created when the first one is written.
@@ -49,13 +49,12 @@ class CheckpointStore:
         """Write ``state`` (nested dictionaries of tensors and JSON values) for ``step``."""
         tensors, skeleton = flatten_state("state", state)
         try:
-            with new_directory(self.folder / f"step-{step:07d}") as work:
+            with new_folder(self.folder / f"step-{step:07d}") as work:
                 save_tensors(work / "tensors.safetensors", tensors)
                 digest = sha256_of(work / "tensors.safetensors")
-                write_json(
-                    work / "state.json",
-                    {"format": FORMAT, "step": step, "sha256": digest, "state": skeleton},
-                )
+                content = {"step": step, "sha256": digest, "state": skeleton}
+                head = {"format": FORMAT, "content_sha256": sha256_of_json(content), **content}
+                write_json(work / "state.json", head)
         except OSError as error:
             raise CheckpointError(
                 "checkpoint folder",
@@ -81,6 +80,9 @@ class CheckpointStore:
         head = read_json(path / "state.json")
         if not isinstance(head, dict) or head.get("format") != FORMAT:
             raise CheckpointError("format", path.name, f"this version reads format {FORMAT}")
+        content = {key: head.get(key) for key in ("step", "sha256", "state")}
+        if sha256_of_json(content) != head.get("content_sha256"):
+            raise CheckpointError("checksum", path.name, "state.json was damaged")
         file = path / "tensors.safetensors"
         if not file.is_file() or sha256_of(file) != head.get("sha256"):
             raise CheckpointError("checksum", path.name, "the file was damaged or cut short")

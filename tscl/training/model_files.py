@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from tscl import __version__
+from tscl.disk import sha256_of
 from tscl.encoders.base import ENCODERS, Encoder
 from tscl.errors import CheckpointError, ConfigError, InputError
 from tscl.training.storage import (
@@ -16,11 +17,12 @@ from tscl.training.storage import (
     load_tensors,
     read_json,
     save_tensors,
-    sha256_of,
+    sha256_of_json,
     write_json,
 )
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 had no checksum of the JSON values; it is still read."""
 
 
 def save_encoder(folder: Path, encoder: nn.Module, card: dict[str, Any] | None = None) -> None:
@@ -38,21 +40,18 @@ def save_encoder(folder: Path, encoder: nn.Module, card: dict[str, Any] | None =
         raise InputError(
             "encoder", type(encoder).__name__, "register the class in ENCODERS to save it by name"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     save_tensors(folder / "encoder.safetensors", encoder.state_dict())
-    write_json(
-        folder / "encoder.json",
-        {
-            "format": FORMAT,
-            "tscl": __version__,
-            "encoder": name,
-            "config": encoder.config(),
-            "causal": encoder.causal,
-            "receptive_field": encoder.receptive_field,
-            "sha256": sha256_of(folder / "encoder.safetensors"),
-            "card": card or {},
-        },
-    )
+    head = {
+        "format": FORMAT,
+        "tscl": __version__,
+        "encoder": name,
+        "config": encoder.config(),
+        "causal": encoder.causal,
+        "receptive_field": encoder.receptive_field,
+        "sha256": sha256_of(folder / "encoder.safetensors"),
+    }
+    head |= {"head_sha256": sha256_of_json(head), "card": card or {}}
+    write_json(folder / "encoder.json", head)
 
 
 def load_encoder(folder: Path) -> tuple[Encoder, dict[str, Any]]:
@@ -62,8 +61,11 @@ def load_encoder(folder: Path) -> tuple[Encoder, dict[str, Any]]:
         CheckpointError: missing or damaged file, other format, or weights of another shape.
     """
     head = read_json(folder / "encoder.json")
-    if not isinstance(head, dict) or head.get("format") != FORMAT:
-        raise CheckpointError("encoder.json", folder, f"this version reads format {FORMAT}")
+    if not isinstance(head, dict) or head.get("format") not in (1, FORMAT):
+        raise CheckpointError("encoder.json", folder, f"this version reads formats 1 to {FORMAT}")
+    signed = {key: head[key] for key in head if key not in ("head_sha256", "card")}
+    if head["format"] > 1 and sha256_of_json(signed) != head.get("head_sha256"):
+        raise CheckpointError("encoder.json", folder, "damaged or changed by hand")
     weights = folder / "encoder.safetensors"
     if not weights.is_file() or sha256_of(weights) != head.get("sha256"):
         raise CheckpointError("encoder.safetensors", folder, "missing, damaged or cut short")

@@ -1,14 +1,12 @@
-"""Tensors and JSON on disk: atomic writes, checksums, never pickle."""
+"""Tensors and JSON on disk, written atomically, never pickle."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +15,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tscl.errors import CheckpointError
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read in blocks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        for block in iter(lambda: handle.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` so that a reader sees the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+from tscl.disk import atomic_file, write_text
+from tscl.errors import CheckpointError, WriteError
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, sort_keys=False, allow_nan=True) + "\n")
+
+
+def sha256_of_json(value: Any) -> str:
+    """SHA-256 of JSON values, the same before they are written and after they are read."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def read_json(path: Path) -> Any:
@@ -58,33 +37,20 @@ def read_json(path: Path) -> Any:
         raise CheckpointError(
             "file", path.name, f"not found in {path.parent}; check the path"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError("file", path.name, f"not valid JSON ({error})") from None
 
 
-@contextmanager
-def new_directory(path: Path) -> Iterator[Path]:
-    """Fill a temporary sibling directory, then rename it to ``path`` (replacing an old one)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield work
-        work.chmod(0o755)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            os.replace(path, old / path.name)
-            os.replace(work, path)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(work, path)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-
-
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors (contiguous CPU copies)."""
-    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, str(path))
+    """Write tensors as safetensors (contiguous CPU copies), atomically."""
+    own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    with atomic_file(path) as work:
+        try:
+            save_file(own, str(work))
+        except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))
+            cause = OSError(int(number[1]), os.strerror(int(number[1]))) if number else error
+            raise WriteError(path, cause) from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
