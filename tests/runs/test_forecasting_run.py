@@ -209,6 +209,10 @@ def test_damaged_or_foreign_models_are_refused(settings, tmp_path):
     assert encoder.causal
 
     (home / "encoder.json").write_text(json.dumps(card | {"encoder": "no-such"}))
+    with pytest.raises(CheckpointError, match="changed by hand"):
+        load_encoder(home)
+    card["format"] = 1  # without a checksum of the JSON values
+    (home / "encoder.json").write_text(json.dumps(card | {"encoder": "no-such"}))
     with pytest.raises(CheckpointError, match="rebuilt"):
         load_encoder(home)
     changed = card | {"config": card["config"] | {"hidden_dims": 4}}
