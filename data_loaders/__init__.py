@@ -13,6 +13,7 @@ from data_loaders.container import MedicalDataset
 from data_loaders.ecg_table import load_wfdb
 from data_loaders.eeg import read_eeg
 from data_loaders.eeg_files import EEGFile, EEGProtocol, load_eeg_files
+from data_loaders.eeg_table import load_eeg_table
 from data_loaders.epochs import from_epochs, from_raw
 from data_loaders.forecasting import from_frame, load_builtin, load_csv, load_ett
 from data_loaders.forecasting_series import ForecastingSeries
@@ -82,6 +83,7 @@ __all__ = [
     "load_cohort",
     "load_csv",
     "load_eeg_files",
+    "load_eeg_table",
     "load_ett",
     "load_forecasting",
     "load_mitbih",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +56,7 @@ def load_ad(
 
     Raises:
         DataError: no folder, no table, or no record could be used.
+        InputError: a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
     folder = Path(root)
@@ -71,7 +71,7 @@ def load_ad(
     )
     return load_eeg_files(
         files,
-        replace(PROTOCOL, **changes),
+        PROTOCOL.changed(changes),
         label_names=tuple(classes),
         name="AD EEG",
         cache=cache,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from data_loaders.container import MedicalDataset
+from data_loaders.record_log import RecordLog
 from tscl.errors import InputError
 
 
@@ -59,4 +60,16 @@ def concat(
         columns=pd.concat([part.columns for part in parts], ignore_index=True),
         allow_nan=any(part.allow_nan for part in parts),
         allow_mixed_rates=any(part.allow_mixed_rates for part in parts),
+        log=_joined(parts),
     )
+
+
+def _joined(parts: Sequence[MedicalDataset]) -> RecordLog | None:
+    """The parts' record logs one below the other; None when no part has one."""
+    logs = [part.log for part in parts if part.log is not None]
+    if not logs:
+        return None
+    log = RecordLog(logs[0].name)
+    for one in logs:
+        log.lines += one.lines
+    return log

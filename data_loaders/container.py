@@ -156,7 +156,9 @@ class MedicalDataset:
                 "sampling_rate": self.sampling_rate,
             }
         )
-        return pd.concat([fixed, self.columns], axis=1)
+        made = pd.concat([fixed, self.columns], axis=1)
+        made.attrs["label_names"] = list(self.label_names)
+        return made
 
     def __repr__(self) -> str:
         rates = "/".join(f"{rate:g}" for rate in np.unique(self.sampling_rate))
@@ -273,12 +275,12 @@ class MedicalDataset:
         raise InputError("per", per, "choose 'trial', 'sample', or pass a fitted ChannelStats")
 
     def hash_patients(
-        self, salt: str, *, keep_columns: Sequence[str] = ("strat_fold",)
+        self, salt: str, *, keep_columns: Sequence[str] = ("strat_fold", "split")
     ) -> MedicalDataset:
         """Patient and trial ids replaced by keyed SHA-256 digests (HMAC, 16 hex digits).
 
-        Further columns are dropped except ``keep_columns``, and the record log is left behind,
-        since both may point back to a record.
+        Further columns are dropped except ``keep_columns``; in the record log the names are
+        digests too and the details are empty, since both may point back to a record.
 
         Raises:
             InputError: a salt of less than 8 characters.
@@ -286,18 +288,20 @@ class MedicalDataset:
         if len(salt) < 8:
             raise InputError("salt", f"{len(salt)} characters", "give a secret of 8 or more")
 
-        def digest(kind: str, ids: np.ndarray) -> np.ndarray:
+        def digest(kind: str, one: object) -> str:
+            text = f"{kind}\0{one}".encode()
+            return hmac.new(salt.encode(), text, hashlib.sha256).hexdigest()[:16]
+
+        def digests(kind: str, ids: np.ndarray) -> np.ndarray:
             unique, inverse = np.unique(ids, return_inverse=True)
-            key = salt.encode()
-            texts = [f"{kind}\0{one}".encode() for one in unique.tolist()]
-            hashed = [hmac.new(key, text, hashlib.sha256).hexdigest()[:16] for text in texts]
-            return np.asarray(hashed)[inverse]
+            return np.asarray([digest(kind, one) for one in unique.tolist()])[inverse]
 
         new = self._with()
-        new.patient = digest("patient", self.patient)
-        new.trial = digest("trial", self.trial)
+        new.patient = digests("patient", self.patient)
+        new.trial = digests("trial", self.trial)
         new.columns = self.columns[[c for c in self.columns.columns if c in set(keep_columns)]]
-        new.log = None
+        if self.log is not None:
+            new.log = self.log.renamed(lambda record: digest("record", record))
         new._number()
         return new
 
@@ -311,11 +315,11 @@ class MedicalDataset:
 
     # -- files -----------------------------------------------------------------------------
 
-    def save(self, directory: str | Path, *, overwrite: bool = False) -> Path:
-        """Write X.npy, table.parquet and dataset.json (with SHA-256 sums) in one step."""
+    def save(self, directory: str | Path, *, overwrite: bool = False, form: str = "npy") -> Path:
+        """Write X.npy (or X.npz), table.parquet and dataset.json with SHA-256 sums in one step."""
         from data_loaders.storage import save_dataset
 
-        return save_dataset(self, Path(directory), overwrite=overwrite)
+        return save_dataset(self, Path(directory), overwrite=overwrite, form=form)
 
     @classmethod
     def load(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from data_loaders.eeg_headers import check_brainvision, edf_signals, match_channels
+from data_loaders.filters import filtered
 from data_loaders.record_log import RecordError
 from tscl.errors import InputError, MissingExtraError
 
@@ -83,7 +84,7 @@ def read_eeg(
     where = Path(path)
     record = name or where.name
     wanted = None if channels is None else _names(channels)
-    if where.suffix.lower() not in EXTENSIONS:
+    if where.suffix.lower() not in EXTENSIONS and (where.suffix or where.is_file()):
         detail = f"ends in {where.suffix!r}, not in one of {', '.join(EXTENSIONS)}"
         raise RecordError(record, "unsupported_format", detail)
     if not where.is_file():
@@ -255,7 +256,7 @@ def filter_recording(
     band: tuple[float | None, float | None] | None = None,
     notch: float | Sequence[float] | None = None,
 ) -> EEGRecording:
-    """Notch and band-pass (zero-phase FIR by MNE), then resample (polyphase, anti-aliased).
+    """Notch and band-pass (:func:`data_loaders.filters.filtered`), then resample (polyphase).
 
     Args:
         recording: values must be finite.
@@ -266,33 +267,17 @@ def filter_recording(
     Raises:
         InputError: frequencies outside (0, rate / 2), low above high, or a rate not positive.
     """
-    rate, half = recording.rate, recording.rate / 2
-    stops = [] if notch is None else np.atleast_1d(np.asarray(notch, np.float64)).tolist()
-    low, high = band if band is not None else (None, None)
-    for field, value in (("band", low), ("band", high), *(("notch", one) for one in stops)):
-        if value is not None and not 0 < value < half:
-            raise InputError(field, value, f"choose frequencies between 0 and {half:g} Hz")
-    if low is not None and high is not None and low >= high:
-        raise InputError("band", band, "give (low, high) with low below high")
+    rate = recording.rate
     if target_rate is not None and not 0 < target_rate < 1e6:
         raise InputError("target_rate", target_rate, "give a positive number of Hz")
-    change = target_rate is not None and target_rate != rate
-    if not stops and low is None and high is None and not change:
-        return recording
-    from mne.filter import filter_data, notch_filter, resample
+    signal = filtered(recording.signal, rate, band=band, notch=notch)
+    if target_rate is not None and target_rate != rate:
+        from mne.filter import resample
 
-    wide = recording.signal.T.astype(np.float64)
-    with warnings.catch_warnings():
-        # MNE warns when a record is shorter than the filter; the edges are padded then.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        if stops:
-            wide = notch_filter(wide, rate, stops, verbose="error")
-        if low is not None or high is not None:
-            wide = filter_data(wide, rate, low, high, verbose="error")
-    if change and target_rate is not None:
         ratio = Fraction(target_rate).limit_denominator(10000)
         ratio /= Fraction(rate).limit_denominator(10000)
         up, down = float(ratio.numerator), float(ratio.denominator)
+        wide = signal.T.astype(np.float64)
         wide = resample(wide, up=up, down=down, method="polyphase", verbose="error")
-        rate = float(target_rate)
-    return replace(recording, signal=np.ascontiguousarray(wide.T, dtype=np.float32), rate=rate)
+        signal, rate = np.ascontiguousarray(wide.T, dtype=np.float32), float(target_rate)
+    return replace(recording, signal=signal, rate=rate)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import numpy as np
 from data_loaders.collect import SampleCollector, each_record
 from data_loaders.container import MedicalDataset
 from data_loaders.eeg import read_eeg
+from data_loaders.filters import as_stops
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
+from data_loaders.wfdb_records import inside
 from data_loaders.windows import cut_windows
-from tscl.errors import InputError
+from tscl.errors import InputError, nearest
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class EEGFile:
     Attributes:
         path: the file.
         patient: the patient's id; several recordings may share it.
-        label: class name, or None when the patient belongs to none of the task's classes.
+        label: class name; empty when it is not known (kept, code -1), None when the patient
+            belongs to none of the task's classes.
         record: what the log calls it (default: patient and file name).
     """
 
@@ -49,7 +52,7 @@ class EEGProtocol:
 
     Attributes:
         trial_seconds: length of a trial.
-        sample_steps: steps of a sample at ``rate``.
+        sample_steps: steps of a sample at ``rate``; 0 takes ``sample_seconds``.
         overlap: share of a sample that the next one repeats, in [0, 1).
         rate: Hz after resampling; None keeps the recordings' rate, which must be one.
         channels: names in order; None takes those of the first recording.
@@ -59,10 +62,11 @@ class EEGProtocol:
             ``"none"`` to keep microvolt.
         max_gap_seconds: see :func:`data_loaders.eeg.check_quality`.
         max_flat: see :func:`data_loaders.eeg.check_quality`.
+        sample_seconds: length of a sample, in place of ``sample_steps``.
     """
 
     trial_seconds: float
-    sample_steps: int
+    sample_steps: int = 0
     overlap: float = 0.5
     rate: float | None = None
     channels: tuple[str, ...] | None = None
@@ -71,16 +75,43 @@ class EEGProtocol:
     standardize: str = "none"
     max_gap_seconds: float = 0.1
     max_flat: float = 0.5
+    sample_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if not self.trial_seconds > 0:
             raise InputError("trial_seconds", self.trial_seconds, "give a positive number")
-        if self.sample_steps < 1:
-            raise InputError("sample_steps", self.sample_steps, "give a positive number")
+        if self.sample_seconds is None:
+            if self.sample_steps < 1:
+                raise InputError("sample_steps", self.sample_steps, "give a positive number")
+        elif self.sample_steps:
+            raise InputError("sample_seconds", self.sample_seconds, "give it or sample_steps")
+        elif not 0 < self.sample_seconds <= self.trial_seconds:
+            raise InputError("sample_seconds", self.sample_seconds, "give up to trial_seconds")
         if not 0 <= self.overlap < 1:
             raise InputError("overlap", self.overlap, "choose from 0 up to, not including, 1")
         if self.standardize not in ("none", "trial"):
             raise InputError("standardize", self.standardize, "choose 'none' or 'trial'")
+
+    def changed(self, changes: Mapping[str, Any]) -> EEGProtocol:
+        """A copy with other fields; a sample's length in one unit takes the place of the other.
+
+        Raises:
+            InputError: an unknown field, or a value that cannot be.
+        """
+        known = [one.name for one in fields(self)]
+        for key in changes:
+            if key not in known:
+                raise InputError(key, changes[key], nearest(key, known))
+        made = dict(changes)
+        if made.get("sample_seconds") is not None:
+            made.setdefault("sample_steps", 0)
+        elif made.get("sample_steps"):
+            made["sample_seconds"] = None
+        return replace(self, **made)
+
+    def steps(self, rate: float) -> int:
+        """Steps of a sample at ``rate`` Hz."""
+        return self.sample_steps or round((self.sample_seconds or 0.0) * rate)
 
     def cut(self, signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
         """Samples of one recording and the trial number of each.
@@ -95,14 +126,12 @@ class EEGProtocol:
         Raises:
             InputError: a sample longer than a trial at this rate.
         """
-        length = round(self.trial_seconds * rate)
-        if self.sample_steps > length:
-            raise InputError(
-                "sample_steps", self.sample_steps, f"a trial has {length} steps at {rate:g} Hz"
-            )
+        length, steps = round(self.trial_seconds * rate), self.steps(rate)
+        if not 1 <= steps <= length:
+            raise InputError("sample_steps", steps, f"a trial has {length} steps at {rate:g} Hz")
         count = len(signal) // length
         if not count:
-            empty = np.empty((0, self.sample_steps, signal.shape[1]), np.float32)
+            empty = np.empty((0, steps, signal.shape[1]), np.float32)
             return empty, np.empty(0, np.int64)
         trials = signal[: count * length].reshape(count, length, -1).astype(np.float32)
         if self.standardize == "trial":
@@ -110,16 +139,21 @@ class EEGProtocol:
             wide -= wide.mean(axis=1, keepdims=True)
             std = wide.std(axis=1, keepdims=True)
             trials = (wide / np.where(std > 0, std, 1.0)).astype(np.float32)
-        samples = cut_windows(trials, self.sample_steps, self.overlap)
+        samples = cut_windows(trials, steps, self.overlap)
         return samples, np.repeat(np.arange(count), len(samples) // count)
 
     def as_source(self) -> dict[str, Any]:
         """The settings as plain data for a container's ``source``."""
         return {
-            **{"trial_seconds": self.trial_seconds, "sample_steps": self.sample_steps},
+            "trial_seconds": self.trial_seconds,
+            **(
+                {"sample_steps": self.sample_steps}
+                if self.sample_seconds is None
+                else {"sample_seconds": self.sample_seconds}
+            ),
             **{"overlap": self.overlap, "rate": self.rate, "standardize": self.standardize},
             "band": None if self.band is None else list(self.band),
-            "notch": list(self.notch) if isinstance(self.notch, tuple) else self.notch,
+            "notch": as_stops(self.notch) or None,
         }
 
 
@@ -128,6 +162,7 @@ def load_eeg_files(
     protocol: EEGProtocol,
     *,
     label_names: Sequence[str],
+    root: Path | None = None,
     name: str = "EEG",
     max_trials: int | None = None,
     cache: str | Path | None = None,
@@ -140,6 +175,7 @@ def load_eeg_files(
         protocol: how they become samples.
         label_names: the task's classes; a file of another label is left out with a line in the
             log, strict or not.
+        root: folder the files' paths are relative to and may not leave.
         name: what the data are called.
         max_trials: keep at most this many trials of a recording, from its start.
         cache: folder for the values when memory is short.
@@ -155,7 +191,7 @@ def load_eeg_files(
         InputError: settings of the protocol that cannot be.
     """
     listed = list(files)
-    by_name = {one.name: one for one in listed}
+    by_name = {one.name: one for one in reversed(listed)}  # the first of a name listed twice
     classes = tuple(label_names)
     log = RecordLog(name)
     samples = SampleCollector(log, cache)
@@ -164,11 +200,13 @@ def load_eeg_files(
     def read(record: str, line: RecordOutcome) -> None:
         nonlocal used
         file = by_name[record]
-        if file.label not in classes:
+        if not file.patient:
+            raise RecordError(record, "bad_metadata", "no patient id")
+        if file.label != "" and file.label not in classes:
             line.status, line.reason, line.detail = "skipped", "no_label", "none of the classes"
             return
         recording = read_eeg(
-            file.path,
+            file.path if root is None else inside(root, file.path.as_posix(), record),
             name=record,
             channels=used.channels,
             target_rate=protocol.rate,
@@ -190,7 +228,7 @@ def load_eeg_files(
             raise RecordError(record, "too_short", detail)
         samples.add(
             windows,
-            label=classes.index(file.label),
+            label=classes.index(file.label) if file.label else -1,
             patient=file.patient,
             trial=[f"{record}#{number}" for number in trial.tolist()],
             sampling_rate=recording.rate,

@@ -37,6 +37,7 @@ def plot_patient(
     if not 0 <= channel < data.n_channels:
         raise InputError("channel", channel, f"choose 0 to {data.n_channels - 1}")
     one = data.by_patient(patient, lazy=data.lazy)
+    unit = f" {data.source['unit']}" if "unit" in data.source else ""
     trials = list(dict.fromkeys(one.trial.tolist()))
     shown = trials[: max(1, max_trials)]
     figure = Figure(figsize=(8, 1.2 + 1.8 * len(shown)), layout="constrained")
@@ -52,6 +53,10 @@ def plot_patient(
         names = sorted({data.label_name(int(code)) for code in one.label[rows]})
         axis.set_ylabel(f"trial {trial}\n{', '.join(names)}", fontsize=8)
         axis.set_yticks([])
+        axis.text(
+            1.0, 1.01, f"lines {offset:.3g}{unit} apart", transform=axis.transAxes, ha="right",
+            va="bottom", fontsize=7,
+        )  # fmt: skip
     axes[-1].set_xlabel("seconds")
     figure.suptitle(
         f"{data.name}: patient {patient}, {data.channel_names[channel]}, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,10 +27,10 @@ REASONS: dict[str, str] = {
     "unit_suspect": "correct the unit in the header (mV or uV) or the gain",
     "nan_gap": "fill the gap, or raise max_gap_seconds",
     "no_r_peaks": "check that the leads hold an ECG",
-    "rr_too_long": "the median RR interval exceeds the longest beat that is kept",
-    "too_short": "the record holds less than one trial",
-    "no_beats": "no annotated beat of the classes that are kept",
-    "no_label": "no diagnosis that belongs to the task's classes",
+    "rr_too_long": "the heart is slower than the longest beat kept: lengthen the samples",
+    "too_short": "the record holds less than one trial: shorten trials or samples",
+    "no_beats": "no annotated beat of the classes that are kept: keep more classes",
+    "no_label": "no diagnosis of the task's classes: nothing to do, or name more classes",
     "mixed_rate": "resample to one rate with target_rate",
     "missing_channel": "choose channels the record has, or leave it out",
     "unsupported_format": "convert the record to a supported format",
@@ -186,6 +186,13 @@ class RecordLog:
                 log.lines.append(RecordOutcome(**{key: str(line[key]) for key in line}))
         except (KeyError, TypeError) as error:
             raise DataError("record log", repr(error), "the log file is damaged") from None
+        return log
+
+    def renamed(self, rename: Callable[[str], str]) -> RecordLog:
+        """A copy with other record names and without details, which may hold names too."""
+        log = RecordLog(self.name)
+        for line in self.lines:
+            log.lines.append(RecordOutcome(rename(line.record), line.status, line.reason))
         return log
 
     def __repr__(self) -> str:

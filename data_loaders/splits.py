@@ -90,7 +90,14 @@ def _fields(table: Any, y: Any, groups: Any, column: str) -> tuple[np.ndarray, n
     return label, codes.astype(np.int64)
 
 
-def check_classes(label: np.ndarray, group: np.ndarray, parts: int, column: str) -> None:
+def _names(table: Any) -> Sequence[str]:
+    """Names of the classes, which a container's table carries."""
+    return table.attrs.get("label_names", ()) if isinstance(table, pd.DataFrame) else ()
+
+
+def check_classes(
+    label: np.ndarray, group: np.ndarray, parts: int, column: str, names: Sequence[str] = ()
+) -> None:
     """Every class must have as many patients as there are parts to stand in.
 
     Raises:
@@ -100,9 +107,10 @@ def check_classes(label: np.ndarray, group: np.ndarray, parts: int, column: str)
         count = len(np.unique(group[label == code]))
         if count < parts:
             noun = "patient" if column == "patient" else f"{column} id"
+            called = f" ({names[code]})" if code < len(names) else ""
             raise InputError(
                 "label",
-                f"class {code} has {count} {noun}{'s' if count != 1 else ''}",
+                f"class {code}{called} has {count} {noun}{'s' if count != 1 else ''}",
                 f"{parts} parts need one each: merge or drop the class, use fewer parts, or pass "
                 "allow_missing=True",
             )
@@ -115,6 +123,7 @@ class _Dealing:
     column: str
     stratify: bool
     allow_missing: bool
+    label_names: Sequence[str] = ()
 
     def deal(
         self, label: np.ndarray, group: np.ndarray, shares: list[float], rng: np.random.Generator
@@ -131,7 +140,7 @@ class _Dealing:
             return allocate(np.zeros(n_groups, np.int64), shares, rng)
         if self.allow_missing:
             return allocate(group_strata(label, group), shares, rng)
-        check_classes(label, group, len(shares), self.column)
+        check_classes(label, group, len(shares), self.column, self.label_names)
         strata = group_strata(label, group)
         known = label >= 0
         classes = len(np.unique(label[known]))
@@ -213,7 +222,7 @@ def group_split(
         raise InputError("fractions", shares, "give positive shares that sum to 1")
     label, group = _fields(table, None, None, column)
     rng = numpy_generator(seed, "split")
-    settings = _Dealing(column, stratify, allow_missing)
+    settings = _Dealing(column, stratify, allow_missing, _names(table))
     part = settings.deal(label, group, list(shares.values()), rng)
     return {name: np.flatnonzero(part[group] == i) for i, name in enumerate(shares)}
 
@@ -256,7 +265,7 @@ class GroupKFold:
         """Positions of each fold's samples."""
         label, group = _fields(table, y, groups, self.column)
         rng = numpy_generator(self.seed, "folds")
-        settings = _Dealing(self.column, self.stratify, self.allow_missing)
+        settings = _Dealing(self.column, self.stratify, self.allow_missing, _names(table))
         part = settings.deal(label, group, [1.0] * self.n_splits, rng)
         return [np.flatnonzero(part[group] == i) for i in range(self.n_splits)]
 
@@ -302,6 +311,34 @@ class LeaveOnePatientOut:
             raise InputError(self.column, "one id", "leaving it out leaves nothing to train on")
         for one in range(int(group.max()) + 1):
             yield np.flatnonzero(group != one), np.flatnonzero(group == one)
+
+    def parts(
+        self, table: pd.DataFrame, *, valid: float = 0.2, seed: int = 0, **dealing: Any
+    ) -> Iterator[Parts]:
+        """Yield train, valid and test parts, one patient tested at a time.
+
+        Args:
+            table: the sample table.
+            valid: share of the other patients that validate; 0 leaves the part out.
+            seed: of their choice, drawn anew for each patient.
+            **dealing: ``stratify`` and ``allow_missing`` of :func:`group_split`.
+
+        Raises:
+            InputError: there is one patient only, a share outside [0, 1), or a class of too few
+                other patients.
+        """
+        if not 0 <= valid < 1:
+            raise InputError("valid", valid, "give a share from 0 up to, not including, 1")
+        for number, (rest, test) in enumerate(self.split(table)):
+            found = {"train": rest}
+            if valid:
+                own = int(numpy_generator(seed, "leave one out", number).integers(2**31))
+                shares = {"train": 1 - valid, "valid": valid}
+                dealt = group_split(
+                    table.iloc[rest], shares, column=self.column, seed=own, **dealing
+                )
+                found = {name: rest[where] for name, where in dealt.items()}
+            yield {**found, "test": test}
 
 
 def sample_split(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ from data_loaders.container import MedicalDataset
 from data_loaders.record_log import RecordLog
 from data_loaders.rows import blocks
 from tscl.disk import new_folder, sha256_of
-from tscl.errors import DataError, InputError
+from tscl.errors import DataError, InputError, nearest
 
 FORMAT = "tscl-medical-dataset"
 VERSION = 1
-ARRAY, TABLE, META = "X.npy", "table.parquet", "dataset.json"
+ARRAYS = {"npy": "X.npy", "npz": "X.npz"}
+TABLE, META = "table.parquet", "dataset.json"
 
 
 def write_folder(target: Path, fill: Callable[[Path], None], *, overwrite: bool) -> Path:
@@ -38,15 +41,27 @@ def write_folder(target: Path, fill: Callable[[Path], None], *, overwrite: bool)
     return target
 
 
-def save_dataset(data: MedicalDataset, directory: Path, *, overwrite: bool = False) -> Path:
-    """Write ``X.npy``, ``table.parquet`` and ``dataset.json`` in one step.
+def save_dataset(
+    data: MedicalDataset, directory: Path, *, overwrite: bool = False, form: str = "npy"
+) -> Path:
+    """Write ``X.npy`` or ``X.npz``, ``table.parquet`` and ``dataset.json`` in one step.
 
     The folder appears complete or not at all. The JSON file holds names, version, source, record
     log and the SHA-256 of the other two.
 
+    Args:
+        data: the data set.
+        directory: folder to create.
+        overwrite: replace it when it is there.
+        form: ``"npy"``: the values can stay on disk and be mapped when read; ``"npz"``:
+            compressed, read into memory (and held there once while it is written).
+
     Raises:
-        InputError: the folder exists and ``overwrite`` is false, or ``source`` is not plain JSON.
+        InputError: the folder exists and ``overwrite`` is false, an unknown ``form``, or
+            ``source`` is not plain JSON.
     """
+    if form not in ARRAYS:
+        raise InputError("form", form, nearest(form, ARRAYS))
     meta: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -65,15 +80,18 @@ def save_dataset(data: MedicalDataset, directory: Path, *, overwrite: bool = Fal
         raise InputError("source", error, "hold plain JSON values only") from None
 
     def fill(folder: Path) -> None:
-        shape = tuple(int(size) for size in data.X.shape)
-        # Plain writes: on a full disk a memory map would end the process with SIGBUS.
-        with (folder / ARRAY).open("wb") as file:
-            head = {"descr": "<f4", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, head)
-            for _, block in blocks(data.X):
-                file.write(np.ascontiguousarray(block, "<f4").data)
+        if form == "npz":
+            np.savez_compressed(folder / ARRAYS[form], X=np.asarray(data.X))
+        else:
+            shape = tuple(int(size) for size in data.X.shape)
+            # Plain writes: on a full disk a memory map would end the process with SIGBUS.
+            with (folder / ARRAYS[form]).open("wb") as file:
+                head = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, head)
+                for _, block in blocks(data.X):
+                    file.write(np.ascontiguousarray(block, "<f4").data)
         data.table.to_parquet(folder / TABLE, index=False)
-        meta["sha256"] = {name: sha256_of(folder / name) for name in (ARRAY, TABLE)}
+        meta["sha256"] = {name: sha256_of(folder / name) for name in (ARRAYS[form], TABLE)}
         (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
 
     return write_folder(directory, fill, overwrite=overwrite)
@@ -92,6 +110,17 @@ def load_array(path: Path, mmap: bool) -> np.ndarray:
     return loaded
 
 
+def _load_packed(path: Path) -> np.ndarray:
+    """The array of an .npz file that :func:`save_dataset` wrote."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            values: np.ndarray = file["X"]
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        remedy = "not a readable .npz file; write the data set again"
+        raise DataError("file", f"{path}: {error}", remedy) from None
+    return values
+
+
 def load_dataset(
     directory: Path, *, in_memory: bool = False, verify: bool = True
 ) -> MedicalDataset:
@@ -99,7 +128,7 @@ def load_dataset(
 
     Args:
         directory: the folder.
-        in_memory: read the values now instead of mapping the file.
+        in_memory: read the values now instead of mapping the file (``npz`` always is).
         verify: compare the SHA-256 sums (reads the whole file once).
 
     Raises:
@@ -116,7 +145,8 @@ def load_dataset(
     if meta.get("version") != VERSION:
         raise DataError("version", meta.get("version"), f"this code reads version {VERSION}")
     try:
-        sums = {name: str(meta["sha256"][name]) for name in (ARRAY, TABLE)}
+        form = next(one for one, name in ARRAYS.items() if name in meta["sha256"])
+        sums = {name: str(meta["sha256"][name]) for name in (ARRAYS[form], TABLE)}
         shape = tuple(int(size) for size in meta["shape"])
         fields = {
             "label_names": [str(one) for one in meta["label_names"]],
@@ -127,7 +157,7 @@ def load_dataset(
             "allow_mixed_rates": bool(meta["allow_mixed_rates"]),
             "log": RecordLog.from_dict(meta["log"]) if meta["log"] else None,
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, StopIteration) as error:
         raise DataError(META, repr(error), "the file is damaged; write it again") from None
     for name, expected in sums.items():
         path = directory / name
@@ -135,7 +165,8 @@ def load_dataset(
             raise DataError("file", path, "it is missing; write the data set again")
         if verify and sha256_of(path) != expected:
             raise DataError("sha256", path, "the file was changed or damaged; write it again")
-    X = load_array(directory / ARRAY, mmap=not in_memory)
+    path = directory / ARRAYS[form]
+    X = load_array(path, mmap=not in_memory) if form == "npy" else _load_packed(path)
     try:
         table = pd.read_parquet(directory / TABLE)
     except (OSError, ValueError) as error:

@@ -9,7 +9,6 @@ one's indication. The protocol is that of arXiv 2310.14017.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +66,7 @@ def load_tdbrain(
 
     Raises:
         DataError: no folder, no table, unknown ``patients``, or no record could be used.
+        InputError: a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
     folder = Path(root)
@@ -95,7 +95,7 @@ def load_tdbrain(
     )
     return load_eeg_files(
         files,
-        replace(PROTOCOL, **changes),
+        PROTOCOL.changed(changes),
         label_names=tuple(classes),
         name="TDBRAIN",
         cache=cache,

@@ -11,7 +11,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tscl.cli_clinical import clinical_data_commands, pretrain_clinical, run_clinical
+from tscl.cli_clinical import (
+    clinical_data_commands,
+    pretrain_clinical,
+    run_clinical,
+    use_folder,
+)
 from tscl.cli_forecasting import add_forecasting_commands
 from tscl.console import last_terms, print_table
 from tscl.disk import atomic_file
@@ -30,7 +35,12 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="YAML 
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", "-s", help="Override, such as train.lr=1e-4.")
 ]
-DataOption = Annotated[Path | None, typer.Option("--data", help="An ETT CSV to use instead.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Data to use instead: an ETT CSV, or the folder of a clinical run's data."
+    ),
+]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
@@ -72,14 +82,20 @@ def _progress(quiet: bool) -> ProgressReporter:
 def _config(
     config: Path | None, data: Path | None, out: Path | None, sets: list[str] | None
 ) -> Any:
-    from tscl.config_clinical import load_job
+    from tscl.config import apply_override, read_values
+    from tscl.config_clinical import check_job
 
+    values = read_values(config)
     overrides = list(sets or [])
-    if data is not None:
+    if data is not None and values.get("job") == "clinical":
+        use_folder(values, data)
+    elif data is not None:
         overrides = [f"data.source={data}", "data.layout=ett", "data.split=ett", *overrides]
     if out is not None:
         overrides.append(f"out={out}")
-    return load_job(config, overrides)
+    for item in overrides:
+        apply_override(values, item)
+    return check_job(values)
 
 
 def _show(table: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,7 +12,26 @@ from tscl.config_clinical import ClinicalConfig
 from tscl.console import last_terms, print_table
 from tscl.training.progress import ProgressReporter
 
-data_app = typer.Typer(no_args_is_help=True, help="Clinical data: make, load, describe.")
+if TYPE_CHECKING:
+    from data_loaders import MedicalDataset
+
+data_app = typer.Typer(
+    no_args_is_help=True, help="Clinical data: generate, describe, draw, convert."
+)
+
+FolderArgument = Annotated[Path, typer.Argument(help="Folder of the data.")]
+KindOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What the folder holds: wfdb or eeg (own files and a table labels.csv), ptb, ptbxl, "
+        "mitbih, ad, tdbrain, uci_eeg, processed; found without for cohort, saved, ptbxl."
+    ),
+]
+LoaderOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="A loader's argument, such as leads=[MLII] or notch=50."),
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first bad record.")]
 
 
 def run_clinical(
@@ -63,6 +82,25 @@ def pretrain_clinical(
         console.print(f"encoder: {job.folder.model(f'{row.slug}/fold{fold.number}')}")
 
 
+def use_folder(values: dict[str, Any], folder: Path) -> None:
+    """Point a clinical configuration at another folder, in place.
+
+    The kind is found where the folder tells it; otherwise that of the configuration stays, unless
+    that made its own cohort: then ``data.kind`` has to be set.
+    """
+    from tscl.runs.clinical_data import detect_kind
+
+    data = values.setdefault("data", {})
+    found = detect_kind(folder)
+    made = data.pop("make", None) is not None and data.get("kind", "cohort") == "cohort"
+    if found is not None and found != data.get("kind"):
+        data["kind"] = found
+        data.pop("params", None)
+    elif found is None and made:
+        data["kind"] = "unknown"
+    data["root"] = str(folder)
+
+
 def clinical_data_commands(guard: Any, console: Console) -> typer.Typer:
     """``tscl data``; ``guard`` shows errors as one line."""
 
@@ -106,38 +144,105 @@ def clinical_data_commands(guard: Any, console: Console) -> typer.Typer:
     @data_app.command("describe")
     @guard
     def describe(
-        folder: Annotated[Path, typer.Argument(help="Folder of the data.")],
-        kind: Annotated[
-            str | None, typer.Option(help="ptbxl, mitbih, ...; found for cohorts and saved data.")
-        ] = None,
+        folder: FolderArgument,
+        kind: KindOption = None,
         by: Annotated[str, typer.Option(help="patient or label.")] = "label",
-        sets: Annotated[
-            list[str] | None, typer.Option("--set", "-s", help="A loader's argument, leads=[MLII]")
+        sets: LoaderOption = None,
+        strict: StrictOption = False,
+        log: Annotated[
+            Path | None, typer.Option(help="CSV to write: what became of every record.")
         ] = None,
-        strict: Annotated[bool, typer.Option("--strict", help="Stop at a bad record.")] = False,
     ) -> None:
         """Patients, trials, samples and labels of a data set, and the records left out."""
-        from tscl.config import apply_override, validate
-        from tscl.config_clinical import ClinicalDataSection
-        from tscl.errors import ConfigError
-        from tscl.runs.clinical_data import load_patients
+        data = _load(folder, kind, sets, strict)
+        _show_data(console, data, by)
+        if log is not None and data.log is not None:
+            data.log.to_csv(log)
+            console.print(f"record log: {log}", markup=False)
 
-        if kind is None:
-            marks = {"cohort.json": "cohort", "dataset.json": "saved", "Label": "processed"}
-            kind = next((one for mark, one in marks.items() if (folder / mark).exists()), None)
-            if kind is None:
-                raise ConfigError("--kind", None, "say what the folder holds, such as ptbxl")
-        params: dict[str, Any] = {}
-        for item in sets or []:
-            apply_override(params, item)
-        values = {"kind": kind, "root": str(folder), "params": params, "strict": strict}
-        data = load_patients(validate(ClinicalDataSection, values), folder)
-        console.print(f"{data!r}", markup=False)
-        console.print(data.describe(by).to_string(), markup=False)
-        if data.log is not None:
-            for line in data.log.skipped:
-                console.print(
-                    f"left out {line.record} [{line.reason}]: {line.detail}", markup=False
-                )
+    @data_app.command("convert")
+    @guard
+    def convert(
+        folder: FolderArgument,
+        out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.")],
+        kind: KindOption = None,
+        sets: LoaderOption = None,
+        strict: StrictOption = False,
+        hash_ids: Annotated[
+            bool, typer.Option("--hash-ids", help="Digests in place of ids, by TSCL_ID_SALT.")
+        ] = False,
+        form: Annotated[
+            str, typer.Option(help="npy (mapped when read) or npz (one compressed file).")
+        ] = "npy",
+        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder.")] = False,
+    ) -> None:
+        """Read a data set once and save it: array, table, and JSON with log and checksums."""
+        from tscl.runs.clinical_data import hashed_ids
+
+        data = _load(folder, kind, sets, strict)
+        data = hashed_ids(data) if hash_ids else data
+        made = data.save(out, overwrite=overwrite, form=form)
+        _show_data(console, data, "label")
+        console.print(f"saved: {made}; use it as tscl run -c clinical --data {out}", markup=False)
+
+    @data_app.command("plot")
+    @guard
+    def plot(
+        folder: FolderArgument,
+        patient: Annotated[str, typer.Option(help="Patient id, as describe --by patient shows.")],
+        out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")],
+        channel: Annotated[str | None, typer.Option(help="Name; by default the first.")] = None,
+        max_trials: Annotated[int, typer.Option(help="Panels drawn at most.")] = 8,
+        kind: KindOption = None,
+        sets: LoaderOption = None,
+    ) -> None:
+        """Draw one patient's trials, and the samples of each."""
+        from tscl.reporting.forecasting_figures import save
+
+        data = _load(folder, kind, sets, strict=False)
+        wanted: Any = patient
+        if data.patient.dtype.kind == "i" and patient.lstrip("-").isdigit():
+            wanted = int(patient)
+        save(data.plot_patient(wanted, channel=channel or 0, max_trials=max_trials), out)
+        console.print(f"figure: {out}", markup=False)
 
     return data_app
+
+
+def _load(folder: Path, kind: str | None, sets: list[str] | None, strict: bool) -> MedicalDataset:
+    """The data set of a folder, by the loader of its kind."""
+    from tscl.config import apply_override, validate
+    from tscl.config_clinical import ClinicalDataSection
+    from tscl.errors import ConfigError
+    from tscl.runs.clinical_data import LOADERS, detect_kind, load_patients
+
+    kind = kind or detect_kind(folder)
+    if kind is None:
+        known = ", ".join(LOADERS)
+        raise ConfigError("--kind", None, f"say what the folder holds, one of {known}")
+    params: dict[str, Any] = {}
+    for item in sets or []:
+        apply_override(params, item)
+    values = {"kind": kind, "root": str(folder), "params": params, "strict": strict}
+    return load_patients(validate(ClinicalDataSection, values), folder)
+
+
+def _show_data(console: Console, data: MedicalDataset, by: str, most: int = 20) -> None:
+    """What a data set holds, and which records it left out and why."""
+    console.print(f"{data!r}", markup=False)
+    console.print(f"channels: {', '.join(data.channel_names)}", markup=False)
+    console.print(data.describe(by).to_string(), markup=False)
+    if data.log is None:
+        return
+    from data_loaders.record_log import REASONS
+
+    skipped = data.log.skipped
+    if skipped:
+        counts = ", ".join(f"{reason} {count}" for reason, count in data.log.reasons().items())
+        console.print(f"records read {data.log.n_ok}, left out {len(skipped)}: {counts}")
+        for reason in data.log.reasons():
+            console.print(f"{reason}: {REASONS[reason]}", markup=False)
+    for line in skipped[:most]:
+        console.print(f"left out {line.record} [{line.reason}]: {line.detail}", markup=False)
+    if len(skipped) > most:
+        console.print(f"... and {len(skipped) - most} more; --log writes them all")

@@ -137,6 +137,10 @@ class JobConfig(Section):
     seed: int = Field(0, ge=0)
     out: str = "runs/demo"
 
+    def results(self) -> dict[str, Any]:
+        """The values that results depend on: all but what only the report shows."""
+        return self.model_dump(mode="json")
+
     def to_yaml(self) -> str:
         """The resolved configuration as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)

@@ -26,6 +26,12 @@ JOBS: tuple[str, ...] = ("forecasting", "clinical")
 LEVELS: tuple[str, ...] = ("patient", "trial", "sample", "observation")
 Protocol = Literal["partial", "knn", "head", "full"]
 ShareOf = Literal["samples", "patients", "first"]
+# fmt: off
+DataKind = Literal[
+    "cohort", "wfdb", "eeg", "saved",
+    "ptbxl", "mitbih", "ptb", "uci_eeg", "ad", "tdbrain", "processed",
+]
+# fmt: on
 _PROTOCOLS: tuple[Protocol, ...] = ("partial", "full")
 _SHARES: tuple[ShareOf, ...] = ("samples", "patients")
 
@@ -34,32 +40,36 @@ class ClinicalDataSection(Section):
     """Which patients.
 
     ``root`` is the folder of the files (with kind ``cohort`` it may be absent: a cohort with the
-    settings of ``make`` is then written into the run folder; ``saved`` is what
-    ``MedicalDataset.save`` wrote). ``params`` are further arguments of the loader.
-    ``standardize``: ``trial`` or ``sample`` use that unit's own figures, ``train`` figures of the
-    training patients, ``none`` keeps the values. ``strict`` stops at the first bad record.
+    settings of ``make`` is then written into the run folder; ``wfdb`` and ``eeg`` are one's own
+    files listed in a table; ``saved`` is what ``tscl data convert`` or ``MedicalDataset.save``
+    wrote). ``params`` are further arguments of the loader. ``standardize``: ``trial`` or ``sample``
+    use that unit's own figures, ``train`` figures of the training patients, ``none`` keeps the
+    values. ``strict`` stops at the first bad record. ``hash_ids`` replaces patient and record
+    names in everything written by digests keyed with the environment variable ``TSCL_ID_SALT``;
+    ``keep_columns`` are then the further columns that stay.
     """
 
-    kind: Literal[
-        "cohort", "ptbxl", "mitbih", "ptb", "uci_eeg", "ad", "tdbrain", "processed", "saved"
-    ] = "cohort"
+    kind: DataKind = "cohort"
     root: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     make: dict[str, Any] = Field(default_factory=dict)
     standardize: Literal["trial", "sample", "train", "none"] = "trial"
     strict: bool = False
+    hash_ids: bool = False
+    keep_columns: list[str] = Field(default_factory=list)
 
 
 class SplitSection(Section):
     """Which patients train, validate and test; no patient stands in two parts.
 
     ``group``: shares of the patients; ``kfold``: each patient is tested once, the fold after the
-    test fold validates, ``folds`` chooses some of them; ``fixed``: ids listed under
-    ``params.ids``; ``official``: the split that belongs to the data. ``params`` are further
+    test fold validates, ``folds`` chooses some of them; ``leave_one_out``: each patient is the
+    test part once, ``params.valid`` (default .2) of the others validate; ``fixed``: ids listed
+    under ``params.ids``; ``official``: the split that belongs to the data. ``params`` are further
     arguments of the splitter; ``seed`` None takes the run's.
     """
 
-    kind: Literal["group", "kfold", "fixed", "official"] = "group"
+    kind: Literal["group", "kfold", "leave_one_out", "fixed", "official"] = "group"
     params: dict[str, Any] = Field(default_factory=dict)
     folds: list[int] | None = None
     seed: int | None = Field(None, ge=0)
@@ -115,6 +125,7 @@ class ClinicalEvaluateSection(Section):
     to some rows (None: all; ``supervised`` is always fine-tuned). ``seeds`` counts seeds.
     ``finetune`` holds settings of :class:`tscl.evaluation.finetune.FineTuner`, and
     ``finetune_epochs`` the epochs for each of ``fractions`` (None: 50 with all labels, else 100).
+    ``umap`` None draws the embedding by UMAP too where umap-learn is installed.
     """
 
     protocols: list[Protocol] = Field(default_factory=lambda: list(_PROTOCOLS))
@@ -132,7 +143,7 @@ class ClinicalEvaluateSection(Section):
     finetune_epochs: list[int] | None = None
     bands: str = "log"
     n_replicates: int = Field(1000, ge=1)
-    umap: bool | None = False
+    umap: bool | None = None
 
     @field_validator("fractions")
     @classmethod
@@ -157,6 +168,13 @@ class ClinicalConfig(JobConfig):
     compare_params: dict[str, dict[str, Any]] = Field(default_factory=dict)
     train: ClinicalTrainSection = Field(default_factory=lambda: ClinicalTrainSection())  # type: ignore[call-arg]
     evaluate: ClinicalEvaluateSection = Field(default_factory=lambda: ClinicalEvaluateSection())  # type: ignore[call-arg]
+
+    def results(self) -> dict[str, Any]:
+        """All values but those of the report's intervals and embedding."""
+        values = super().results()
+        for key in ("umap", "n_replicates"):
+            values["evaluate"].pop(key)
+        return values
 
 
 def check_clinical(values: dict[str, Any]) -> ClinicalConfig:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_loaders import ChannelStats, MedicalDataset
+from data_loaders import ChannelStats, MedicalDataset, RecordLog
 from data_loaders.rows import RowView
 from tscl.errors import InputError
 
@@ -193,6 +193,25 @@ def test_hash_patients_hides_ids_and_keeps_structure():
         assert len(pairs) == len(set(getattr(data, field))) == len(set(getattr(one, field)))
     with pytest.raises(InputError, match="salt"):
         data.hash_patients("short")
+
+
+def test_hashed_data_keep_the_log_without_names():
+    log = RecordLog("demo")
+    log.ok("Doe_Jane")
+    log.skip("Roe_Jane", "flat_lead", "same lead as Doe_Jane")
+    hidden = make(log=log).hash_patients("salt-salt").log
+    assert hidden.reasons() == {"flat_lead": 1}
+    assert len(hidden) == 2
+    assert "Jane" not in str(hidden.as_dict())
+    assert hidden.lines[0].record != hidden.lines[1].record
+
+
+def test_concat_joins_the_logs():
+    one, other = RecordLog("a"), RecordLog("b")
+    one.ok("1")
+    other.skip("2", "flat_lead", "x")
+    joined = MedicalDataset.concat([make(log=one), make(name="o", log=other)], prefix=True).log
+    assert [line.record for line in joined.lines] == ["1", "2"]
 
 
 def test_concat_checks_parts_and_ids():

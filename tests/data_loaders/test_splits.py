@@ -84,6 +84,24 @@ def test_leave_one_patient_out_keeps_patients_on_one_side(table):
         assert table["patient"].to_numpy()[test].tolist() == [table["patient"][test[0]]] * len(test)
 
 
+def test_leave_one_patient_out_with_a_validation_part():
+    table = table_of((6, 6))
+    made = list(LeaveOnePatientOut().parts(table, valid=0.25, seed=1))
+    tested = [table["patient"][parts["test"][0]] for parts in made]
+    assert tested == table["patient"].unique().tolist()
+    for parts in made:
+        cover(table, list(parts.values()))
+        labels = table["label"].to_numpy()
+        assert set(labels[parts["valid"]]) == set(labels[parts["train"]]) == {0, 1}
+    held = {tuple(parts["valid"].tolist()) for parts in made}
+    assert len(held) > 6
+    again = list(LeaveOnePatientOut().parts(table, valid=0.25, seed=1))
+    assert all((one["valid"] == two["valid"]).all() for one, two in zip(made, again, strict=True))
+    assert set(next(LeaveOnePatientOut().parts(table, valid=0))) == {"train", "test"}
+    with pytest.raises(InputError, match="valid"):
+        next(LeaveOnePatientOut().parts(table, valid=1.0))
+
+
 def test_group_split_meets_the_fractions_in_each_class():
     table = table_of((20, 10))
     parts = group_split(table, {"a": 0.5, "b": 0.3, "c": 0.2})

@@ -131,6 +131,26 @@ def test_load_without_verify_still_refuses_short_and_pickled_files(tmp_path):
         MedicalDataset.load(tmp_path / "d", verify=False, in_memory=True)
 
 
+def test_npz_holds_the_same_and_names_its_damage(tmp_path):
+    data = small()
+    data.save(tmp_path / "d", form="npz")
+    assert sorted(one.name for one in (tmp_path / "d").iterdir()) == [
+        *("X.npz", "dataset.json", "table.parquet")
+    ]
+    back = MedicalDataset.load(tmp_path / "d")
+    np.testing.assert_array_equal(back.X, data.X)
+    assert back.log.reasons() == {"flat_lead": 1}
+    assert not back.lazy
+    with pytest.raises(InputError, match="npz"):
+        data.save(tmp_path / "e", form="npx")
+    file = tmp_path / "d" / "X.npz"
+    file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(DataError, match="sha256"):
+        MedicalDataset.load(tmp_path / "d")
+    with pytest.raises(DataError, match="not a readable"):
+        MedicalDataset.load(tmp_path / "d", verify=False)
+
+
 def test_processed_format_round_trip(tmp_path):
     data = small()
     save_processed(data, tmp_path / "p")

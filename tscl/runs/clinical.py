@@ -25,7 +25,7 @@ from tscl.evaluation.code_classifiers import partial_proba
 from tscl.evaluation.metrics import classification_metrics
 from tscl.evaluation.result_store import Cell, ResultStore
 from tscl.methods import METHODS
-from tscl.runs.clinical_data import Fold, load_patients, make_folds, standardised
+from tscl.runs.clinical_data import Fold, hashed_ids, load_patients, make_folds, standardised
 from tscl.runs.clinical_rows import Row, table_rows
 from tscl.runs.folder import RunFolder
 from tscl.seeding import seeded
@@ -58,6 +58,8 @@ class ClinicalRun:
         self.rows: list[Row] = table_rows(config)
         self.data: MedicalDataset = load_patients(config.data, self.folder.path)
         self.folds: list[Fold] = make_folds(self.data, config.split, config.data.kind, config.seed)
+        if config.data.hash_ids:
+            self.data = hashed_ids(self.data, config.data.keep_columns)
         if config.train.probe or config.train.select == "validation":
             for fold in self.folds:
                 if "valid" not in fold.parts:

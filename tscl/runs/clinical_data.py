@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,25 @@ from numpy.typing import NDArray
 
 from data_loaders import (
     ChannelStats,
+    EEGProtocol,
     GroupKFold,
+    LeaveOnePatientOut,
     MedicalDataset,
     fixed_split,
     group_split,
+    load_eeg_table,
     load_mitbih,
     load_processed,
     load_ptb,
     load_ptbxl,
+    load_wfdb,
 )
 from data_loaders.ad import load_ad
 from data_loaders.cohort import CohortConfig, load_cohort, make_cohort, read_truth
 from data_loaders.tdbrain import load_tdbrain
 from data_loaders.uci_eeg import load_uci_eeg
-from tscl.config_clinical import ClinicalDataSection, SplitSection
-from tscl.errors import ConfigError, DataError, nearest
+from tscl.config_clinical import ClinicalDataSection, DataKind, SplitSection
+from tscl.errors import ConfigError, DataError, TSCLError, nearest
 from tscl.evaluation.clinical_split import check_split
 
 Parts = dict[str, NDArray[np.int64]]
@@ -41,7 +46,18 @@ LOADERS: dict[str, Callable[..., MedicalDataset]] = {
     "tdbrain": load_tdbrain,
     "processed": load_processed,
     "saved": MedicalDataset.load,
+    "wfdb": load_wfdb,
+    "eeg": load_eeg_table,
 }
+MARKS: dict[str, DataKind] = {
+    "cohort.json": "cohort",
+    "dataset.json": "saved",
+    "ptbxl_database.csv": "ptbxl",
+    "Label/label.npy": "processed",
+}
+"""Files that tell what a folder holds."""
+SALT = "TSCL_ID_SALT"
+"""Environment variable with the secret that patient ids are hashed with."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +92,44 @@ def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
     known = inspect.signature(loader).parameters
     if "strict" in known:
         params.setdefault("strict", section.strict)
-    if not any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values()):
-        for key in params:
-            if key not in known:
-                raise ConfigError(f"data.params.{key}", params[key], nearest(key, list(known)))
-    return loader(root, **params)
+    takes = [name for name, one in known.items() if one.kind is not one.VAR_KEYWORD][1:]
+    if len(takes) < len(known) - 1:
+        takes += [field.name for field in fields(EEGProtocol)]
+    for key in params:
+        if key not in takes:
+            raise ConfigError(f"data.params.{key}", params[key], nearest(key, takes))
+    for key, one in list(known.items())[1:]:
+        if one.default is one.empty and one.kind is not one.VAR_KEYWORD and key not in params:
+            raise ConfigError(f"data.params.{key}", None, f"data of kind {section.kind} need it")
+    try:
+        return loader(root, **params)
+    except (TypeError, AttributeError) as error:
+        if isinstance(error, TSCLError):
+            raise
+        raise ConfigError(
+            "data.params", section.params, f"a value of the wrong kind: {error}"
+        ) from error
+
+
+def detect_kind(folder: Path) -> DataKind | None:
+    """The kind of data that a folder's own files tell of; None when they do not."""
+    for mark, kind in MARKS.items():
+        if (folder / mark).exists():
+            return kind
+    return None
+
+
+def hashed_ids(data: MedicalDataset, keep_columns: Sequence[str] = ()) -> MedicalDataset:
+    """The data with ids keyed by the environment variable :data:`SALT`.
+
+    Raises:
+        ConfigError: the variable is not set, or its value is shorter than 8 characters.
+    """
+    salt = os.environ.get(SALT, "")
+    if len(salt) < 8:
+        remedy = f"set the environment variable {SALT} to a secret of 8 or more characters"
+        raise ConfigError(SALT, f"{len(salt)} characters", remedy)
+    return data.hash_patients(salt, keep_columns=("strat_fold", "split", *keep_columns))
 
 
 def _made_cohort(settings: dict[str, Any], target: Path) -> Path:
@@ -115,6 +164,8 @@ def make_folds(data: MedicalDataset, section: SplitSection, kind: str, seed: int
             made = [group_split(data.table, seed=own, **params)]
         elif section.kind == "kfold":
             made = list(GroupKFold(seed=own, **params).parts(data.table))
+        elif section.kind == "leave_one_out":
+            made = list(LeaveOnePatientOut().parts(data.table, seed=own, **params))
         elif section.kind == "fixed":
             made = [_fixed(data, **params)]
         else:
@@ -133,6 +184,8 @@ def make_folds(data: MedicalDataset, section: SplitSection, kind: str, seed: int
 def _fixed(data: MedicalDataset, *, ids: dict[str, list], column: str = "patient") -> Parts:
     """Listed ids; without ``train`` the ids in no list are for training."""
     listed = {name: list(values) for name, values in ids.items()}
+    if column == "patient" and data.patient.dtype.kind == "U":
+        listed = {name: [str(one) for one in values] for name, values in listed.items()}
     if "train" not in listed and column in data.table.columns:
         held = {one for values in listed.values() for one in values}
         every = np.unique(data.table[column].to_numpy()).tolist()
@@ -150,8 +203,12 @@ def _official(
 ) -> Parts:
     """PTB-XL's folds (8 train, 1 validates, 1 tests) or MIT-BIH's DS1 and DS2.
 
-    ``valid`` lists the records of DS1 that validate.
+    ``valid`` lists the records of DS1 that validate. Saved data have the split of the columns
+    that were saved with them.
     """
+    if kind == "saved":
+        found = [name for name in ("strat_fold", "split") if name in data.columns.columns]
+        kind = {"strat_fold": "ptbxl", "split": "mitbih"}[found[0]] if found else kind
     if kind == "ptbxl":
         train = [k for k in range(1, 11) if k not in (test_fold, valid_fold)]
         ids = {"train": train, "valid": [valid_fold], "test": [test_fold]}

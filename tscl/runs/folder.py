@@ -59,7 +59,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         saved = self.path / "config.yaml"
         text = config.to_yaml()
-        if saved.exists() and resume and self.config() != config:
+        if saved.exists() and resume and self.config().results() != config.results():
             raise ConfigError(
                 "--resume", self.path, "the run there has another configuration; choose another out"
             )
