@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tscl.config import DataSection, JobConfig, Section, read_values, validate
 from tscl.errors import ConfigError, nearest
@@ -24,6 +24,7 @@ class StudyTraining(Section):
     patience: int = Field(5, ge=0)
     batch_size: int = Field(16, ge=1)
     lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
     steps_per_epoch: int | None = Field(None, ge=1)
     stride: int = Field(1, ge=1)
     clip_norm: float | None = Field(None, gt=0)
@@ -37,8 +38,11 @@ class StudyConfig(JobConfig):
 
     ``algorithms`` and ``backbones`` map a name to its arguments. ``lengths`` maps a horizon to
     the steps of its past; others take the largest of 48 and the horizon. ``networks`` are the
-    simple networks trained beside; ``baselines`` adds seasonal naive and last value. ``rounds``
-    (rolling origins) and ``round_steps`` are for ``tscl backtest`` alone.
+    simple networks trained beside; ``baselines`` adds seasonal naive and last value. ``weights``
+    are the lambdas of end-to-end cells, one cell each (``train.weight`` when empty).
+    ``train_for`` maps a network, backbone, strategy or algorithm of the study to settings of its
+    cells that differ from ``train``; for a network also ``backbone_params``. ``rounds`` (rolling
+    origins) and ``round_steps`` are for ``tscl backtest`` alone.
     """
 
     job: Literal["study"] = "study"
@@ -53,6 +57,8 @@ class StudyConfig(JobConfig):
     horizons: list[int] = Field(default_factory=lambda: [24, 168])
     lengths: dict[int, int] = Field(default_factory=dict)
     seeds: list[int] = Field(default_factory=lambda: [0, 1, 2])
+    weights: list[Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=list)
+    train_for: dict[str, dict[str, Any]] = Field(default_factory=dict)
     train: StudyTraining = Field(default_factory=lambda: StudyTraining())  # type: ignore[call-arg]
     rounds: int = Field(4, ge=1)
     round_steps: int | None = Field(None, ge=2)
@@ -64,6 +70,30 @@ class StudyConfig(JobConfig):
             if name not in STRATEGIES:
                 raise ValueError(f"{name}: {nearest(name, STRATEGIES)}")
         return list(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _settings(self) -> Self:
+        named = [*self.networks, *self.backbones, *self.strategies, *self.algorithms]
+        for name, values in self.train_for.items():
+            if name not in named:
+                raise ValueError(f"train_for.{name}: {nearest(name, named)}")
+            allowed = [*StudyTraining.model_fields]
+            allowed += ["backbone_params"] if name in self.networks else []
+            for key in values:
+                if key not in allowed:
+                    raise ValueError(f"train_for.{name}.{key}: {nearest(key, allowed)}")
+            self.training(name)
+        return self
+
+    def training(self, *names: str) -> dict[str, Any]:
+        """Settings of a cell: ``train``, then ``train_for`` of each name in turn."""
+        values = self.train.model_dump()
+        extra: dict[str, Any] = {}
+        for name in names:
+            found = self.train_for.get(name, {})
+            extra |= {k: v for k, v in found.items() if k == "backbone_params"}
+            values |= {k: v for k, v in found.items() if k != "backbone_params"}
+        return StudyTraining.model_validate(values).model_dump() | extra
 
     def length(self, horizon: int) -> int:
         """Steps of the past for ``horizon``."""

@@ -73,6 +73,25 @@ def test_independent_channels_do_not_see_each_other():
     assert difference[1] > 1e-4
 
 
+@pytest.mark.parametrize("independent", [False, True])
+def test_linear_skip_adds_one_map_over_time_to_the_network(independent):
+    options = {"targets": [1], "instance_norm": "last", "channel_independent": independent}
+    plain, network = make(**options), make(**options, input_length=6, skip="linear")
+    x = torch.randn(4, 6, 2)
+    torch.testing.assert_close(network(x), plain(x))  # zero at the start
+    torch.nn.init.normal_(network.skip.weight)
+    torch.nn.init.normal_(network.skip.bias)
+    weight, bias = network.skip.weight.detach().double(), network.skip.bias.detach().double()
+    wanted = plain(x).detach().double()
+    for n in range(4):
+        past = x[n, :, 1].double() - x[n, -1, 1].double()
+        for h in range(3):
+            wanted[n, h, 0] += float((weight[h] * past).sum() + bias[h])
+    torch.testing.assert_close(network(x).double(), wanted, atol=1e-5, rtol=1e-5)
+    with pytest.raises(InputError, match="6 steps"):
+        network(x[:, 1:])
+
+
 @pytest.mark.parametrize("kind", ["standard", "last"])
 def test_instance_norm_moves_the_forecast_with_the_level(kind):
     network = make(instance_norm=kind)
@@ -110,7 +129,8 @@ def test_masked_steps_are_hidden_from_the_representation():
 
 
 def test_network_is_rebuilt_from_its_config():
-    network = make(marks=1, targets=[1], patch=2)
+    network = make(marks=1, targets=[1], patch=2, input_length=8, skip="linear")
+    torch.nn.init.normal_(network.skip.weight)
     again = ForecastNetwork(**network.config())
     again.load_state_dict(network.state_dict())
     x = (torch.randn(2, 8, 2), torch.randn(2, 8, 1), torch.randn(2, 3, 1))
@@ -122,6 +142,10 @@ def test_bad_arguments_are_named():
         make(targets=[2])
     with pytest.raises(InputError, match="query"):
         make(query="somewhere")
+    with pytest.raises(InputError, match="skip"):
+        make(skip="cubic")
+    with pytest.raises(InputError, match="input_length"):
+        make(skip="linear")
     with pytest.raises(InputError, match="instance_norm"):
         make(instance_norm="batch")(torch.zeros(1, 4, 2))
     with pytest.raises(ConfigError, match="transformer"):

@@ -201,6 +201,10 @@ def test_frozen_encoder_trains_the_decoder_alone():
     assert all(p.grad is None for p in method.encoder.encoder.parameters())
     names = {id(p) for p in method.groups()["encoder"].parameters}
     assert names == {id(p) for p in method.encoder.decoder.parameters()}
+    with seeded(0, "weights"):
+        linear = ForecastNetwork(1, 2, encoder="lstm", input_length=4, skip="linear")
+    group = METHODS.build("e2e", encoder=linear, weight=0.0, freeze_encoder=True).groups()
+    assert any(p is linear.skip.weight for p in group["encoder"].parameters)
     with pytest.raises(InputError, match="frozen"):
         build(weight=0.5, freeze_encoder=True)
 

@@ -12,7 +12,7 @@ from tscl.cli import app
 from tscl.config_study import load_study
 from tscl.errors import CheckpointError, ConfigError, InputError
 from tscl.runs.backtest import rolling_splits
-from tscl.runs.study import Study, cells_of
+from tscl.runs.study import Study, cells_of, settings_of, summary
 
 SMALL = """
 job: study
@@ -69,6 +69,33 @@ def test_a_stopped_study_goes_on_and_a_changed_setting_is_a_new_cell(config, tmp
     kept.write_text("{")
     with pytest.raises(CheckpointError, match="remove the file"):
         job.collect()
+
+
+def test_lambdas_are_cells_and_settings_differ_by_name(config):
+    more = [
+        "weights=[0.1,0.5]",
+        "strategies=[supervised,end_to_end,two_stage_ridge]",
+        "train_for.dlinear={lr: 0.25, backbone_params: {individual: true}}",
+        "train_for.end_to_end={lr: 0.01}",
+        "train_for.moco={lr: 0.02, weight_decay: 0.3}",
+    ]
+    loaded = load_study(config, [*more, "horizons=[3]", "seeds=[0]"])
+    made = {c.title: settings_of(loaded, c) for c in cells_of(loaded)}
+    assert len(made) == 1 + 1 + 2 * 2 + 2
+    assert made["moco-end_to_end-tcn-l0.1-h3-s0"].weight == 0.1
+    assert made["moco-end_to_end-tcn-l0.1-h3-s0"].lr == 0.02
+    assert made["moco-two_stage_ridge-tcn-h3-s0"].weight_decay == 0.3
+    assert made["hierarchical-end_to_end-tcn-l0.5-h3-s0"].weight == 0.5
+    assert made["hierarchical-end_to_end-tcn-l0.5-h3-s0"].lr == 0.01
+    assert made["none-supervised-tcn-h3-s0"].lr == 1e-3
+    assert made["none-supervised-dlinear-h3-s0"].lr == 0.25
+    assert made["none-supervised-dlinear-h3-s0"].backbone_params == {"individual": True}
+    rows = [{"weight": w, "mse": 1.0} for w in (None, 0.1, 0.5)]
+    same = {"backbone": "a", "strategy": "b", "algorithm": "c", "horizon": 3}
+    assert list(summary(pd.DataFrame([same | r for r in rows]))["weight"]) == ["", "0.1", "0.5"]
+    for bad in ("train_for.dlinea={}", "train_for.moco={lrr: 1}", "train_for.moco={lr: -1}"):
+        with pytest.raises(ConfigError, match=r"dlinear|lr"):
+            load_study(config, [bad])
 
 
 def test_commands_run_and_resume(config, tmp_path):

@@ -3,7 +3,8 @@
 The architecture of the end-to-end study (arXiv 2306.12086): an encoder maps every step to 320
 dimensions, an MLP maps each step's representation to the variables, and the last ``horizon``
 outputs are the forecast. Added here: positions (of the encoders of this library), steps for a
-horizon longer than the input, the calendar of the future, patches, instance normalisation.
+horizon longer than the input, the calendar of the future, patches, instance normalisation, a
+linear path beside the network.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tscl.errors import InputError
 from tscl.forecasters.normalize import InstanceNorm, window_scale
 
 Query = Literal["auto", "append", "reuse"]
+Skip = Literal["none", "linear"]
 
 
 class ForecastNetwork(nn.Module):
@@ -46,12 +48,15 @@ class ForecastNetwork(nn.Module):
         instance_norm: ``none``, ``standard`` (RevIN without affine) or ``last``.
         patch: steps a token holds; 1 for one token per step.
         channel_independent: treat every target channel as a series of its own (PatchTST).
-        input_length: L, only needed (and then checked) for ``flatten``.
+        input_length: L, only needed (and then checked) for ``flatten`` and ``skip``.
         flatten: decode all tokens at once by one linear layer to all steps (PatchTST's head)
             instead of the MLP per step.
+        skip: ``linear`` adds one linear map over time from the (normalised) past of a target to
+            its forecast, the same for all targets and zero at the start, so that the network
+            learns what a linear forecast leaves over; ``none`` adds nothing.
 
     Attributes:
-        encoder: the encoder. output_dims: D. horizon: H.
+        encoder: the encoder. output_dims: D. horizon: H. skip: the linear map, or None.
 
     Raises:
         InputError: an argument out of range or inputs of another shape.
@@ -76,6 +81,7 @@ class ForecastNetwork(nn.Module):
         channel_independent: bool = False,
         input_length: int | None = None,
         flatten: bool = False,
+        skip: Skip = "none",
     ) -> None:
         super().__init__()
         sizes = {"channels": channels, "horizon": horizon, "patch": patch, "output": output_dims}
@@ -86,8 +92,10 @@ class ForecastNetwork(nn.Module):
             raise InputError("marks, decoder_dims", (marks, decoder_dims), "use 0 or more")
         if query not in get_args(Query):
             raise InputError("query", query, f"choose one of {get_args(Query)}")
-        if flatten and input_length is None:
-            raise InputError("input_length", None, "a flattened head needs the input length")
+        if skip not in get_args(Skip):
+            raise InputError("skip", skip, f"choose one of {get_args(Skip)}")
+        if (flatten or skip == "linear") and input_length is None:
+            raise InputError("input_length", None, "flatten and skip need the input length")
         self.targets = list(range(channels)) if targets is None else [int(t) for t in targets]
         if not self.targets or not all(0 <= t < channels for t in self.targets):
             raise InputError("targets", self.targets, f"name channels in 0..{channels - 1}")
@@ -97,6 +105,7 @@ class ForecastNetwork(nn.Module):
         self.instance_norm: InstanceNorm = instance_norm
         self.channel_independent, self.flatten = channel_independent, flatten
         self.input_length = input_length
+        self.fixed_length = flatten or skip == "linear"
         self.output_dims = output_dims
         self._config = {
             "channels": channels,
@@ -114,6 +123,7 @@ class ForecastNetwork(nn.Module):
             "channel_independent": channel_independent,
             "input_length": input_length,
             "flatten": flatten,
+            "skip": skip,
         }
         inner = 1 if channel_independent else channels
         self._outputs = 1 if channel_independent else len(self.targets)
@@ -125,15 +135,14 @@ class ForecastNetwork(nn.Module):
         )
         self.append = query == "append" or (query == "auto" and self.encoder.causal)
         self.decoder: nn.Module
+        width = output_dims + patch * marks
         if flatten:
             assert input_length is not None
             tokens = -(-input_length // patch)
             self.decoder = nn.Sequential(
                 nn.Dropout(dropout), nn.Linear(tokens * output_dims, horizon * self._outputs)
             )
-            return
-        width = output_dims + patch * marks
-        if decoder_dims:
+        elif decoder_dims:
             self.decoder = nn.Sequential(
                 nn.Linear(width, decoder_dims),
                 nn.GELU(),
@@ -142,6 +151,12 @@ class ForecastNetwork(nn.Module):
             )
         else:
             self.decoder = nn.Linear(width, patch * self._outputs)
+        self.skip: nn.Linear | None = None
+        if skip == "linear":
+            assert input_length is not None
+            self.skip = nn.Linear(input_length, horizon)
+            nn.init.zeros_(self.skip.weight)
+            nn.init.zeros_(self.skip.bias)
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments (JSON types) that rebuild this network."""
@@ -169,6 +184,9 @@ class ForecastNetwork(nn.Module):
         self._check(past, past_marks, future_marks)
         scale = window_scale(past, self.instance_norm)
         values = past if scale is None else scale.apply(past)
+        linear = None
+        if self.skip is not None:
+            linear = self.skip(values[:, :, self.targets].transpose(1, 2)).transpose(1, 2)
         values, past_marks = self._per_channel(values, past_marks)
         future_marks = self._spread(future_marks)
         tokens = self._tokens(values, past_marks)
@@ -181,6 +199,8 @@ class ForecastNetwork(nn.Module):
             codes = self.encoder(tokens)
         flat = self._decode(codes, future_marks, n_out)
         out = self._join(flat, len(past))
+        if linear is not None:
+            out = out + linear
         return (out if scale is None else scale.undo(out, self.targets)), codes[:, :n_past]
 
     def represent(
@@ -210,7 +230,7 @@ class ForecastNetwork(nn.Module):
     ) -> None:
         if past.ndim != 3 or past.shape[2] != self.channels or past.shape[1] < 1:
             raise InputError("past", tuple(past.shape), f"pass (B, L, {self.channels})")
-        if self.flatten and past.shape[1] != self.input_length:
+        if self.fixed_length and past.shape[1] != self.input_length:
             raise InputError("past", tuple(past.shape), f"pass {self.input_length} steps")
         if not self.marks:
             return

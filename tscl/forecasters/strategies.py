@@ -27,6 +27,7 @@ from tscl.evaluation.forecasting import (
 )
 from tscl.forecasters.baselines import DLinear, patch_transformer
 from tscl.forecasters.network import ForecastNetwork
+from tscl.forecasters.ridge_head import ridge_head
 from tscl.forecasters.windows import EpochSampler, WindowSource, window_forecasts
 from tscl.methods.e2e import EndToEnd
 from tscl.seeding import seeded
@@ -52,7 +53,7 @@ class StrategySettings:
         contrast, contrast_params: see :class:`tscl.methods.e2e.EndToEnd`.
         weight, schedule, decay: lambda, and how it changes.
         pretrain_epochs: of contrast alone, in the strategies of two stages.
-        max_epochs, patience, batch_size, lr: of training on validation MSE.
+        max_epochs, patience, batch_size, lr, weight_decay: of training on validation MSE.
         steps_per_epoch: at most this many batches an epoch; None for all windows.
         stride: steps between training windows.
         clip_norm: gradient clipping, or None. lr_schedule: ``constant`` or ``cosine``.
@@ -73,6 +74,7 @@ class StrategySettings:
     patience: int = 5
     batch_size: int = 16
     lr: float = 1e-3
+    weight_decay: float = 0.0
     steps_per_epoch: int | None = None
     stride: int = 1
     clip_norm: float | None = None
@@ -183,7 +185,7 @@ class StrategyRun:
         settings = TrainSettings(
             max_epochs=s.pretrain_epochs if alone else s.max_epochs,
             lr=s.lr,
-            weight_decay=0.0,
+            weight_decay=s.weight_decay,
             schedule=s.lr_schedule,
             clip_norm=s.clip_norm,
             averaging="none",
@@ -322,7 +324,19 @@ def run_strategy(
 def _ridge(
     run: StrategyRun, network: ForecastNetwork, deviations: Float64 | None
 ) -> StrategyResult:
-    """Ridge on frozen codes; on changes from the last value when windows lost their level."""
+    """Ridge on frozen codes: in the head's place when channels are independent.
+
+    Else on the code of the last step, for changes when windows lost their level.
+    """
+    if network.channel_independent:
+        alpha, test, valid = ridge_head(
+            network, run.values, run.split, run.settings.length, marks=run.marks
+        )
+        n_train = len(WindowSource.inside(run.split.train, run.settings.length, run.horizon))
+        result = make_result(
+            run.horizon, test, valid, run.split, deviations, alpha=alpha, n_train=n_train
+        )
+        return StrategyResult(result, _by_variable(test), network, run.steps, None, [])
     codes = run.codes(network)
     made = forecast_protocol(
         codes,

@@ -40,7 +40,8 @@ class EndToEnd(Method):
         schedule: ``constant``, or ``linear``: lambda falls by ``decay`` an epoch, to 0 at least.
         decay: fall an epoch.
         steps_per_epoch: optimiser steps of an epoch; needed for ``linear``.
-        freeze_encoder: train the decoder alone, the encoder stays in evaluation mode.
+        freeze_encoder: train all but the encoder inside (the decoder, a linear path); that one
+            stays in evaluation mode.
 
     Raises:
         InputError, ConfigError: an argument out of range, a module that cannot forecast.
@@ -99,12 +100,11 @@ class EndToEnd(Method):
         return ("encoder",)
 
     def groups(self) -> dict[str, ParameterGroup]:
-        """All trainable parameters, or those of the decoder when the encoder is frozen."""
+        """All trainable parameters, or those outside the inner encoder when it is frozen."""
         if not self.freeze_encoder:
             return super().groups()
-        decoder = self.encoder.decoder
-        assert isinstance(decoder, nn.Module)
-        return {"encoder": ParameterGroup(list(decoder.parameters()))}
+        named = self.encoder.named_parameters()
+        return {"encoder": ParameterGroup([p for n, p in named if not n.startswith("encoder.")])}
 
     def train(self, mode: bool = True) -> Self:
         """Training mode, but for a frozen encoder."""

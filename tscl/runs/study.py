@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,14 @@ class Cell:
     backbone: str
     horizon: int
     seed: int
+    weight: float | None = None  # lambda of end-to-end training
 
     @property
     def title(self) -> str:
         """The cell in one word."""
-        return f"{self.algorithm}-{self.strategy}-{self.backbone}-h{self.horizon}-s{self.seed}"
+        weight = "" if self.weight is None else f"-l{self.weight:g}"
+        name = f"{self.algorithm}-{self.strategy}-{self.backbone}{weight}"
+        return f"{name}-h{self.horizon}-s{self.seed}"
 
 
 def cells_of(config: StudyConfig) -> list[Cell]:
@@ -56,8 +60,11 @@ def cells_of(config: StudyConfig) -> list[Cell]:
                 for backbone in config.backbones:
                     for strategy in config.strategies:
                         names = config.algorithms if strategy != "supervised" else ["none"]
-                        for algorithm in names:
-                            yield Cell(algorithm, strategy, backbone, horizon, seed)
+                        weights: list[float | None] = [None]
+                        if strategy == "end_to_end":
+                            weights = [*(config.weights or [config.train.weight])]
+                        for algorithm, weight in product(names, weights):
+                            yield Cell(algorithm, strategy, backbone, horizon, seed, weight)
 
     return list(dict.fromkeys(enumerate_all()))
 
@@ -65,13 +72,16 @@ def cells_of(config: StudyConfig) -> list[Cell]:
 def settings_of(config: StudyConfig, cell: Cell) -> StrategySettings:
     """What a cell trains with."""
     simple = cell.backbone in SIMPLE_NETWORKS
+    values = {"backbone_params": {} if simple else config.backbones[cell.backbone]}
+    values |= config.training(cell.backbone, cell.strategy, cell.algorithm)
+    if cell.weight is not None:
+        values["weight"] = cell.weight
     return StrategySettings(
         length=config.length(cell.horizon),
         backbone=cell.backbone,
-        backbone_params={} if simple else config.backbones[cell.backbone],
         contrast="hierarchical" if cell.algorithm == "none" else cell.algorithm,
         contrast_params=config.algorithms.get(cell.algorithm, {}),
-        **config.train.model_dump(),
+        **values,
     )
 
 
@@ -164,8 +174,7 @@ class Study:
             "last value": last_value(data.targets, data.split, horizons, scale=scale),
         }
         return [
-            {"algorithm": "none", "strategy": "baseline", "backbone": name, "seed": 0}
-            | result.as_dict()
+            asdict(Cell("none", "baseline", name, result.horizon, seed=0)) | result.as_dict()
             for name, results in made.items()
             for result in results
         ]
@@ -182,13 +191,19 @@ class Study:
 
 def summary(frame: pd.DataFrame, metric: str = "mse") -> pd.DataFrame:
     """Mean and deviation over seeds of each configuration (rows) by horizon (columns)."""
-    keys = ["backbone", "strategy", "algorithm"]
-    groups = frame.groupby([*keys, "horizon"])[metric]
+    keys = ["backbone", "strategy", "algorithm", "weight"]
+    named = frame.assign(weight=[format_weight(w) for w in frame["weight"]])
+    groups = named.groupby([*keys, "horizon"])[metric]
     text = groups.agg(
         lambda v: f"{v.mean():.4f} ± {v.std():.4f} ({len(v)})" if len(v) > 1 else f"{v.mean():.4f}"
     )
     table: pd.DataFrame = text.unstack("horizon").fillna("").reset_index()
     return table
+
+
+def format_weight(weight: float | None) -> str:
+    """Lambda as text; empty where there is none."""
+    return "" if weight is None or pd.isna(weight) else f"{weight:g}"
 
 
 def markdown(frame: pd.DataFrame) -> str:
