@@ -72,7 +72,7 @@ def cells_of(config: StudyConfig) -> list[Cell]:
 def settings_of(config: StudyConfig, cell: Cell) -> StrategySettings:
     """What a cell trains with."""
     simple = cell.backbone in SIMPLE_NETWORKS
-    values = {"backbone_params": {} if simple else config.backbones[cell.backbone]}
+    values: dict[str, Any] = {"backbone_params": {} if simple else config.backbones[cell.backbone]}
     values |= config.training(cell.backbone, cell.strategy, cell.algorithm)
     if cell.weight is not None:
         values["weight"] = cell.weight
