@@ -244,4 +244,5 @@ def _average(results: Sequence[HorizonResult]) -> HorizonResult:
         n_train=first.n_train,
         n_valid=first.n_valid,
         n_test=first.n_test,
+        variables=tuple(v for r in results for v in r.variables),
     )

@@ -149,6 +149,11 @@ class ErrorSums:
         self.absolute = self.absolute + np.abs(error).sum(axis=(0, 1))
         self.count += error.shape[0] * error.shape[1]
 
+    def by_variable(self) -> tuple[tuple[float, float], ...]:
+        """Mean squared and mean absolute error of every channel."""
+        pairs = zip(self.squared / self.count, self.absolute / self.count, strict=True)
+        return tuple((float(a), float(b)) for a, b in pairs)
+
     def mse(self, scale: Float64 | None = None) -> float:
         """Mean squared error over channels, in the original unit when ``scale`` (C,) is given."""
         weight = 1.0 if scale is None else np.square(scale)

@@ -50,6 +50,7 @@ class HorizonResult:
         n_train: training rows (0 for forecasters that fit nothing).
         n_valid: validation rows.
         n_test: test rows.
+        variables: test MSE and MAE of every target, scaled, in the order of the channels.
     """
 
     horizon: int
@@ -63,6 +64,7 @@ class HorizonResult:
     n_train: int
     n_valid: int
     n_test: int
+    variables: tuple[tuple[float, float], ...] = ()
 
     @property
     def valid_score(self) -> float:
@@ -70,8 +72,8 @@ class HorizonResult:
         return float(np.sqrt(self.valid_mse)) + self.valid_mae
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON types."""
-        return asdict(self)
+        """The result as JSON types, without the single variables."""
+        return {k: v for k, v in asdict(self).items() if k != "variables"}
 
 
 @dataclass(frozen=True)
@@ -310,6 +312,7 @@ def make_result(
         n_train=n_train,
         n_valid=split.valid.stop - split.valid.start - horizon,
         n_test=split.test.stop - split.test.start - horizon,
+        variables=test.by_variable(),
     )
 
 
