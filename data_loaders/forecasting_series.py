@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -54,6 +54,10 @@ class ForecastingSeries:
         self._check_shapes()
         check_timestamps(self.timestamps, self.name)
         self._check_values()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _rebuild, (values | {"source": dict(self.source)},)
 
     def __len__(self) -> int:
         return int(self.values.shape[0])
@@ -110,6 +114,10 @@ class ForecastingSeries:
                     f"the constant {seen[0]}" if seen.size else "no values",
                     "drop the column: it cannot be scaled or forecast",
                 )
+
+
+def _rebuild(values: dict[str, Any]) -> ForecastingSeries:
+    return ForecastingSeries(**values)
 
 
 def check_timestamps(timestamps: pd.DatetimeIndex, name: str) -> None:

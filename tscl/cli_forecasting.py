@@ -16,6 +16,12 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", "-s", help="Override, such as train.lr=1e-4.")
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the cells.")]
+WorkersOption = Annotated[
+    int, typer.Option(help="Processes, one thread each; with --ray tasks at a time (0: all).")
+]
+RayOption = Annotated[
+    bool, typer.Option("--ray", help="Run cells on Ray (RAY_ADDRESS, or this machine).")
+]
 
 
 def add_forecasting_commands(
@@ -40,7 +46,8 @@ def add_forecasting_commands(
         config: ConfigArgument,
         sets: SetOption = None,
         out: OutOption = None,
-        workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 1,
+        workers: WorkersOption = 1,
+        ray: RayOption = False,
         collect_only: Annotated[bool, typer.Option(help="Only write the tables.")] = False,
     ) -> None:
         """Run the missing cells of a study (a killed one goes on) and write its tables."""
@@ -49,18 +56,41 @@ def add_forecasting_commands(
 
         job = Study(load_study(config, overrides(sets, out)))
         if not collect_only:
-            job.run(workers=workers, report=report)
+            job.run(workers=workers, ray=ray, report=report)
         show(job.collect(), "test MSE by horizon")
-        console.print(f"tables: {job.folder / 'study.md'} and {job.folder / 'study.parquet'}")
+        console.print(f"tables and figures: {job.folder / 'report.html'}, study.md, study.parquet")
 
     @app.command()
     @clear_errors
-    def backtest(config: ConfigArgument, sets: SetOption = None, out: OutOption = None) -> None:
+    def backtest(
+        config: ConfigArgument,
+        sets: SetOption = None,
+        out: OutOption = None,
+        workers: WorkersOption = 1,
+        ray: RayOption = False,
+    ) -> None:
         """Rolling-origin backtest of a study's cells; finished cells are not run again."""
         from tscl.config_study import load_study
         from tscl.runs.backtest import run_backtest
 
         loaded = load_study(config, overrides(sets, out))
-        frame = run_backtest(loaded, report)
+        frame = run_backtest(loaded, report, workers=workers, ray=ray)
         show(frame, f"test MSE over {loaded.rounds} origins and the seeds")
         console.print(f"table: {Path(loaded.out) / 'backtest.parquet'}")
+
+    @app.command()
+    @clear_errors
+    def compare(
+        studies: Annotated[list[Path], typer.Argument(help="Folders of finished studies.")],
+        out: Annotated[Path, typer.Option("--out", "-o", help="Where the report goes.")],
+        metric: Annotated[str, typer.Option(help="mse or mae.")] = "mse",
+        per: Annotated[str, typer.Option(help="Cases: dataset, horizon, variable.")] = "dataset",
+        test: Annotated[str, typer.Option(help="wilcoxon_holm or nemenyi.")] = "wilcoxon_holm",
+    ) -> None:
+        """Rank the methods of several studies over their data sets (critical difference)."""
+        from tscl.runs.compare import compare_studies
+
+        cases = [part.strip() for part in per.split(",")]
+        found, page = compare_studies(studies, out, metric=metric, per=cases, test=test)
+        print_table(console, found.sentence(), found.table())
+        console.print(f"tables and figures: {page}")

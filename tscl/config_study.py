@@ -38,8 +38,10 @@ class StudyConfig(JobConfig):
 
     ``algorithms`` and ``backbones`` map a name to its arguments. ``lengths`` maps a horizon to
     the steps of its past; others take the largest of 48 and the horizon. ``networks`` are the
-    simple networks trained beside; ``baselines`` adds seasonal naive and last value. ``weights``
-    are the lambdas of end-to-end cells, one cell each (``train.weight`` when empty).
+    simple networks trained beside; ``baselines`` adds seasonal naive and last value;
+    ``statistical`` maps ``auto_ets`` and ``auto_arima`` to arguments (``fit_steps``, ``context``
+    and the model's own; see :func:`tscl.evaluation.statistical.statistical_baseline`).
+    ``weights`` are the lambdas of end-to-end cells, one cell each (``train.weight`` when empty).
     ``train_for`` maps a network, backbone, strategy or algorithm of the study to settings of its
     cells that differ from ``train``; for a network also ``backbone_params``. ``rounds`` (rolling
     origins) and ``round_steps`` are for ``tscl backtest`` alone.
@@ -54,6 +56,7 @@ class StudyConfig(JobConfig):
         default_factory=lambda: ["dlinear"]  # type: ignore[arg-type]
     )
     baselines: bool = True
+    statistical: dict[str, dict[str, Any]] = Field(default_factory=dict)
     horizons: list[int] = Field(default_factory=lambda: [24, 168])
     lengths: dict[int, int] = Field(default_factory=dict)
     seeds: list[int] = Field(default_factory=lambda: [0, 1, 2])
@@ -115,10 +118,16 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
 def check_study(config: StudyConfig) -> StudyConfig:
     """``config`` when every name in it is known."""
     from tscl.encoders import ENCODERS
+    from tscl.evaluation.statistical import STATISTICAL, build_model
     from tscl.methods.e2e_terms import build_contrast
 
     for name, params in config.backbones.items():
         ENCODERS.check(name, params)
     for name, params in config.algorithms.items():
         build_contrast(name, params)
+    for name, params in config.statistical.items():
+        if name not in STATISTICAL:
+            raise ConfigError("statistical", name, nearest(name, STATISTICAL))
+        own = {k: v for k, v in params.items() if k not in ("fit_steps", "context")}
+        build_model(name, 1, own)  # an unknown argument or a missing package, before training
     return config

@@ -9,10 +9,9 @@ import pandas as pd
 
 from data_loaders.forecasting_splits import ForecastSplit, TrainScaler
 from tscl.config_study import StudyConfig
-from tscl.disk import atomic_file
 from tscl.errors import InputError
 from tscl.runs.forecasting_data import ForecastingData, prepare
-from tscl.runs.study import Report, Study
+from tscl.runs.study import Report, Study, write_tables
 
 
 def rolling_splits(
@@ -59,8 +58,16 @@ def rescaled(data: ForecastingData, split: ForecastSplit) -> ForecastingData:
     )
 
 
-def run_backtest(config: StudyConfig, report: Report | None = None) -> pd.DataFrame:
+def run_backtest(
+    config: StudyConfig, report: Report | None = None, *, workers: int = 1, ray: bool = False
+) -> pd.DataFrame:
     """Run every missing cell of every round; rows of all, also in ``backtest.parquet``.
+
+    Tables and figures of all rounds together go to ``backtest.md`` and ``report.html``.
+
+    Args:
+        config: of the study. report: called with what is done, as in a study.
+        workers, ray: see :func:`tscl.runs.workers.run_jobs`.
 
     Raises:
         InputError: the series is too short for the rounds or a horizon.
@@ -79,12 +86,12 @@ def run_backtest(config: StudyConfig, report: Report | None = None) -> pd.DataFr
             if report is not None:
                 report(f"round {number + 1}/{len(studies)} {title}", done, total)
 
-        study.run(report=tell)
-        frame = study.collect()
+        study.run(workers=workers, ray=ray, report=tell)
+        frame = study.rows()
         frame.insert(0, "round", number)
         frame.insert(1, "origin", str(base.series.timestamps[splits[number].valid.stop - 1]))
         frames.append(frame)
     table = pd.concat(frames, ignore_index=True)
-    with atomic_file(Path(config.out) / "backtest.parquet") as work:
-        table.to_parquet(work)
+    title = f"Backtest of {base.series.name}, {len(studies)} origins"
+    write_tables(table, Path(config.out), "backtest", title)
     return table

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -22,12 +22,16 @@ from tscl.config_study import StudyConfig
 from tscl.disk import atomic_file, write_text
 from tscl.errors import CheckpointError
 from tscl.evaluation.baselines import last_value, season_of, seasonal_naive
+from tscl.evaluation.forecasting import HorizonResult
+from tscl.evaluation.statistical import statistical_baseline
 from tscl.forecasters.strategies import SIMPLE_NETWORKS, StrategySettings, run_strategy
-from tscl.reporting.markdown import markdown_table
 from tscl.runs.forecasting_data import ForecastingData, prepare
+from tscl.runs.study_tables import markdown, summary, write_report
+from tscl.runs.workers import run_jobs
 from tscl.training.storage import write_json
 
 Report = Callable[[str, int, int], None]
+__all__ = ["Cell", "Study", "cells_of", "settings_of", "summary", "write_tables"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ def cells_of(config: StudyConfig) -> list[Cell]:
                             weights = [*(config.weights or [config.train.weight])]
                         for algorithm, weight in product(names, weights):
                             yield Cell(algorithm, strategy, backbone, horizon, seed, weight)
+        for model in config.statistical:
+            yield Cell("none", "baseline", model, max(config.horizons), 0)
 
     return list(dict.fromkeys(enumerate_all()))
 
@@ -100,9 +106,14 @@ class Study:
 
     def path(self, cell: Cell) -> Path:
         """The file of a cell."""
+        if cell.strategy == "baseline":
+            statistical = self.config.statistical[cell.backbone]
+            settings = statistical | {"horizons": self.config.horizons}
+        else:
+            settings = asdict(settings_of(self.config, cell))
         facts = {
             "cell": asdict(cell),
-            "settings": asdict(settings_of(self.config, cell)),
+            "settings": settings,
             "data": without_later(self.config.data) | dict(self.data.series.source),
             "split": str(self.data.split),
         }
@@ -116,7 +127,32 @@ class Study:
 
     def run_cell(self, cell: Cell) -> Path:
         """Train and score one cell and write its file in one step."""
+        return self.write(cell, self.compute(cell))
+
+    def write(self, cell: Cell, rows: list[dict[str, Any]]) -> Path:
+        """Write the file of a cell, the old one or the whole new one at any time."""
+        path = self.path(cell)
+        write_json(path, rows[0] if len(rows) == 1 else {"rows": rows})
+        shutil.rmtree(self._checkpoints(cell), ignore_errors=True)
+        return path
+
+    def compute(self, cell: Cell) -> list[dict[str, Any]]:
+        """Rows of one cell: one, or one a horizon for a statistical forecaster.
+
+        A cell that was killed goes on from its last checkpoint.
+        """
         data = self.data
+        if cell.strategy == "baseline":
+            results = statistical_baseline(
+                cell.backbone,
+                data.targets,
+                data.split,
+                self.config.horizons,
+                season=season_of(data.series.freq),
+                scale=data.target_scaler.scale,
+                **statistical_arguments(self.config.statistical[cell.backbone]),
+            )
+            return [self._row(asdict(cell), result) for result in results]
         n = data.n_covariates
         made = run_strategy(
             data.inputs[:, n:],
@@ -128,36 +164,42 @@ class Study:
             targets=data.series.target_index,
             scale=data.target_scaler.scale,
             seed=cell.seed,
+            checkpoints=self._checkpoints(cell),
+            resume=True,
         )
-        row = asdict(cell) | made.result.as_dict()
-        row |= {"steps": made.steps, "best_epoch": made.best_epoch}
-        for name, (mse, mae) in zip(data.series.targets, made.per_variable, strict=True):
-            row |= {f"mse.{name}": float(mse), f"mae.{name}": float(mae)}
-        path = self.path(cell)
-        write_json(path, row)
-        return path
+        row = self._row(asdict(cell), made.result)
+        return [row | {"steps": made.steps, "best_epoch": made.best_epoch}]
 
-    def run(self, *, workers: int = 1, report: Report | None = None) -> int:
-        """Run what is missing, in ``workers`` processes; the number of cells run.
+    def _checkpoints(self, cell: Cell) -> Path:
+        return self.folder / "checkpoints" / self.path(cell).stem
 
-        ``report`` is called with the cell's title, how many are done, and how many there are.
+    def _row(self, names: dict[str, Any], result: HorizonResult) -> dict[str, Any]:
+        """Names and errors, those of every variable in scaled and original units among them."""
+        series = self.data.series
+        row = {"dataset": series.name} | names | result.as_dict()
+        scales = self.data.target_scaler.scale
+        for name, scale, (mse, mae) in zip(series.targets, scales, result.variables, strict=True):
+            row |= {f"mse.{name}": mse, f"mae.{name}": mae}
+            row |= {f"mse_raw.{name}": mse * scale**2, f"mae_raw.{name}": mae * scale}
+        return row
+
+    def run(self, *, workers: int = 1, ray: bool = False, report: Report | None = None) -> int:
+        """Run what is missing; the number of cells run.
+
+        Args:
+            workers, ray: see :func:`tscl.runs.workers.run_jobs`.
+            report: called with a cell's title, how many are done, and how many there are.
+
+        Raises:
+            JobsFailed: at the end, when cells failed; all others are written.
         """
         todo = self.missing()
         total, done = len(self.cells), len(self.cells) - len(todo)
-        if workers <= 1:
-            for cell in todo:
-                self.run_cell(cell)
-                done += 1
-                if report is not None:
-                    report(cell.title, done, total)
-            return len(todo)
-        with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
-            futures = {pool.submit(self.run_cell, cell): cell for cell in todo}
-            for future in as_completed(futures):
-                future.result()
-                done += 1
-                if report is not None:
-                    report(futures[future].title, done, total)
+        for cell, rows in run_jobs(self.compute, todo, workers=workers, ray=ray):
+            self.write(cell, rows)
+            done += 1
+            if report is not None:
+                report(cell.title, done, total)
         return len(todo)
 
     def baselines(self) -> list[dict[str, Any]]:
@@ -174,45 +216,38 @@ class Study:
             "last value": last_value(data.targets, data.split, horizons, scale=scale),
         }
         return [
-            asdict(Cell("none", "baseline", name, result.horizon, seed=0)) | result.as_dict()
+            self._row(asdict(Cell("none", "baseline", name, result.horizon, seed=0)), result)
             for name, results in made.items()
             for result in results
         ]
 
+    def rows(self) -> pd.DataFrame:
+        """One row per finished cell (and horizon) and baseline."""
+        files = [read_json(p) for c in self.cells if (p := self.path(c)).is_file()]
+        finished = [row for file in files for row in file.get("rows", [file])]
+        frame = pd.DataFrame(finished + self.baselines()).drop(columns="alpha", errors="ignore")
+        frame["dataset"] = self.data.series.name
+        return frame
+
     def collect(self) -> pd.DataFrame:
-        """One row per finished cell and baseline; written as parquet, tables as markdown."""
-        rows = [read_json(p) for c in self.cells if (p := self.path(c)).is_file()]
-        frame = pd.DataFrame(rows + self.baselines()).drop(columns="alpha", errors="ignore")
-        with atomic_file(self.folder / "study.parquet") as work:
-            frame.to_parquet(work)
-        write_text(self.folder / "study.md", markdown(frame))
+        """The rows; also written as ``study.parquet``, tables as ``study.md``, and a report."""
+        frame = self.rows()
+        write_tables(frame, self.folder, "study", f"Study of {self.data.series.name}")
         return frame
 
 
-def summary(frame: pd.DataFrame, metric: str = "mse") -> pd.DataFrame:
-    """Mean and deviation over seeds of each configuration (rows) by horizon (columns)."""
-    keys = ["backbone", "strategy", "algorithm", "weight"]
-    named = frame.assign(weight=[format_weight(w) for w in frame["weight"]])
-    groups = named.groupby([*keys, "horizon"])[metric]
-    text = groups.agg(
-        lambda v: f"{v.mean():.4f} ± {v.std():.4f} ({len(v)})" if len(v) > 1 else f"{v.mean():.4f}"
-    )
-    table: pd.DataFrame = text.unstack("horizon").fillna("").reset_index()
-    return table
+def write_tables(frame: pd.DataFrame, folder: Path, name: str, title: str) -> Path:
+    """Write ``name``.parquet, ``name``.md and the report; returns the report's page."""
+    with atomic_file(folder / f"{name}.parquet") as work:
+        frame.to_parquet(work)
+    write_text(folder / f"{name}.md", markdown(frame))
+    return write_report(frame, folder, title)
 
 
-def format_weight(weight: float | None) -> str:
-    """Lambda as text; empty where there is none."""
-    return "" if weight is None or pd.isna(weight) else f"{weight:g}"
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """Tables of MSE and MAE as markdown."""
-    parts = []
-    for metric in ("mse", "mae"):
-        title = f"Test {metric.upper()} by horizon, mean ± deviation (seeds)"
-        parts.append(f"## {title}\n\n" + markdown_table(summary(frame, metric)) + "\n")
-    return "\n".join(parts)
+def statistical_arguments(values: dict[str, Any]) -> dict[str, Any]:
+    """A statistical forecaster's entry as arguments: its own, and the model's as ``params``."""
+    own = {k: v for k, v in values.items() if k in ("fit_steps", "context")}
+    return own | {"params": {k: v for k, v in values.items() if k not in own}}
 
 
 # options added after cells had been written, with the value those cells were made with
@@ -232,9 +267,3 @@ def read_json(path: Path) -> dict[str, Any]:
         return values
     except (OSError, ValueError) as error:
         raise CheckpointError(str(path), error, "remove the file to run the cell again") from None
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
