@@ -194,6 +194,8 @@ class Study:
             JobsFailed: at the end, when cells failed; all others are written.
         """
         todo = self.missing()
+        for cell in set(self.cells) - set(todo):  # left by a kill just after a cell was written
+            shutil.rmtree(self._checkpoints(cell), ignore_errors=True)
         total, done = len(self.cells), len(self.cells) - len(todo)
         for cell, rows in run_jobs(self.compute, todo, workers=workers, ray=ray):
             self.write(cell, rows)
