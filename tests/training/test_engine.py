@@ -202,37 +202,6 @@ def test_no_full_batch_is_named():
     assert caught.value.field == "batch_size"
 
 
-def test_cosine_schedule_ends_low_and_warmup_starts_low():
-    rates: list[float] = []
-    trainer = Trainer(TrainSettings(max_epochs=4, lr=1.0e-3, schedule="cosine", warmup=2))
-    made = method()
-    keep = made.after_step
-
-    def after(step: int) -> None:
-        keep(step)
-
-    made.after_step = after  # type: ignore[method-assign]
-    from tscl.training import engine
-
-    inner = engine._Run._schedule
-
-    def spy(self, phase, optimizer):
-        inner(self, phase, optimizer)
-        if phase == "encoder":
-            rates.append(optimizer.param_groups[0]["lr"])
-
-    engine._Run._schedule = spy  # type: ignore[method-assign]
-    try:
-        trainer.fit(made, ArraySource(series()), RandomSampler(12, 4))
-    finally:
-        engine._Run._schedule = inner  # type: ignore[method-assign]
-    assert rates[0] == pytest.approx(5e-4)
-    assert rates[1] == pytest.approx(1e-3)
-    assert rates[2] == pytest.approx(1e-3)
-    assert rates[-1] < 1e-4
-    assert sorted(rates[2:], reverse=True) == rates[2:]
-
-
 @pytest.mark.parametrize(("steps", "length"), [(100, 30), (8640, 257), (59, 30), (60, 30)])
 def test_sections_cover_the_series_once(steps, length):
     x = np.arange(1, steps + 1, dtype=np.float32).reshape(1, steps, 1)

@@ -20,14 +20,12 @@ from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError, ConfigError
 from tscl.evaluation.bandpower import BandPower
 from tscl.evaluation.clinical import evaluate_cells
-from tscl.evaluation.clinical_job import pooled_codes
-from tscl.evaluation.code_classifiers import partial_proba
-from tscl.evaluation.metrics import classification_metrics
 from tscl.evaluation.result_store import Cell, ResultStore
 from tscl.methods import METHODS
 from tscl.runs.clinical_data import Fold, hashed_ids, load_patients, make_folds, standardised
 from tscl.runs.clinical_rows import Row, table_rows
 from tscl.runs.folder import RunFolder
+from tscl.runs.probe_monitor import ProbeMonitor
 from tscl.seeding import seeded
 from tscl.training.engine import Trainer, TrainResult
 from tscl.training.model_files import load_encoder, save_encoder
@@ -127,6 +125,7 @@ class ClinicalRun:
             checkpoints=self.folder.path / "checkpoints" / f"{row.slug}-fold{fold.number}",
             progress=self.progress,
             monitor=self.monitor(fold) if probing else None,
+            logs=self.folder.path / "logs" / f"{row.slug}-fold{fold.number}",
         )
         title = f"{row.label}, fold {fold.number}"
         source = ArraySource(data.X, ids=ids)  # type: ignore[arg-type]
@@ -158,23 +157,18 @@ class ClinicalRun:
         steps = len(self.sampler(self.rows[0], data).epoch(self.config.seed, 0)) * train.max_epochs
         return steps if train.max_steps is None else min(steps, train.max_steps)
 
-    def monitor(self, fold: Fold) -> Callable[[nn.Module], float]:
+    def monitor(self, fold: Fold) -> ProbeMonitor:
         """1 minus the validation score of a linear probe; it never sees the test part."""
-        data, label = self.seen(fold), self.data.label
-        train, valid = fold.parts["train"], fold.parts["valid"]
         C = self.config.evaluate.C
-        first = C[0] if isinstance(C, list) else C
-
-        def score(encoder: nn.Module) -> float:
-            codes = [pooled_codes(encoder, data.X, index) for index in (train, valid)]
-            proba, _ = partial_proba(
-                codes[0], label[train], codes[1], len(self.data.label_names), first
-            )
-            found = classification_metrics(label[valid], proba).as_dict()
-            value = float(found[self.config.train.monitor])
-            return 1.0 - value if math.isfinite(value) else math.inf
-
-        return score
+        return ProbeMonitor(
+            self.seen(fold).X,
+            self.data.label,
+            fold.parts["train"],
+            fold.parts["valid"],
+            n_classes=len(self.data.label_names),
+            metric=self.config.train.monitor,
+            C=C[0] if isinstance(C, list) else C,
+        )
 
     def _keep(self, row: Row, fold: Fold, home: Path, result: TrainResult) -> None:
         """Write history, validation curve and encoder; the encoder's card comes last."""

@@ -119,6 +119,7 @@ class ForecastingRun:
                 checkpoints=self.folder.path / "checkpoints" / name,
                 progress=self.progress,
                 monitor=self.validation_score if by_validation else None,
+                logs=self.folder.path / "logs" / name,
             )
             result = trainer.fit(
                 method,

@@ -1,4 +1,4 @@
-"""One training loop for all methods: optimisers, averaging, precision, checkpoints, resume.
+"""One training loop for all methods, on Lightning Fabric.
 
 Every random number of step n is drawn from a generator seeded by (seed, stream, n), so a run that
 is resumed at step n goes on exactly as an uninterrupted one.
@@ -6,98 +6,34 @@ is resumed at step n goes on exactly as an uninterrupted one.
 
 from __future__ import annotations
 
-import logging
-import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from tscl.batch import Batch
-from tscl.errors import CheckpointError, InputError, TSCLError
+from tscl.errors import CheckpointError, InputError
 from tscl.methods.base import Method
-from tscl.seeding import seeded, torch_generator
-from tscl.training.averaging import AverageMode, WeightAverage
+from tscl.seeding import seeded
+from tscl.training.averaging import WeightAverage
+from tscl.training.callbacks import Callback, Callbacks, EpochReport, Start, StepReport
 from tscl.training.checkpoint import CheckpointStore
+from tscl.training.interrupts import interrupt_between_steps
+from tscl.training.loggers import build_loggers
+from tscl.training.processes import in_processes, make_fabric, started_outside
 from tscl.training.progress import ProgressReporter, Silent
 from tscl.training.samplers import Sampler
+from tscl.training.selection import Selection
+from tscl.training.settings import Monitor, TrainingDiverged, TrainResult, TrainSettings
 from tscl.training.sources import Source
+from tscl.training.step import Stepper
 from tscl.training.storage import load_module
 
-logger = logging.getLogger(__name__)
-Monitor = Callable[[nn.Module], float]
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How to train.
-
-    Attributes:
-        max_epochs: passes over the source. max_steps: stop earlier after so many steps.
-        lr, weight_decay: AdamW of the encoder (a method's groups may set their own).
-        schedule: ``constant`` or ``cosine`` to zero over the run, after ``warmup`` steps.
-        clip_norm: gradient clipping by norm, or None.
-        averaging: ``swa``, ``ema`` or ``none``; average_start: steps before averaging begins
-            (-1 also counts the initial weights, as the papers' code does); ema_decay.
-        precision, accelerator, devices: handed to Lightning Fabric.
-        checkpoint_seconds: time between checkpoints, when a folder is given.
-        monitor_every: epochs between calls of the monitor; patience: stop after so many calls
-            without improvement (0: never). keep: the encoder that training gives is the ``best``
-            by the monitor, or the ``last`` (the monitor then only draws a curve).
-        seed: of everything random.
-    """
-
-    max_epochs: int = 10
-    max_steps: int | None = None
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup: int = 0
-    clip_norm: float | None = None
-    averaging: AverageMode = "swa"
-    average_start: int = 0
-    ema_decay: float = 0.999
-    precision: str = "32-true"
-    accelerator: str = "cpu"
-    devices: int = 1
-    checkpoint_seconds: float = 60.0
-    monitor_every: int = 1
-    patience: int = 0
-    keep: Literal["best", "last"] = "best"
-    seed: int = 0
-
-
-@dataclass
-class TrainResult:
-    """What training gave.
-
-    Attributes:
-        encoder: the encoder to use: averaged, or the best one by the monitor.
-        history: one row a step: step, epoch and the mean of each loss term.
-        steps: optimiser steps taken. best_epoch, best_score: by the monitor, when there is one.
-        monitored: one row (epoch, score) a call of the monitor.
-    """
-
-    encoder: nn.Module
-    history: list[dict[str, float]] = field(default_factory=list)
-    steps: int = 0
-    best_epoch: int | None = None
-    best_score: float = math.inf
-    monitored: list[dict[str, float]] = field(default_factory=list)
-
-
-class TrainingDiverged(TSCLError, ArithmeticError):
-    """A loss became NaN or infinite."""
+__all__ = ["Monitor", "TrainResult", "TrainSettings", "Trainer", "TrainingDiverged"]
 
 
 class Trainer:
@@ -107,8 +43,14 @@ class Trainer:
         settings: see :class:`TrainSettings`.
         checkpoints: folder for checkpoints, or None to keep none.
         progress: where progress is shown.
-        monitor: called with the (averaged) encoder every ``monitor_every`` epochs; lower is
-            better; the best encoder is the result. It must only see validation data.
+        monitor: called with the (averaged) encoder every ``monitor_every`` epochs, in the first
+            process; lower is better; the best encoder is the result. It must only see validation
+            data.
+        callbacks: see :class:`tscl.training.callbacks.Callback`.
+        logs: folder of the settings' loggers.
+
+    Raises:
+        InputError: loggers without a folder.
     """
 
     def __init__(
@@ -118,15 +60,14 @@ class Trainer:
         checkpoints: Path | None = None,
         progress: ProgressReporter | None = None,
         monitor: Monitor | None = None,
+        callbacks: Sequence[Callback] = (),
+        logs: Path | None = None,
     ) -> None:
-        if settings.max_epochs < 0:
-            raise InputError("max_epochs", settings.max_epochs, "use 0 or more")
-        if not settings.lr > 0:
-            raise InputError("lr", settings.lr, "choose a learning rate above 0")
         self.settings = settings
         self.store = None if checkpoints is None else CheckpointStore(checkpoints)
         self.progress = progress or Silent()
         self.monitor = monitor
+        self.callbacks = Callbacks([*callbacks, *build_loggers(settings.loggers, logs)])
 
     def fit(
         self,
@@ -143,7 +84,7 @@ class Trainer:
             resume: continue from the newest intact checkpoint, when there is one.
 
         Raises:
-            TrainingDiverged: a loss is not finite; the last checkpoint stays.
+            TrainingDiverged: a loss or gradient is not finite; the last checkpoint stays.
             KeyboardInterrupt: on Ctrl-C or SIGTERM, after the step and a checkpoint are done.
         """
         s = self.settings
@@ -152,169 +93,136 @@ class Trainer:
             raise InputError(
                 "batch_size", len(source), "no full batch: lower batch_size or max_train_length"
             )
-        total = per_epoch * s.max_epochs
-        if s.max_steps is not None:
-            total = min(total, s.max_steps)
-        run = _Run(self, method, source, total)
-        if resume and self.store is not None:
-            state = self.store.load_latest()
-            if state is not None:
-                run.restore(state)
-        self.progress.start(total, run.step, title)
-        try:
-            with _interrupt_between_steps() as asked:
-                run.loop(sampler, per_epoch, asked)
-        finally:
-            self.progress.stop()
-        return run.finish()
+        arguments = (self, method, source, sampler, per_epoch, resume, title)
+        if s.devices == 1 or started_outside():
+            return _fit(*arguments)[0]
+        result, weights, kept = in_processes(s.devices, _fit, *arguments)
+        load_module(method, weights, "method")
+        method.eval()
+        self.callbacks.restore(kept)
+        return result
+
+
+def _fit(
+    trainer: Trainer,
+    method: Method,
+    source: Source,
+    sampler: Sampler,
+    per_epoch: int,
+    resume: bool,
+    title: str,
+) -> tuple[TrainResult, dict[str, Tensor], dict[str, Any]]:
+    """Train in this process; the result, the method's weights and the callbacks' states."""
+    s, progress = trainer.settings, trainer.progress
+    total = per_epoch * s.max_epochs
+    if s.max_steps is not None:
+        total = min(total, s.max_steps)
+    run = _Run(trainer, method, source, total, per_epoch, getattr(sampler, "groups", None))
+    if resume and trainer.store is not None:
+        state = trainer.store.load_latest() if run.leads else None
+        state = run.fabric.broadcast(state)
+        if state is not None:
+            run.restore(state)
+    if run.leads:
+        progress.start(total, run.step, title)
+    try:
+        if run.leads:
+            trainer.callbacks.start(Start(title, s, run.step, total))
+        with interrupt_between_steps() as asked:
+            run.loop(sampler, asked)
+        result = run.finish()
+        if run.leads:
+            trainer.callbacks.end(result)
+    finally:
+        if run.leads:
+            progress.stop()
+            trainer.callbacks.close()
+    weights = {k: v.detach().cpu() for k, v in method.state_dict().items()}
+    return result, weights, trainer.callbacks.state()
 
 
 class _Run:
-    """State of one call of fit."""
+    """State of one call of fit, in one process."""
 
-    def __init__(self, trainer: Trainer, method: Method, source: Source, total: int) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        method: Method,
+        source: Source,
+        total: int,
+        per_epoch: int,
+        trials: NDArray[np.generic] | None,
+    ) -> None:
         s = trainer.settings
-        self.trainer, self.settings, self.total = trainer, s, total
-        self.fabric = Fabric(accelerator=s.accelerator, devices=s.devices, precision=s.precision)
-        self.method = method
-        self.source = source
-        self.groups = {
-            k: replace(g, parameters=list(g.parameters)) for k, g in method.groups().items()
-        }
-        raw = {
-            name: torch.optim.AdamW(
-                list(group.parameters),
-                lr=s.lr if group.lr is None else group.lr,
-                weight_decay=s.weight_decay if group.weight_decay is None else group.weight_decay,
-                fused=True,
-            )
-            for name, group in self.groups.items()
-        }
-        self.base_lr = {name: o.param_groups[0]["lr"] for name, o in raw.items()}
-        wrapped = self.fabric.setup(method, *raw.values())
-        self.module = wrapped[0]
-        self.module.mark_forward_method("losses")
-        self.optimizers: dict[str, Any] = dict(zip(raw, wrapped[1:], strict=True))
+        self.trainer, self.settings, self.total, self.per_epoch = trainer, s, total, per_epoch
+        self.method, self.source, self.trials = method, source, trials
+        self.fabric = make_fabric(s)
+        self.stepper = Stepper(method, s, self.fabric, trials)
+        self.leads = self.fabric.global_rank == 0
         self.average = WeightAverage(method.encoder, s.averaging, s.average_start, s.ema_decay)
+        self.selection = Selection(s.patience, s.min_delta)
         self.step = 0
+        self.stopped = False
         self.history: list[dict[str, float]] = []
-        self.monitored: list[dict[str, float]] = []
-        self.best_epoch: int | None = None
-        self.best_score = math.inf
-        self.best_weights: dict[str, Tensor] | None = None
 
-    def loop(self, sampler: Sampler, per_epoch: int, asked: list[int]) -> None:
+    def loop(self, sampler: Sampler, asked: list[int]) -> None:
         """Run from the current step to the end; ``asked`` fills when a signal asks to stop."""
-        s, store = self.settings, self.trainer.store
+        s, tell = self.settings, self.trainer.callbacks
         last_saved = time.monotonic()
         self.method.train()
-        while self.step < self.total and not self._exhausted():
-            epoch, first = divmod(self.step, per_epoch)
+        while self.step < self.total and not self.selection.exhausted and not self.stopped:
+            epoch, first = divmod(self.step, self.per_epoch)
             for indices in sampler.epoch(s.seed, epoch)[first:]:
                 terms = self._train_step(indices)
                 self.history.append({"step": self.step, "epoch": epoch, **terms})
+                stop = False
+                if self.leads:
+                    self.trainer.progress.advance(terms)
+                    stop = tell.step(StepReport(self.step, epoch, terms, self.stepper.rates()))
                 self.step += 1
-                self.trainer.progress.advance(terms)
-                end_of_epoch = self.step % per_epoch == 0
-                if end_of_epoch and self.trainer.monitor and (epoch + 1) % s.monitor_every == 0:
-                    self._monitor(epoch)
-                if store is not None and time.monotonic() - last_saved > s.checkpoint_seconds:
-                    store.save(self.step, self.state())
+                if self.step % self.per_epoch == 0:
+                    score = self._monitor(epoch)
+                    if self.leads:
+                        means = self._epoch_means()
+                        stop |= tell.epoch(EpochReport(epoch, self.step, means, score))
+                interrupted, self.stopped = self.stepper.agree(bool(asked), stop)
+                if interrupted or time.monotonic() - last_saved > s.checkpoint_seconds:
+                    self.save()
                     last_saved = time.monotonic()
-                if asked:
-                    if store is not None:
-                        store.save(self.step, self.state())
+                if interrupted:
                     raise KeyboardInterrupt
-                if self.step >= self.total:
+                if self.step >= self.total or self.stopped:
                     break
 
     def _train_step(self, indices: NDArray[np.int64]) -> dict[str, float]:
-        seed, step = self.settings.seed, self.step
-        batch = self._to_device(self.source.batch(indices, torch_generator(seed, "batch", step)))
-        terms: dict[str, float] = {}
-        with seeded(seed, "layers", step):
-            for number, phase in enumerate(self.method.phases(step)):
-                optimizer = self.optimizers[phase]
-                self._schedule(phase, optimizer)
-                generator = torch_generator(seed, "method", step, number)
-                with self._only(phase):
-                    losses = self.module.losses(batch, phase, generator)
-                    loss = losses["loss"]
-                    if not bool(torch.isfinite(loss.detach())):
-                        raise TrainingDiverged(
-                            f"loss of phase {phase} is {float(loss.detach())} at step {step}; "
-                            "lower lr or check the input for extreme values"
-                        )
-                    optimizer.zero_grad(set_to_none=True)
-                    self.fabric.backward(loss)
-                    if self.settings.clip_norm is not None:
-                        self.fabric.clip_gradients(
-                            self.module, optimizer, max_norm=self.settings.clip_norm
-                        )
-                    optimizer.step()
-                prefix = "" if phase == "encoder" else f"{phase}."
-                terms.update({prefix + k: float(v.detach()) for k, v in losses.items()})
-            self.method.after_step(step)
-        self.average.update(step)
+        terms = self.stepper.take(self.source, indices, self.step, self.total, self.per_epoch)
+        self.average.update(self.step)
         return terms
 
-    @contextmanager
-    def _only(self, phase: str) -> Iterator[None]:
-        """Let only the parameters of ``phase`` collect gradients."""
-        mine = {id(p) for p in self.groups[phase].parameters}
-        frozen = [
-            p
-            for name, group in self.groups.items()
-            if name != phase
-            for p in group.parameters
-            if id(p) not in mine and p.requires_grad
-        ]
-        for p in frozen:
-            p.requires_grad_(False)
-        try:
-            yield
-        finally:
-            for p in frozen:
-                p.requires_grad_(True)
-
-    def _schedule(self, phase: str, optimizer: Any) -> None:
-        s, factor = self.settings, 1.0
-        if s.warmup and self.step < s.warmup:
-            factor = (self.step + 1) / s.warmup
-        elif s.schedule == "cosine":
-            done = (self.step - s.warmup) / max(1, self.total - s.warmup)
-            factor = 0.5 * (1.0 + math.cos(math.pi * done))
-        for group in optimizer.param_groups:
-            group["lr"] = self.base_lr[phase] * factor
-
-    def _monitor(self, epoch: int) -> None:
-        assert self.trainer.monitor is not None
+    def _monitor(self, epoch: int) -> float | None:
+        monitor, every = self.trainer.monitor, self.settings.monitor_every
+        if monitor is None or (epoch + 1) % every:
+            return None
         encoder = self.average.module
-        encoder.eval()
-        with torch.no_grad(), seeded(self.settings.seed, "monitor", epoch):
-            score = float(self.trainer.monitor(encoder))
-        self.method.train()
-        self.monitored.append({"epoch": epoch, "score": score})
-        if score < self.best_score:
-            self.best_epoch, self.best_score = epoch, score
-            self.best_weights = {k: v.detach().clone() for k, v in encoder.state_dict().items()}
+        score = 0.0
+        if self.leads:
+            encoder.eval()
+            with torch.no_grad(), seeded(self.settings.seed, "monitor", epoch):
+                score = float(monitor(encoder))
+            self.method.train()
+        score = self.fabric.broadcast(score)
+        self.selection.record(epoch, score, encoder)
+        return score
 
-    def _exhausted(self) -> bool:
-        s = self.settings
-        if not s.patience or self.best_epoch is None:
-            return False
-        since = sum(1 for row in self.monitored if row["epoch"] > self.best_epoch)
-        return since >= s.patience
+    def _epoch_means(self) -> dict[str, float]:
+        rows = self.history[-self.per_epoch :]
+        names = [k for k in rows[-1] if k not in ("step", "epoch")]
+        return {k: float(np.mean([row[k] for row in rows if k in row])) for k in names}
 
-    def _to_device(self, batch: Batch) -> Batch:
-        device = self.fabric.device
-        return Batch(
-            x=batch.x.to(device),
-            index=batch.index.to(device),
-            ids={k: v.to(device) for k, v in batch.ids.items()},
-            labels=None if batch.labels is None else batch.labels.to(device),
-            extra={k: v.to(device) for k, v in batch.extra.items()},
-        )
+    def save(self) -> None:
+        """Write a checkpoint, from the first process."""
+        if self.trainer.store is not None and self.leads:
+            self.trainer.store.save(self.step, self.state())
 
     def state(self) -> dict[str, Any]:
         """Everything a later call needs to go on from here."""
@@ -322,16 +230,14 @@ class _Run:
             "step": self.step,
             "total": self.total,
             "seed": self.settings.seed,
+            "stopped": self.stopped,
             "method": dict(self.method.state_dict()),
-            "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
+            "optimizers": {k: o.state_dict() for k, o in self.stepper.optimizers.items()},
+            "precision": self.fabric.strategy.precision.state_dict(),
             "average": {} if self.average.model is None else dict(self.average.model.state_dict()),
             "history": self.history,
-            "monitored": self.monitored,
-            "best": {
-                "epoch": self.best_epoch,
-                "score": self.best_score,
-                "weights": self.best_weights or {},
-            },
+            "callbacks": self.trainer.callbacks.state(),
+            **self.selection.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -339,56 +245,34 @@ class _Run:
         if state["seed"] != self.settings.seed:
             raise CheckpointError("seed", state["seed"], f"this run has seed {self.settings.seed}")
         load_module(self.method, state["method"], "method")
-        for name, optimizer in self.optimizers.items():
+        for name, optimizer in self.stepper.optimizers.items():
             if name not in state["optimizers"]:
                 raise CheckpointError("optimizer", name, "the checkpoint is of another method")
             optimizer.load_state_dict(state["optimizers"][name])
         if self.average.model is not None:
             load_module(self.average.model, state["average"], "average")
+        scaler = state.get("precision", {})
+        if scaler:
+            self.fabric.strategy.precision.load_state_dict(scaler)
         self.step = int(state["step"])
+        self.stopped = bool(state.get("stopped", False))
         self.history = list(state["history"])
-        self.monitored = list(state["monitored"])
-        best = state["best"]
-        self.best_epoch, self.best_score = best["epoch"], float(best["score"])
-        self.best_weights = best["weights"] or None
+        self.selection.restore(state)
+        self.trainer.callbacks.restore(state.get("callbacks", {}))
 
     def finish(self) -> TrainResult:
         """The encoder to use, in evaluation mode, with the history."""
-        encoder = self.average.module
-        if self.best_weights is not None and self.settings.keep == "best":
-            encoder.load_state_dict(self.best_weights)
+        encoder, best = self.average.module, self.selection
+        if best.best_weights is not None and self.settings.keep == "best":
+            encoder.load_state_dict(best.best_weights)
         encoder.eval()
         self.method.eval()
-        if self.trainer.store is not None:
-            self.trainer.store.save(self.step, self.state())
+        self.save()
         return TrainResult(
             encoder=encoder,
             history=self.history,
             steps=self.step,
-            best_epoch=self.best_epoch,
-            best_score=self.best_score,
-            monitored=self.monitored,
+            best_epoch=best.best_epoch,
+            best_score=best.best_score,
+            monitored=best.monitored,
         )
-
-
-@contextmanager
-def _interrupt_between_steps() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in the yielded list (main thread only); the second one raises."""
-    asked: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    previous: dict[int, Any] = {}
-    try:
-        for kind in (signal.SIGINT, signal.SIGTERM):
-            previous[kind] = signal.signal(kind, stop)
-    except ValueError:
-        logger.debug("signals stay as they are outside the main thread")
-    try:
-        yield asked
-    finally:
-        for kind_number, handler in previous.items():
-            signal.signal(kind_number, handler)

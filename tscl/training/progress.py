@@ -53,6 +53,10 @@ class ProgressBar:
         self.console = console or Console(stderr=True)
         self._bar: Progress | None = None
 
+    def __reduce__(self) -> tuple[type[ProgressBar], tuple[()]]:
+        """A process that is started shows the bar on its own standard error."""
+        return type(self), ()
+
     def start(self, total: int, done: int, title: str) -> None:
         """Show the bar."""
         self._bar = Progress(

@@ -73,6 +73,10 @@ class GroupedSampler:
             their order, as the public COMET code does.
         drop_last: leave out the last batch when another trial would have fitted in.
 
+    Attributes:
+        groups: (n,) trial code of every sample, None in mode ``random``; where a batch is cut, for
+            accumulation or several processes, these stay together.
+
     Raises:
         InputError: ids that do not match, sizes below 1, or ``drop_last`` leaves no batch.
     """
@@ -107,6 +111,7 @@ class GroupedSampler:
         self.trials_per_patient, self.spread = trials_per_patient, spread
         self.refresh, self.drop_last = refresh, drop_last
         key = patients * (int(trials.max()) + 1) + trials
+        self.groups = None if mode == "random" else key
         order = np.argsort(key, kind="stable").astype(np.int64)
         starts = np.flatnonzero(np.diff(key[order], prepend=-1))
         self._trials: list[Indices] = np.split(order, starts[1:])
