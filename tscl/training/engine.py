@@ -190,6 +190,7 @@ class _Run:
                     self.save()
                     last_saved = time.monotonic()
                 if interrupted:
+                    self.fabric.barrier()
                     raise KeyboardInterrupt
                 if self.step >= self.total or self.stopped:
                     break

@@ -9,12 +9,13 @@ import pickle
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed
 from torch import multiprocessing as torch_multiprocessing
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from tscl.errors import InputError, TSCLError
 from tscl.training.interrupts import forwarded
@@ -97,12 +98,15 @@ def in_processes(count: int, function: Callable[..., Any], *arguments: Any) -> A
                 outcome = pickle.loads(results.get())
                 if outcome is not None and outcome[0] == "error":
                     deadline = time.monotonic() + _GRACE
-            if context.join(timeout=0.05):
-                break
+            try:
+                if context.join(timeout=0.05):
+                    break
+            except (ProcessRaisedException, ProcessExitedException):
+                if outcome is None and results.empty():
+                    raise
+                break  # the outcome is known, how a process ends after it does not matter
             if time.monotonic() > deadline:
-                for process in context.processes:
-                    process.terminate()
-                    process.join()
+                _end(context.processes)
                 break
     if outcome is None and not results.empty():
         outcome = pickle.loads(results.get())
@@ -112,6 +116,13 @@ def in_processes(count: int, function: Callable[..., Any], *arguments: Any) -> A
     if kind == "error":
         raise value
     return value
+
+
+def _end(processes: Sequence[Any]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()
 
 
 def _work(rank: int, count: int, port: int, threads: int, payload: bytes, results: Any) -> None:
