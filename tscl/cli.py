@@ -1,4 +1,4 @@
-"""The command line ``tscl``: run, pretrain, evaluate, forecast, encode, list, doctor, data."""
+"""The command line ``tscl``: run, pretrain, evaluate, forecast, encode, report, list, doctor."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tscl.cli_clinical import (
     use_folder,
 )
 from tscl.cli_forecasting import add_forecasting_commands
+from tscl.cli_report import add_report_command
 from tscl.console import last_terms, print_table
 from tscl.disk import atomic_file
 from tscl.errors import WRITE_ERRORS, ConfigError, TSCLError, WriteError
@@ -73,6 +74,7 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 app.add_typer(clinical_data_commands(clear_errors, console), name="data")
 add_forecasting_commands(app, clear_errors, console)
+add_report_command(app, clear_errors, console)
 
 
 def _progress(quiet: bool) -> ProgressReporter:

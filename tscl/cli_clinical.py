@@ -197,13 +197,15 @@ def clinical_data_commands(guard: Any, console: Console) -> typer.Typer:
         sets: LoaderOption = None,
     ) -> None:
         """Draw one patient's trials, and the samples of each."""
-        from tscl.reporting.forecasting_figures import save
+        from tscl.disk import write_bytes
+        from tscl.reporting.document import png
 
         data = _load(folder, kind, sets, strict=False)
         wanted: Any = patient
         if data.patient.dtype.kind == "i" and patient.lstrip("-").isdigit():
             wanted = int(patient)
-        save(data.plot_patient(wanted, channel=channel or 0, max_trials=max_trials), out)
+        figure = data.plot_patient(wanted, channel=channel or 0, max_trials=max_trials)
+        write_bytes(out, png(figure))
         console.print(f"figure: {out}", markup=False)
 
     return data_app

@@ -55,7 +55,7 @@ def roc_pr_figure(
         micro = p.shape[1] > 2
         hit = (np.eye(p.shape[1])[y]).ravel() if micro else (y == 1).astype(float)
         score = p.ravel() if micro else p[:, 1]
-        colour = _colours(len(predictions))[number]
+        colour = qualitative_colours(len(predictions))[number]
         if hit.min() == hit.max():
             for axes in (roc_axes, pr_axes):
                 axes.plot([], [], color=colour, label=f"{name} (one class only)")
@@ -98,7 +98,7 @@ def calibration_figure(predictions: Predictions, *, n_bins: int = 15, title: str
     for number, (name, (y_true, proba)) in enumerate(predictions.items()):
         bins = reliability_bins(y_true, proba, n_bins)
         used = bins.count > 0
-        colour = _colours(len(predictions))[number]
+        colour = qualitative_colours(len(predictions))[number]
         label = f"{name} (ECE {bins.ece:.3f})"
         style: dict[str, Any] = {"color": colour, "lw": 1.4, "marker": "o", "ms": 4}
         top.plot(bins.confidence[used], bins.accuracy[used], label=label, **style)
@@ -216,7 +216,7 @@ def _scatter(
 ) -> None:
     """Points in a random order, so that no group hides another, with a legend if ``texts``."""
     unique, code = np.unique(groups, return_inverse=True)
-    colours = np.asarray(_colours(len(unique)))
+    colours = np.asarray(qualitative_colours(len(unique)))
     size = 14 if len(points) < 1000 else 7
     axes.scatter(*points[order].T, c=colours[code[order]], s=size, alpha=0.7, linewidths=0)
     axes.grid(alpha=0.2)
@@ -241,7 +241,7 @@ def _umap(z: NDArray, wanted: bool | None, seed: int) -> NDArray | None:
     return mapped
 
 
-def _colours(n: int) -> list[tuple[float, float, float, float]]:
+def qualitative_colours(n: int) -> list[tuple[float, float, float, float]]:
     """``n`` colours: a qualitative set while it lasts, then a hue circle."""
     if n <= 10:
         return [tuple(matplotlib.colormaps["tab10"](i)) for i in range(n)]  # type: ignore[misc]

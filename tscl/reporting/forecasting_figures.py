@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tscl.disk import atomic_file
-
 Array = NDArray[np.generic]
 COLOURS = ("#1f5fa8", "#d1495b", "#3a7d44", "#8d6a9f", "#e09f3e", "#5f6b6d", "#00798c", "#a44a3f")
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write ``figure`` as PNG."""
-    FigureCanvasAgg(figure)
-    with atomic_file(path) as work:
-        figure.savefig(work, dpi=120, bbox_inches="tight")
 
 
 def forecast_figure(

@@ -19,6 +19,7 @@ from tscl.reporting.clinical_report import (
     markdown_table,
 )
 from tscl.runs.clinical import ClinicalRun
+from tscl.runs.plot_data import PlotData
 
 COMPACT: tuple[tuple[str, str], ...] = (
     ("auroc", "sample"),
@@ -40,6 +41,11 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         seen = run.seen(fold)
         codes = pooled_codes(run.load(main, fold), seen.X, test)
         embedding = EmbeddingData(codes, data.label[test], data.patient[test])
+        kept = PlotData()
+        marks = {"label": data.label[test], "patient": data.patient_codes[test]}
+        names = [str(name) for name in data.label_names]
+        kept.add_embedding(main.slug, codes, marks, kind="samples", names=names, fold=fold.number)
+        kept.save(run.folder.path)
     files = clinical_report(
         run.folder.path,
         cells,

@@ -93,8 +93,13 @@ class RunFolder:
         """Folder of the encoder trained by ``method``."""
         return self.path / "models" / method
 
-    def write_history(self, method: str, rows: Sequence[dict[str, float]]) -> None:
-        """``history-METHOD.csv``: one row a step, one column a loss term."""
+    def write_history(
+        self, method: str, rows: Sequence[dict[str, float]], *, kind: str = "history"
+    ) -> None:
+        """``history-METHOD.csv``: one row a step, one column a loss term.
+
+        Kind ``probe`` is the validation score, one row an epoch.
+        """
         columns: dict[str, None] = {}
         for row in rows:
             columns.update(dict.fromkeys(row))
@@ -102,11 +107,11 @@ class RunFolder:
         writer = csv.DictWriter(buffer, list(columns), restval="")
         writer.writeheader()
         writer.writerows(rows)
-        write_text(self.path / f"history-{method}.csv", buffer.getvalue())
+        write_text(self.path / f"{kind}-{method}.csv", buffer.getvalue())
 
-    def history(self, method: str) -> list[dict[str, float]]:
-        """Rows of ``history-METHOD.csv``; empty when there is none."""
-        path = self.path / f"history-{method}.csv"
+    def history(self, method: str, *, kind: str = "history") -> list[dict[str, float]]:
+        """Rows of ``history-METHOD.csv`` (or ``probe-METHOD.csv``); empty when there is none."""
+        path = self.path / f"{kind}-{method}.csv"
         if not path.is_file():
             return []
         with path.open(newline="", encoding="utf-8") as handle:

@@ -131,6 +131,8 @@ class ForecastingRun:
             encoder, history = result.encoder, result.history
             card |= {"steps": result.steps, "best_epoch": result.best_epoch}
             self.folder.write_history(name, history)
+            if result.monitored:
+                self.folder.write_history(name, result.monitored, kind="probe")
         with new_folder(home) as work:
             if method is not None:
                 save_tensors(work / "method.safetensors", method.state_dict())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tscl.evaluation.forecasting import HorizonResult, predict_last
 from tscl.reporting.document import Document
@@ -19,6 +20,7 @@ from tscl.reporting.forecasting_figures import (
 )
 from tscl.runs.folder import RunFolder
 from tscl.runs.forecasting import ForecastingRun, Table, Trained
+from tscl.runs.plot_data import PlotData
 
 LABELS = {"autotcl": "AutoTCL", "ts2vec": "TS2Vec", "random": "untrained encoder"}
 
@@ -114,8 +116,38 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
         document.figure("history", history_figure(histories), "Loss terms by training step")
     document.heading("Configuration")
     document.code(config.to_yaml())
+    plot_data(run, trained).save(folder.path)
     markdown, _ = document.write()
     return markdown
+
+
+def plot_data(run: ForecastingRun, trained: list[Trained]) -> PlotData:
+    """Codes of the test part with hour and value, and AutoTCL's mask, for later comparison."""
+    kept, data = PlotData(), run.data
+    test = data.split.test
+    stamps = data.series.timestamps[test]
+    marks: dict[str, NDArray[Any]] = {
+        "time": stamps.to_numpy().astype("datetime64[ns]").astype(np.int64),
+        "hour": np.asarray(stamps.hour, dtype=np.int64),
+        "value": np.asarray(data.series.target_values[test, -1], dtype=np.float32),
+    }
+    unit = data.series.targets[-1]
+    for item in trained:
+        codes = run.finite(run.codes(item.name).codes[0][test])
+        kept.add_embedding(item.name, codes, marks, kind="steps", unit=unit)
+        start, stop = _mask_span(run)
+        openness = run.learned_mask(item, start, stop)
+        if openness is not None:
+            part = data.series.values[start:stop, -1]
+            times = data.series.timestamps[start:stop].to_numpy()
+            kept.add_mask(item.name, times, part, openness, data.series.columns[-1])
+    return kept
+
+
+def _mask_span(run: ForecastingRun) -> tuple[int, int]:
+    """Steps the mask is shown over: the end of the test part."""
+    stop = run.data.split.test.stop
+    return max(0, stop - min(336, run.config.train.max_train_length)), stop
 
 
 def _forecast_part(run: ForecastingRun, document: Document) -> None:
@@ -158,8 +190,7 @@ def _forecast_part(run: ForecastingRun, document: Document) -> None:
 
 def _mask_part(run: ForecastingRun, trained: list[Trained], document: Document) -> None:
     data = run.data
-    stop = data.split.test.stop
-    start = max(0, stop - min(336, run.config.train.max_train_length))
+    start, stop = _mask_span(run)
     for item in trained:
         openness = run.learned_mask(item, start, stop)
         if openness is None:

@@ -232,9 +232,10 @@ class Study:
         return frame
 
     def collect(self) -> pd.DataFrame:
-        """The rows; also written as ``study.parquet``, tables as ``study.md``, and a report."""
+        """The rows; also ``study.parquet``, tables as ``study.md``, a report, the settings."""
         frame = self.rows()
         write_tables(frame, self.folder, "study", f"Study of {self.data.series.name}")
+        write_text(self.folder / "study.yaml", self.config.to_yaml())
         return frame
 
 
