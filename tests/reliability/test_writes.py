@@ -28,7 +28,7 @@ from tscl.errors import CheckpointError, WriteError
 from tscl.evaluation.clinical_table import GROUP
 from tscl.evaluation.result_store import Cell, ResultStore
 from tscl.inference.encode import encode
-from tscl.reporting.clinical_report import write_report
+from tscl.reporting.clinical_report import Plot, write_report
 from tscl.reporting.document import Document
 from tscl.reporting.forecasting_figures import save as save_figure
 from tscl.runs.folder import RunFolder
@@ -78,7 +78,11 @@ def clinically(folder: Path) -> None:
     figure = Figure()
     figure.subplots().plot([0, 1])
     write_report(
-        folder, title="t", table=pd.DataFrame([row]), leakage="none", figures={"a": figure}
+        folder,
+        title="t",
+        table=pd.DataFrame([row]),
+        leakage="none",
+        plots=[Plot("a", "a", figure, "a")],
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas
 import pytest
 from matplotlib.figure import Figure
 
@@ -25,9 +26,10 @@ from tscl.reporting.clinical_report import (
     EmbeddingData,
     _readable,
     clinical_report,
-    markdown_table,
-    wide_table,
 )
+from tscl.reporting.clinical_tables import compact_table, figure_text, wide_table
+from tscl.reporting.document import STYLE
+from tscl.reporting.markdown import markdown_table
 
 
 def _predictions(k: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -57,9 +59,13 @@ def test_curves_of_three_classes_and_of_one_class() -> None:
 
 def test_confusion_figure_shows_the_counts() -> None:
     p = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
-    figure = confusion_figure([0, 0, 1], p, names=["healthy", "ill"])
-    shown = [t.get_text() for t in figure.axes[0].texts]
-    assert shown == ["1\n50%", "1\n50%", "0\n0%", "1\n100%"]
+    two = {"by sample": ([0, 0, 1], p), "by patient": ([0, 1], p[:2])}
+    figure = confusion_figure(two, names=["healthy", "ill"])
+    shown = [[t.get_text() for t in axes.texts] for axes in figure.axes[:2]]
+    assert shown[0] == ["1\n50%", "1\n50%", "0\n0%", "1\n100%"]
+    assert shown[1] == ["1\n100%", "0\n0%", "0\n0%", "1\n100%"]
+    with pytest.raises(InputError):
+        confusion_figure({})
 
 
 def test_calibration_figure_names_the_error() -> None:
@@ -116,6 +122,8 @@ def test_clinical_report_is_whole_and_self_contained(tmp_path: Path) -> None:
         umap=False,
         n_replicates=20,
         notes=["short <run>"],
+        tables={"Further": pandas.DataFrame({"epoch": [1], "score": [0.5]})},
+        configuration="seed: 0",
     )
     assert matplotlib.get_backend() == backend
     text, page = files.markdown.read_text(), files.html.read_text()
@@ -128,12 +136,20 @@ def test_clinical_report_is_whole_and_self_contained(tmp_path: Path) -> None:
     assert "&lt;mine&gt; &amp; co" in page
     images = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     linked = re.findall(r"\]\((figures/[^)]+)\)", text)
-    assert len(images) == len(linked) == 4
+    assert len(images) == len(linked) == 5
     for code, name in zip(images, linked, strict=True):
         assert base64.b64decode(code) == (files.markdown.parent / name).read_bytes()
     # four letters of a picture's base64 may read "http" by chance, so the pictures are cut out
-    assert "http" not in re.sub(r'src="data:image/png;base64,[^"]+"', "", page)
+    assert "http" not in re.sub(r'src(set)?="data:image/png;base64,[^"]+"', "", page)
     assert len(files.table.read_text().splitlines()) > 100
+    assert page.count("<style>") == 1
+    assert STYLE in page
+    for heading in ("Calibration", "Confusion", "Further", "All metrics", "Configuration"):
+        assert f"## {heading}" in text
+        assert f">{heading}</h2>" in page
+    for level in ("sample", "trial", "patient"):
+        assert f"By {level}, by share" in text
+    assert "<li>short &lt;run&gt;</li>" in page
     with pytest.raises(InputError, match="primary"):
         clinical_report(tmp_path, cells, title="", leakage="", primary="none", n_replicates=0)
 
@@ -147,8 +163,32 @@ def test_report_draws_one_curve_a_method_when_there_are_many() -> None:
 
 
 def test_markdown_table_escapes_and_wide_table_refuses_nothing() -> None:
-    pandas = pytest.importorskip("pandas")
     text = markdown_table(pandas.DataFrame({"a": ["x|y"], "b": [1]}))
     assert text.splitlines() == ["| a | b |", "| --- | --- |", "| x\\|y | 1 |"]
     with pytest.raises(InputError):
         wide_table(pandas.DataFrame())
+
+
+def test_compact_table_and_what_it_leaves_out() -> None:
+    base = {"method": "m", "protocol": "p", "metric": "auroc", "level": "sample"}
+    known = {"std": 0.1, "ci_low": 0.2, "ci_high": 0.9}
+    rows = [
+        {**base, **known, "data": "d", "fraction": 1.0, "by": "all", "mean": 0.5},
+        {**base, **known, "data": "d", "fraction": 0.1, "by": "patients", "mean": 0.25},
+        {**base, **known, "data": "d", "fraction": 0.1, "by": "patients", "mean": 1, "level": "x"},
+    ]
+    frame = compact_table(pandas.DataFrame(rows), "auroc", "sample")
+    assert frame.to_dict("records") == [
+        {
+            "method": "m",
+            "protocol": "p",
+            "100 %": "0.500 ± 0.100 [0.20, 0.90]",
+            "10 % of patients": "0.250 ± 0.100 [0.20, 0.90]",
+        }
+    ]
+    two = [rows[0], {**rows[0], "data": "e", "mean": 0.75}]
+    frame = compact_table(pandas.DataFrame(two), "auroc", "sample")
+    assert frame["data"].tolist() == ["d", "e"]
+    nan = float("nan")
+    assert figure_text({"mean": nan}) == "n/a"
+    assert figure_text({"mean": 0.5, "std": 0.0, "ci_low": nan}) == "0.500"

@@ -18,10 +18,11 @@ from tscl.config_clinical import ClinicalConfig, check_clinical, check_job, load
 from tscl.errors import ConfigError, InputError, LeakageError
 from tscl.evaluation.bandpower import BandPower
 from tscl.evaluation.clinical import evaluate_encoder
+from tscl.reporting.clinical_tables import compact_table, figure_text
 from tscl.runs.clinical import ClinicalRun
 from tscl.runs.clinical_data import make_folds, standardised
 from tscl.runs.clinical_rows import table_rows
-from tscl.runs.clinical_summary import compact_table, leakage, write_clinical_report
+from tscl.runs.clinical_summary import leakage, write_clinical_report
 from tscl.training.engine import Trainer
 
 RUNNER = CliRunner()
@@ -94,7 +95,9 @@ def test_every_row_stands_in_the_table(finished: tuple[ClinicalRun, list]) -> No
     assert table["n_test_patients"].nunique() == 1
     report = (run.folder.path / "report.md").read_text()
     assert "No patient and no trial stands in more than one part" in report
-    assert "Validation auroc" in report
+    assert "Validation AUROC" in report
+    assert "n_replicates: 10" in report
+    assert "Seeds 0 to 1 draw" in report
     assert (run.folder.path / "report.html").stat().st_size > 10_000
     log = pd.read_csv(run.folder.path / "records.csv")
     assert list(log["status"]) == ["ok"] * 12
@@ -114,7 +117,8 @@ def test_compact_table_repeats_the_figures_of_the_full_one(
         & (table["level"] == "patient")
         & (table["by"] == "samples")
     ].iloc[0]
-    assert row["10 % of samples"].startswith(f"{wanted['mean']:.3f} ± {wanted['std']:.3f}")
+    assert row["10 % of samples"].startswith(f"{wanted['mean']:.3f}")
+    assert row["10 % of samples"] == figure_text(wanted.to_dict())
 
 
 def test_all_rows_take_equal_steps_and_see_training_patients_only(

@@ -106,7 +106,7 @@ def calibration_figure(predictions: Predictions, *, n_bins: int = 15, title: str
         bottom.stairs(share, bins.edges, color=colour, lw=1.4)
         low = min(low, 1 / np.shape(proba)[1], float(bins.edges[:-1][used].min()))
     top.set(ylabel="accuracy", ylim=(-0.02, 1.02), xlim=(max(0.0, low - 0.02), 1.01))
-    bottom.set(xlabel="confidence (probability of the predicted class)", ylabel="share of rows")
+    bottom.set(xlabel="confidence (probability of the predicted class)", ylabel="share of samples")
     for axes in (top, bottom):
         axes.grid(alpha=0.25)
     top.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
@@ -116,31 +116,42 @@ def calibration_figure(predictions: Predictions, *, n_bins: int = 15, title: str
 
 
 def confusion_figure(
-    y_true: ArrayLike, proba: ArrayLike, *, names: Sequence[str] = (), title: str = ""
+    predictions: Predictions, *, names: Sequence[str] = (), title: str = ""
 ) -> Figure:
-    """Confusion matrix: counts, coloured by the share of the true class."""
-    y, p = check_probabilities(y_true, proba)
-    k = p.shape[1]
-    counts = confusion_matrix(y, p.argmax(axis=1), labels=np.arange(k))
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    """Confusion matrices side by side: counts, coloured by the share of the true class.
+
+    Args:
+        predictions: name of a panel, such as a level -> (y (n,), proba (n, K)).
+        names: name of each class.
+        title: of the figure.
+    """
+    if not predictions:
+        raise InputError("predictions", "none", "give at least one level")
+    checked = {name: check_probabilities(y, p) for name, (y, p) in predictions.items()}
+    k = max(p.shape[1] for _, p in checked.values())
     labels = [names[i] if i < len(names) else str(i) for i in range(k)]
-    figure = Figure(figsize=(2.6 + 0.8 * k, 2.2 + 0.7 * k), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for i in range(k):
-        for j in range(k):
-            colour = "white" if share[i, j] > 0.55 else "black"
-            text = f"{counts[i, j]}\n{share[i, j]:.0%}"
-            axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
-    long = max(map(len, labels)) > 6
-    axes.set_xticks(
-        np.arange(k), labels, rotation=30 if long else 0, ha="right" if long else "center"
-    )
-    axes.set_yticks(np.arange(k), labels)
-    axes.set(xlabel="predicted", ylabel="true")
-    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.85)
+    size = (1.2 + (1.6 + 0.8 * k) * len(checked), 2.4 + 0.7 * k)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(checked), squeeze=False)[0]
+    for number, (axes, (name, (y, p))) in enumerate(zip(panels, checked.items(), strict=True)):
+        counts = confusion_matrix(y, p.argmax(axis=1), labels=np.arange(k))
+        share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for i in range(k):
+            for j in range(k):
+                colour = "white" if share[i, j] > 0.55 else "black"
+                text = f"{counts[i, j]}\n{share[i, j]:.0%}"
+                axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
+        long = max(map(len, labels)) > 6
+        axes.set_xticks(
+            np.arange(k), labels, rotation=30 if long else 0, ha="right" if long else "center"
+        )
+        axes.set_yticks(np.arange(k), labels if number == 0 else [""] * k)
+        axes.set(xlabel="predicted", ylabel="true" if number == 0 else "")
+        axes.set_title(name, fontsize=10)
+    figure.colorbar(image, ax=panels[-1], label="share of the true class", shrink=0.85)
     if title:
-        axes.set_title(title, fontsize=11)
+        figure.suptitle(title, fontsize=11)
     return figure
 
 

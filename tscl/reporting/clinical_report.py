@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from tscl.disk import atomic_file, write_bytes, write_text
+from tscl.disk import atomic_file
 from tscl.errors import InputError
-from tscl.evaluation.clinical_table import GROUP, pooled_predictions, summarise
+from tscl.evaluation.clinical_table import pooled_predictions, summarise
 from tscl.evaluation.result_store import Cell
+from tscl.evaluation.votes import LEVELS
 from tscl.reporting.clinical_figures import (
     calibration_figure,
     confusion_figure,
     embedding_figure,
     roc_pr_figure,
 )
-from tscl.reporting.markdown import markdown_table
+from tscl.reporting.clinical_tables import compact_table, legend, wide_table
+from tscl.reporting.document import Document
 
-SHOWN: tuple[str, ...] = ("accuracy", "precision", "recall", "f1", "auroc", "auprc", "ece")
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1b1f24; }
-table { border-collapse: collapse; font-size: 12.5px; display: block; overflow-x: auto; }
-th, td { border-bottom: 1px solid #d5d9de; padding: .3rem .6rem; text-align: left;
-  white-space: nowrap; }
-th { background: #f3f5f7; position: sticky; top: 0; }
-img { max-width: 100%; } pre { background: #f6f8fa; padding: .8rem; white-space: pre-wrap; }
-"""
+Name = tuple[str, str, str]
 
 
 class ReportFiles(NamedTuple):
@@ -54,45 +43,13 @@ class EmbeddingData(NamedTuple):
     patient: ArrayLike
 
 
-def wide_table(table: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> pd.DataFrame:
-    """One row a method, protocol, fraction and level; ``mean ± std [low, high]`` a metric.
+class Plot(NamedTuple):
+    """A figure of a report: its file's name, heading and caption."""
 
-    Args:
-        table: from :func:`tscl.evaluation.clinical_table.summarise`.
-        metrics: columns to show.
-    """
-    if table.empty:
-        raise InputError("table", "no rows", "evaluate at least one method")
-    keys = [*GROUP, "level"]
-    rows = []
-    for name, part in table.groupby(keys, sort=False, dropna=False):
-        values = part.set_index("metric")
-        first = part.iloc[0]
-        row: dict[str, object] = dict(zip(keys, name, strict=True))
-        row["fraction"] = f"{100 * first['fraction']:g} %"
-        row["train samples (patients)"] = (
-            f"{first['n_train_samples']:.0f} ({first['n_train_patients']:.0f})"
-        )
-        row["test rows (patients)"] = f"{first['n_test']} ({first['n_test_patients']})"
-        for metric in metrics:
-            row[metric] = (
-                _figure_text(values.loc[metric].to_dict()) if metric in values.index else "-"
-            )
-        rows.append(row)
-    wide = pd.DataFrame(rows)
-    return wide.drop(columns="data") if wide["data"].nunique() == 1 else wide
-
-
-def _figure_text(row: Mapping[Any, Any]) -> str:
-    """``.812 ± .010 [.75, .87]``, leaving out what is not known."""
-    if not np.isfinite(row["mean"]):
-        return "n/a"
-    text = f"{row['mean']:.3f}"
-    if np.isfinite(row["std"]):
-        text += f" ± {row['std']:.3f}"
-    if np.isfinite(row["ci_low"]):
-        text += f" [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
-    return text
+    name: str
+    heading: str
+    figure: Figure
+    caption: str
 
 
 def write_report(
@@ -101,52 +58,54 @@ def write_report(
     title: str,
     table: pd.DataFrame,
     leakage: str,
-    figures: Mapping[str, Figure] | None = None,
+    plots: Sequence[Plot] = (),
     notes: Sequence[str] = (),
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    configuration: str = "",
 ) -> ReportFiles:
     """Write ``report.md``, its ``figures/*.png``, ``report.html`` (one file) and ``table.csv``.
 
     Args:
         directory: created when missing; files of an earlier report are replaced.
         title: heading.
-        table: tidy table; written whole to the CSV and in wide form to the report.
+        table: tidy table; written whole to the CSV and in wide form to the report's end, AUROC
+            by sample, trial and patient to its beginning.
         leakage: statement of the split.
-        figures: caption -> figure.
-        notes: sentences under the table.
+        plots: figures in order.
+        notes: sentences on data and methods.
+        tables: heading -> further table.
+        configuration: of the run, as YAML.
     """
-    place = Path(directory)
     wide = wide_table(table)
-    files = ReportFiles(place / "report.md", place / "report.html", place / "table.csv")
-    legend = _legend(table)
-    text = [f"# {title}", "", "## Results", "", markdown_table(wide), "", legend, ""]
-    page = [f"<h1>{html.escape(title)}</h1>", "<h2>Results</h2>"]
-    page += [wide.to_html(index=False, border=0, escape=True), f"<p>{html.escape(legend)}</p>"]
-    for note in notes:
-        text += [f"- {note}"]
+    several = table["data"].nunique() > 1
+    document = Document(Path(directory), title)
     if notes:
-        text.append("")
-        page.append("<ul>" + "".join(f"<li>{html.escape(n)}</li>" for n in notes) + "</ul>")
-    text += ["## Patients in each part of the split", "", leakage, ""]
-    page += ["<h2>Patients in each part of the split</h2>", f"<pre>{html.escape(leakage)}</pre>"]
-    for number, (caption, figure) in enumerate((figures or {}).items(), 1):
-        png = _png(figure)
-        name = f"figures/{number:02d}.png"
-        write_bytes(place / name, png)
-        text += [f"## {caption}", "", f"![{caption}]({name})", ""]
-        page.append(f"<h2>{html.escape(caption)}</h2>")
-        code = base64.b64encode(png).decode()
-        alt = html.escape(caption, quote=True)
-        page.append(f'<img alt="{alt}" src="data:image/png;base64,{code}">')
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
-    body = "\n".join(page)
-    write_text(files.markdown, "\n".join(text))
-    write_text(
-        files.html,
-        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n',
-    )
-    with atomic_file(files.table) as work:
+        document.items(list(notes))
+    document.heading("AUROC on patients never seen")
+    for level in LEVELS:
+        compact = compact_table(table, "auroc", level)
+        if not compact.empty:
+            document.paragraph(f"By {level}, by share of the training labels:")
+            document.table(compact, names=2 + several)
+    document.paragraph(legend(table))
+    for plot in plots:
+        document.heading(plot.heading)
+        document.figure(plot.name, plot.figure, plot.caption)
+    for heading, frame in (tables or {}).items():
+        document.heading(heading)
+        document.table(frame)
+    document.heading("Patients in each part of the split")
+    document.code(leakage)
+    document.heading("All metrics")
+    rows = f"{len(wide)} rows; the same figures stand in table.csv"
+    document.table(wide, names=5, summary=rows)
+    if configuration:
+        document.heading("Configuration")
+        document.code(configuration, summary="config.yaml")
+    markdown, page = document.write()
+    with atomic_file(markdown.with_name("table.csv")) as work:
         table.to_csv(work, index=False)
-    return files
+    return ReportFiles(markdown, page, markdown.with_name("table.csv"))
 
 
 def clinical_report(
@@ -157,17 +116,19 @@ def clinical_report(
     leakage: str,
     label_names: Sequence[str] = (),
     primary: str | None = None,
-    level: str = "patient",
     embedding: EmbeddingData | None = None,
+    embedding_note: str = "",
     umap: bool | None = None,
     n_replicates: int = 1000,
     notes: Sequence[str] = (),
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    configuration: str = "",
 ) -> ReportFiles:
-    """The whole report of evaluation cells: table, curves, calibration, confusion, embedding.
+    """The whole report of evaluation cells: tables, curves, calibration, confusion, embedding.
 
     Curves show every method and protocol (above ten: one protocol a method, and ten at most) at
-    the largest label fraction, first seed, samples pooled over folds; the confusion
-    matrix is that of ``primary`` at ``level``.
+    the largest label fraction, first seed, predictions pooled over folds; the confusion matrices
+    are those of ``primary`` at each level.
 
     Args:
         directory: where to write.
@@ -175,54 +136,94 @@ def clinical_report(
         title: heading.
         leakage: from :func:`tscl.evaluation.clinical_split.leakage_statement`, one a fold.
         label_names: name of each class.
-        primary: method of the confusion matrix; the first by default.
-        level: level of the confusion matrix.
+        primary: method of the confusion matrices; the first by default.
         embedding: codes to draw; None leaves the embedding out.
+        embedding_note: whose codes they are, in one sentence.
         umap: see :func:`tscl.reporting.clinical_figures.embedding_figure`.
         n_replicates: bootstrap replicates.
-        notes: sentences under the table.
+        notes: see :func:`write_report`.
+        tables: see :func:`write_report`.
+        configuration: see :func:`write_report`.
     """
     if not cells:
         raise InputError("cells", "none", "evaluate at least one method")
+    chosen = _shown_cells(cells)
+    several = len({name[2] for name in chosen}) > 1
+    labels = {n: ", ".join(n if several else n[:2]) for n in chosen}
+    first = primary or str(cells[0].key["method"])
+    mine = [name for name in chosen if name[0] == first]
+    if not mine:
+        raise InputError("primary", first, f"choose among {sorted({n[0] for n in chosen})}")
     top = max(cell.key["fraction"] for cell in cells)
-    chosen: dict[tuple[str, str, str], list[Cell]] = {}
+    shown = f"{100 * top:g} % of the labels, seed {cells[0].key.get('seed', 0)}"
+    if len({str(cell.key.get("fold", 0)) for cell in cells}) > 1:
+        shown += ", all folds pooled"
+    plots = []
+    for level in ("sample", "patient"):
+        curves = {}
+        for name in _readable(list(chosen)):
+            rows = pooled_predictions(chosen[name], level=level)
+            if len(rows):
+                curves[labels[name]] = (rows.y, rows.proba)
+        if not curves:
+            continue
+        caption = f"One curve a method, by {level}: {shown}. The tables give means over seeds."
+        figure = roc_pr_figure(curves, names=label_names)
+        plots.append(
+            Plot(f"curves-{level}", f"ROC and precision-recall by {level}", figure, caption)
+        )
+        if level == "sample":
+            caption = (
+                f"By sample: {shown}. Below the diagonal a method is surer than it is right. ECE: "
+                "distance from it, weighted by how often a confidence occurs (lower panel)."
+            )
+            figure = calibration_figure(curves)
+            calibration = Plot("calibration", "Calibration", figure, caption)
+    plots.append(calibration)
+    votes = {level: pooled_predictions(chosen[mine[0]], level=level) for level in LEVELS}
+    counts = {f"by {level}": (rows.y, rows.proba) for level, rows in votes.items() if len(rows)}
+    caption = f"{labels[mine[0]]}: {shown}. Counts, and shares of the true class."
+    figure = confusion_figure(counts, names=label_names)
+    plots.append(Plot("confusion", "Confusion", figure, caption))
+    if embedding is not None:
+        figure = embedding_figure(*embedding, names=label_names, umap=umap)
+        caption = (
+            f"{embedding_note} Each point is a test sample; both columns show the same points. "
+            "Groups on the right that have no counterpart on the left: the codes tell people "
+            "apart, not labels."
+        ).strip()
+        plots.append(Plot("embedding", "Embedding of the test samples", figure, caption))
+    table = summarise(cells, n_replicates=n_replicates)
+    return write_report(
+        directory,
+        title=title,
+        table=table,
+        leakage=leakage,
+        plots=plots,
+        notes=notes,
+        tables=tables,
+        configuration=configuration,
+    )
+
+
+def _shown_cells(cells: Sequence[Cell]) -> dict[Name, list[Cell]]:
+    """Cells of each method and protocol at the largest fraction: first seed, all folds."""
+    top = max(cell.key["fraction"] for cell in cells)
+    chosen: dict[Name, list[Cell]] = {}
     for cell in cells:
         key = cell.key
         name = (str(key["method"]), str(key["protocol"]), str(key["data"]))
         if key["fraction"] != top or (name in chosen and _other_run(chosen[name][0], cell)):
             continue
         chosen.setdefault(name, []).append(cell)
-    several = len({name[2] for name in chosen}) > 1
-    labels = {n: ", ".join(n if several else n[:2]) for n in chosen}
-    curves = {}
-    for name in _readable(list(chosen)):
-        found = chosen[name]
-        rows = pooled_predictions(found, level="sample")
-        curves[labels[name]] = (rows.y, rows.proba)
-    first = primary or str(cells[0].key["method"])
-    mine = [name for name in chosen if name[0] == first]
-    if not mine:
-        raise InputError("primary", first, f"choose among {sorted({n[0] for n in chosen})}")
-    voted = pooled_predictions(chosen[mine[0]], level=level)
-    share = f"{100 * top:g} % of the labels"
-    figures = {f"Curves, samples, {share}": roc_pr_figure(curves, names=label_names)}
-    figures[f"Calibration, samples, {share}"] = calibration_figure(curves)
-    if len(voted):
-        caption = f"Confusion by {level}: {labels[mine[0]]}, {share}"
-        figures[caption] = confusion_figure(voted.y, voted.proba, names=label_names)
-    if embedding is not None:
-        figures["Embedding"] = embedding_figure(*embedding, names=label_names, umap=umap)
-    table = summarise(cells, n_replicates=n_replicates)
-    return write_report(
-        directory, title=title, table=table, leakage=leakage, figures=figures, notes=notes
-    )
+    return chosen
 
 
-def _readable(names: list[tuple[str, str, str]], most: int = 10) -> list[tuple[str, str, str]]:
+def _readable(names: list[Name], most: int = 10) -> list[Name]:
     """The curves to draw: all, or when too many the frozen (else first) protocol a method."""
     if len(names) <= most:
         return names
-    kept: dict[tuple[str, str], tuple[str, str, str]] = {}
+    kept: dict[tuple[str, str], Name] = {}
     for name in names:
         method = name[0], name[2]
         if method not in kept or (name[1] == "partial" != kept[method][1]):
@@ -233,25 +234,3 @@ def _readable(names: list[tuple[str, str, str]], most: int = 10) -> list[tuple[s
 def _other_run(one: Cell, other: Cell) -> bool:
     """True when the cell is of another seed or way of drawing labels than the first found."""
     return any(one.key[part] != other.key[part] for part in ("seed", "by"))
-
-
-def _legend(table: pd.DataFrame) -> str:
-    seeds = int(table["n_seeds"].max())
-    text = (
-        f"Mean ± standard deviation over up to {seeds} seeds [95 % interval of the mean when "
-        "patients are resampled]. Precision, recall and F1 are means over classes. The best "
-        "epoch and other choices are made on the validation part."
-    )
-    mixed = int(table["n_mixed"].max())
-    if mixed:
-        text += f" Up to {mixed} units of several labels have no vote and are left out there."
-    skipped = int(table["n_skipped"].max())
-    if skipped:
-        text += f" Up to {skipped} replicates held one class only and are left out."
-    return text
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()

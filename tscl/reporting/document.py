@@ -102,18 +102,29 @@ class Document:
             block = f"<details><summary>{html.escape(summary)}</summary>{block}</details>"
         self._html.append(block)
 
-    def table(self, frame: pd.DataFrame, *, text: bool = False, names: int = 1) -> None:
+    def table(
+        self,
+        frame: pd.DataFrame,
+        *,
+        text: bool = False,
+        names: int = 1,
+        summary: str | None = None,
+    ) -> None:
         """A table; the index is left out.
 
         Args:
             frame: the cells.
             text: align all cells to the left and wrap them.
             names: number of leading columns that hold names, aligned to the left (at most five).
+            summary: fold the table away under this text, on the page.
         """
         self._markdown += [markdown_table(frame, numbers_right=not text), ""]
         classes = "text" if text else f"names{names}"
         body = frame.to_html(index=False, border=0, classes=classes)
-        self._html.append(f'<div class="scroll">{body}</div>')
+        block = f'<div class="scroll">{body}</div>'
+        if summary is not None:
+            block = f"<details><summary>{html.escape(summary)}</summary>{block}</details>"
+        self._html.append(block)
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
         """A figure, written to ``figures/NAME.png`` and embedded in the page, light and dark.

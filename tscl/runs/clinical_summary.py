@@ -12,12 +12,9 @@ from tscl.disk import write_text
 from tscl.evaluation.clinical_job import pooled_codes
 from tscl.evaluation.clinical_split import leakage_statement
 from tscl.evaluation.result_store import Cell
-from tscl.reporting.clinical_report import (
-    EmbeddingData,
-    ReportFiles,
-    clinical_report,
-    markdown_table,
-)
+from tscl.reporting.clinical_report import EmbeddingData, ReportFiles, clinical_report
+from tscl.reporting.clinical_tables import compact_table
+from tscl.reporting.markdown import markdown_table
 from tscl.runs.clinical import ClinicalRun
 from tscl.runs.plot_data import PlotData
 
@@ -34,6 +31,8 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
     """Write ``report.md``, ``report.html``, ``table.csv``, ``summary.md`` and ``metrics.json``."""
     config, data = run.config, run.data
     fold = run.folds[-1]
+    where = f", fold {fold.number}" if len(run.folds) > 1 else ""
+    curves = probe_curves(run)
     embedding = None
     main = run.rows[0]
     test = fold.parts["test"]
@@ -54,9 +53,12 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         label_names=data.label_names,
         primary=main.label,
         embedding=embedding,
+        embedding_note=f"Codes of {main.label}{where}, maximum over time, standardised.",
         umap=config.evaluate.umap,
         n_replicates=config.evaluate.n_replicates,
-        notes=[*notes(run), *probe_notes(run)],
+        notes=notes(run),
+        tables={} if curves.empty else {probe_title(run): curves.map(_shown_score)},
+        configuration=config.to_yaml(),
     )
     table = pd.read_csv(files.table)
     write_text(run.folder.path / "summary.md", summary(run, table))
@@ -91,6 +93,12 @@ def notes(run: ClinicalRun) -> list[str]:
         f"{_steps(run)} steps, AdamW {train.lr:g}, weight averaging `{train.averaging}`; "
         "pretraining sees samples of training patients only and no labels.",
     ]
+    seeds = config.evaluate.seeds
+    if seeds > 1:
+        made.append(
+            f"Seeds 0 to {seeds - 1} draw the labelled part and the first weights of heads, random "
+            "encoders and supervised training; each pretrained encoder is trained once a fold."
+        )
     if train.select == "validation":
         made.append(
             f"The pretraining epoch is that of the best validation {train.monitor} of a linear "
@@ -124,40 +132,12 @@ def probe_curves(run: ClinicalRun) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def probe_notes(run: ClinicalRun) -> list[str]:
-    """The validation curves in words."""
-    curves = probe_curves(run)
-    made = []
-    for row in curves.to_dict("records"):
-        name = row.pop("method")
-        values = ", ".join(f"{k}: {v:.3f}" for k, v in row.items() if np.isfinite(v))
-        made.append(
-            f"Validation {run.config.train.monitor} of a linear probe by pretraining epoch, "
-            f"{name}: {values}."
-        )
-    return made
-
-
-def compact_table(table: pd.DataFrame, metric: str, level: str) -> pd.DataFrame:
-    """One row a method and protocol, one column a label fraction: ``mean ± std [interval]``."""
-    part = table[(table["metric"] == metric) & (table["level"] == level)]
-    rows: dict[tuple[str, str], dict[str, str]] = {}
-    columns: dict[str, None] = {}
-    for one in part.to_dict("records"):
-        share = f"{100 * one['fraction']:g} %"
-        column = share if one["by"] == "all" else f"{share} of {one['by']}"
-        columns.setdefault(column)
-        text = f"{one['mean']:.3f}"
-        if np.isfinite(one["std"]) and one["by"] != "all":
-            text += f" ± {one['std']:.3f}"
-        if np.isfinite(one["ci_low"]):
-            text += f" [{one['ci_low']:.2f}, {one['ci_high']:.2f}]"
-        rows.setdefault((one["method"], one["protocol"]), {})[column] = text
-    made = [
-        {"method": method, "protocol": protocol, **{c: cells.get(c, "-") for c in columns}}
-        for (method, protocol), cells in rows.items()
-    ]
-    return pd.DataFrame(made)
+def probe_title(run: ClinicalRun) -> str:
+    """Heading of the validation curves."""
+    return (
+        f"Validation {run.config.train.monitor.upper()} (sample level, all training labels, "
+        "mean over folds) by pretraining epoch"
+    )
 
 
 def summary(run: ClinicalRun, table: pd.DataFrame) -> str:
@@ -170,14 +150,7 @@ def summary(run: ClinicalRun, table: pd.DataFrame) -> str:
         lines += [f"{metric.upper()} by {level}", "", markdown_table(frame), ""]
     curves = probe_curves(run)
     if not curves.empty:
-        shown = curves.map(_shown_score)
-        lines += [
-            f"Validation {run.config.train.monitor.upper()} (sample level, all training labels, "
-            "mean over folds) by pretraining epoch",
-            "",
-            markdown_table(shown),
-            "",
-        ]
+        lines += [probe_title(run), "", markdown_table(curves.map(_shown_score)), ""]
     return "\n".join(lines)
 
 
