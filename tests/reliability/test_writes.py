@@ -22,15 +22,14 @@ from data_loaders.collect import SampleCollector
 from tests.reliability.disks import KINDS, disk
 from tscl import disk as disk_module
 from tscl.cli import app
-from tscl.disk import atomic_file, new_folder, write_text
+from tscl.disk import atomic_file, new_folder, write_bytes, write_text
 from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError, WriteError
 from tscl.evaluation.clinical_table import GROUP
 from tscl.evaluation.result_store import Cell, ResultStore
 from tscl.inference.encode import encode
 from tscl.reporting.clinical_report import Plot, write_report
-from tscl.reporting.document import Document
-from tscl.reporting.forecasting_figures import save as save_figure
+from tscl.reporting.document import Document, png
 from tscl.runs.folder import RunFolder
 from tscl.training.checkpoint import CheckpointStore
 from tscl.training.model_files import load_encoder, save_encoder
@@ -61,7 +60,7 @@ def collected(folder: Path) -> None:
 def pictured(path: Path) -> None:
     figure = Figure()
     figure.subplots().plot([0, 1])
-    save_figure(figure, path)
+    write_bytes(path, png(figure))
 
 
 def reported(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tscl.runs.clinical_summary import compact_table
+from tscl.reporting.clinical_tables import compact_table
 from tscl.runs.compared import ComparedRun, but_for_the_seed
 from tscl.runs.forecasting_report import label, shown
 from tscl.runs.study_tables import summary
