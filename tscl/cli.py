@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from tscl.cli_checksum import add_checksum_command
 from tscl.cli_clinical import (
     clinical_data_commands,
     pretrain_clinical,
@@ -72,7 +73,9 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-app.add_typer(clinical_data_commands(clear_errors, console), name="data")
+data_commands = clinical_data_commands(clear_errors, console)
+add_checksum_command(data_commands, clear_errors, console)
+app.add_typer(data_commands, name="data")
 add_forecasting_commands(app, clear_errors, console)
 add_report_command(app, clear_errors, console)
 
