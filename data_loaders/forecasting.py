@@ -19,7 +19,8 @@ Irregular = Literal["error", "fill", "allow"]
 Missing = Literal["error", "forward", "allow"]
 
 ETT_COLUMNS = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
-BUILTIN_SERIES = ("seattle-temps", "sf-temps", "west-coast-temps")
+BUILTIN_TEMPERATURES = ("seattle-temps", "sf-temps", "west-coast-temps")
+BUILTIN_SERIES = (*BUILTIN_TEMPERATURES, "seattle-weather")
 
 
 def load_csv(
@@ -178,11 +179,13 @@ def load_ett(
 
 
 def load_builtin(name: str = "west-coast-temps") -> ForecastingSeries:
-    """A year of hourly temperatures (degrees Fahrenheit) that ships in the vega_datasets wheel.
+    """A series that ships in the vega_datasets wheel; nothing is downloaded.
 
-    Nothing is downloaded. ``seattle-temps`` and ``sf-temps`` have one column, of that name;
-    ``west-coast-temps`` has both. The hour skipped when summer time begins is filled with the
-    hour before (``source["filled_rows"]`` counts such rows).
+    ``seattle-temps`` and ``sf-temps`` are a year of hourly temperatures (degrees Fahrenheit, a
+    climate average) with one column, of that name; ``west-coast-temps`` has both. The hour skipped
+    when summer time begins is filled with the hour before (``source["filled_rows"]`` counts such
+    rows). ``seattle-weather`` is the weather of each day of 2012 to 2015: ``precipitation`` (mm),
+    ``temp_max``, ``temp_min`` (degrees Celsius) and ``wind`` (m/s), with ``temp_max`` to forecast.
 
     Raises:
         DataError: unknown name, with the nearest known one.
@@ -191,6 +194,10 @@ def load_builtin(name: str = "west-coast-temps") -> ForecastingSeries:
         raise DataError("name", name, nearest(name, BUILTIN_SERIES))
     cities = ("seattle-temps", "sf-temps") if name == "west-coast-temps" else (name,)
     folder = resources.files("vega_datasets") / "_data"
+    if name == "seattle-weather":
+        columns = ["precipitation", "temp_max", "temp_min", "wind"]
+        with resources.as_file(folder / f"{name}.csv") as path:
+            return load_csv(path, target="temp_max", columns=columns, name=name)
     parts, digests = [], []
     for city in cities:
         with resources.as_file(folder / f"{city}.csv") as path:

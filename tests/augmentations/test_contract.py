@@ -21,6 +21,7 @@ NULL: dict[str, dict[str, Any]] = {
     "cutout": {"ratio": 0.0},
     "frequency_mask": {"ratio": 0.0},
     "jitter": {"sigma": 0.0},
+    "keep_channels": {"channels": None},
     "magnitude_warp": {"sigma": 0.0},
     "permutation": {"max_segments": 1},
     "random_choice": {"augmentations": [{"name": "scaling", "sigma": 0.0}]},
@@ -33,6 +34,7 @@ NULL: dict[str, dict[str, Any]] = {
     "window_warp": {"ratio": 0.0},
 }
 BASIC = {"compose": {"augmentations": PARTS}, "random_choice": {"augmentations": PARTS}}
+DETERMINISTIC = ("keep_channels",)
 NAMES = AUGMENTATIONS.names()
 
 
@@ -71,7 +73,7 @@ def test_dtype_is_kept(name: str, dtype: torch.dtype) -> None:
     assert view(build(name), series(dtype=dtype)).dtype == dtype
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in DETERMINISTIC])
 def test_seed_decides_the_view(name: str) -> None:
     x, augmentation = series(b=16), build(name)
     first = view(augmentation, x, 1)

@@ -145,6 +145,15 @@ def test_builtin_temperatures_need_no_file() -> None:
         load_builtin("sf-temp")
 
 
+def test_builtin_weather_is_daily_and_whole() -> None:
+    series = load_forecasting("seattle-weather")
+    assert series.values.shape == (1461, 4)
+    assert series.freq == "D"
+    assert series.targets == ("temp_max",)
+    frame = series.to_frame()
+    assert (frame["temp_max"] >= frame["temp_min"]).all()
+
+
 def test_data_sets_are_registered_and_ask_for_their_file() -> None:
     assert {"ETTh1", "ETTh2", "ETTm1", "ETTm2", "seattle-temps"} <= set(FORECASTING_DATASETS)
     with pytest.raises(DataError, match="did you mean 'ETTm2'"):

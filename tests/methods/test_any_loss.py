@@ -75,6 +75,14 @@ def test_labels_and_ids_reach_the_loss(kind: str) -> None:
         value(make(kind, spy, ids="patiant"))
 
 
+def test_simclr_in_one_pass_is_the_same_without_dropout() -> None:
+    two, one = (make("simclr", "ntxent", one_pass=flag, batch_norm=True) for flag in (False, True))
+    assert value(one).item() == pytest.approx(value(two).item(), rel=1e-5)
+    longer = {"name": "subsequence", "ratio": 0.5, "crop": True}
+    apart = make("simclr", "ntxent", one_pass=True, augmentation2=longer)
+    assert torch.isfinite(value(apart))
+
+
 def test_columns_and_specifications_are_checked() -> None:
     data = batch()
     assert batch_column(data, "labels") is data.labels

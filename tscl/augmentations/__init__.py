@@ -9,6 +9,7 @@ from tscl.augmentations.base import (
     AugmentationSpec,
     build_augmentation,
 )
+from tscl.augmentations.channels import KeepChannels
 from tscl.augmentations.compose import Compose, RandomChoice, ScaleShiftJitter
 from tscl.augmentations.crop import Subsequence, WindowSlice
 from tscl.augmentations.frequency import FrequencyMask
@@ -25,6 +26,7 @@ __all__ = [
     "Cutout",
     "FrequencyMask",
     "Jitter",
+    "KeepChannels",
     "MagnitudeWarp",
     "Permutation",
     "RandomChoice",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tscl.augmentations import AugmentationSpec, build_augmentation
 from tscl.batch import Batch
@@ -48,6 +48,9 @@ class SimCLR(Method):
         mask: latent mask mode of both views.
         ids: level of ``batch.ids`` handed to the loss, or ``index`` for the sample's position in
             its source; None hands over none.
+        one_pass: encode both views in one pass where they have one shape, which is quicker for
+            small models. Masks and dropout are drawn alike but for both views at once, so the
+            figures differ from two passes as those of another seed do.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class SimCLR(Method):
         pooling: Pooling = "max",
         mask: str = "all_true",
         ids: str | None = None,
+        one_pass: bool = False,
     ) -> None:
         super().__init__(encoder)
         dims = output_dims(self.encoder)
@@ -81,6 +85,7 @@ class SimCLR(Method):
         self.pooling = check_pooling(pooling)
         self.mask = mask
         self.ids = ids
+        self.one_pass = one_pass
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss`` of the two projected views.
@@ -90,16 +95,17 @@ class SimCLR(Method):
         """
         x = check_batch(batch, samples=2)
         views = (self.augmentation, self.augmentation2 or self.augmentation)
-        z1, z2 = (
-            self.head(
-                embed(
-                    self.encoder,
-                    view(x, generator),
-                    pooling=self.pooling,
-                    mask=self.mask,
-                    generator=generator,
-                )
-            )
-            for view in views
-        )
+        if self.one_pass:
+            seen = [view(x, generator) for view in views]
+            if seen[0].shape == seen[1].shape:
+                codes = self._embed(torch.cat(seen), generator).chunk(2)
+            else:
+                codes = tuple(self._embed(one, generator) for one in seen)
+        else:
+            codes = tuple(self._embed(view(x, generator), generator) for view in views)
+        z1, z2 = (self.head(code) for code in codes)
         return {"loss": self.loss(z1, z2, **loss_inputs(self.loss, batch, self.ids))}
+
+    def _embed(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Pooled codes (B, D) of a view."""
+        return embed(self.encoder, x, pooling=self.pooling, mask=self.mask, generator=generator)

@@ -154,7 +154,7 @@ def critical_difference_figure(result: CriticalDifference) -> Figure:
     axes.set_xlim(low - margin, high + margin)
     axes.axis("off")
     axes.plot([low, high], [0, 0], color="#222222", lw=1.2)
-    for tick in range(low, high + 1):
+    for tick in range(low, high + 1, -(-high // 16)):
         axes.plot([tick, tick], [0, -0.12], color="#222222", lw=1.0)
         axes.text(tick, -0.17, str(tick), ha="center", va="bottom", fontsize=9)
     for i, (name, rank) in enumerate(ranks.items()):
