@@ -61,6 +61,12 @@ class RecordError(DataError):
         return type(self), (self.record, self.reason, self.detail)
 
 
+class NoRecordsError(DataError):
+    """No record of a data set can be used; ``log`` says why of each."""
+
+    log: RecordLog | None = None
+
+
 @dataclass
 class RecordOutcome:
     """One line of the log: ``status`` is ``"ok"`` or ``"skipped"``."""
@@ -145,22 +151,34 @@ class RecordLog:
             counts[line.reason] = counts.get(line.reason, 0) + 1
         return counts
 
+    def summary(self) -> str:
+        """``24 records read, 3 left out (flat_lead 2, nan_gap 1)``."""
+        reasons = ", ".join(f"{code} {count}" for code, count in self.reasons().items())
+        told = f"{self.n_ok} records read, {len(self.skipped) or 'none'} left out"
+        return f"{told} ({reasons})" if reasons else told
+
     def require_any(self) -> None:
         """Raise when no record could be used.
 
         Raises:
-            DataError: the log is empty or every record was skipped; names the reasons.
+            NoRecordsError: the log is empty or every record was skipped; names the reasons.
         """
         if self.n_ok:
             return
+        error = self._why_none()
+        error.log = self
+        raise error
+
+    def _why_none(self) -> NoRecordsError:
         if not self.lines:
-            raise DataError(self.name, "no records", "check the folder and the record list")
+            remedy = "check the folder and the record list"
+            return NoRecordsError(self.name, "no records", remedy)
         reasons = ", ".join(f"{count} x {code}" for code, count in self.reasons().items())
         first = self.skipped[0]
-        raise DataError(
+        return NoRecordsError(
             self.name,
             f"all {len(self.lines)} records skipped ({reasons})",
-            f"see the record log; first: {first.record}: {first.detail}",
+            f"{REASONS[first.reason]}; first: {first.record}: {first.detail}",
         )
 
     def to_csv(self, path: str | Path) -> None:

@@ -13,7 +13,7 @@ from tscl.console import last_terms, print_table
 from tscl.training.progress import ProgressReporter
 
 if TYPE_CHECKING:
-    from data_loaders import MedicalDataset
+    from data_loaders import MedicalDataset, RecordLog
 
 data_app = typer.Typer(
     no_args_is_help=True, help="Clinical data: generate, describe, draw, convert."
@@ -50,6 +50,9 @@ def run_clinical(
     if begin:
         job.begin(resume=resume)
     console.print(f"{job.data!r}", markup=False)
+    if job.data.log is not None:
+        told = f"{job.data.log.summary()}: {job.folder.path / 'records.csv'}"
+        console.print(told, markup=False)
     cells = job.evaluate(resume=resume)
     files = write_clinical_report(job, cells)
     for level in ("sample", "patient"):
@@ -154,11 +157,15 @@ def clinical_data_commands(guard: Any, console: Console) -> typer.Typer:
         ] = None,
     ) -> None:
         """Patients, trials, samples and labels of a data set, and the records left out."""
-        data = _load(folder, kind, sets, strict)
+        from data_loaders.record_log import NoRecordsError
+
+        try:
+            data = _load(folder, kind, sets, strict)
+        except NoRecordsError as error:
+            _show_log(console, error.log, log)
+            raise
         _show_data(console, data, by)
-        if log is not None and data.log is not None:
-            data.log.to_csv(log)
-            console.print(f"record log: {log}", markup=False)
+        _show_log(console, data.log, log)
 
     @data_app.command("convert")
     @guard
@@ -183,6 +190,7 @@ def clinical_data_commands(guard: Any, console: Console) -> typer.Typer:
         data = hashed_ids(data) if hash_ids else data
         made = data.save(out, overwrite=overwrite, form=form)
         _show_data(console, data, "label")
+        _show_log(console, data.log)
         console.print(f"saved: {made}; use it as tscl run -c clinical --data {out}", markup=False)
 
     @data_app.command("plot")
@@ -229,22 +237,28 @@ def _load(folder: Path, kind: str | None, sets: list[str] | None, strict: bool) 
     return load_patients(validate(ClinicalDataSection, values), folder)
 
 
-def _show_data(console: Console, data: MedicalDataset, by: str, most: int = 20) -> None:
-    """What a data set holds, and which records it left out and why."""
+def _show_data(console: Console, data: MedicalDataset, by: str) -> None:
+    """What a data set holds."""
     console.print(f"{data!r}", markup=False)
     console.print(f"channels: {', '.join(data.channel_names)}", markup=False)
     console.print(data.describe(by).to_string(), markup=False)
-    if data.log is None:
-        return
+
+
+def _show_log(
+    console: Console, log: RecordLog | None, path: Path | None = None, most: int = 20
+) -> None:
+    """Which records were left out and why; the whole log goes to ``path``."""
     from data_loaders.record_log import REASONS
 
-    skipped = data.log.skipped
-    if skipped:
-        counts = ", ".join(f"{reason} {count}" for reason, count in data.log.reasons().items())
-        console.print(f"records read {data.log.n_ok}, left out {len(skipped)}: {counts}")
-        for reason in data.log.reasons():
-            console.print(f"{reason}: {REASONS[reason]}", markup=False)
-    for line in skipped[:most]:
+    if log is None:
+        return
+    console.print(log.summary(), markup=False)
+    for reason in log.reasons():
+        console.print(f"{reason}: {REASONS[reason]}", markup=False)
+    for line in log.skipped[:most]:
         console.print(f"left out {line.record} [{line.reason}]: {line.detail}", markup=False)
-    if len(skipped) > most:
-        console.print(f"... and {len(skipped) - most} more; --log writes them all")
+    if len(log.skipped) > most:
+        console.print(f"... and {len(log.skipped) - most} more; --log writes them all")
+    if path is not None:
+        log.to_csv(path)
+        console.print(f"record log: {path}", markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,10 @@ import yaml
 from typer.testing import CliRunner
 
 from data_loaders import MedicalDataset, make_cohort
+from data_loaders.record_log import REASONS
 from tests.runs.test_clinical import tiny
 from tscl.cli import app
-from tscl.config_clinical import check_clinical
+from tscl.config_clinical import DataKind, check_clinical
 from tscl.errors import ConfigError
 from tscl.runs.clinical import ClinicalRun
 from tscl.runs.clinical_data import load_patients, make_folds
@@ -62,6 +64,13 @@ def test_describe_names_what_is_missing_and_what_was_left_out(own: Path, tmp_pat
     assert "left out Doe00 [truncated_dat]: 3 of 4 data records" in told
     assert "truncated_dat: fetch the signal file again" in told
     assert pd.read_csv(log)["status"].value_counts().to_dict() == {"ok": 11, "skipped": 1}
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "labels.csv").write_text("record,patient,label\na,p,x\nb,q,y\n")
+    log = tmp_path / "none.csv"
+    code, told = call("data", "describe", str(empty), "--kind", "wfdb", "--log", str(log))
+    assert (code, "all 2 records skipped (2 x missing_header)" in told) == (2, True)
+    assert pd.read_csv(log)["reason"].tolist() == ["missing_header"] * 2
     code, told = call(*common, "--strict")
     assert (code, "Doe00" in told) == (2, True)
 
@@ -110,7 +119,7 @@ def test_a_folder_takes_the_place_of_the_generated_cohort(
     assert code == 0, told
     kept = yaml.safe_load((out / "config.yaml").read_text())["data"]
     assert (kept["kind"], kept["root"], kept["make"]) == ("saved", str(saved), {})
-    assert "truncated_dat: 1" in (out / "report.md").read_text()
+    assert "11 records read, 1 left out (truncated_dat 1)" in (out / "report.md").read_text()
     code, told = call("run", "-c", str(path), "--data", str(own), "-o", str(tmp_path / "x"))
     assert code == 2
     assert "data.kind" in told
@@ -173,3 +182,10 @@ def test_what_only_the_report_shows_does_not_stop_a_resume(tmp_path: Path) -> No
     values["evaluate"]["C"] = 0.5
     with pytest.raises(ConfigError, match="another configuration"):
         ClinicalRun(check_clinical(values)).begin(resume=True)
+
+
+def test_the_page_on_data_names_every_kind_and_reason() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "clinical_data.md").read_text()
+    for name in (*get_args(DataKind), *REASONS):
+        own_kind = name in ("wfdb", "eeg") and f"--kind {name}" in page
+        assert f"`{name}`" in page or own_kind, name

@@ -104,12 +104,8 @@ def notes(run: ClinicalRun) -> list[str]:
             f"The pretraining epoch is that of the best validation {train.monitor} of a linear "
             "probe with all training labels."
         )
-    if data.log is not None and data.log.skipped:
-        reasons = ", ".join(f"{code}: {count}" for code, count in data.log.reasons().items())
-        made.append(
-            f"Records read {data.log.n_ok}, left out {len(data.log.skipped)} ({reasons}); "
-            "see records.csv."
-        )
+    if data.log is not None:
+        made.append(f"Records: {data.log.summary()}; see records.csv.")
     return made
 
 
