@@ -77,12 +77,12 @@ def pretrain_clinical(
     job = ClinicalRun(config, progress)
     job.begin(resume=resume)
     for fold in job.folds:
-        row = job.rows[0]
-        job.train(row, fold, resume=resume)
-        history = job.folder.history(f"{row.slug}-fold{fold.number}")
-        terms = last_terms(history)
-        console.print(f"{row.label}, fold {fold.number}: {len(history)} steps, {terms}")
-        console.print(f"encoder: {job.folder.model(f'{row.slug}/fold{fold.number}')}")
+        for row in job.rows[0].repeats(config.train.repeats):
+            job.train(row, fold, resume=resume)
+            history = job.folder.history(f"{row.slug}-fold{fold.number}")
+            terms = last_terms(history)
+            console.print(f"{row.label}, fold {fold.number}: {len(history)} steps, {terms}")
+            console.print(f"encoder: {job.folder.model(f'{row.slug}/fold{fold.number}')}")
 
 
 def use_folder(values: dict[str, Any], folder: Path) -> None:

@@ -83,7 +83,9 @@ class ClinicalTrainSection(TrainOptions):
     the methods it is compared with; all take the same number of steps. ``probe`` draws a curve of
     the validation score every ``monitor_every`` epochs; with ``select: validation`` the best of
     these epochs is kept, else the last. ``monitor`` names the score (of a linear probe fitted on
-    the training patients' labels).
+    the training patients' labels). ``repeats`` pretrains every row so many times, with the run's
+    seed, the next one, and so on; the seeds of the evaluation take them in turn, so that their
+    spread holds that of pretraining too.
     """
 
     lr: float = Field(1e-4, gt=0)
@@ -92,6 +94,7 @@ class ClinicalTrainSection(TrainOptions):
     compare_sampler: Literal["trial", "batch", "random"] = "random"
     trials_per_patient: int = Field(1, ge=1)
     refresh: bool = True
+    repeats: int = Field(1, ge=1)
     probe: bool = False
     monitor: Literal["auroc", "f1", "accuracy"] = "auroc"
 
@@ -196,6 +199,9 @@ def check_clinical(values: dict[str, Any]) -> ClinicalConfig:
                 known = [*METHODS.names(), *UNTRAINED]
                 raise ConfigError("evaluate.compare", name, nearest(name, known))
             METHODS.check(name, config.compare_params.get(name, {}))
+    if config.train.repeats > evaluate.seeds:
+        need = f"evaluate.seeds is {evaluate.seeds}, so some encoders would not be used"
+        raise ConfigError("train.repeats", config.train.repeats, need)
     epochs = evaluate.finetune_epochs
     if epochs is not None and len(epochs) != len(evaluate.fractions):
         need = f"give one number for each of fractions {evaluate.fractions}"

@@ -305,6 +305,34 @@ def test_standardising_by_training_patients_ignores_the_others(cohort: MedicalDa
     assert abs(scaled.X.std(axis=(0, 1)) - 1).max() > 1e-3
 
 
+def test_pretraining_repeated_over_the_seeds(tmp_path: Path) -> None:
+    def changed(repeats: int) -> dict[str, Any]:
+        values = tiny(tmp_path / str(repeats))
+        values["train"]["repeats"] = repeats
+        values["evaluate"] |= {"compare": ["bandpower"], "ablations": {}, "full_rows": []}
+        values["evaluate"] |= {"protocols": ["partial"], "fractions": [1.0], "seeds": 3}
+        values["evaluate"]["finetune_epochs"] = None
+        return values
+
+    runs, cells = {}, {}
+    for repeats in (1, 2):
+        runs[repeats] = ClinicalRun(check_clinical(changed(repeats)))
+        runs[repeats].begin(resume=False)
+        found = runs[repeats].evaluate()
+        assert sorted(c.key["seed"] for c in found if c.key["method"] == "COMET") == [0, 1, 2]
+        cells[repeats] = {c.key["seed"]: c for c in found if c.key["method"] == "COMET"}
+    proba = {key: {s: c.arrays["proba"] for s, c in found.items()} for key, found in cells.items()}
+    np.testing.assert_array_equal(proba[1][0], proba[1][1])
+    np.testing.assert_array_equal(proba[2][0], proba[1][0])
+    np.testing.assert_array_equal(proba[2][2], proba[2][0])
+    assert np.abs(proba[2][1] - proba[2][0]).max() > 1e-6
+    files = write_clinical_report(runs[2], [*cells[2].values()])
+    assert "is trained 2 times a fold" in files.markdown.read_text()
+    assert (runs[2].folder.path / "models" / "comet-repeat1" / "fold0" / "encoder.json").is_file()
+    with pytest.raises(ConfigError, match="seeds is 3"):
+        check_clinical(changed(4))
+
+
 def test_leakage_statement_lists_each_fold(finished: tuple[ClinicalRun, list]) -> None:
     run, _ = finished
     text = leakage(run)

@@ -95,16 +95,17 @@ class ClinicalRun:
     def train(self, row: Row, fold: Fold, *, resume: bool = False) -> nn.Module:
         """Pretrain ``row`` on the training patients of ``fold`` and keep its encoder.
 
-        Every row starts from the same weights and takes the same number of steps.
+        Every row of one repeat starts from the same weights and takes the same number of steps.
         """
         home = self.folder.model(f"{row.slug}/fold{fold.number}")
         if resume and (home / "encoder.json").is_file():
             return self.load(row, fold)
         config = self.config
+        seed = config.seed + row.repeat
         data = self.seen(fold).subset(fold.parts["train"])
-        with seeded(config.seed, "weights"):
+        with seeded(seed, "weights"):
             encoder = self.fresh_encoder()
-        with seeded(config.seed, "method", len(row.method)):
+        with seeded(seed, "method", len(row.method)):
             method = METHODS.build(row.method, encoder=encoder, **row.params)
         ids = {"patient": data.patient_codes, "trial": data.trial_codes}
         for column in data.columns.columns:
@@ -112,10 +113,10 @@ class ClinicalRun:
         sampler = self.sampler(row, data)
         probing = config.train.probe or config.train.select == "validation"
         settings = replace(
-            config.train.settings(config.seed),
+            config.train.settings(seed),
             keep="best" if config.train.select == "validation" else "last",
         )
-        per_epoch = len(sampler.epoch(config.seed, 0))
+        per_epoch = len(sampler.epoch(seed, 0))
         steps = self.steps(data)
         settings = replace(
             settings, max_steps=steps, max_epochs=math.ceil(steps / max(per_epoch, 1))
@@ -231,6 +232,23 @@ class ClinicalRun:
         on_cell: Callable[[Cell], None] | None = None,
     ) -> list[Cell]:
         """Cells of one row in one fold; a row without protocols of its own has none."""
+        cells: list[Cell] = []
+        repeats = row.repeats(self.config.train.repeats)
+        for one in repeats:
+            seeds = range(one.repeat, self.config.evaluate.seeds, len(repeats))
+            cells += self._evaluate_repeat(one, fold, store, seeds, resume, on_cell)
+        return cells
+
+    def _evaluate_repeat(
+        self,
+        row: Row,
+        fold: Fold,
+        store: ResultStore,
+        seeds: range,
+        resume: bool,
+        on_cell: Callable[[Cell], None] | None,
+    ) -> list[Cell]:
+        """Cells of one pretraining of a row, by the seeds that use it."""
         e = self.config.evaluate
         frozen: list[str] = [p for p in e.protocols if p != "full"]
         protocols = list(frozen)
@@ -262,7 +280,7 @@ class ClinicalRun:
                 protocols=protocols,
                 fractions=[fraction],
                 by=list(e.by),
-                seeds=range(e.seeds),
+                seeds=seeds,
                 fold=fold.number,
                 C=e.C,
                 n_neighbors=e.n_neighbors,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tscl.config_clinical import LEVELS, UNTRAINED, Ablation, ClinicalConfig
@@ -33,6 +33,7 @@ class Row:
         kind: ``pretrained``, or one of :data:`tscl.config_clinical.UNTRAINED`.
         method: registered method of a pretrained row. params: its arguments.
         sampler: how its batches are drawn.
+        repeat: number of its pretraining; the run's seed plus it is the seed.
     """
 
     name: str
@@ -41,11 +42,19 @@ class Row:
     method: str = ""
     params: dict[str, Any] = field(default_factory=dict)
     sampler: Literal["trial", "batch", "random"] = "trial"
+    repeat: int = 0
 
     @property
     def slug(self) -> str:
         """Name of its files."""
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") or "row"
+        name = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") or "row"
+        return f"{name}-repeat{self.repeat}" if self.repeat else name
+
+    def repeats(self, count: int) -> list[Row]:
+        """The row pretrained ``count`` times; a row that is not pretrained stands once."""
+        if self.kind != "pretrained":
+            return [self]
+        return [replace(self, repeat=number) for number in range(count)]
 
 
 def table_rows(config: ClinicalConfig) -> list[Row]:

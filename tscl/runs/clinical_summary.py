@@ -93,11 +93,14 @@ def notes(run: ClinicalRun) -> list[str]:
         f"{_steps(run)} steps, AdamW {train.lr:g}, weight averaging `{train.averaging}`; "
         "pretraining sees samples of training patients only and no labels.",
     ]
-    seeds = config.evaluate.seeds
+    seeds, repeats = config.evaluate.seeds, train.repeats
     if seeds > 1:
+        trained = "is trained once a fold"
+        if repeats > 1:
+            trained = f"is trained {repeats} times a fold, seeds {config.seed} and up, in turn"
         made.append(
             f"Seeds 0 to {seeds - 1} draw the labelled part and the first weights of heads, random "
-            "encoders and supervised training; each pretrained encoder is trained once a fold."
+            f"encoders and supervised training; each pretrained encoder {trained}."
         )
     if train.select == "validation":
         made.append(
@@ -120,7 +123,12 @@ def probe_curves(run: ClinicalRun) -> pd.DataFrame:
     metric = run.config.train.monitor
     rows: list[dict[str, Any]] = []
     for row in run.rows:
-        paths = [run.folder.path / f"probe-{row.slug}-fold{f.number}.csv" for f in run.folds]
+        slugs = [one.slug for one in row.repeats(run.config.train.repeats)]
+        paths = [
+            run.folder.path / f"probe-{slug}-fold{f.number}.csv"
+            for f in run.folds
+            for slug in slugs
+        ]
         found = [pd.read_csv(path) for path in paths if path.is_file()]
         if found:
             mean = pd.concat(found).groupby("epoch")[metric].mean()
