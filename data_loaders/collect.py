@@ -39,7 +39,7 @@ class SampleCollector:
         self.log = log
         self._blocks: list[np.ndarray] = []
         self._shape: tuple[int, ...] = ()
-        self._fields: dict[str, list] = {}
+        self._fields: dict[str, list[Any]] = {}
         self._count = 0
         self._digests: dict[str, str] = {}
         self._file: Any = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,7 @@ def concat(
         elif len({array.dtype.kind for array in arrays}) > 1:
             arrays = [array.astype(str) for array in arrays]
         ids[field] = arrays
-    seen: set = set()
+    seen: set[Any] = set()
     for array in ids["trial"]:
         here = set(array.tolist())
         if seen & here:

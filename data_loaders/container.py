@@ -68,9 +68,9 @@ class MedicalDataset:
     def __init__(
         self,
         X: Rows,
-        label: Sequence | np.ndarray | None,
-        patient: Sequence | np.ndarray,
-        trial: Sequence | np.ndarray,
+        label: Sequence[Any] | np.ndarray | None,
+        patient: Sequence[Any] | np.ndarray,
+        trial: Sequence[Any] | np.ndarray,
         sampling_rate: float | Sequence[float] | np.ndarray,
         *,
         label_names: Sequence[str] | None = None,
@@ -202,7 +202,7 @@ class MedicalDataset:
 
     # -- parts -----------------------------------------------------------------------------
 
-    def subset(self, which: Sequence | np.ndarray, *, lazy: bool = False) -> MedicalDataset:
+    def subset(self, which: Sequence[Any] | np.ndarray, *, lazy: bool = False) -> MedicalDataset:
         """The samples at ``which``: indices or a boolean mask of length n.
 
         With ``lazy`` the values are not copied but read when indexed (for data on disk).
@@ -224,14 +224,14 @@ class MedicalDataset:
         index = index.astype(np.int64) % len(self)
         return self._with(take_rows(self.X, index, lazy=lazy), index)
 
-    def by_patient(self, ids: object | Iterable, *, lazy: bool = False) -> MedicalDataset:
+    def by_patient(self, ids: object | Iterable[Any], *, lazy: bool = False) -> MedicalDataset:
         """The samples of one patient id or of several.
 
         Raises:
             InputError: an id that does not occur.
         """
         single = isinstance(ids, str) or not isinstance(ids, Iterable)
-        chosen: list = [ids] if single else list(cast(Iterable, ids))
+        chosen: list[Any] = [ids] if single else list(cast(Iterable[Any], ids))
         wanted = as_ids("ids", chosen, len(chosen))
         if wanted.dtype.kind != self.patient.dtype.kind:
             wanted = wanted.astype(str) if self.patient.dtype.kind == "U" else wanted

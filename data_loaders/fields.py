@@ -123,13 +123,15 @@ def as_samples(X: Any) -> Rows:
     if 0 in X.shape:
         raise InputError("X", f"shape {X.shape}", "no axis may be empty")
     if X.dtype == np.float32:
-        return X
+        made: Rows = X
+        return made
     if X.dtype.kind not in "fiub":
         raise InputError("X", f"dtype {X.dtype}", "give real numbers")
     if isinstance(X, np.memmap | RowView):
         raise InputError("X", f"array on disk of {X.dtype}", "store it as float32")
     with np.errstate(over="ignore"):
-        return X.astype(np.float32)
+        made = X.astype(np.float32)
+        return made
 
 
 def as_rates(rate: Any, n: int, allow_mixed: bool) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ def assert_disjoint(
             )
 
 
-def _listed(ids: list | np.ndarray) -> str:
+def _listed(ids: list[Any] | np.ndarray) -> str:
     shown = ", ".join(str(one) for one in list(ids)[:10])
     return shown + (", ..." if len(ids) > 10 else "")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -196,7 +197,7 @@ class RecordLog:
         return {"name": self.name, "ok": self.n_ok, "reasons": self.reasons(), "lines": lines}
 
     @classmethod
-    def from_dict(cls, data: dict) -> RecordLog:
+    def from_dict(cls, data: dict[str, Any]) -> RecordLog:
         """The log back from :meth:`as_dict`."""
         log = cls(str(data.get("name", "records")))
         try:

@@ -40,7 +40,8 @@ class RowView:
             rows, *rest = key
             block = np.asarray(self.base[self.index[rows]])
             lead = (slice(None),) if block.ndim == self.ndim else ()
-            return block[(*lead, *rest)]
+            made: np.ndarray = block[(*lead, *rest)]
+            return made
         return np.asarray(self.base[self.index[key]])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

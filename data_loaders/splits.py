@@ -157,7 +157,7 @@ class _Dealing:
 
 
 def fixed_split(
-    table: pd.DataFrame, ids: Mapping[str, Sequence], *, column: str = "patient"
+    table: pd.DataFrame, ids: Mapping[str, Sequence[Any]], *, column: str = "patient"
 ) -> Parts:
     """Parts by listed ids; samples of ids in no list are left out.
 
@@ -175,7 +175,7 @@ def fixed_split(
     values = table[column].to_numpy()
     known = set(values.tolist())
     parts = {}
-    owner: dict = {}
+    owner: dict[Any, Any] = {}
     for name, listed in ids.items():
         twice = [one for one in listed if owner.setdefault(one, name) != name]
         if twice:

@@ -89,7 +89,8 @@ def _scaled(block: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
     wide -= mean
     square = np.where(seen, wide, 0.0) ** 2
     std = _usable(np.sqrt(square.sum(axis=axis, keepdims=True) / count), mean)
-    return (wide / std).astype(np.float32)
+    made: np.ndarray = (wide / std).astype(np.float32)
+    return made
 
 
 def apply_stats(x: Rows, stats: ChannelStats) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,9 @@ from tscl.training.progress import ProgressReporter
 
 if TYPE_CHECKING:
     from data_loaders import MedicalDataset, RecordLog
+
+Command = Callable[..., None]
+Guard = Callable[[Command], Command]
 
 data_app = typer.Typer(
     no_args_is_help=True, help="Clinical data: generate, describe, draw, convert."
@@ -104,7 +108,7 @@ def use_folder(values: dict[str, Any], folder: Path) -> None:
     data["root"] = str(folder)
 
 
-def clinical_data_commands(guard: Any, console: Console) -> typer.Typer:
+def clinical_data_commands(guard: Guard, console: Console) -> typer.Typer:
     """``tscl data``; ``guard`` shows errors as one line."""
 
     @data_app.command("make-cohort")

@@ -14,8 +14,8 @@ from data_loaders.forecasting_sets.registration import (
     register_forecasting,
 )
 from data_loaders.forecasting_splits import ratio_split
-from data_loaders.storage import sha256_of
 from data_loaders.time_axis import parse_times
+from tscl.disk import sha256_of
 from tscl.errors import DataError
 
 TARGETS = ("MT_001", "MT_320", "OT")

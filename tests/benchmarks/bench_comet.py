@@ -192,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser.add_argument("--channels", type=int, default=15)
     parser.add_argument("--dims", type=int, default=320)
     parser.add_argument("--steps", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--check", action="store_true", help="no dropout, no masks")
     parser.add_argument(
         "--forms",

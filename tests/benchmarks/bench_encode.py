@@ -1,6 +1,6 @@
 """Encoding a series of ETTh1's size, and memory of a very long one.
 
-    python -m tests.benchmarks.bench_encode [--threads 2] [--length 10000000 --dims 32]
+    python -m tests.benchmarks.bench_encode [--threads 1] [--length 10000000 --dims 32]
 
 Reference: windows of 201 steps recomputed at every step with all outputs and separate kernels,
 extrapolated from a sample of windows. Against it: windows with the last position only (centred
@@ -14,26 +14,19 @@ import argparse
 import resource
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from tests.benchmarks.rows import Row, row, show
+from tests.benchmarks.rows import Row, row, seconds, show
 from tests.reference.cost_encoder import PlainCoST
 from tscl.encoders import CoSTEncoder, DilatedConvEncoder
 from tscl.inference import encode
 from tscl.seeding import seeded
 
 LENGTH, CHANNELS, WINDOW = 14400, 8, 200
-
-
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def speed(sample: int) -> list[Row]:
@@ -89,7 +82,7 @@ def memory(length: int, dims: int) -> Row:
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--sample", type=int, default=64)
     parser.add_argument("--length", type=int, default=10_000_000)
     parser.add_argument("--dims", type=int, default=32)

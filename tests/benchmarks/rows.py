@@ -1,14 +1,16 @@
 """What a benchmark hands back: rows of one table, each a reference and this library in one run.
 
 Every ``bench_*.py`` has ``main(argv=None) -> list[Row]``: it times the reference and this library
-in the same process or minute, prints what it likes, and returns its rows. With ``argv=[]`` it runs
+in the same run, prints what it likes, and returns its rows. Time is processor time of one thread
+(:func:`seconds`), which other work on the machine hardly changes. With ``argv=[]`` it runs
 at the sizes of the benchmarks page. ``run_all.py`` calls every one and writes the page.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 
@@ -38,6 +40,13 @@ def row(what: str, *, against: str, reference: float, here: float, unit: str = "
         "here": here,
         "ratio": reference / here,
     }
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Processor seconds of this process for one call."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
 
 
 def show(rows: Sequence[Row]) -> list[Row]:

@@ -31,9 +31,9 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 INTRODUCTION = """# Benchmarks
 
 Speed and memory as ratios: reference and this library are measured by the same script in the same
-run. A ratio above one means that this library is the faster or the smaller one. Seconds depend on
-the machine and on what else it does; ratios much less. `make benchmarks` runs every script and
-writes this page; every speed claim in the documentation is one of its rows.
+run. A ratio above one means that this library is the faster or the smaller one. Seconds are
+processor seconds of one thread; they depend on the machine, the ratios much less. `make benchmarks`
+runs every script and writes this page; every speed claim in the documentation is one of its rows.
 """
 
 
@@ -64,8 +64,14 @@ def run(name: str) -> dict[str, Any]:
         out = Path(folder) / "rows.json"
         command = [sys.executable, "-m", "tests.benchmarks.run_all", "--child", name]
         before = machine()
-        subprocess.run([*command, "--out", str(out)], check=True, cwd=ROOT)
+        subprocess.run([*command, "--out", str(out)], check=True, cwd=ROOT, env=one_thread())
         return {"machine": before, "rows": json.loads(out.read_text(encoding="utf-8"))}
+
+
+def one_thread() -> dict[str, str]:
+    """The environment with one thread for every numerical library."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {**os.environ, **dict.fromkeys(names, "1")}
 
 
 def number(value: float) -> str:

@@ -75,8 +75,8 @@ class Job:
         self.encoder, self.dataset, self.parts = encoder, dataset, parts
         self.label, self.n_classes, self.settings = label, n_classes, settings
         self.fresh = not isinstance(encoder, nn.Module) and not is_transformer(encoder)
-        self._codes: dict[int, dict[str, NDArray]] = {}
-        self._repeat: dict[str, tuple[NDArray, dict[str, Any]]] = {}
+        self._codes: dict[int, dict[str, NDArray[Any]]] = {}
+        self._repeat: dict[str, tuple[NDArray[Any], dict[str, Any]]] = {}
 
     def run(self, key: dict[str, Any]) -> Cell:
         """Train and test one configuration."""
@@ -110,7 +110,7 @@ class Job:
 
     def _on_codes(
         self, chosen: NDArray[np.int64], protocol: str, seed: int
-    ) -> tuple[NDArray, dict[str, Any]]:
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
         codes = self._encoded(seed if self.fresh else 0)
         train = codes["train"][np.searchsorted(self.parts["train"], chosen)]
         y = self.label[chosen]
@@ -124,7 +124,7 @@ class Job:
         proba, best = partial_proba(train, y, codes["test"], self.n_classes, C, valid)
         return proba, {"C": best}
 
-    def _encoded(self, seed: int) -> dict[str, NDArray]:
+    def _encoded(self, seed: int) -> dict[str, NDArray[Any]]:
         """Codes of every part; those of the last fresh encoders are kept too."""
         if seed not in self._codes:
             encoder: Any = self._module(seed) if self.fresh else self.encoder
@@ -147,7 +147,7 @@ class Job:
 
     def _finetune(
         self, chosen: NDArray[np.int64], key: dict[str, Any]
-    ) -> tuple[NDArray, dict[str, Any]]:
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
         given = {"epochs": 50 if key["fraction"] == 1 else 100, **self.settings["finetune"]}
         tuner = FineTuner(
             self._module(key["seed"]),  # type: ignore[arg-type]

@@ -26,9 +26,9 @@ class ClinicalData(Protocol):
     """
 
     X: Any
-    label: NDArray
-    patient: NDArray
-    trial: NDArray
+    label: NDArray[Any]
+    patient: NDArray[Any]
+    trial: NDArray[Any]
 
 
 def check_split(data: ClinicalData, split: Mapping[str, ArrayLike]) -> dict[str, Index]:

@@ -148,7 +148,8 @@ class FineTuner(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """Most probable class (n,) of X (n, T, C)."""
-        return self.predict_proba(X).argmax(axis=1).astype(np.int64)
+        made: NDArray[np.int64] = self.predict_proba(X).argmax(axis=1).astype(np.int64)
+        return made
 
     # -- training ------------------------------------------------------------------------------
 

@@ -113,7 +113,8 @@ class FeatureRows:
     def width(self) -> int:
         """Number of feature columns."""
         columns = sum(a.shape[1] for a in (self.codes, self.extra) if a is not None)
-        return columns + max(0, self.window - int(self.relative)) * self.data.shape[1]
+        made: int = columns + max(0, self.window - int(self.relative)) * self.data.shape[1]
+        return made
 
     @property
     def first(self) -> int:

@@ -31,7 +31,7 @@ class Cell:
 
     key: dict[str, Any]
     facts: dict[str, Any]
-    arrays: dict[str, NDArray]
+    arrays: dict[str, NDArray[Any]]
 
 
 class ResultStore:

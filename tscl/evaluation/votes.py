@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,7 +32,7 @@ class LevelPredictions:
     level: str
     y: NDArray[np.int64]
     proba: NDArray[np.float64]
-    patient: NDArray
+    patient: NDArray[Any]
     n_mixed: int = 0
 
     def __len__(self) -> int:
@@ -118,7 +118,7 @@ def vote_metrics(
     return found
 
 
-def _ids(name: str, ids: ArrayLike, n: int) -> NDArray:
+def _ids(name: str, ids: ArrayLike, n: int) -> NDArray[Any]:
     """``ids`` as (n,)."""
     array = np.asarray(ids)
     if array.shape != (n,):

@@ -38,4 +38,5 @@ def kmeans(z: Tensor, k: int, iterations: int = 10) -> Tensor:
             break
         points = moved
     _, code = torch.unique(torch.cdist(z, points).argmin(dim=1), return_inverse=True)
-    return code
+    made: Tensor = code
+    return made

@@ -78,7 +78,8 @@ class ContrastiveGap(ContrastiveLoss):
             total = total + self.alignment * share * self.reduce(apart, weights)
             if self.cross:
                 total = total + self.cross * share * _potential(z[a], z[b], weights)
-        return total
+        made: Tensor = total
+        return made
 
 
 def _potential(x: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:

@@ -62,4 +62,5 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient[ctx.own] * ctx.world
+        made: Tensor = gradient[ctx.own] * ctx.world
+        return made

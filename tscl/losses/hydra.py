@@ -132,7 +132,8 @@ class Hydra(DrawingLoss):
             return labels
         if self.pairs == "distinct":
             present, code = torch.unique(labels, return_inverse=True)
-            return present[(code + 1) % len(present)]
+            made: Tensor = present[(code + 1) % len(present)]
+            return made
         return labels[self.permutation(len(labels), call).to(labels.device)]
 
 

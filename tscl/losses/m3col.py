@@ -54,7 +54,8 @@ def mixed_contrast(
     target = torch.diag(share).index_put((rows, partner), 1 - share, accumulate=True)
     logits = u @ v.T / temperature
     down = (logits.log_softmax(dim=0) * target).sum(dim=1)
-    return -((logits.log_softmax(dim=1) * target).sum(dim=1) + down) / 2
+    made: Tensor = -((logits.log_softmax(dim=1) * target).sum(dim=1) + down) / 2
+    return made
 
 
 def soft_contrast(moving: Tensor, fixed: Tensor, temperature: float) -> Tensor:
@@ -64,7 +65,8 @@ def soft_contrast(moving: Tensor, fixed: Tensor, temperature: float) -> Tensor:
     target = (v @ v.T / temperature).softmax(dim=1)
     logits = u @ v.T / temperature
     across = (logits.log_softmax(dim=1) * target).sum(dim=1)
-    return -(across + (logits.T.log_softmax(dim=1) * target).sum(dim=1)) / 2
+    made: Tensor = -(across + (logits.T.log_softmax(dim=1) * target).sum(dim=1)) / 2
+    return made
 
 
 @LOSSES.register("m3col")

@@ -213,13 +213,15 @@ class AutoTCLMethod(Method):
 
     def view(self, x: Tensor, generator: torch.Generator | None = None) -> AugmentedView:
         """The learned view of ``x``: deterministic without a generator."""
-        return self.augmentation(x, generator, deterministic=generator is None)
+        made: AugmentedView = self.augmentation(x, generator, deterministic=generator is None)
+        return made
 
     def _augment(self, x: Tensor, generator: torch.Generator) -> AugmentedView:
         mask = None
         if self.aug_mask != "all_true":
             mask = self._mask(self.aug_mask, self.augmentation.embedder, x, generator)
-        return self.augmentation(x, generator, mask=mask)
+        made: AugmentedView = self.augmentation(x, generator, mask=mask)
+        return made
 
     @staticmethod
     def _mask(mode: str, network: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:

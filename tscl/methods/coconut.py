@@ -14,7 +14,7 @@ of two augmented views, as most series come without text.
 from __future__ import annotations
 
 import copy
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +90,7 @@ class ReplayMemory(nn.Module):
         rows = randint(0, len(self), (n,), generator, self.y.device)
         return self.x[rows], self.y[rows]
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: object) -> None:
         for name in ("x", "y"):
             if prefix + name in state_dict:
                 setattr(

@@ -220,9 +220,9 @@ def embedding_figure(
 
 def _scatter(
     axes: Any,
-    points: NDArray,
-    groups: NDArray,
-    order: NDArray,
+    points: NDArray[Any],
+    groups: NDArray[Any],
+    order: NDArray[Any],
     texts: Sequence[str] | None,
 ) -> None:
     """Points in a random order, so that no group hides another, with a legend if ``texts``."""
@@ -237,7 +237,7 @@ def _scatter(
         axes.legend(fontsize=8, loc="best", framealpha=0.8)
 
 
-def _umap(z: NDArray, wanted: bool | None, seed: int) -> NDArray | None:
+def _umap(z: NDArray[Any], wanted: bool | None, seed: int) -> NDArray[Any] | None:
     """UMAP of ``z`` where it is wanted and installed (or the few points allow it)."""
     if wanted is False or (wanted is None and len(z) < 15):
         return None
@@ -248,7 +248,9 @@ def _umap(z: NDArray, wanted: bool | None, seed: int) -> NDArray | None:
             raise MissingExtraError("umap-learn", "umap") from error
         return None
     neighbours = min(15, len(z) - 1)
-    mapped: NDArray = UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(z)
+    mapped: NDArray[Any] = UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(
+        z
+    )
     return mapped
 
 

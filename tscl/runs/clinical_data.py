@@ -181,7 +181,7 @@ def make_folds(data: MedicalDataset, section: SplitSection, kind: str, seed: int
     return [folds[number] for number in sorted(set(section.folds))]
 
 
-def _fixed(data: MedicalDataset, *, ids: dict[str, list], column: str = "patient") -> Parts:
+def _fixed(data: MedicalDataset, *, ids: dict[str, list[Any]], column: str = "patient") -> Parts:
     """Listed ids; without ``train`` the ids in no list are for training."""
     listed = {name: list(values) for name, values in ids.items()}
     if column == "patient" and data.patient.dtype.kind == "U":
@@ -197,7 +197,7 @@ def _official(
     data: MedicalDataset,
     kind: str,
     *,
-    valid: list | None = None,
+    valid: list[Any] | None = None,
     test_fold: int = 10,
     valid_fold: int = 9,
 ) -> Parts:

@@ -187,7 +187,8 @@ def _scores(runs: Sequence[ComparedRun], colours: dict[str, str]) -> list[Score]
         table = run.table
         rows = table[(table["metric"] == "auroc") & (table["level"] == "sample")]
         rows = rows[(rows["by"] == "all") & (rows["fraction"] == rows["fraction"].max())]
-        return rows[["method", "protocol", "mean", "ci_low", "ci_high"]]
+        made: pd.DataFrame = rows[["method", "protocol", "mean", "ci_low", "ci_high"]]
+        return made
 
     made = []
     for row in merged(runs, rows_of, ["method", "protocol"]).to_dict("records"):

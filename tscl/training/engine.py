@@ -100,7 +100,8 @@ class Trainer:
         load_module(method, weights, "method")
         method.eval()
         self.callbacks.restore(kept)
-        return result
+        made: TrainResult = result
+        return made
 
 
 def _fit(
@@ -213,7 +214,8 @@ class _Run:
             self.method.train()
         score = self.fabric.broadcast(score)
         self.selection.record(epoch, score, encoder)
-        return score
+        made: float | None = score
+        return made
 
     def _epoch_means(self) -> dict[str, float]:
         rows = self.history[-self.per_epoch :]

@@ -65,7 +65,8 @@ class CodeVAE(nn.Module):
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         made = self.outward(mean + noise * (log_var / 2).exp())
         divergence = (mean.square() + log_var.exp() - 1 - log_var).sum(-1) / 2
-        return ((made - e).square().sum(-1) + divergence).mean()
+        found: Tensor = ((made - e).square().sum(-1) + divergence).mean()
+        return found
 
 
 def forget(
@@ -186,7 +187,8 @@ def _fit_vae(e: Tensor, noise: torch.Generator, epochs: int, lr: float, size: in
 
 def _atypical(vae: CodeVAE, e: Tensor) -> Tensor:
     r = (vae(e) - e).square().sum(dim=-1)
-    return (r / (r + 1)).exp().mean()
+    made: Tensor = (r / (r + 1)).exp().mean()
+    return made
 
 
 def _moved(e: Tensor, old: Tensor) -> Tensor:

@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed
 from torch import multiprocessing as torch_multiprocessing
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+from torch.multiprocessing.spawn import (
+    ProcessExitedException,
+    ProcessRaisedException,
+    start_processes,
+)
 
 from tscl.errors import InputError, TSCLError
 from tscl.training.interrupts import forwarded
@@ -83,7 +87,7 @@ def in_processes(count: int, function: Callable[..., Any], *arguments: Any) -> A
         ) from None
     results = torch_multiprocessing.get_context("spawn").SimpleQueue()
     threads = max(1, torch.get_num_threads() // count)
-    context = torch_multiprocessing.start_processes(
+    context = start_processes(
         _work,
         args=(count, _free_port(), threads, payload, results),
         nprocs=count,
