@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tscl.errors import InputError
+from tscl.errors import ConfigError, InputError
 from tscl.estimators.sktime_forecaster import SSCLForecaster
 
 TINY = {
@@ -135,3 +135,89 @@ def test_errors_are_named():
         fitted.predict(fh=[1, 2, 3], X=future.iloc[[0, 2]])
     with pytest.raises(InputError, match="price"):
         fitted.predict(fh=[1, 2, 3], X=future.rename(columns={"price": "prize"}))
+
+
+def panel(lengths=(("a", 90), ("b", 90), ("c", 90)), first=1.0):
+    """Series of one period on different scales; ids are two levels."""
+    made = {
+        ("north", name): hours(n).to_frame() * first * 10**i for i, (name, n) in enumerate(lengths)
+    }
+    return pd.concat(made, names=["region", "id", "time"])
+
+
+def test_one_network_for_a_hierarchy_forecasts_every_series_in_its_scale():
+    y = panel()
+    quick = TINY | {"max_epochs": 4, "weight": 0.1}
+    model = SSCLForecaster(context_length=24, horizon=6, pooled=True, **quick).fit(y)
+    made = model.predict(fh=np.arange(1, 9))
+    assert made.index.names == ["region", "id", "time"]
+    assert list(made.index.droplevel(-1).unique()) == [("north", x) for x in "abc"]
+    parts = [made.xs(("north", name)).to_numpy() for name in "abc"]
+    # the series are multiples of one another, and so are the forecasts of the one network
+    np.testing.assert_allclose(parts[1], parts[0] * 10, rtol=1e-3)
+    np.testing.assert_allclose(parts[2], parts[0] * 100, rtol=1e-3)
+    bands = model.predict_interval(fh=[1, 8], coverage=[0.8])
+    assert bands.shape == (6, 2)
+    width = (bands.iloc[:, 1] - bands.iloc[:, 0]).to_numpy()
+    np.testing.assert_allclose(width[2:4], width[:2] * 10, rtol=1e-3)
+    assert (width > 0).all()
+    # a network a series is the default
+    single = SSCLForecaster(context_length=24, horizon=6, **quick | {"max_epochs": 0}).fit(y)
+    assert single.forecasters_.shape[0] == 3
+    # new values of known series move the cutoff
+    later = panel((("a", 93), ("b", 93), ("c", 93)))
+    fresh = later[~later.index.isin(y.index)]
+    again = model.update(fresh, update_params=False).predict(fh=[1])
+    assert again.index.get_level_values(-1).unique()[0] == later.index[-1][-1] + pd.Timedelta("1h")
+
+
+def test_errors_of_panels_are_named():
+    y = panel()
+    model = SSCLForecaster(context_length=24, horizon=6, pooled=True, **TINY | {"max_epochs": 0})
+    model.fit(y)
+    with pytest.raises(InputError, match="unseen series north/d"):
+        model.clone().fit(y).update(panel((("d", 95),)), update_params=False)
+    uneven = panel((("a", 90), ("b", 80), ("c", 90)))
+    with pytest.raises(InputError, match="series that end at"):
+        model.clone().fit(uneven).predict(fh=[1])
+    with pytest.raises(InputError, match="need 30"):
+        model.clone().fit(panel((("a", 90), ("b", 29))))
+    X = pd.DataFrame({"price": np.arange(len(y)) * 1.0}, index=y.index)
+    with_x = model.clone().fit(y, X=X)
+    ahead = pd.date_range("2020-01-01", periods=92, freq="h")[90:]
+    future = pd.concat(
+        {("north", n): pd.DataFrame({"price": [1.0, 2.0]}, index=ahead) for n in "abc"},
+        names=["region", "id", "time"],
+    )
+    assert len(with_x.predict(fh=[1, 2], X=future)) == 6
+    with pytest.raises(InputError, match="no rows of series north/b"):
+        with_x.predict(fh=[1, 2], X=future.drop(("north", "b")))
+
+
+def test_quantile_head_follows_the_spread_of_the_input():
+    # the noise of the next steps is large where the wave stands high
+    rng = np.random.default_rng(0)
+    t = np.arange(700)
+    wave = np.sin(2 * np.pi * t / 24)
+    values = wave + (0.02 + 0.3 * (wave > 0)) * rng.normal(size=700)
+    y = pd.Series(values, index=pd.date_range("2020-01-01", periods=700, freq="h"), name="load")
+    params = TINY | {"max_epochs": 3, "weight": 0.0}
+    model = SSCLForecaster(
+        context_length=24, horizon=1, intervals="quantile", valid_share=0.3, **params
+    ).fit(y[:600])
+    widths, inside = [], []
+    for stop in range(600, 648):
+        model.update(y[stop - 1 : stop], update_params=False)
+        band = model.predict_interval(fh=[1], coverage=0.8).to_numpy()[0]
+        widths.append(band[1] - band[0])
+        inside.append(band[0] <= y.iloc[stop] <= band[1])
+    high = wave[600:648] > 0.2
+    low = wave[600:648] < -0.2
+    assert np.mean(np.array(widths)[high]) > 2 * np.mean(np.array(widths)[low])
+    assert np.mean(inside) > 0.6
+    quantiles = model.predict_quantiles(fh=[1], alpha=[0.1, 0.5, 0.99]).to_numpy()[0]
+    assert (np.diff(quantiles) >= 0).all()
+    with pytest.raises(ConfigError, match="quantile"):
+        SSCLForecaster(intervals="quantiles").fit(y[:100])
+    with pytest.raises(InputError, match="levels"):
+        SSCLForecaster(intervals="quantile", quantile_levels=(0.9, 0.1)).fit(y[:100])

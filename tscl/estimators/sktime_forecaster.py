@@ -11,25 +11,34 @@ from numpy.typing import NDArray
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from torch import nn
 
-from tscl.errors import InputError
-from tscl.estimators.sktime_inputs import FrameScaler, Marks, check_index, future_rows, panel_parts
+from tscl.errors import ConfigError, InputError
+from tscl.estimators.sktime_inputs import (
+    FrameScaler,
+    Marks,
+    Part,
+    Stretch,
+    check_ids,
+    check_index,
+    future_part,
+    future_rows,
+    panel_parts,
+)
+from tscl.estimators.sktime_training import train_network
+from tscl.forecasters.intervals import check_levels, window_codes
 from tscl.forecasters.network import ForecastNetwork
-from tscl.forecasters.windows import EpochSampler, WindowSource, window_forecasts
-from tscl.methods.e2e import EndToEnd
+from tscl.forecasters.windows import window_forecasts
 from tscl.seeding import seeded
-from tscl.training.engine import Trainer, TrainSettings
-from tscl.training.progress import ProgressBar, ProgressReporter, Silent
 
 
 class SSCLForecaster(BaseForecaster):
     """Network trained on (1 - lambda) MSE + lambda contrast (arXiv 2306.12086).
 
-    ``predict`` beyond the trained horizon feeds forecasts back. Prediction intervals are split
-    conformal: quantiles of the absolute errors on the held-out end of the series (on the training
-    windows when there are fewer than ten held-out ones; they are then too narrow), per variable
-    and step; beyond the trained horizon the last step's quantile grows with the square root of
-    the step. ``pretrain`` on a panel trains one network on all its series, and ``fit`` then goes
-    on from its weights.
+    ``predict`` beyond the trained horizon feeds forecasts back. Prediction intervals are made so
+    that they cover the held-out end of the series (the training windows when there are fewer than
+    ten held-out ones; they are then too narrow), per variable and step; beyond the trained
+    horizon those of its last step grow with the square root of the step. ``pretrain`` on a panel
+    trains one network on all its series, and ``fit`` then goes on from its weights. A panel or
+    hierarchy in ``fit`` gets one network a series, or one for all of them with ``pooled``.
 
     Parameters
     ----------
@@ -56,6 +65,14 @@ class SSCLForecaster(BaseForecaster):
         Share of the windows, the last ones, held out for early stopping and intervals.
     calendar : bool
         Calendar covariates for time-stamped series.
+    intervals : str
+        ``conformal``: split conformal, one symmetric width a step. ``quantile``: a quantile head
+        on the window's code, so that the width follows the input, corrected in the same way.
+    quantile_levels : tuple of float or None
+        Levels of the quantile head; None takes .05 .1 .25 .5 .75 .9 .95.
+    pooled : bool
+        One network for all series of a panel or hierarchy, each in its own scale; the series must
+        end at the same time.
     verbose : bool
         Show a progress bar.
     random_state : int
@@ -115,6 +132,9 @@ class SSCLForecaster(BaseForecaster):
         update_epochs: int = 1,
         valid_share: float = 0.2,
         calendar: bool = True,
+        intervals: str = "conformal",
+        quantile_levels: tuple[float, ...] | None = None,
+        pooled: bool = False,
         verbose: bool = False,
         random_state: int = 0,
     ) -> None:
@@ -134,12 +154,18 @@ class SSCLForecaster(BaseForecaster):
         self.update_epochs = update_epochs
         self.valid_share = valid_share
         self.calendar = calendar
+        self.intervals = intervals
+        self.quantile_levels = quantile_levels
+        self.pooled = pooled
         self.verbose = verbose
         self.random_state = random_state
         with warnings.catch_warnings():
             # remember_data is set on purpose; sktime warns of its coming default all the same
             warnings.simplefilter("ignore", FutureWarning)
             super().__init__()
+        if pooled:
+            inner = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
+            self.set_tags(y_inner_mtype=inner, X_inner_mtype=inner)
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle; the network goes as its configuration and weights."""
@@ -158,51 +184,42 @@ class SSCLForecaster(BaseForecaster):
             self.network_ = network.eval()
 
     def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: Any) -> SSCLForecaster:
-        check_index(y.index)
-        length, horizon = self._lengths(len(y), fh)
-        self.scaler_ = FrameScaler.fit(y)
-        self.marks_ = Marks.fit(y.index, X, calendar=self.calendar)
+        parts = self._parts(y, X)
+        shortest = min(len(one) for one, _ in parts.values())
+        length, horizon = self._lengths(shortest, fh)
+        self.scalers_ = {key: FrameScaler.fit(one) for key, (one, _) in parts.items()}
+        self.marks_ = Marks.fit_parts(list(parts.values()), calendar=self.calendar)
         network = self._network(y.shape[1], self.marks_.width, length, horizon)
         self.length_, self.horizon_ = length, horizon
-        self.network_ = self._train(
-            network, self.scaler_.apply(y), self.marks_.make(y.index, X), self.max_epochs
-        )
+        self.network_ = self._train(network, self._stretches(parts), self.max_epochs)
         return self
 
     def _update(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
     ) -> SSCLForecaster:
         known = self._y if self._y is not None else y
-        if update_params and self.update_epochs and len(known) >= self.length_ + self.horizon_:
-            check_index(known.index)
-            marks = self.marks_.make(known.index, self._X)
-            self.network_ = self._train(
-                self.network_, self.scaler_.apply(known), marks, self.update_epochs
-            )
+        check_ids("y", known, self.scalers_)
+        parts = self._parts(known, self._X)
+        shortest = min(len(one) for one, _ in parts.values())
+        if update_params and self.update_epochs and shortest >= self.length_ + self.horizon_:
+            self.network_ = self._train(self.network_, self._stretches(parts), self.update_epochs)
         return self
 
     def _pretrain(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: Any = None
     ) -> SSCLForecaster:
-        parts = panel_parts(y, X)
-        shortest = min(len(one) for one, _ in parts)
+        parts = self._parts(y, X)
+        shortest = min(len(one) for one, _ in parts.values())
         earlier = getattr(self, "pretrained_", None)
         length, horizon = self._lengths(shortest, fh) if earlier is None else earlier["lengths"]
-        values, marks, origins, first = [], [], [], 0
-        for one, covariates in parts:
-            check_index(one.index)
-            values.append(FrameScaler.fit(one).apply(one))
-            marks.append(
-                Marks.fit(one.index, covariates, calendar=self.calendar).make(one.index, covariates)
-            )
-            inside = WindowSource.inside(slice(first, first + len(one)), length, horizon)
-            origins.append(inside)
-            first += len(one)
-        together = np.concatenate(marks)
-        network = self._network(values[0].shape[1], together.shape[1], length, horizon)
-        network = self._train(
-            network, np.concatenate(values), together, self.max_epochs, np.concatenate(origins)
-        )
+        stretches = []
+        for one, covariates in parts.values():
+            marks = Marks.fit(one.index, covariates, calendar=self.calendar)
+            values = FrameScaler.fit(one).apply(one)
+            stretches.append((values, marks.make(one.index, covariates)))
+        channels, width = stretches[0][0].shape[1], stretches[0][1].shape[1]
+        network = self._network(channels, width, length, horizon)
+        network = self._train(network, stretches, self.max_epochs)
         self.pretrained_ = {
             "config": network.config(),  # type: ignore[operator]
             "lengths": (length, horizon),
@@ -210,8 +227,27 @@ class SSCLForecaster(BaseForecaster):
         }
         return self
 
+    @staticmethod
+    def _parts(y: pd.DataFrame, X: pd.DataFrame | None) -> dict[Any, Part]:
+        """Series by id, each with even steps."""
+        parts = panel_parts(y, X)
+        for one, _ in parts.values():
+            check_index(one.index)
+        return parts
+
+    def _stretches(self, parts: dict[Any, Part]) -> list[Stretch]:
+        """Scaled values and covariates of every series."""
+        return [
+            (self.scalers_[key].apply(one), self.marks_.make(one.index, covariates))
+            for key, (one, covariates) in parts.items()
+        ]
+
     def _lengths(self, n_steps: int, fh: Any) -> tuple[int, int]:
-        """Context and horizon that fit a series of ``n_steps``."""
+        """Context and horizon that fit a series of ``n_steps``; also checks the interval's kind."""
+        if self.intervals not in ("conformal", "quantile"):
+            raise ConfigError("intervals", self.intervals, "choose conformal or quantile")
+        if self.quantile_levels is not None:
+            check_levels(self.quantile_levels)
         pretrained = getattr(self, "pretrained_", None)
         if pretrained is not None:
             length, horizon = pretrained["lengths"]
@@ -263,65 +299,9 @@ class SSCLForecaster(BaseForecaster):
                 **(self.network_params or {}),
             )
 
-    def _train(
-        self,
-        network: nn.Module,
-        values: NDArray[np.float32],
-        marks: NDArray[np.float32],
-        epochs: int,
-        origins: NDArray[np.int64] | None = None,
-    ) -> nn.Module:
-        """Train on the windows but the last ones, which choose the epoch and the intervals."""
-        horizon = int(network.horizon)  # type: ignore[arg-type]
-        length = int(network.input_length)  # type: ignore[arg-type]
-        known = marks if marks.shape[1] else None
-        if origins is None:
-            origins = WindowSource.inside(slice(0, len(values)), length, horizon)
-        n_valid = int(len(origins) * self.valid_share)
-        held = origins[len(origins) - n_valid :] if n_valid >= 10 else origins[:0]
-        # windows whose future reaches into the held-out ones' are left out of training
-        train = origins[origins < held[0] - horizon + 1] if len(held) else origins
-        if not len(train):
-            train, held = origins, origins[:0]
-        source = WindowSource(values, train, length, horizon, marks=known)
-
-        def error(net: nn.Module) -> float:
-            return float(np.square(self._errors(net, values, known, held, length)).mean())
-
-        sampler = EpochSampler(len(source), self.batch_size)
-        with seeded(self.random_state, "method"):
-            method = EndToEnd(
-                network,
-                weight=self.weight,
-                contrast=self.contrast,
-                contrast_params=self.contrast_params,
-            )
-        settings = TrainSettings(
-            max_epochs=epochs,
-            lr=self.lr,
-            weight_decay=0.0,
-            averaging="none",
-            patience=self.patience,
-            seed=self.random_state,
-        )
-        progress: ProgressReporter = ProgressBar() if self.verbose else Silent()
-        trainer = Trainer(settings, progress=progress, monitor=error if len(held) else None)
-        trained = trainer.fit(method, source, sampler).encoder
-        calibration = held if len(held) else train
-        self._residuals = np.abs(self._errors(trained, values, known, calibration, length))
+    def _train(self, network: nn.Module, stretches: list[Stretch], epochs: int) -> nn.Module:
+        trained, self.intervals_ = train_network(network, stretches, epochs, vars(self))
         return trained
-
-    @staticmethod
-    def _errors(
-        network: nn.Module,
-        values: NDArray[np.float32],
-        marks: NDArray[np.float32] | None,
-        origins: NDArray[np.int64],
-        length: int,
-    ) -> NDArray[np.float32]:
-        made = window_forecasts(network, values, origins, length, marks=marks)
-        truth = values[origins[:, None] + np.arange(1, made.shape[1] + 1)]
-        return np.asarray(made - truth)
 
     def _steps(self, fh: ForecastingHorizon) -> NDArray[np.int64]:
         """Relative steps of ``fh``, all ahead of the cutoff."""
@@ -331,52 +311,83 @@ class SSCLForecaster(BaseForecaster):
         return np.asarray(steps)
 
     def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:
+        return self._join(
+            {key: self._forecast(key, fh, X)[0] for key in self._known()},
+            fh.to_absolute_index(self.cutoff),
+            self._y.columns,
+        )
+
+    def _known(self) -> dict[Any, Part]:
+        """The remembered series, which must have a common end."""
+        parts = panel_parts(self._y, self._X)
+        ends = {one.index[-1] for one, _ in parts.values()}
+        if len(ends) > 1:
+            raise InputError(
+                "y", f"series that end at {min(ends)} to {max(ends)}", "cut them alike"
+            )
+        return parts
+
+    def _join(
+        self, made: dict[Any, NDArray[np.float64]], times: pd.Index, columns: pd.Index
+    ) -> pd.DataFrame:
+        """One frame of the values of every series at ``times``."""
+        frames = {k: pd.DataFrame(v, index=times, columns=columns) for k, v in made.items()}
+        if () in frames:
+            return frames[()]
+        joined = pd.concat({k if len(k) > 1 else k[0]: f for k, f in frames.items()})
+        joined.index.names = self._y.index.names
+        return joined
+
+    def _forecast(
+        self, key: Any, fh: ForecastingHorizon, X: pd.DataFrame | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Forecast of one series at ``fh`` in its unit, and the code of every round's window."""
+        check_ids("X", X, self.scalers_)
         steps = self._steps(fh)
         last = int(steps.max())
-        y, length, horizon = self._y, self.length_, self.horizon_
+        y, past_x = self._known()[key]
+        length, horizon, scaler = self.length_, self.horizon_, self.scalers_[key]
         if len(y) < length:
             raise InputError("y", f"{len(y)} steps", f"a forecast needs {length} of the past")
         check_index(y.index[-length:])
         n_rounds = -(-last // horizon)
         ahead = ForecastingHorizon(np.arange(1, n_rounds * horizon + 1), is_relative=True)
         times = ahead.to_absolute_index(self.cutoff)
-        past_x = None if self._X is None else self._X.loc[y.index[-length:]]
+        past_x = None if past_x is None else past_x.loc[y.index[-length:]]
         past = self.marks_.make(y.index[-length:], past_x)
-        future = self.marks_.make(times, future_rows(X, self.marks_.columns, times, last))
-        marks = np.concatenate([past, future])
-        values = self.scaler_.apply(y.iloc[-length:])
-        for number in range(n_rounds):
-            made = window_forecasts(
-                self.network_,
-                values,
-                np.array([length - 1 + number * horizon]),
-                length,
-                marks=marks if marks.shape[1] else None,
-            )[0]
+        coming = None if self.marks_.columns is None else future_part(X, key)
+        future = self.marks_.make(times, future_rows(coming, self.marks_.columns, times, last))
+        joined = np.concatenate([past, future])
+        marks = joined if joined.shape[1] else None
+        values = scaler.apply(y.iloc[-length:])
+        origins = length - 1 + horizon * np.arange(n_rounds)
+        for origin in origins:
+            made = window_forecasts(self.network_, values, np.array([origin]), length, marks=marks)[
+                0
+            ]
             values = np.concatenate([values, made])
-        frame = self.scaler_.undo(values[length:][steps - 1])
-        return pd.DataFrame(frame, index=fh.to_absolute_index(self.cutoff), columns=y.columns)
+        codes = window_codes(self.network_, values, origins, length, marks=marks)
+        return scaler.undo(values[length:][steps - 1]), codes
 
     def _predict_interval(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None, coverage: list[float]
     ) -> pd.DataFrame:
-        point = self._predict(fh, X)
         steps = self._steps(fh)
         names = self._get_varnames()
         columns = pd.MultiIndex.from_product([names, coverage, ["lower", "upper"]])
-        out = pd.DataFrame(index=point.index, columns=columns, dtype=float)
-        n = len(self._residuals)
-        at = np.minimum(steps, self.horizon_) - 1
+        rounds, at = np.divmod(steps - 1, self.horizon_)
+        at = np.where(rounds > 0, self.horizon_ - 1, at)
         growth = np.sqrt(np.maximum(1.0, steps / self.horizon_))[:, None]
-        for share in coverage:
-            # split conformal: the ceil((n + 1) coverage)-th smallest absolute error
-            rank = min(1.0, np.ceil((n + 1) * share) / n)
-            width = np.quantile(self._residuals, rank, axis=0, method="higher")[at] * growth
-            width = width * self.scaler_.scale
-            for i, name in enumerate(names):
-                out[(name, share, "lower")] = point.to_numpy()[:, i] - width[:, i]
-                out[(name, share, "upper")] = point.to_numpy()[:, i] + width[:, i]
-        return out
+        made = {}
+        for key in self._known():
+            point, codes = self._forecast(key, fh, X)
+            out = np.empty((len(steps), len(names), len(coverage), 2))
+            for i, share in enumerate(coverage):
+                for side, offset in enumerate(self.intervals_.bounds(share, codes)):
+                    width = offset[rounds, at] * growth * self.scalers_[key].scale
+                    out[:, :, i, side] = point + width
+            made[key] = out.reshape(len(steps), -1)
+        return self._join(made, fh.to_absolute_index(self.cutoff), columns)
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
@@ -402,5 +413,6 @@ class SSCLForecaster(BaseForecaster):
                 "encoder": "transformer",
                 "encoder_params": {"hidden_dims": 4, "depth": 1, "heads": 1, "ffn_dims": 4},
                 "instance_norm": "standard",
+                "intervals": "quantile",
             },
         ]

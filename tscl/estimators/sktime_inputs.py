@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,10 @@ from data_loaders.time_axis import describe_gaps, regular_freq
 from tscl.errors import InputError, nearest
 
 Float32 = NDArray[np.float32]
+Part = tuple[pd.DataFrame, pd.DataFrame | None]
+"""A series and its covariates."""
+Stretch = tuple[Float32, Float32]
+"""Scaled values (T, C) and covariates (T, K) of a series."""
 
 
 def check_index(index: pd.Index) -> None:
@@ -75,6 +80,15 @@ class Marks:
             return cls(None, statistics, None)
         return cls(tuple(X.columns), statistics, FrameScaler.fit(X))
 
+    @classmethod
+    def fit_parts(cls, parts: list[Part], *, calendar: bool) -> Marks:
+        """Statistics of several series together."""
+        index = parts[0][0].index
+        for one, _ in parts[1:]:
+            index = index.append(one.index)
+        frames = [X for _, X in parts if X is not None]
+        return cls.fit(index, pd.concat(frames) if frames else None, calendar=calendar)
+
     @property
     def width(self) -> int:
         """Number of covariates."""
@@ -125,18 +139,81 @@ def future_rows(
     return X.reindex(times[:last]).reindex(times).ffill()
 
 
-def panel_parts(
-    y: pd.DataFrame, X: pd.DataFrame | None
-) -> list[tuple[pd.DataFrame, pd.DataFrame | None]]:
-    """The series of a panel or hierarchy, each with its covariates."""
+def panel_parts(y: pd.DataFrame, X: pd.DataFrame | None = None) -> dict[Any, Part]:
+    """The series of a panel by id, each with its covariates; a single one has the id ``()``.
+
+    Raises:
+        InputError: covariates of some series are missing.
+    """
     if y.index.nlevels == 1:
-        return [(y, X)]
+        return {(): (y, X)}
     levels: list[Any] = list(range(y.index.nlevels - 1))
-    made = []
-    for _, part in y.groupby(level=levels, sort=False):
-        covariates = None if X is None else X.loc[part.index].droplevel(levels)
-        made.append((part.droplevel(levels), covariates))
+    made: dict[Any, Part] = {}
+    for key, part in y.groupby(level=levels, sort=False):
+        name = key if isinstance(key, tuple) else (key,)
+        covariates = None
+        if X is not None:
+            lack = ~part.index.isin(X.index)
+            if lack.any():
+                where = part.index[lack][0]
+                raise InputError("X.index", f"no row at {where}", "pass covariates of every step")
+            covariates = X.loc[part.index].droplevel(levels)
+            covariates.index = with_freq(covariates.index)
+        single = part.droplevel(levels)
+        single.index = with_freq(single.index)
+        made[name] = (single, covariates)
     return made
+
+
+def with_freq(index: pd.Index) -> pd.Index:
+    """A time index with its frequency where it is regular; groups of a panel have lost it."""
+    if isinstance(index, pd.DatetimeIndex) and index.freq is None and len(index) >= 3:
+        freq = regular_freq(index.tz_localize(None))
+        if freq is not None:
+            return pd.DatetimeIndex(index, freq=freq)
+    return index
+
+
+def future_part(X: pd.DataFrame | None, key: Any) -> pd.DataFrame | None:
+    """The rows of ``X`` of one series; InputError when it has none."""
+    if X is None or key == ():
+        return X
+    known = panel_ids(X)
+    if key not in known:
+        raise InputError("X", f"no rows of series {_name(key)}", f"it has {_names(known)}")
+    part = X.xs(key, level=list(range(X.index.nlevels - 1)))
+    assert isinstance(part, pd.DataFrame)
+    return part
+
+
+def check_ids(field: str, data: pd.DataFrame | None, known: Iterable[Any]) -> None:
+    """Raise InputError for the first series of ``data`` that was not there in ``fit``."""
+    if data is None or data.index.nlevels == 1:
+        return
+    fitted = set(known)
+    for key in panel_ids(data):
+        if key not in fitted:
+            raise InputError(
+                field,
+                f"unseen series {_name(key)}",
+                f"fitted on {_names(fitted)}; fit again with it, or leave it out",
+            )
+
+
+def panel_ids(data: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Ids of the series of a panel, as tuples, in their order."""
+    assert isinstance(data.index, pd.MultiIndex)
+    keys = data.index.droplevel(-1).unique()
+    return [key if isinstance(key, tuple) else (key,) for key in keys]
+
+
+def _name(key: tuple[Any, ...]) -> str:
+    return "/".join(map(str, key))
+
+
+def _names(keys: Iterable[tuple[Any, ...]]) -> str:
+    made = sorted(map(_name, keys))
+    return ", ".join(made[:5]) + (f" and {len(made) - 5} more" if len(made) > 5 else "")
 
 
 def _fields(index: pd.Index) -> NDArray[np.float64] | None:
