@@ -9,7 +9,7 @@ from pathlib import Path
 from data_loaders.collect import SampleCollector, each_record
 from data_loaders.container import MedicalDataset
 from data_loaders.ecg import beats_of, check_quality, choose_leads, group_trials, resample
-from data_loaders.filters import as_stops, filtered
+from data_loaders.filters import filter_source, filtered
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
 from data_loaders.record_table import Table, read_record_table
 from data_loaders.wfdb_records import inside, read_record
@@ -149,7 +149,6 @@ def load_wfdb(
             "unit": "mV",
             "cut": cut,
             "window_seconds": window_seconds,
-            "band": None if band is None else list(band),
-            "notch": as_stops(notch) or None,
+            **filter_source(band, notch),
         },
     )

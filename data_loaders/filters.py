@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,18 @@ from tscl.errors import InputError
 def as_stops(notch: float | Sequence[float] | None) -> list[float]:
     """The notch frequencies as a list."""
     return [] if notch is None else np.atleast_1d(np.asarray(notch, np.float64)).tolist()
+
+
+def filter_source(
+    band: Sequence[float | None] | None, notch: float | Sequence[float] | None
+) -> dict[str, Any]:
+    """The filters as plain data for a container's ``source``; empty when there are none."""
+    made: dict[str, Any] = {}
+    if band is not None:
+        made["band"] = list(band)
+    if as_stops(notch):
+        made["notch"] = as_stops(notch)
+    return made
 
 
 def filtered(

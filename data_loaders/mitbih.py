@@ -10,6 +10,7 @@ import numpy as np
 from data_loaders.collect import SampleCollector, each_record
 from data_loaders.container import MedicalDataset
 from data_loaders.ecg import check_quality, choose_leads, group_trials, resample
+from data_loaders.filters import filter_source, filtered
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
 from data_loaders.wfdb_records import inside, list_records, read_record
 from tscl.errors import DataError, InputError
@@ -81,6 +82,8 @@ def load_mitbih(
     beats_per_trial: int = 10,
     keep_remainder: bool = True,
     target_rate: float | None = None,
+    band: tuple[float | None, float | None] | None = None,
+    notch: float | Sequence[float] | None = None,
     max_flat: float = 0.5,
     max_gap_seconds: float = 0.1,
     cache: str | Path | None = None,
@@ -100,6 +103,8 @@ def load_mitbih(
         beats_per_trial: neighbouring kept beats that make a trial.
         keep_remainder: keep a record's last, shorter trial.
         target_rate: Hz after resampling; None keeps the files' rate.
+        band: pass band in Hz at the record's rate, see :func:`data_loaders.filters.filtered`.
+        notch: frequencies in Hz to take out, such as 50.
         max_flat: see :func:`data_loaders.ecg.check_quality`.
         max_gap_seconds: see :func:`data_loaders.ecg.check_quality`.
         cache: folder for the values when memory is short.
@@ -136,7 +141,8 @@ def load_mitbih(
         rate = target_rate or record.rate
         if rates and rate != rates[0]:
             raise RecordError(name, "mixed_rate", f"{rate:g} Hz beside {rates[0]:g} Hz")
-        signal = resample(record.signal, record.rate, rate)
+        signal = filtered(record.signal, record.rate, band=band, notch=notch)
+        signal = resample(signal, record.rate, rate)
         at = np.round(at * rate / record.rate).astype(np.int64)
         before, after = round(before_seconds * rate), round(after_seconds * rate)
         keep = np.isin(kind, list(classes)) & (at >= before) & (at + after <= len(signal))
@@ -168,5 +174,6 @@ def load_mitbih(
             "before_seconds": before_seconds,
             "after_seconds": after_seconds,
             "beats_per_trial": beats_per_trial,
+            **filter_source(band, notch),
         },
     )

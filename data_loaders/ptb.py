@@ -15,6 +15,7 @@ from data_loaders.ecg import (
     resample,
     standardize_record,
 )
+from data_loaders.filters import filter_source, filtered
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
 from data_loaders.wfdb_records import WfdbRecord, inside, list_records, read_record
 from tscl.errors import DataError
@@ -50,6 +51,8 @@ def load_ptb(
     beat_steps: int = 300,
     beats_per_trial: int = 10,
     detector: str = "neurokit",
+    band: tuple[float | None, float | None] | None = None,
+    notch: float | Sequence[float] | None = None,
     max_flat: float = 0.5,
     max_gap_seconds: float = 0.1,
     cache: str | Path | None = None,
@@ -71,6 +74,8 @@ def load_ptb(
         beat_steps: steps per sample.
         beats_per_trial: neighbouring beats that make a trial.
         detector: R peak method of neurokit2.
+        band: pass band in Hz at the record's rate, see :func:`data_loaders.filters.filtered`.
+        notch: frequencies in Hz to take out, such as 50.
         max_flat: see :func:`data_loaders.ecg.check_quality`.
         max_gap_seconds: see :func:`data_loaders.ecg.check_quality`.
         cache: folder for the values when memory is short.
@@ -102,6 +107,7 @@ def load_ptb(
             choose_leads(record, leads), max_flat=max_flat, max_gap_seconds=max_gap_seconds
         )
         samples.refuse_copies(record)
+        record.signal = filtered(record.signal, record.rate, band=band, notch=notch)
         record.signal = resample(record.signal, record.rate, target_rate, resample_how)
         record.signal, record.rate = standardize_record(record.signal), target_rate
         beats = beats_of(record, beat_steps, method=detector)
@@ -130,5 +136,6 @@ def load_ptb(
             "beat_steps": beat_steps,
             "beats_per_trial": beats_per_trial,
             "detector": detector,
+            **filter_source(band, notch),
         },
     )

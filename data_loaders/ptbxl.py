@@ -12,6 +12,7 @@ import pandas as pd
 from data_loaders.collect import SampleCollector, each_record
 from data_loaders.container import MedicalDataset
 from data_loaders.ecg import beats_of, check_quality, choose_leads
+from data_loaders.filters import filter_source, filtered
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
 from data_loaders.wfdb_records import inside, read_record
 from data_loaders.windows import cut_windows
@@ -88,6 +89,8 @@ def load_ptbxl(
     columns: Sequence[str] = ("strat_fold",),
     ecg_ids: Sequence[int] | None = None,
     limit: int | None = None,
+    band: tuple[float | None, float | None] | None = None,
+    notch: float | Sequence[float] | None = None,
     max_flat: float = 0.5,
     max_gap_seconds: float = 0.1,
     detector: str = "neurokit",
@@ -111,6 +114,8 @@ def load_ptbxl(
         columns: columns of the table kept per sample, of :data:`EXTRA_COLUMNS`.
         ecg_ids: rows to read (default: all).
         limit: read the first rows only.
+        band: pass band in Hz at the record's rate, see :func:`data_loaders.filters.filtered`.
+        notch: frequencies in Hz to take out, such as 50.
         max_flat: see :func:`data_loaders.ecg.check_quality`.
         max_gap_seconds: see :func:`data_loaders.ecg.check_quality`.
         detector: R peak method of neurokit2, for beats.
@@ -174,6 +179,7 @@ def load_ptbxl(
             choose_leads(record, leads), max_flat=max_flat, max_gap_seconds=max_gap_seconds
         )
         samples.refuse_copies(record)
+        record.signal = filtered(record.signal, record.rate, band=band, notch=notch)
         if cut == "beats":
             values = beats_of(record, steps, method=detector)
         elif len(record.signal) < steps:
@@ -201,5 +207,6 @@ def load_ptbxl(
             "cut": cut,
             "window_seconds": steps / rate,
             "overlap": overlap if cut == "windows" else None,
+            **filter_source(band, notch),
         },
     )

@@ -7,8 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import wfdb
 
-from data_loaders import load_eeg_table, load_wfdb
+from data_loaders import (
+    load_eeg_table,
+    load_mitbih,
+    load_ptb,
+    load_ptbxl,
+    load_wfdb,
+    ptb,
+    ptbxl,
+)
 from data_loaders.record_table import read_record_table
 from tests.data_loaders.eeg_writers import brainlike, write_edf
 from tests.data_loaders.wfdb_files import bumps, write_record
@@ -112,3 +121,46 @@ def test_band_and_notch_take_out_what_they_should(tmp_path: Path) -> None:
         assert power(clean, hertz) < 1e-3 * power(raw, hertz)
     assert power(clean, 5) == pytest.approx(power(raw, 5), rel=0.2)
     assert clean.source["notch"] == [50.0]
+
+
+def _archive(kind: str, folder: Path) -> None:
+    """One record of the kind's layout, an ECG on a level of 3 mV in every lead."""
+    if kind == "ptb":
+        signal = bumps(15, 20, 1000, seed=1)[0] + 3.0
+        comments = ["Reason for admission: Healthy control"]
+        write_record(folder / "patient001", "r", signal, 1000, list(ptb.LEADS), comments)
+        return
+    rate = 100 if kind == "ptbxl" else 360
+    signal, peaks = bumps(12, 20, rate, seed=1)
+    leads = list(ptbxl.LEADS)
+    if kind == "mitbih":
+        leads[0] = "MLII"
+        wfdb.wrann("r", "atr", peaks, ["N"] * len(peaks), write_dir=str(folder))
+    else:
+        row = {"ecg_id": 1, "patient_id": 1, "scp_codes": "{'NORM': 100.0}", "strat_fold": 1}
+        pd.DataFrame([{**row, "filename_lr": "r", "filename_hr": "r"}]).to_csv(
+            folder / "ptbxl_database.csv", index=False
+        )
+        codes = pd.DataFrame({"diagnostic": [1], "diagnostic_class": ["NORM"]}, index=["NORM"])
+        codes.to_csv(folder / "scp_statements.csv")
+    write_record(folder, "r", signal + 3.0, rate, leads)
+
+
+@pytest.mark.parametrize("kind", ["ptbxl", "mitbih"])
+def test_archives_take_filters_too(kind: str, tmp_path: Path) -> None:
+    _archive(kind, tmp_path)
+    load = {"ptbxl": load_ptbxl, "mitbih": load_mitbih}[kind]
+    raw, clean = load(tmp_path), load(tmp_path, band=(0.5, None), notch=[40])
+    assert np.median(np.asarray(raw.X)) == pytest.approx(3.0, abs=0.3)
+    assert np.median(np.asarray(clean.X)) == pytest.approx(0.0, abs=0.3)
+    assert (clean.source["band"], clean.source["notch"]) == ([0.5, None], [40.0])
+    assert "band" not in raw.source
+
+
+def test_ptb_filters_before_it_resamples(tmp_path: Path) -> None:
+    _archive("ptb", tmp_path)
+    raw, clean = load_ptb(tmp_path), load_ptb(tmp_path, notch=[250.0], band=(None, 300.0))
+    assert raw.X.shape == clean.X.shape
+    assert clean.source["notch"] == [250.0]
+    with pytest.raises(InputError, match="500 Hz"):
+        load_ptb(tmp_path, notch=600)
