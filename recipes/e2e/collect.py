@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tscl.reporting.forecasting_figures import COLOURS, save
+from tscl.reporting.forecasting_figures import COLOURS
 from tscl.reporting.markdown import markdown_table
 
 E2E = "Transformer, end to end"
@@ -149,7 +149,8 @@ def main() -> None:
     folders = dict(text.split("=", 1) for text in options.studies)
     frames = {n: named(pd.read_parquet(Path(f) / "study.parquet")) for n, f in folders.items()}
     if options.figure:
-        save(figure(frames), options.figure)
+        options.figure.parent.mkdir(parents=True, exist_ok=True)
+        figure(frames).savefig(options.figure, dpi=110, metadata={"Software": None})
     if options.into is None:
         print("\n\n".join(f"{n}\n\n{text}" for n, text in blocks(frames)))
         return

@@ -1,0 +1,74 @@
+"""Tables of the end-to-end study: lambda chosen on validation, pairs by seed, page rewritten."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "recipes/e2e/collect.py"
+
+
+@pytest.fixture(scope="module")
+def collect():
+    spec = importlib.util.spec_from_file_location("e2e_collect", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def study():
+    rows = []
+
+    def add(strategy, backbone, seed, mse, valid=1.0, algorithm="none", weight=None):
+        rows.append(
+            {"strategy": strategy, "backbone": backbone, "seed": seed, "mse": mse, "mae": mse / 2}
+            | {"valid_mse": valid, "algorithm": algorithm, "weight": weight, "horizon": 24}
+        )
+
+    for seed in (0, 1):
+        add("supervised", "transformer", seed, 1.0 + seed)
+        add("supervised", "dlinear", seed, 0.5)
+        lower = 0.1 if seed else 0.5  # which lambda validation prefers in this seed
+        for weight, mse in ((0.1, 1.5), (0.5, 0.9)):
+            valid = 0.0 if weight == lower else 1.0
+            add("end_to_end", "transformer", seed, mse, valid, "hierarchical", weight)
+    add("baseline", "last value", 0, 3.0)
+    return pd.DataFrame(rows)
+
+
+def test_validation_chooses_the_lambda_and_changes_are_paired_by_seed(collect, study):
+    frame = collect.named(study)
+    chosen = frame[frame["name"] == collect.CHOSEN].sort_values("seed")
+    assert list(chosen["weight"]) == [0.5, 0.1]
+    lines = collect.errors(frame).splitlines()
+    assert any(r.startswith(f"| {collect.CHOSEN} | 1.200 ± 0.424 | 0.600") for r in lines)
+    assert lines[-1] == "| last value | 3.000 | 1.500 | - |"
+    paired = collect.paired(frame).splitlines()
+    # seed 0: 0.9 to 1.0; seed 1: 0.9 to 2.0; DLinear has 0.5 in both
+    assert any("lambda 0.5 | -32.5 % (2 of 2) | +80.0 % (0 of 2) |" in line for line in paired)
+
+
+def test_the_page_is_rewritten_between_its_marks_only(collect, study, tmp_path, monkeypatch):
+    study.to_parquet(tmp_path / "study.parquet")
+    page = tmp_path / "page.md"
+    blocks = [f"<!-- D {n} -->\nold\n<!-- end D {n} -->" for n in ("errors", "paired")]
+    page.write_text("head\n" + "\nbetween\n".join(blocks) + "\nfoot\n")
+    command = [f"D={tmp_path}", "--into", str(page), "--figure", str(tmp_path / "f.png")]
+    monkeypatch.setattr(sys, "argv", ["collect.py", *command])
+    for _ in range(2):  # a second time changes nothing
+        collect.main()
+        text = page.read_text()
+        assert text.startswith("head\n<!-- D errors -->\n\n| forecaster")
+        assert "\nbetween\n" in text
+        assert text.endswith("<!-- end D paired -->\nfoot\n")
+        assert "old" not in text
+        assert text.count("| DLinear |") == 1
+    assert (tmp_path / "f.png").stat().st_size > 1000
+    page.write_text("no marks")
+    with pytest.raises(SystemExit):
+        collect.main()
