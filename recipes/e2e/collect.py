@@ -1,7 +1,7 @@
 """Tables and the figure of docs/results_e2e.md from the parquet tables of finished studies.
 
 python recipes/e2e/collect.py ETTh1=runs/e2e_etth1_patched ETTh2=runs/e2e_etth2_patched \
-    --into docs/results_e2e.md --figure docs/figures/e2e_lambda.png
+    --trials recipes/e2e/tuning.jsonl --into docs/results_e2e.md --figure docs/figures/e2e.png
 
 What stands between `<!-- NAME: ... -->` and `<!-- end NAME -->` in the page is replaced.
 """
@@ -9,6 +9,7 @@ What stands between `<!-- NAME: ... -->` and `<!-- end NAME -->` in the page is 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,8 +133,26 @@ def figure(frames: dict[str, pd.DataFrame]) -> Figure:
     return made
 
 
-def blocks(frames: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str]]:
+def validation(path: Path) -> str:
+    """Best validation MSE of the trials of tune.py, lowest first."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    table = pd.DataFrame(
+        {
+            "trial": [r["trial"] for r in rows],
+            "horizon": [r["horizon"] for r in rows],
+            "validation MSE": [f"{min(r['curve']):.3f}" for r in rows],
+            "best of epochs": [
+                f"{1 + r['curve'].index(min(r['curve']))}/{len(r['curve'])}" for r in rows
+            ],
+        }
+    )
+    return markdown_table(table.sort_values(["horizon", "validation MSE"]), numbers_right=True)
+
+
+def blocks(frames: dict[str, pd.DataFrame], trials: Path | None) -> Iterator[tuple[str, str]]:
     """Name and text of every generated block."""
+    if trials is not None:
+        yield "trials", validation(trials)
     for data, frame in frames.items():
         yield f"{data} errors", errors(frame)
         yield f"{data} paired", paired(frame)
@@ -143,6 +162,7 @@ def main() -> None:
     """Replace the blocks of the page, or print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("studies", nargs="+", help="NAME=FOLDER of a finished study")
+    parser.add_argument("--trials", type=Path, help="what tune.py wrote")
     parser.add_argument("--into", type=Path)
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
@@ -152,10 +172,10 @@ def main() -> None:
         options.figure.parent.mkdir(parents=True, exist_ok=True)
         figure(frames).savefig(options.figure, dpi=110, metadata={"Software": None})
     if options.into is None:
-        print("\n\n".join(f"{n}\n\n{text}" for n, text in blocks(frames)))
+        print("\n\n".join(f"{n}\n\n{text}" for n, text in blocks(frames, options.trials)))
         return
     page = options.into.read_text(encoding="utf-8")
-    for name, text in blocks(frames):
+    for name, text in blocks(frames, options.trials):
         pattern = rf"(<!-- {re.escape(name)}[^\n]*-->\n).*?(<!-- end {re.escape(name)} -->)"
         page, found = re.subn(pattern, lambda m, t=text: f"{m[1]}\n{t}\n\n{m[2]}", page, flags=re.S)
         if not found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -57,15 +58,20 @@ def test_the_page_is_rewritten_between_its_marks_only(collect, study, tmp_path, 
     study.to_parquet(tmp_path / "study.parquet")
     page = tmp_path / "page.md"
     blocks = [f"<!-- D {n} -->\nold\n<!-- end D {n} -->" for n in ("errors", "paired")]
+    blocks.append("<!-- trials -->\n<!-- end trials -->")
     page.write_text("head\n" + "\nbetween\n".join(blocks) + "\nfoot\n")
+    trials = tmp_path / "trials.jsonl"
+    made = [{"trial": n, "horizon": 24, "curve": c} for n, c in (("a", [3, 2.5, 4]), ("b", [1]))]
+    trials.write_text("".join(json.dumps(line) + "\n" for line in made))
     command = [f"D={tmp_path}", "--into", str(page), "--figure", str(tmp_path / "f.png")]
+    command += ["--trials", str(trials)]
     monkeypatch.setattr(sys, "argv", ["collect.py", *command])
     for _ in range(2):  # a second time changes nothing
         collect.main()
         text = page.read_text()
         assert text.startswith("head\n<!-- D errors -->\n\n| forecaster")
         assert "\nbetween\n" in text
-        assert text.endswith("<!-- end D paired -->\nfoot\n")
+        assert text.endswith("| a | 24 | 2.500 | 2/3 |\n\n<!-- end trials -->\nfoot\n")
         assert "old" not in text
         assert text.count("| DLinear |") == 1
     assert (tmp_path / "f.png").stat().st_size > 1000
