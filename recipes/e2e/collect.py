@@ -3,6 +3,7 @@
 python recipes/e2e/collect.py ETTh1=runs/e2e_etth1_patched ETTh2=runs/e2e_etth2_patched \
     --trials recipes/e2e/tuning.jsonl --into docs/results_e2e.md --figure docs/figures/e2e.png
 
+Several folders of one NAME make one table; FOLDER:NOTE adds a note to the names of its rows.
 What stands between `<!-- NAME: ... -->` and `<!-- end NAME -->` in the page is replaced.
 """
 
@@ -33,8 +34,11 @@ NAMES = {
 ORDER = [SUPERVISED, E2E, "Transformer, contrast", "DLinear", "seasonal naive", "last value"]
 
 
-def named(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column ``name``, and rows for the lambda that validation chooses."""
+def named(frame: pd.DataFrame, note: str = "") -> pd.DataFrame:
+    """The table with a column ``name``, and rows for the lambda that validation chooses.
+
+    ``note`` is added to the names of trained rows.
+    """
     algorithms = set(frame["algorithm"]) - {"none"}
 
     def name(row: pd.Series) -> str:
@@ -43,8 +47,9 @@ def named(frame: pd.DataFrame) -> pd.DataFrame:
         text = f"{E2E}, lambda {row['weight']:g}"
         if row["strategy"] != "end_to_end":
             text = NAMES[row["backbone"], row["strategy"]]
-        several = len(algorithms) > 1 and row["algorithm"] != "none"
-        return f"{text} ({row['algorithm']})" if several else text
+        notes = [row["algorithm"]] if len(algorithms) > 1 and row["algorithm"] != "none" else []
+        notes += [note] if note else []
+        return f"{text} ({', '.join(notes)})" if notes else text
 
     frame = frame.assign(name=frame.apply(name, axis=1))
     ends = frame[frame["strategy"] == "end_to_end"]
@@ -53,7 +58,23 @@ def named(frame: pd.DataFrame) -> pd.DataFrame:
         frame = pd.concat([frame, ends.loc[best].assign(name=CHOSEN)])
     rank = {n: i for i, n in enumerate(ORDER)}
     place = [next((i for n, i in rank.items() if text.startswith(n)), 99) for text in frame["name"]]
-    return frame.assign(place=place).sort_values(["place", "name", "horizon", "seed"])
+    return frame.assign(place=place, note=note)
+
+
+def gather(studies: list[str]) -> dict[str, pd.DataFrame]:
+    """One table a NAME from arguments NAME=FOLDER or NAME=FOLDER:NOTE."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for text in studies:
+        data, place = text.split("=", 1)
+        folder, _, note = place.partition(":")
+        parts.setdefault(data, []).append(
+            named(pd.read_parquet(Path(folder) / "study.parquet"), note)
+        )
+    order = ["place", "name", "horizon", "seed"]
+    return {
+        data: pd.concat(made).drop_duplicates(order).sort_values(order, ignore_index=True)
+        for data, made in parts.items()
+    }
 
 
 def spread(values: pd.Series) -> str:
@@ -105,12 +126,17 @@ def paired(frame: pd.DataFrame) -> str:
 
 
 def figure(frames: dict[str, pd.DataFrame]) -> Figure:
-    """Test MSE relative to MSE only by lambda, one panel a data set; dots are seeds."""
+    """Test MSE relative to MSE only by lambda, one panel a data set.
+
+    Dots are seeds, dashed lines DLinear.
+    """
     made = Figure(figsize=(4.6 * len(frames), 3.6))
     panels = made.subplots(1, len(frames), squeeze=False)[0]
     for axes, (data, frame) in zip(panels, frames.items(), strict=True):
         ends = against(frame, SUPERVISED)
-        ends = ends[(ends["strategy"] == "end_to_end") & (ends["name"] != CHOSEN)]
+        ends = ends[
+            (ends["strategy"] == "end_to_end") & (ends["name"] != CHOSEN) & (ends["note"] == "")
+        ]
         weights = sorted(ends["weight"].unique())
         for colour, (horizon, group) in zip(COLOURS, ends.groupby("horizon"), strict=False):
             mean = group.groupby("weight")["change"].mean()
@@ -120,6 +146,13 @@ def figure(frames: dict[str, pd.DataFrame]) -> Figure:
                 color=colour,
                 label=f"horizon {horizon}",
             )
+            rival = frame[(frame["name"] == "DLinear") & (frame["horizon"] == horizon)][
+                "mse"
+            ].mean()
+            base = frame[(frame["name"] == SUPERVISED) & (frame["horizon"] == horizon)][
+                "mse"
+            ].mean()
+            axes.axhline(100 * (rival / base - 1), color=colour, lw=0.9, ls="--")
             x = [1 + weights.index(w) for w in group["weight"]]
             axes.scatter(x, group["change"], color=colour, s=18, zorder=3)
         axes.axhline(0, color="#999999", lw=0.8)
@@ -166,8 +199,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path)
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
-    folders = dict(text.split("=", 1) for text in options.studies)
-    frames = {n: named(pd.read_parquet(Path(f) / "study.parquet")) for n, f in folders.items()}
+    frames = gather(options.studies)
     if options.figure:
         options.figure.parent.mkdir(parents=True, exist_ok=True)
         figure(frames).savefig(options.figure, dpi=110, metadata={"Software": None})

@@ -42,8 +42,9 @@ def study():
     return pd.DataFrame(rows)
 
 
-def test_validation_chooses_the_lambda_and_changes_are_paired_by_seed(collect, study):
-    frame = collect.named(study)
+def test_validation_chooses_the_lambda_and_changes_are_paired_by_seed(collect, study, tmp_path):
+    study.to_parquet(tmp_path / "study.parquet")
+    frame = collect.gather([f"D={tmp_path}"])["D"]
     chosen = frame[frame["name"] == collect.CHOSEN].sort_values("seed")
     assert list(chosen["weight"]) == [0.5, 0.1]
     lines = collect.errors(frame).splitlines()
@@ -52,6 +53,18 @@ def test_validation_chooses_the_lambda_and_changes_are_paired_by_seed(collect, s
     paired = collect.paired(frame).splitlines()
     # seed 0: 0.9 to 1.0; seed 1: 0.9 to 2.0; DLinear has 0.5 in both
     assert any("lambda 0.5 | -32.5 % (2 of 2) | +80.0 % (0 of 2) |" in line for line in paired)
+
+
+def test_a_second_folder_adds_rows_with_its_note(collect, study, tmp_path):
+    study.to_parquet(tmp_path / "study.parquet")
+    (tmp_path / "two").mkdir()
+    more = study[study["weight"].isna() | (study["weight"] == 0.5)]
+    more.to_parquet(tmp_path / "two/study.parquet")
+    frame = collect.gather([f"D={tmp_path}", f"D={tmp_path / 'two'}:falling"])["D"]
+    names = list(dict.fromkeys(frame["name"]))
+    assert f"{collect.E2E}, lambda 0.5 (falling)" in names
+    assert names.count("last value") == (frame["name"] == "last value").sum() == 1
+    assert names[-1] == "last value"
 
 
 def test_the_page_is_rewritten_between_its_marks_only(collect, study, tmp_path, monkeypatch):
