@@ -18,6 +18,7 @@ from tscl.config import (
     validate,
 )
 from tscl.errors import ConfigError, nearest
+from tscl.pooling import check_pooling
 
 UNTRAINED: tuple[str, ...] = ("random", "supervised", "bandpower", "bandpower_input")
 """Rows that are no pretraining method: an untrained encoder, training from scratch, log band
@@ -129,6 +130,7 @@ class ClinicalEvaluateSection(Section):
     ``finetune`` holds settings of :class:`tscl.evaluation.finetune.FineTuner`, and
     ``finetune_epochs`` the epochs for each of ``fractions`` (None: 50 with all labels, else 100).
     ``umap`` None draws the embedding by UMAP too where umap-learn is installed.
+    ``pooling`` is how codes are pooled over time, for every row (:func:`tscl.pooling.pool_time`).
     """
 
     protocols: list[Protocol] = Field(default_factory=lambda: list(_PROTOCOLS))
@@ -142,11 +144,18 @@ class ClinicalEvaluateSection(Section):
     ablations: dict[str, Ablation] = Field(default_factory=dict)
     C: float | list[float] = 1.0
     n_neighbors: int = Field(5, ge=1)
+    pooling: str = "max"
     finetune: dict[str, Any] = Field(default_factory=dict)
     finetune_epochs: list[int] | None = None
     bands: str = "log"
     n_replicates: int = Field(1000, ge=1)
     umap: bool | None = None
+
+    @field_validator("pooling")
+    @classmethod
+    def _poolings(cls, value: str) -> str:
+        check_pooling(value)
+        return value
 
     @field_validator("fractions")
     @classmethod

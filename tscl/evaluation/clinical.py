@@ -22,6 +22,7 @@ from tscl.evaluation.clinical_job import Job, is_transformer
 from tscl.evaluation.clinical_split import ClinicalData, check_split
 from tscl.evaluation.clinical_table import summarise
 from tscl.evaluation.result_store import Cell, ResultStore
+from tscl.pooling import check_pooling
 from tscl.seeding import seeded
 
 PROTOCOLS: tuple[str, ...] = ("partial", "knn", "head", "full")
@@ -43,6 +44,7 @@ def evaluate_cells(
     C: float | Sequence[float] = 1.0,
     n_neighbors: int = 5,
     finetune: Mapping[str, Any] | None = None,
+    pooling: str = "max",
     store: ResultStore | None = None,
     on_cell: Callable[[Cell], None] | None = None,
 ) -> list[Cell]:
@@ -74,6 +76,8 @@ def evaluate_cells(
         n_neighbors: neighbours, at most the number of labelled samples.
         finetune: settings of :class:`tscl.evaluation.finetune.FineTuner`; epochs are 50 with all
             labels and 100 with less unless given.
+        pooling: how codes of all steps become one vector (:func:`tscl.pooling.pool_time`), for
+            frozen and fine-tuned encoders alike; ``max`` is the paper's.
         store: where finished cells are kept.
         on_cell: called with every cell, finished now or before.
 
@@ -82,7 +86,13 @@ def evaluate_cells(
         InputError: anything else that does not fit; ``full`` or ``head`` without a torch module.
     """
     parts = check_split(dataset, split)
-    settings = {"C": _plain(C), "n_neighbors": n_neighbors, "finetune": dict(finetune or {})}
+    check_pooling(pooling)
+    settings = {
+        "C": _plain(C),
+        "n_neighbors": n_neighbors,
+        "finetune": dict(finetune or {}),
+        "pooling": pooling,
+    }
     _check_choices(encoder, protocols, fractions, settings, "valid" in parts)
     store = ResultStore() if store is None else store
     label = np.asarray(dataset.label, dtype=np.int64)

@@ -14,6 +14,7 @@ from tscl.evaluation.clinical_split import ClinicalData, label_subset
 from tscl.evaluation.code_classifiers import knn_proba, partial_proba
 from tscl.evaluation.finetune import FineTuner
 from tscl.evaluation.result_store import Cell
+from tscl.pooling import pool_time
 from tscl.seeding import seeded
 
 
@@ -27,9 +28,12 @@ def pooled_codes(
     X: Any,
     index: NDArray[np.int64] | None = None,
     *,
+    pooling: str = "max",
     batch_size: int = 256,
 ) -> NDArray[np.float32]:
-    """Maximum over time of the encoder's output, (n, D), for X (n, T, C), or its rows ``index``.
+    """The encoder's output pooled over time, (n, k D), for X (n, T, C), or its rows ``index``.
+
+    ``pooling`` as in :func:`tscl.pooling.pool_time`; the maximum is the paper's.
 
     Rows are read a batch at a time, so X may stay on disk.
 
@@ -45,7 +49,7 @@ def pooled_codes(
             for start in range(0, len(rows), batch_size):
                 x = np.asarray(X[rows[start : start + batch_size]], dtype=np.float32)
                 codes: torch.Tensor = encoder(torch.from_numpy(x).to(where))
-                parts.append(codes.amax(dim=1).float().cpu().numpy())
+                parts.append(pool_time(codes.float(), pooling).cpu().numpy())
     finally:
         encoder.train(was_training)
     return np.concatenate(parts)
@@ -60,7 +64,7 @@ class Job:
         parts: checked split.
         label: (n,) class codes.
         n_classes: columns of the predictions.
-        settings: ``C``, ``n_neighbors`` and ``finetune``.
+        settings: ``C``, ``n_neighbors``, ``finetune`` and ``pooling``.
     """
 
     def __init__(
@@ -133,7 +137,9 @@ class Job:
                 if is_transformer(encoder):
                     found[name] = np.asarray(encoder.transform(self.dataset.X[index]))
                 else:
-                    found[name] = pooled_codes(encoder, self.dataset.X, index)
+                    found[name] = pooled_codes(
+                        encoder, self.dataset.X, index, pooling=self.settings["pooling"]
+                    )
                 if found[name].ndim != 2 or not np.isfinite(found[name]).all():
                     shape = found[name].shape
                     raise InputError(f"codes of {name}", shape, "need finite codes (n, F)")
@@ -148,7 +154,11 @@ class Job:
     def _finetune(
         self, chosen: NDArray[np.int64], key: dict[str, Any]
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        given = {"epochs": 50 if key["fraction"] == 1 else 100, **self.settings["finetune"]}
+        given = {
+            "epochs": 50 if key["fraction"] == 1 else 100,
+            "pooling": self.settings["pooling"],
+            **self.settings["finetune"],
+        }
         tuner = FineTuner(
             self._module(key["seed"]),  # type: ignore[arg-type]
             self.n_classes,

@@ -22,26 +22,30 @@ from torch.nn import functional as F
 
 from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError, NotFittedError
+from tscl.pooling import check_pooling, pool_time
 from tscl.seeding import derive_seed, seeded
 
 
 class FineTuneNetwork(nn.Module):
-    """Encoder, maximum over time, head; (B, T, C) to logits (B, n_classes)."""
+    """Encoder, pooling over time, head; (B, T, C) to logits (B, n_classes)."""
 
-    def __init__(self, encoder: nn.Module, n_classes: int, hidden: int) -> None:
+    def __init__(
+        self, encoder: nn.Module, n_classes: int, hidden: int, pooling: str = "max"
+    ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.pooling = encoder, pooling
+        width = int(encoder.output_dims) * len(check_pooling(pooling))  # type: ignore[arg-type]
         self.head = nn.Sequential(
-            nn.Linear(int(encoder.output_dims), hidden),  # type: ignore[arg-type]
+            nn.Linear(width, hidden),
             nn.BatchNorm1d(hidden),
             nn.ReLU(),
             nn.Linear(hidden, n_classes),
         )
 
     def codes(self, x: Tensor) -> Tensor:
-        """Max-pooled codes (B, D)."""
+        """Pooled codes (B, k D)."""
         out: Tensor = self.encoder(x)
-        return out.amax(dim=1)
+        return pool_time(out, self.pooling)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, n_classes)."""
@@ -66,6 +70,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
             public code of COMET does; for two classes the loss then cannot fall below
             log(1 + exp(1/2 - sigmoid(1))) = 0.5843.
         patience: stop after this many epochs without a better validation F1; None never stops.
+        pooling: how codes of all steps become one vector (:func:`tscl.pooling.pool_time`).
         seed: of head initialisation, order of samples and dropout.
         device: where to train; None keeps the encoder's own device.
 
@@ -90,6 +95,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         frozen: bool = False,
         double_sigmoid: bool = False,
         patience: int | None = None,
+        pooling: str = "max",
         seed: int = 0,
         device: str | None = None,
     ) -> None:
@@ -103,6 +109,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         self.frozen = frozen
         self.double_sigmoid = double_sigmoid
         self.patience = patience
+        self.pooling = pooling
         self.seed = seed
         self.device = device
 
@@ -201,7 +208,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
 
     def _network(self, encoder: nn.Module) -> FineTuneNetwork:
         """What is trained; drawn under the estimator's seed."""
-        return FineTuneNetwork(encoder, self.n_classes, self.hidden)
+        return FineTuneNetwork(encoder, self.n_classes, self.hidden, self.pooling)
 
     def _step_loss(self, network: nn.Module, x: Tensor, target: NDArray[np.int64]) -> Tensor:
         """Loss of one batch, given to ``network`` (whole, or the head on codes)."""
@@ -224,7 +231,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
 
     @torch.no_grad()
     def _codes(self, x: Any) -> NDArray[np.float32]:
-        """Max-pooled codes (n, D) with the encoder in eval mode."""
+        """Pooled codes (n, k D) with the encoder in eval mode."""
         self.network_.eval()
         parts = [self.network_.codes(self._batch(x, rows)) for rows in self._slices(len(x))]
         return torch.cat(parts).float().cpu().numpy()

@@ -17,10 +17,12 @@ from torch.nn import functional as F
 
 from tscl.errors import InputError
 from tscl.losses.series_views import check_series_views
+from tscl.pooling import check_pooling, pool_time
 
-Normalize = Literal["embedding", "time"]
+Normalize = Literal["embedding", "time", "batch"]
 Pairs = Literal["all", "public"]
 OwnPair = Literal["denominator", "positive", "exclude"]
+_VARIANCE_FLOOR = 1e-6
 
 
 def check_ids(ids: Tensor, n: int, name: str = "ids") -> Tensor:
@@ -53,6 +55,10 @@ class IdContrastLoss(nn.Module):
             sample of a pair is never an anchor.
         own_pair: the two views of one sample stand in the ``denominator`` only (paper's code),
             are a ``positive`` too, or are left out (``exclude``).
+        pool: pool each view over time first (see :func:`tscl.pooling.pool_time`), so that
+            positives need not agree step by step: samples of one patient are not aligned in
+            time. None flattens the steps, as the paper does. Pooled codes have no time to
+            normalise along: use ``embedding`` or ``batch``.
 
     Shape:
         z1, z2: (B, T, D) or (B, D); ids: (B,) integers, compared for equality only. Returns a
@@ -69,6 +75,7 @@ class IdContrastLoss(nn.Module):
         normalize: Normalize = "embedding",
         pairs: Pairs = "all",
         own_pair: OwnPair = "denominator",
+        pool: str | None = None,
     ) -> None:
         super().__init__()
         if not temperature > 0:
@@ -80,6 +87,11 @@ class IdContrastLoss(nn.Module):
         ):
             if value not in known:
                 raise InputError(name, value, f"choose one of {', '.join(known)}")
+        if pool is not None:
+            check_pooling(pool, "pool")
+            if normalize == "time":
+                raise InputError("normalize", normalize, "with pool choose embedding or batch")
+        self.pool = pool
         self.temperature = float(temperature)
         self.normalize = normalize
         self.pairs = pairs
@@ -106,9 +118,15 @@ class IdContrastLoss(nn.Module):
             return self._terms(logits, rows, columns)
 
     def _flat(self, z: Tensor) -> Tensor:
-        if self.normalize == "time" and z.shape[1] > 1:
+        if self.pool is not None:
+            z = pool_time(z, self.pool)
+        elif self.normalize == "time" and z.shape[1] > 1:
             z = F.normalize(z, dim=1)
-        return z.flatten(1)
+        flat = z.flatten(1)
+        if self.normalize == "batch" and len(flat) > 1:
+            centred = flat - flat.mean(dim=0)
+            flat = centred * torch.rsqrt(centred.square().mean(dim=0) + _VARIANCE_FLOOR)
+        return flat
 
     @staticmethod
     def _terms(logits: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

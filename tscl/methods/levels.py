@@ -21,7 +21,7 @@ LevelLoss = Literal["observation", "sample", "id"]
 _PARAMS: dict[str, tuple[str, ...]] = {
     "observation": ("temperature", "hierarchical"),
     "sample": ("temperature", "hierarchical"),
-    "id": ("temperature", "normalize", "pairs", "own_pair"),
+    "id": ("temperature", "normalize", "pairs", "own_pair", "pool"),
 }
 
 

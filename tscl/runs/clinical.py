@@ -169,6 +169,7 @@ class ClinicalRun:
             n_classes=len(self.data.label_names),
             metric=self.config.train.monitor,
             C=C[0] if isinstance(C, list) else C,
+            pooling=self.config.evaluate.pooling,
         )
 
     def _keep(self, row: Row, fold: Fold, home: Path, result: TrainResult) -> None:
@@ -285,6 +286,7 @@ class ClinicalRun:
                 C=e.C,
                 n_neighbors=e.n_neighbors,
                 finetune=finetune,
+                pooling=e.pooling,
                 store=store,
                 on_cell=on_cell,
             )

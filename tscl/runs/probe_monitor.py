@@ -25,6 +25,7 @@ class ProbeMonitor:
         n_classes: number of classes.
         metric: field of the classification metrics, higher is better.
         C: of the logistic regression.
+        pooling: of the codes over time (:func:`tscl.pooling.pool_time`).
     """
 
     X: Any
@@ -34,10 +35,14 @@ class ProbeMonitor:
     n_classes: int
     metric: str
     C: float
+    pooling: str = "max"
 
     def __call__(self, encoder: nn.Module) -> float:
         """The score of ``encoder``; infinite when it is not defined."""
-        codes = [pooled_codes(encoder, self.X, index) for index in (self.train, self.valid)]
+        codes = [
+            pooled_codes(encoder, self.X, index, pooling=self.pooling)
+            for index in (self.train, self.valid)
+        ]
         train, valid = self.label[self.train], self.label[self.valid]
         proba, _ = partial_proba(codes[0], train, codes[1], self.n_classes, self.C)
         value = float(classification_metrics(valid, proba).as_dict()[self.metric])

@@ -1,0 +1,61 @@
+"""From codes of every time step to one vector a series: pooling over time.
+
+The papers pool by the maximum (COMET, arXiv 2310.14017, section 5.1; TS2Vec, arXiv 2106.10466).
+A maximum over noise says little about a rhythm, whose phase differs in every sample; the log
+standard deviation over time is the log power behind a learned filter, what band power measures
+with fixed ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from tscl.errors import ConfigError, nearest
+
+_FLOOR = 1e-6
+
+
+def _log_std(z: Tensor) -> Tensor:
+    """Half the log of the variance over time plus a floor, so that a constant code is finite."""
+    return 0.5 * torch.log(z.var(dim=1, correction=0) + _FLOOR)
+
+
+_POOLS: dict[str, Callable[[Tensor], Tensor]] = {
+    "max": lambda z: z.amax(dim=1),
+    "mean": lambda z: z.mean(dim=1),
+    "log_std": _log_std,
+}
+POOLS: tuple[str, ...] = tuple(_POOLS)
+
+
+def check_pooling(pooling: str, field: str = "pooling") -> list[str]:
+    """The parts of ``pooling``: names of :data:`POOLS` joined by ``+``, each once.
+
+    Raises:
+        ConfigError: an unknown or repeated name.
+    """
+    parts = [part.strip() for part in str(pooling).split("+")]
+    for part in parts:
+        if part not in _POOLS:
+            raise ConfigError(field, pooling, f"join names by +; {nearest(part, POOLS)}")
+    if len(set(parts)) < len(parts):
+        raise ConfigError(field, pooling, "name each pooling once")
+    return parts
+
+
+def pool_time(z: Tensor, pooling: str = "max") -> Tensor:
+    """Pool codes (B, T, D) over time to (B, k D), k the number of poolings named.
+
+    Args:
+        z: codes of every step.
+        pooling: ``max``, ``mean`` or ``log_std`` (log standard deviation, floored at 1e-3),
+            or several joined by ``+``, whose vectors are put side by side.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    parts = [_POOLS[name](z) for name in check_pooling(pooling)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
