@@ -14,7 +14,7 @@ of two augmented views, as most series come without text.
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -145,7 +145,7 @@ class Coconut(Method):
         self.by = by
         self.replay = replay
         self.replay_weight = replay_weight
-        self.pooling: Literal["max", "mean"] = check_pooling(pooling)
+        self.pooling: Pooling = check_pooling(pooling)
         # The previous model is state of the method, not part of what is trained.
         self.teacher_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
         self.teacher_head = copy.deepcopy(self.head).requires_grad_(False).eval()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from tscl.batch import Batch
 from tscl.errors import InputError
 from tscl.masking import draw_mask
+from tscl.pooling import pool_time
 
-Pooling = Literal["max", "mean"]
+Pooling = Literal["max", "mean", "log_std"]
 
 
 class ProjectionHead(nn.Sequential):
@@ -50,16 +51,11 @@ def embed(
     Args:
         encoder: follows the encoder contract.
         x: the series.
-        pooling: ``max`` or ``mean`` over time.
+        pooling: over time, one of :data:`tscl.pooling.POOLS`.
         mask: latent mask mode (:data:`tscl.masking.MASK_MODES`).
         generator: source of the mask.
     """
-    return pool(encode(encoder, x, mask, generator), pooling)
-
-
-def pool(z: Tensor, pooling: Pooling) -> Tensor:
-    """(B, T, D) to (B, D): ``max`` or ``mean`` over time."""
-    return z.amax(dim=1) if pooling == "max" else z.mean(dim=1)
+    return pool_time(encode(encoder, x, mask, generator), pooling)
 
 
 def encode(encoder: nn.Module, x: Tensor, mask: str, generator: torch.Generator | None) -> Tensor:
@@ -108,12 +104,10 @@ def check_batch(batch: Batch, samples: int = 1, steps: int = 1) -> Tensor:
 
 
 def check_pooling(pooling: str) -> Pooling:
-    """``pooling`` when it is known, else InputError."""
-    if pooling == "max":
-        return "max"
-    if pooling == "mean":
-        return "mean"
-    raise InputError("pooling", pooling, "choose max or mean")
+    """``pooling`` when it is one that keeps the dimensions, else InputError."""
+    if pooling not in get_args(Pooling):
+        raise InputError("pooling", pooling, f"choose one of {', '.join(get_args(Pooling))}")
+    return cast(Pooling, pooling)
 
 
 def fresh_copy(module: nn.Module) -> nn.Module:

@@ -14,8 +14,8 @@ from tscl.errors import ConfigError, nearest
 from tscl.losses.base import LOSSES, ContrastiveLoss
 from tscl.losses.id_contrast import IdContrastLoss
 from tscl.masking import MASK_MODES
-from tscl.methods.heads import Pooling, check_pooling, pool
 from tscl.methods.instance_loss import batch_column, build_loss
+from tscl.pooling import check_pooling, pool_time
 
 LevelLoss = Literal["observation", "sample", "id"]
 _PARAMS: dict[str, tuple[str, ...]] = {
@@ -46,7 +46,7 @@ class Level:
         params: arguments of the loss: ``temperature`` and ``hierarchical`` for ``observation``
             and ``sample``; those of :class:`tscl.losses.IdContrastLoss` for ``id``; those of the
             loss given by name.
-        pooling: ``max`` or ``mean`` over time, for a loss over embeddings.
+        pooling: over time, for a loss over embeddings (:func:`tscl.pooling.pool_time`).
 
     Raises:
         ConfigError: an entry that cannot be used, with the nearest known one.
@@ -60,7 +60,7 @@ class Level:
     exclude: str | None = None
     augment: bool = False
     params: Mapping[str, Any] = field(default_factory=dict)
-    pooling: Pooling = "max"
+    pooling: str = "max"
 
     def __post_init__(self) -> None:
         where = f"level {self.name}"
@@ -79,7 +79,7 @@ class Level:
             raise ConfigError(f"{where}.exclude", self.exclude, "only the sample loss has it")
         if self.id_column is not None and self.loss in ("observation", "sample"):
             raise ConfigError(f"{where}.id_column", self.id_column, "only the id loss has it")
-        check_pooling(self.pooling)
+        check_pooling(self.pooling, f"{where}.pooling")
         if not self.over_series:
             self.build()
             return
@@ -113,7 +113,7 @@ class Level:
         codes: Tensor | None = None
         if self.id_column is not None or getattr(loss, "needs_labels", False):
             codes = batch_column(batch, self.column)
-        a, b = (pool(z, self.pooling) for z in (z1, z2))
+        a, b = (pool_time(z, self.pooling) for z in (z1, z2))
         value: Tensor = loss(a, b, labels=codes, ids=codes)
         return value
 

@@ -38,9 +38,7 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
     test = fold.parts["test"]
     if len(test) >= 3:
         seen = run.seen(fold)
-        codes = pooled_codes(
-            run.load(main, fold), seen.X, test, pooling=config.evaluate.pooling
-        )
+        codes = pooled_codes(run.load(main, fold), seen.X, test, pooling=config.evaluate.pooling)
         embedding = EmbeddingData(codes, data.label[test], data.patient[test])
         kept = PlotData()
         marks = {"label": data.label[test], "patient": data.patient_codes[test]}
