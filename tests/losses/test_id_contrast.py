@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import comet as slow
-from tscl.errors import InputError
+from tscl.errors import ConfigError, InputError
 from tscl.losses import IdContrastLoss, same_id
 from tscl.seeding import randint, randn, torch_generator
 
 OPTIONS = [
     (normalize, pairs, own)
-    for normalize in ("embedding", "time")
+    for normalize in ("embedding", "time", "batch")
     for pairs in ("all", "public")
     for own in ("denominator", "positive", "exclude")
 ]
@@ -39,6 +39,41 @@ def test_id_contrast_matches_the_loop(
     loss = IdContrastLoss(normalize=normalize, pairs=pairs, own_pair=own)  # type: ignore[arg-type]
     told = slow.id_contrast(z1.numpy(), z2.numpy(), ids.tolist(), 0.1, normalize, pairs, own)
     assert float(loss(z1, z2, ids)) == pytest.approx(told, abs=1e-10)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(1, 6),
+    st.integers(1, 5),
+    st.sampled_from(["max", "mean", "log_std", "max+log_std"]),
+    st.sampled_from(["embedding", "batch"]),
+    st.integers(0, 99),
+)
+def test_pooled_contrast_matches_the_loop(
+    batch: int, length: int, pool: str, normalize: str, seed: int
+) -> None:
+    z1, z2 = two(batch, length, seed=seed)
+    ids = randint(0, 3, (batch,), torch_generator(seed, "ids"))
+    loss = IdContrastLoss(0.5, normalize=normalize, pool=pool)  # type: ignore[arg-type]
+    told = slow.id_contrast(z1.numpy(), z2.numpy(), ids.tolist(), 0.5, normalize, pool=pool)
+    assert float(loss(z1, z2, ids)) == pytest.approx(told, abs=1e-9)
+
+
+def test_pooled_contrast_does_not_depend_on_the_order_of_steps_and_the_flat_one_does() -> None:
+    z1, z2 = two(5, 8, seed=3)
+    shifted = torch.stack([z.roll(k, 0) for k, z in enumerate(z2)])
+    ids = torch.tensor([0, 0, 1, 1, 1])
+    pooled = IdContrastLoss(pool="max+mean+log_std")
+    assert float(pooled(z1, z2, ids)) == pytest.approx(float(pooled(z1, shifted, ids)))
+    flat = IdContrastLoss()
+    assert float(flat(z1, z2, ids)) != pytest.approx(float(flat(z1, shifted, ids)))
+
+
+def test_a_pooled_contrast_has_no_time_to_normalise_along() -> None:
+    with pytest.raises(InputError, match="normalize"):
+        IdContrastLoss(pool="max", normalize="time")
+    with pytest.raises(ConfigError, match="log_std"):
+        IdContrastLoss(pool="log_sd")
 
 
 @pytest.mark.parametrize("options", OPTIONS)

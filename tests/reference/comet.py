@@ -56,6 +56,22 @@ def sample(
     return float(np.mean(costs))
 
 
+def pooled_over_time(series: Array, how: str) -> list[float]:
+    """One series (T, D) to a vector, name by name of ``how`` (joined by +)."""
+    out = []
+    for name in how.split("+"):
+        for column in series.T.tolist():
+            mean = sum(column) / len(column)
+            if name == "max":
+                out.append(max(column))
+            elif name == "mean":
+                out.append(mean)
+            else:
+                variance = sum((v - mean) ** 2 for v in column) / len(column)
+                out.append(0.5 * math.log(variance + 1e-6))
+    return out
+
+
 def pooled(z: Array) -> Array:
     """Maximum over steps 2k and 2k + 1."""
     half = z.shape[1] // 2
@@ -79,6 +95,7 @@ def id_contrast(
     normalize: str = "embedding",
     pairs: str = "all",
     own_pair: str = "denominator",
+    pool: str | None = None,
 ) -> float:
     """Shared-id contrast, pair by pair."""
 
@@ -87,7 +104,16 @@ def id_contrast(
         for series in z:
             if normalize == "time" and len(series) > 1:
                 series = series / np.maximum(np.sqrt((series**2).sum(axis=0)), 1e-12)
-            rows.append(series.ravel())
+            rows.append(
+                series.flatten() if pool is None else np.array(pooled_over_time(series, pool))
+            )
+        if normalize == "batch" and len(rows) > 1:
+            for d in range(len(rows[0])):
+                column = [float(row[d]) for row in rows]
+                mean = sum(column) / len(column)
+                spread = math.sqrt(sum((v - mean) ** 2 for v in column) / len(column) + 1e-6)
+                for row in rows:
+                    row[d] = (row[d] - mean) / spread
         return rows
 
     a, b = flat(z1), flat(z2)
@@ -95,7 +121,7 @@ def id_contrast(
 
     def cosine(i: int, j: int) -> float:
         length = math.sqrt(float(a[i] @ a[i])) * math.sqrt(float(b[j] @ b[j]))
-        return float(a[i] @ b[j]) / length / temperature
+        return float(a[i] @ b[j]) / length / temperature if length > 0 else 0.0
 
     by_row, by_column = [], []
     for i in range(n):
