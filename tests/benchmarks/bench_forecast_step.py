@@ -1,6 +1,6 @@
 """Training throughput of the end-to-end forecaster at the study's setting, ETTh1's shape.
 
-    python -m tests.benchmarks.bench_forecast_step [--steps 30] [--threads 1]
+    python -m tests.benchmarks.bench_forecast_step [--steps 12] [--threads 1]
 
 Transformer of 5 layers, width 128, 8 heads, codes of 320, batch 16, seven columns and seven
 calendar covariates, whole steps: windows, forward, backward, update. The reference is
@@ -86,8 +86,8 @@ def seconds(train: Callable[[int], None], steps: int) -> float:
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     values = generator.normal(size=(STEPS, CHANNELS)).astype(np.float32)
     marks = generator.normal(size=(STEPS, MARKS)).astype(np.float32)
     rows = []
-    for length, horizon, weight in ((48, 24, 0.0), (48, 24, 0.5), (168, 168, 0.5), (336, 336, 0.5)):
+    for length, horizon, weight in ((48, 24, 0.0), (48, 24, 0.5), (168, 168, 0.5)):
         plain, plain_size = reference_steps(values, marks, length, horizon, weight)
         ours, our_size = our_steps(values, marks, length, horizon, weight)
         assert abs(plain_size / our_size - 1) < 0.02, (plain_size, our_size)
@@ -111,8 +111,8 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
         if not weight:
             against = "written-out attention, windows made one by one"
         reference, here = (min(times) for times in zip(*pairs, strict=True))
-        rows.append(row(what, against=against, reference=reference, here=here))
-    return show(rows)
+        rows += show([row(what, against=against, reference=reference, here=here)])
+    return rows
 
 
 if __name__ == "__main__":
