@@ -19,6 +19,7 @@ from tscl.cli_clinical import (
     use_folder,
 )
 from tscl.cli_forecasting import add_forecasting_commands
+from tscl.cli_models import add_model_commands
 from tscl.cli_report import add_report_command
 from tscl.console import last_terms, print_table
 from tscl.disk import atomic_file
@@ -77,6 +78,7 @@ data_commands = clinical_data_commands(clear_errors, console)
 add_checksum_command(data_commands, clear_errors, console)
 app.add_typer(data_commands, name="data")
 add_forecasting_commands(app, clear_errors, console)
+add_model_commands(app, clear_errors, console)
 add_report_command(app, clear_errors, console)
 
 

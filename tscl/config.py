@@ -139,16 +139,20 @@ class EvaluateSection(Section):
 
 
 class JobConfig(Section):
-    """What the configuration of every job holds: its kind, name, seed and output folder."""
+    """What the configuration of every job holds: its kind, name, seed and output folder.
+
+    ``licence`` is that of the weights, for the card of saved models.
+    """
 
     job: str
     name: str = "demo"
     seed: int = Field(0, ge=0)
     out: str = "runs/demo"
+    licence: str | None = None
 
     def results(self) -> dict[str, Any]:
         """The values that results depend on: all but what only the report shows."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude={"licence"})
 
     def to_yaml(self) -> str:
         """The resolved configuration as YAML."""

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from tscl.errors import InputError
 
@@ -104,6 +105,22 @@ class _ShiftedTaps(torch.autograd.Function):
         return grad_x, grad_w, grad_b, None, None
 
 
+def exporting() -> bool:
+    """Whether the encoder is being traced for a file that shall take series of any length."""
+    asked = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    return bool(asked())
+
+
+def _one_convolution(
+    x: Tensor, weight: Tensor, bias: Tensor, dilation: int, causal: bool
+) -> Tensor:
+    """The same map by torch's convolution, whose form does not depend on the length."""
+    reach = (weight.shape[0] - 1) * dilation
+    left = reach if causal else reach // 2
+    rows = F.pad(x.permute(1, 2, 0), (left, reach - left))
+    return F.conv1d(rows, weight.permute(2, 1, 0), bias, dilation=dilation).permute(2, 0, 1)
+
+
 def shifted_conv(
     x: Tensor, weight: Tensor, bias: Tensor, *, dilation: int = 1, causal: bool = False
 ) -> Tensor:
@@ -120,6 +137,8 @@ def shifted_conv(
     Returns:
         (T, B, O). First derivatives only.
     """
+    if exporting():
+        return _one_convolution(x, weight, bias, dilation, causal)
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(weight.dtype)
         out: Tensor = _ShiftedTaps.apply(x, weight, bias, dilation, causal)

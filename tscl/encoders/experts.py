@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tscl.encoders.base import ENCODERS, Encoder
-from tscl.encoders.convolution import check_dims, shifted_conv
+from tscl.encoders.convolution import check_dims, exporting, shifted_conv
 from tscl.encoders.mixture import fold_kernels, frequency_conv, separate_convolutions
 from tscl.errors import ConfigError, InputError, nearest
 
@@ -64,7 +64,8 @@ class MixtureEncoder(Encoder):
             return separate_convolutions(h, list(self.weights), list(self.biases))
         exact = self.causal and not self.training and not x.requires_grad
         taps, bias = self.folded()
-        if self.mixture == "folded_fft" and not exact and h.shape[0] * h.shape[1] > _FEW_ROWS:
+        fast = self.mixture == "folded_fft" and not exact and not exporting()
+        if fast and h.shape[0] * h.shape[1] > _FEW_ROWS:
             return frequency_conv(h, taps, bias)
         return shifted_conv(h, taps, bias, causal=True)
 

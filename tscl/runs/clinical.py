@@ -25,10 +25,12 @@ from tscl.methods import METHODS
 from tscl.runs.clinical_data import Fold, hashed_ids, load_patients, make_folds, standardised
 from tscl.runs.clinical_rows import Row, table_rows
 from tscl.runs.folder import RunFolder
+from tscl.runs.model_metrics import mean_auroc
 from tscl.runs.probe_monitor import ProbeMonitor
 from tscl.seeding import seeded
 from tscl.training.engine import Trainer, TrainResult
-from tscl.training.model_files import load_encoder, save_encoder
+from tscl.training.model_card import ModelCard, RowsOf, sha256_of_array
+from tscl.training.model_files import load_encoder, save_encoder, update_card
 from tscl.training.progress import ProgressReporter, Silent
 from tscl.training.samplers import GroupedSampler, RandomSampler, Sampler
 from tscl.training.sources import ArraySource
@@ -183,18 +185,29 @@ class ClinicalRun:
             with atomic_file(self.folder.path / f"probe-{name}.csv") as work:
                 curve.to_csv(work, index=False)
         data = self.data
-        card: dict[str, Any] = {
-            "method": row.method,
-            "params": row.params,
-            "data": data.name,
-            "source": data.source,
-            "channels": list(data.channel_names),
-            "sampling_rate": float(data.sampling_rate[0]),
-            "standardize": self.config.data.standardize,
-            "fold": fold.number,
-            "steps": result.steps,
-            "best_epoch": result.best_epoch if self.config.train.select == "validation" else None,
-        }
+        by_validation = self.config.train.select == "validation"
+        card = ModelCard(
+            row.method,
+            data={
+                "name": data.name,
+                "source": data.source,
+                "fold": fold.number,
+                "training_sha256": sha256_of_array(RowsOf(self.seen(fold).X, fold.parts["train"])),
+            },
+            preprocessing={
+                "channels": list(data.channel_names),
+                "sampling_rate": float(data.sampling_rate[0]),
+                "window": int(data.X.shape[1]),
+                "standardize": self.config.data.standardize,
+            },
+            training={
+                "params": row.params,
+                "seed": self.config.seed,
+                "steps": result.steps,
+                "best_epoch": result.best_epoch if by_validation else None,
+            },
+            licence=self.config.licence,
+        )
         with new_folder(home) as work:
             save_encoder(work, result.encoder, card)
 
@@ -290,4 +303,7 @@ class ClinicalRun:
                 store=store,
                 on_cell=on_cell,
             )
+        if row.kind == "pretrained":
+            home = self.folder.model(f"{row.slug}/fold{fold.number}")
+            update_card(home, metrics={"test AUROC by sample, mean over seeds": mean_auroc(cells)})
         return cells

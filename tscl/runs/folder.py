@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import csv
-import importlib.metadata
 import io
-import platform
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from tscl.config import JobConfig
 from tscl.config_clinical import check_job
 from tscl.disk import write_errors, write_text
 from tscl.errors import CheckpointError, ConfigError
 from tscl.training.storage import read_json, write_json
-
-PACKAGES = ("tscl", "torch", "numpy", "scipy", "pandas", "scikit-learn", "lightning-fabric")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages results depend on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed as a package"
-    found["threads"] = str(torch.get_num_threads())
-    return found
+from tscl.versions import versions
 
 
 class RunFolder:

@@ -31,7 +31,8 @@ from tscl.runs.folder import RunFolder
 from tscl.runs.forecasting_data import ForecastingData, prepare
 from tscl.seeding import seeded
 from tscl.training.engine import Trainer
-from tscl.training.model_files import load_encoder, save_encoder
+from tscl.training.model_card import ModelCard, sha256_of_array
+from tscl.training.model_files import load_encoder, save_encoder, update_card
 from tscl.training.progress import ProgressReporter, Silent
 from tscl.training.samplers import RandomSampler
 from tscl.training.sources import ArraySource, cut_sections
@@ -108,7 +109,9 @@ class ForecastingRun:
         if resume and (home / "encoder.json").is_file():
             return self.load(name)
         history: list[dict[str, float]] = []
-        card: dict[str, Any] = {"data": dict(self.data.series.source), "method": name}
+        training: dict[str, Any] = {"params": self.config.compare_params.get(name, {})}
+        if name == self.config.method.name:
+            training["params"] = self.config.method.params
         if method is not None:
             settings = self.config.train.settings(self.config.seed)
             source = self.source()
@@ -129,17 +132,38 @@ class ForecastingRun:
                 title=name,
             )
             encoder, history = result.encoder, result.history
-            card |= {"steps": result.steps, "best_epoch": result.best_epoch}
+            training |= {"steps": result.steps, "best_epoch": result.best_epoch}
             self.folder.write_history(name, history)
             if result.monitored:
                 self.folder.write_history(name, result.monitored, kind="probe")
         with new_folder(home) as work:
             if method is not None:
                 save_tensors(work / "method.safetensors", method.state_dict())
-            save_encoder(work, encoder, card)
+            save_encoder(work, encoder, self.card(name, training))
         if method is not None and trainer.store is not None:
             trainer.store.clear()
         return Trained(name, encoder, method, history)
+
+    def card(self, name: str, training: dict[str, Any]) -> ModelCard:
+        """What is known of a model before it is evaluated; ``training`` gets the seed."""
+        data, section = self.data, self.config.data
+        return ModelCard(
+            name,
+            data={
+                **data.series.source,
+                "training_sha256": sha256_of_array(data.inputs[data.split.train]),
+            },
+            preprocessing={
+                "columns": list(data.series.columns),
+                "covariates": data.n_covariates,
+                "mean": data.scaler.mean.tolist(),
+                "scale": data.scaler.scale.tolist(),
+                "input_form": section.input_form,
+                "relative_windows": list(section.relative_windows),
+            },
+            training={"seed": self.config.seed, **training},
+            licence=self.config.licence,
+        )
 
     def load(self, name: str) -> Trained:
         """A method trained earlier in this run folder."""
@@ -210,6 +234,9 @@ class ForecastingRun:
                 scale=data.target_scaler.scale,
                 **self.head_options(),
             )
+            if (self.folder.model(item.name) / "encoder.json").is_file():
+                rows = {str(r.horizon): {"mse": r.mse, "mae": r.mae} for r in table[item.name]}
+                update_card(self.folder.model(item.name), metrics={"test, by horizon": rows})
         if e.baselines:
             table |= standard_baselines(
                 data.targets,

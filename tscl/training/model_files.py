@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from tscl import __version__
 from tscl.disk import sha256_of
 from tscl.encoders.base import ENCODERS, Encoder
 from tscl.errors import CheckpointError, ConfigError, InputError
+from tscl.training.model_card import ModelCard
+from tscl.training.model_folder import CARD, WEIGHTS, check_folder, check_name
 from tscl.training.storage import (
+    check_tensors,
     load_module,
     load_tensors,
     read_json,
@@ -20,17 +24,21 @@ from tscl.training.storage import (
     sha256_of_json,
     write_json,
 )
+from tscl.versions import versions
 
 FORMAT = 2
 """Format 1 had no checksum of the JSON values; it is still read."""
 
 
-def save_encoder(folder: Path, encoder: nn.Module, card: dict[str, Any] | None = None) -> None:
+def save_encoder(
+    folder: Path, encoder: nn.Module, card: ModelCard | Mapping[str, Any] | None = None
+) -> None:
     """Write ``encoder.safetensors`` and ``encoder.json`` into ``folder``.
 
     Args:
         encoder: a registered encoder.
-        card: JSON facts to keep beside the weights (data hash, preprocessing, metrics, licence).
+        card: what is known about it: a :class:`tscl.training.model_card.ModelCard`, or a mapping
+            of JSON values, to which the versions of this environment are added.
 
     Raises:
         InputError: the encoder is not a registered one and could not be rebuilt.
@@ -40,7 +48,12 @@ def save_encoder(folder: Path, encoder: nn.Module, card: dict[str, Any] | None =
         raise InputError(
             "encoder", type(encoder).__name__, "register the class in ENCODERS to save it by name"
         )
-    save_tensors(folder / "encoder.safetensors", encoder.state_dict())
+    facts = (
+        card.as_dict()
+        if isinstance(card, ModelCard)
+        else {"versions": versions()} | dict(card or {})
+    )
+    save_tensors(folder / WEIGHTS, encoder.state_dict())
     head = {
         "format": FORMAT,
         "tscl": __version__,
@@ -48,32 +61,61 @@ def save_encoder(folder: Path, encoder: nn.Module, card: dict[str, Any] | None =
         "config": encoder.config(),
         "causal": encoder.causal,
         "receptive_field": encoder.receptive_field,
-        "sha256": sha256_of(folder / "encoder.safetensors"),
+        "weights": WEIGHTS,
+        "sha256": sha256_of(folder / WEIGHTS),
     }
-    head |= {"head_sha256": sha256_of_json(head), "card": card or {}}
-    write_json(folder / "encoder.json", head)
+    head |= {"head_sha256": sha256_of_json(head), "card": facts}
+    write_json(folder / CARD, head)
+
+
+def update_card(folder: Path, **facts: Any) -> None:
+    """Replace some entries of a saved encoder's card, such as ``metrics`` or ``licence``.
+
+    Raises:
+        CheckpointError: no card in ``folder``, or a damaged one.
+    """
+    head = _read_head(folder)
+    head["card"] = dict(head.get("card", {})) | facts
+    write_json(folder / CARD, head)
 
 
 def load_encoder(folder: Path) -> tuple[Encoder, dict[str, Any]]:
     """Rebuild an encoder saved by :func:`save_encoder`; returns it with its card.
 
+    Nothing in the folder is executed: weights are safetensors, the rest is JSON, and the encoder is
+    a registered one. Its shapes are compared with the weights before memory is taken for it.
+
     Raises:
-        CheckpointError: missing or damaged file, other format, or weights of another shape.
+        CheckpointError: pickle files, links or names that lead out of the folder, a missing or
+            damaged file, another format, missing, unexpected or misshapen tensors.
     """
-    head = read_json(folder / "encoder.json")
-    if not isinstance(head, dict) or head.get("format") not in (1, FORMAT):
-        raise CheckpointError("encoder.json", folder, f"this version reads formats 1 to {FORMAT}")
-    signed = {key: head[key] for key in head if key not in ("head_sha256", "card")}
-    if head["format"] > 1 and sha256_of_json(signed) != head.get("head_sha256"):
-        raise CheckpointError("encoder.json", folder, "damaged or changed by hand")
-    weights = folder / "encoder.safetensors"
+    check_folder(folder)
+    head = _read_head(folder)
+    weights = folder / check_name(str(head.get("weights", WEIGHTS)), "weights")
     if not weights.is_file() or sha256_of(weights) != head.get("sha256"):
-        raise CheckpointError("encoder.safetensors", folder, "missing, damaged or cut short")
-    try:
-        with torch.random.fork_rng(devices=[]):
-            encoder = ENCODERS.build(str(head["encoder"]), **dict(head["config"]))
-    except (ConfigError, InputError, KeyError, TypeError) as error:
-        raise CheckpointError("encoder.json", folder, f"cannot be rebuilt: {error}") from error
-    load_module(encoder, load_tensors(weights), "encoder weights")
+        raise CheckpointError(weights.name, folder, "missing, damaged or cut short")
+    tensors = load_tensors(weights)
+    with torch.device("meta"):
+        check_tensors(_build(head, folder), tensors, "encoder weights")
+    encoder = _build(head, folder)
+    load_module(encoder, tensors, "encoder weights")
     encoder.eval()
     return encoder, dict(head.get("card", {}))
+
+
+def _read_head(folder: Path) -> dict[str, Any]:
+    head = read_json(folder / CARD)
+    if not isinstance(head, dict) or head.get("format") not in (1, FORMAT):
+        raise CheckpointError(CARD, folder, f"this version reads formats 1 to {FORMAT}")
+    signed = {key: head[key] for key in head if key not in ("head_sha256", "card")}
+    if head["format"] > 1 and sha256_of_json(signed) != head.get("head_sha256"):
+        raise CheckpointError(CARD, folder, "damaged or changed by hand")
+    return head
+
+
+def _build(head: Mapping[str, Any], folder: Path) -> Encoder:
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return ENCODERS.build(str(head["encoder"]), **dict(head["config"]))
+    except (ConfigError, InputError, KeyError, TypeError) as error:
+        raise CheckpointError(CARD, folder, f"cannot be rebuilt: {error}") from error

@@ -92,8 +92,8 @@ def restore_state(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
     return skeleton
 
 
-def load_module(module: torch.nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Load a state dictionary strictly; CheckpointError names missing, extra and misshapen keys."""
+def check_tensors(module: torch.nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """CheckpointError that names missing, extra and misshapen tensors, if there are any."""
     own = module.state_dict()
     missing = sorted(set(own) - set(tensors))
     extra = sorted(set(tensors) - set(own))
@@ -101,4 +101,9 @@ def load_module(module: torch.nn.Module, tensors: Mapping[str, Tensor], what: st
     if missing or extra or shapes:
         found = f"missing {missing[:3]}, unexpected {extra[:3]}, other shape {shapes[:3]}"
         raise CheckpointError(what, found, "the file belongs to a model with other settings")
+
+
+def load_module(module: torch.nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Load a state dictionary strictly; see :func:`check_tensors`."""
+    check_tensors(module, tensors, what)
     module.load_state_dict(dict(tensors))

@@ -1,0 +1,133 @@
+"""Exported encoders give the encoder's codes in onnxruntime and as torch programs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+from tscl.cli import app
+from tscl.encoders import ENCODERS
+from tscl.encoders.base import Encoder
+from tscl.errors import InputError
+from tscl.inference import export
+from tscl.inference.export import export_encoder
+from tscl.seeding import seeded
+from tscl.training.model_files import save_encoder
+
+SMALL = {
+    "dilated": {"hidden_dims": 8, "depth": 2},
+    "cost": {"hidden_dims": 8, "depth": 2, "kernels": [1, 4]},
+    "tcn": {"hidden_dims": 8, "depth": 2},
+    "lstm": {"hidden_dims": 8, "depth": 1},
+    "transformer": {"hidden_dims": 8, "depth": 1, "heads": 2},
+    "informer": {"hidden_dims": 8, "depth": 1, "heads": 2},
+    "experts": {"backbone": "tcn", "backbone_params": {"hidden_dims": 8, "depth": 1}},
+}
+
+
+def build(name: str, **params) -> Encoder:
+    with seeded(0):
+        made = ENCODERS.build(name, input_dims=2, output_dims=4, **(SMALL[name] | params))
+    return made.eval()
+
+
+@pytest.mark.parametrize("name", ["dilated", "cost", "tcn", "lstm", "transformer", "experts"])
+def test_onnxruntime_gives_the_encoder_s_codes(tmp_path, name):
+    """Also for other numbers of samples and steps and with missing values."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    encoder = build(name)
+    made = export_encoder(encoder, tmp_path / "e.onnx", length=8)
+    assert made.dynamic == ("batch", "time")
+    session = onnxruntime.InferenceSession(str(made.path))
+    for batch, steps in ((1, 8), (7, 30), (3, 5)):
+        x = np.random.default_rng(1).normal(size=(batch, steps, 2)).astype(np.float32)
+        x[-1, 2, 0] = np.nan
+        found = session.run(["codes"], {"x": x})[0]
+        with torch.no_grad():
+            wanted = encoder(torch.from_numpy(x)).numpy()
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert session.get_modelmeta().custom_metadata_map["encoder"] == name
+
+
+def test_a_torch_program_gives_the_encoder_s_codes(tmp_path):
+    encoder = build("dilated")
+    made = export_encoder(encoder, tmp_path / "e.pt2", "torch-export", length=8)
+    assert made.dynamic == ("batch", "time")
+    run = torch.export.load(str(made.path)).module()
+    x = torch.randn(5, 19, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(run(x), encoder(x), rtol=1e-5, atol=1e-6)
+
+
+def test_the_path_for_export_is_the_same_map_with_the_same_gradient():
+    """The convolution used while tracing, in float64, causal or not, against the usual one."""
+    from tscl.encoders.convolution import _one_convolution, shifted_conv
+
+    draw = torch.Generator().manual_seed(0)
+    for causal, kernel in ((True, 4), (False, 3)):
+        x, w, b = (
+            torch.randn(*shape, generator=draw, dtype=torch.float64)
+            for shape in ((20, 3, 2), (kernel, 2, 5), (5,))
+        )
+        for dilation in (1, 4, 32):
+            torch.testing.assert_close(
+                _one_convolution(x, w, b, dilation, causal),
+                shifted_conv(x, w, b, dilation=dilation, causal=causal),
+            )
+
+
+def test_an_encoder_that_draws_keys_at_random_is_refused(tmp_path):
+    """ProbSparse attention: a file would draw other keys than the encoder."""
+    with pytest.raises(InputError) as caught:
+        export_encoder(build("informer"), tmp_path / "e.pt2", "torch-export", length=32)
+    assert caught.value.field == "encoder"
+    assert "informer" in str(caught.value)
+    assert "random" in str(caught.value)
+    assert not (tmp_path / "e.pt2").exists()
+
+
+class Branching(Encoder):
+    """Depends on a value, which no graph can hold."""
+
+    input_dims, output_dims, causal, receptive_field = 2, 2, True, 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x, mask=None):
+        return self.layer(x) if float(x[0, 0, 0]) > 0 else -self.layer(x)
+
+
+def test_an_encoder_that_cannot_be_traced_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"Branching.*cannot trace"):
+        export_encoder(Branching(), tmp_path / "e.pt2", "torch-export")
+
+
+def test_a_file_with_other_codes_is_not_handed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_torch_runner", lambda path: lambda x: np.zeros((2, 8, 4), "f4"))
+    with pytest.raises(InputError, match="other codes"):
+        export_encoder(build("dilated"), tmp_path / "e.pt2", "torch-export", length=8)
+    assert not (tmp_path / "e.pt2").exists()
+
+
+def test_command_line_exports_a_model_of_a_run(tmp_path):
+    save_encoder(tmp_path / "run/models/comet/fold0", build("dilated"))
+    save_encoder(tmp_path / "run/models/ts2vec/fold0", build("dilated"))
+    words = ["export", "--run", str(tmp_path / "run"), "--format", "torch-export", "--length", "8"]
+    several = CliRunner().invoke(app, words)
+    assert several.exit_code == 2
+    assert "comet/fold0, ts2vec/fold0" in " ".join(several.output.split())
+    out = tmp_path / "codes.pt2"
+    done = CliRunner().invoke(app, [*words, "--model", "comet/fold0", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert out.is_file()
+    assert "batch, time" in done.output
+    wrong = CliRunner().invoke(app, [*words, "--model", "comet/fold0", "--out", "codes.onnx"])
+    assert wrong.exit_code == 2
+    assert json.loads((tmp_path / "run/models/comet/fold0/encoder.json").read_text())

@@ -1,0 +1,60 @@
+"""Memory over steps: live tensors and objects, counted, not timed."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import torch
+
+from tests.training import cases
+from tscl.training.callbacks import Callback, StepReport
+
+
+class Census(Callback):
+    """Tensors and tracked objects alive after some steps, each after a collection."""
+
+    def __init__(self, *steps: int) -> None:
+        self.steps, self.found = steps, {}
+
+    def on_step(self, report: StepReport) -> None:
+        if report.step in self.steps:
+            gc.collect()
+            alive = gc.get_objects()
+            tensors = [o for o in alive if isinstance(o, torch.Tensor)]
+            size = sum(t.untyped_storage().nbytes() for t in tensors if t.device.type == "cpu")
+            self.found[report.step] = (len(tensors), size, len(alive))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("comet", {"accumulate": 2, "cache_gradients": True, "clip_norm": 1.0}),
+        ("simclr", {"accumulate": 2, "precision": "bf16-mixed", "monitor": cases.score}),
+    ],
+)
+def test_a_step_leaves_nothing_behind(tmp_path, name, options):
+    census = Census(20, 199)
+    cases.fit(
+        cases.build(name, 0.1),
+        max_epochs=100,
+        callbacks=[census],
+        checkpoints=tmp_path,
+        checkpoint_seconds=0.2,
+        **options,
+    )
+    early, late = census.found[20], census.found[199]
+    assert late[:2] == early[:2]
+    assert late[2] - early[2] < 179 + 90 + 50  # a row of history a step, a score an epoch
+
+
+def test_the_census_sees_a_leak():
+    kept = []
+
+    class Leak(Callback):
+        def on_step(self, report: StepReport) -> None:
+            kept.append(torch.zeros(3))
+
+    census = Census(5, 15)
+    cases.fit(cases.build("simclr"), max_epochs=8, callbacks=[Leak(), census])
+    assert census.found[15][0] - census.found[5][0] == 10

@@ -1,0 +1,229 @@
+"""An encoder as a file for other runtimes: ONNX, or torch's exported program.
+
+The file maps ``x`` (batch, time, channels) float32, NaN where values are missing, to ``codes``
+(batch, time, D). The number of samples may vary, and the number of steps too where the encoder's
+form does not depend on it. Every file is run on series of other sizes before it is handed over.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tscl import __version__
+from tscl.disk import atomic_file
+from tscl.encoders.base import Encoder
+from tscl.errors import InputError, MissingExtraError, nearest
+from tscl.seeding import numpy_generator
+
+ExportFormat = Literal["onnx", "torch-export"]
+SUFFIXES: dict[str, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
+TOLERANCE = 1e-4
+"""Largest difference of a code from the encoder's own, relative to the largest code."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        path: the file. format: its format.
+        dynamic: which of ``batch`` and ``time`` may differ from the example.
+        length: steps of the example, the only ones allowed when ``time`` is not dynamic.
+        difference: largest difference from the encoder's codes, over all series that were tried.
+    """
+
+    path: Path
+    format: ExportFormat
+    dynamic: tuple[str, ...]
+    length: int
+    difference: float
+
+
+class _Codes(nn.Module):
+    """The encoder without its optional mask."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.encoder(x)
+        return out
+
+
+def export_encoder(
+    encoder: Encoder, path: Path, format: ExportFormat = "onnx", *, length: int = 64
+) -> Exported:
+    """Write ``encoder`` to ``path`` and run the file against it.
+
+    Args:
+        encoder: any encoder that torch can trace; it is not changed.
+        path: ``.onnx`` or ``.pt2`` file.
+        format: ``onnx`` (needs the extra ``onnx``) or ``torch-export``.
+        length: steps of the example the encoder is traced with.
+
+    Raises:
+        InputError: the encoder cannot be exported, or the file gives other codes.
+        MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+    """
+    if format not in get_args(ExportFormat):
+        raise InputError("format", format, nearest(str(format), get_args(ExportFormat)))
+    if length < 2:
+        raise InputError("length", length, "use at least two steps")
+    if Path(path).suffix != SUFFIXES[format]:
+        raise InputError("path", path, f"a file of format {format} ends in {SUFFIXES[format]}")
+    name = getattr(encoder, "name", type(encoder).__name__)
+    model = _Codes(copy.deepcopy(encoder).cpu().float()).eval().requires_grad_(False)
+    program = _trace(model, name, length)
+    with atomic_file(path) as work:
+        if format == "onnx":
+            _write_onnx(program, work, encoder, name)
+            run = _onnx_runner(work)
+        else:
+            torch.export.save(program, str(work))
+            run = _torch_runner(work)
+        dynamic, difference = _compare(run, model, encoder.input_dims, length, name)
+    return Exported(path, format, dynamic, length, difference)
+
+
+def _trace(model: nn.Module, name: str, length: int) -> Any:
+    example = torch.from_numpy(_series(2, length, _channels(model)))
+    free = torch.export.Dim.AUTO
+    try:
+        with _quiet():
+            return torch.export.export(
+                model, (example,), dynamic_shapes=({0: free, 1: free},), strict=False
+            )
+    except Exception as error:  # torch raises many kinds here, all of the encoder's code
+        raise InputError(
+            "encoder", name, f"torch.export cannot trace it ({_first_line(error)})"
+        ) from error
+
+
+def _write_onnx(program: Any, path: Path, encoder: Encoder, name: str) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        try:
+            __import__(package)
+        except ImportError:
+            raise MissingExtraError(package, "onnx") from None
+    try:
+        with _quiet():
+            made = torch.onnx.export(
+                program, dynamo=True, verbose=False, input_names=["x"], output_names=["codes"]
+            )
+    except Exception as error:  # the exporter raises many kinds, all of operators it lacks
+        raise InputError(
+            "encoder",
+            name,
+            f"it has operators that ONNX lacks ({_first_line(error)}); use the format torch-export",
+        ) from error
+    assert made is not None
+    made.model.metadata_props.update(
+        {
+            "tscl": __version__,
+            "encoder": name,
+            "causal": str(encoder.causal),
+            "receptive_field": str(encoder.receptive_field),
+        }
+    )
+    made.save(str(path), external_data=False)
+
+
+def _onnx_runner(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(session.run(None, {"x": x})[0], dtype=np.float32)
+
+    return run
+
+
+def _torch_runner(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    module = torch.export.load(str(path)).module()
+
+    def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        out: Tensor = module(torch.from_numpy(x))
+        return out.numpy()
+
+    return run
+
+
+def _compare(
+    run: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    model: nn.Module,
+    channels: int,
+    length: int,
+    name: str,
+) -> tuple[tuple[str, ...], float]:
+    """Which sizes may differ from the example's, and the largest difference from the encoder."""
+    worst, dynamic = 0.0, []
+    sizes = {"": (2, length), "batch": (5, length), "time": (2, 2 * length + 3)}
+    for word, (batch, steps) in sizes.items():
+        x = _series(batch, steps, channels)
+        with torch.no_grad():
+            wanted = model(torch.from_numpy(x)).numpy()
+        try:
+            found = run(x)
+        except Exception as error:  # both runtimes raise many kinds for sizes they do not take
+            if not word:
+                raise InputError(
+                    "encoder", name, f"the exported file does not run ({_first_line(error)})"
+                ) from error
+            continue
+        apart = float(np.abs(found - wanted).max()) if found.shape == wanted.shape else np.inf
+        if not apart <= TOLERANCE * max(1.0, float(np.abs(wanted).max())):
+            raise InputError(
+                "encoder",
+                name,
+                f"the exported file gives other codes (by {apart:.3g}); what an encoder draws at "
+                "random, or decides by values, no file can hold",
+            )
+        worst = max(worst, apart)
+        dynamic += [word] if word else []
+    return tuple(dynamic), worst
+
+
+def _series(batch: int, steps: int, channels: int) -> NDArray[np.float32]:
+    """Noise with a missing value, the same each time."""
+    x = numpy_generator(0, "export", batch, steps).normal(size=(batch, steps, channels))
+    x[0, 1] = np.nan
+    return x.astype(np.float32)
+
+
+def _channels(model: nn.Module) -> int:
+    return int(model.encoder.input_dims)  # type: ignore[union-attr, arg-type]
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error.__cause__ or error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:160]}" if text else type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the tracers' advice to their own developers."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
