@@ -4,8 +4,8 @@
     python -m tests.benchmarks.run_all --only bench_step         # one; the others keep their rows
     python -m tests.benchmarks.run_all --render                  # only write the page again
 
-Each ``bench_*.py`` runs in a process of its own; its rows go to ``docs/benchmarks.json`` at once,
-so a stopped run keeps what it has. The page is made from that file and from nothing else.
+Each ``bench_*.py`` runs in a process of its own; its rows go to ``docs/benchmarks.json`` and
+the page at once, so a stopped run keeps what it has. The page is made of nothing else.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ def main() -> None:
         store = load() | {name: run(name)}
         kept = {key: store[key] for key in names() if key in store}
         STORE.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        PAGE.write_text(page(kept), encoding="utf-8")
     PAGE.write_text(page(load()), encoding="utf-8")
     sys.stdout.write(f"{PAGE}\n")
 
