@@ -336,7 +336,8 @@ class SSCLForecaster(BaseForecaster):
             return frames[()]
         joined = pd.concat({k if len(k) > 1 else k[0]: f for k, f in frames.items()})
         joined.index.names = self._y.index.names
-        return joined
+        found: pd.DataFrame = joined
+        return found
 
     def _forecast(
         self, key: Any, fh: ForecastingHorizon, X: pd.DataFrame | None
