@@ -98,12 +98,16 @@ class ObjectiveStudy:
     def path(self, cell: ObjectiveCell) -> Path:
         """The file of a cell."""
         objective = self.objectives.get(cell.objective)
-        facts = {
-            "cell": asdict(cell),
-            "objective": None if objective is None else objective.model_dump(mode="json"),
-            "task": self.config.tasks[cell.task].model_dump(mode="json"),
-            "encoder": self.config.encoder.model_dump(mode="json"),
-            "train": self.config.train.model_dump(mode="json"),
+        parts = {
+            "task": self.config.tasks[cell.task],
+            "encoder": self.config.encoder,
+            "train": self.config.train,
+            "objective": objective,
+        }
+        # defaults are left out, so that a later option does not make new cells of old ones
+        facts = {"cell": asdict(cell)} | {
+            name: None if part is None else part.model_dump(mode="json", exclude_defaults=True)
+            for name, part in parts.items()
         }
         text = json.dumps(facts, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
