@@ -47,6 +47,13 @@ def test_moment_losses_pass_gradcheck(loss):
     assert torch.autograd.gradcheck(lambda x: loss(x), (z,), atol=1e-5)
 
 
+@pytest.mark.parametrize("loss", [BarlowTwins(0.3), VICReg()], ids=lambda x: type(x).__name__)
+def test_weighted_moment_losses_pass_gradcheck(loss):
+    z = draw(3, 5, 3, seed=11).requires_grad_()
+    weights = torch.tensor([2.0, 1.0, 0.0, 0.5, 3.0], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: loss(x, weights=weights), (z,), atol=1e-5)
+
+
 def test_prediction_gradient_reaches_the_predicting_side_only():
     z = draw(2, 4, 3, seed=2).requires_grad_()
     for loss in (SimSiam(), BYOL()):

@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import math
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.autograd.function import once_differentiable
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss
@@ -63,23 +64,73 @@ class BarlowTwins(ContrastiveLoss):
     ) -> Tensor:
         """Mean over the pairs of views."""
         _two_views(views)
-        z = [self._standardise(v, weights) for v in views]
-        share = None if weights is None else _shares(views, weights).unsqueeze(1)
-        terms = []
-        for a, b in combinations(range(len(z)), 2):
-            c = z[a].T @ z[b] / len(z[a]) if share is None else (z[a] * share).T @ z[b]
-            on = c.diagonal()
-            off = c.square().sum() - on.square().sum()
-            terms.append((1.0 - on).square().sum() + self.off_diagonal * off)
-        return torch.stack(terms).mean()
+        share = None if weights is None else _shares(views, weights)
+        value: Tensor = _CrossCorrelation.apply(views, share, self.off_diagonal, self.eps)
+        return value
 
-    def _standardise(self, z: Tensor, weights: Tensor | None) -> Tensor:
-        """``z`` (B, D) with mean 0 and variance 1 in each dimension."""
-        if weights is None:
-            return F.batch_norm(z, None, None, training=True, eps=self.eps)
-        share = _shares(z.unsqueeze(0), weights)
-        centred = z - share @ z
-        return centred * torch.rsqrt(share @ centred.square() + self.eps)
+
+class _CrossCorrelation(torch.autograd.Function):
+    """Barlow Twins of (V, B, D) views; the gradient is computed with the value.
+
+    With u the standardised view, r the inverse deviations and G the derivative by C, that of a
+    view is r (share u' G' - share u diag(C G')): its sum over samples vanishes, since u is
+    centred, so one product and one pass over the embeddings are left of the backward pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, views: Tensor, share: Tensor | None, off_diagonal: float, eps: float
+    ) -> Tensor:
+        u, scale = _standardise(views, share, eps)
+        n = views.shape[1]
+        needed = ctx.needs_input_grad[0]
+        gradient = torch.empty_like(views) if needed else None
+        pairs = list(combinations(range(len(u)), 2))
+        value = views.new_zeros(())
+        pull = [torch.zeros_like(r) for r in scale]
+        seen: set[int] = set()
+        for a, b in pairs:
+            c = (u[a].T @ u[b]).div_(n) if share is None else (u[a] * share.unsqueeze(1)).T @ u[b]
+            on = c.diagonal()
+            value += (1.0 - on).square().sum()
+            value += off_diagonal * (torch.dot(c.view(-1), c.view(-1)) - torch.dot(on, on))
+            if gradient is None:
+                continue
+            slope = c * (2.0 * off_diagonal)
+            slope.diagonal().copy_(2.0 * (on - 1.0))
+            for one, other, by in ((a, b, slope.T), (b, a, slope)):
+                kept = 1.0 if one in seen else 0.0
+                gradient[one].addmm_(u[other], by * scale[one], beta=kept)
+                seen.add(one)
+            agreement = c * slope
+            pull[a] += scale[a] * agreement.sum(1)
+            pull[b] += scale[b] * agreement.sum(0)
+        if gradient is not None:
+            for part, view, factor in zip(gradient, u, pull, strict=True):
+                part.addcmul_(view, factor, value=-1.0)
+            ctx.save_for_backward(gradient)
+            ctx.share = (1.0 / n if share is None else share.unsqueeze(1)), len(pairs)
+        return value / len(pairs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        share, n_pairs = ctx.share
+        return gradient * (slope / n_pairs * share), None, None, None
+
+
+def _standardise(
+    views: Tensor, share: Tensor | None, eps: float
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Views (B, D) with mean 0 and variance 1 over samples, and the factors (D,) of each."""
+    if share is None:
+        made = [torch.native_batch_norm(v, None, None, None, None, True, 0.0, eps) for v in views]
+        return [one[0] for one in made], [one[2] for one in made]
+    column = share.unsqueeze(1)
+    centred = views - (column * views).sum(1, keepdim=True)
+    scale = torch.rsqrt((column * centred.square()).sum(1) + eps)
+    return list(centred.mul_(scale.unsqueeze(1))), list(scale)
 
 
 @LOSSES.register("vicreg")
