@@ -8,8 +8,11 @@ Fahim et al. 2024, arXiv 2405.18570. Embeddings x, y (unit, paired) of two encod
     L_CUA       = InfoNCE (both directions) + uniformity + alignment
     L_CUAXU     = L_CUA + cross
 
-The names and the make-up of the sums are the paper's; its page was read in summary only, so the
-terms are Wang & Isola's (arXiv 2005.10242) with pairs j != k, and ``factors`` default to 1.
+The names and the make-up of the sums are the paper's, whose page was read in summary only. A public
+fork of open_clip that adds these terms has the same three with one weight, half the sum of the two
+uniformities, and the pair j = j left out of ``cross``; it sums over k before the mean, which adds
+log(B - 1), and keeps j = k within a modality. Here all are means over j != k, as in Wang & Isola
+(arXiv 2005.10242), and the factors default to 1.
 """
 
 from __future__ import annotations

@@ -15,9 +15,14 @@ With y in {0, 1} the second line is the first. Two pair losses:
     multi_similarity   rp(s) = exp(-b (s - m)),  rn(s) = exp(g (s - m)),
                        sp(x) = log(1 + x)/b,  sn(x) = log(1 + x)/g
 
-The generic form is the paper's as known from its text; its numbered equations and released code
-were not read. Here n_mix positive-negative pairs are drawn an anchor, lambda ~ Beta(a, a), and
-mixtures are normalised to unit length.
+The generic form is the paper's as known from its text; its numbered equations were not read. Of the
+authors' released code the contrastive part agrees with it (lambda and 1 - lambda weigh the positive
+and negative terms of a positive-negative mixture; it works on Euclidean distances d with
+rp = d and rn = [.5 - d]_+, here on similarities). Its multi-similarity part adds the mixed to the
+clean sum inside one logarithm with the factor .4; here the mixed loss is a term of its own with
+weight w. It also mixes positives with positives and the anchor with negatives. Here n_mix
+positive-negative pairs are drawn an anchor, lambda ~ Beta(a, a), and mixtures are normalised to
+unit length.
 """
 
 from __future__ import annotations
