@@ -39,7 +39,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         },
         "method": {
             "name": "comet",
-            "params": {"lambdas": [0.5, 0.5, 0.0, 0.0], "id_params": {"pool": POOL}},
+            "params": {
+                "lambdas": [1.0, 0.0, 0.0, 0.0],
+                "id_params": {"pool": POOL, "normalize": "batch", "temperature": 0.3},
+            },
         },
         "train": {"max_epochs": 8, "batch_size": 64, "lr": 1e-3, "averaging": "none"},
         "evaluate": {
