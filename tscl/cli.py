@@ -265,7 +265,7 @@ def doctor() -> None:
     """Versions, threads and devices of this environment."""
     import torch
 
-    from tscl.runs.folder import versions
+    from tscl.versions import versions
 
     for name, value in versions().items():
         console.print(f"{name}: {value}")
