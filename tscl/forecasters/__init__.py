@@ -1,14 +1,18 @@
 """End-to-end forecasters: networks, windows, training strategies."""
 
 from tscl.forecasters.baselines import DLinear, patch_transformer
+from tscl.forecasters.intervals import ConformalIntervals, QuantileHead, QuantileIntervals
 from tscl.forecasters.network import ForecastNetwork
 from tscl.forecasters.strategies import STRATEGIES, StrategySettings, run_strategy
 from tscl.forecasters.windows import WindowSource, window_forecasts
 
 __all__ = [
     "STRATEGIES",
+    "ConformalIntervals",
     "DLinear",
     "ForecastNetwork",
+    "QuantileHead",
+    "QuantileIntervals",
     "StrategySettings",
     "WindowSource",
     "patch_transformer",
