@@ -16,9 +16,13 @@ import numpy as np
 
 from data_loaders.eeg_headers import check_brainvision, edf_signals, match_channels
 from data_loaders.filters import filtered
+from data_loaders.mat_files import check_mat
 from data_loaders.record_log import RecordError
+from data_loaders.wfdb_records import inside
 from tscl.errors import InputError, MissingExtraError
 
+MAX_RATIO = 100
+FREE_BYTES = 64 * 2**20
 EXTENSIONS = (".edf", ".bdf", ".vhdr", ".fif", ".set")
 """File name endings that :func:`read_eeg` reads; a BrainVision recording is named by its header."""
 
@@ -87,6 +91,7 @@ def read_eeg(
     if where.suffix.lower() not in EXTENSIONS and (where.suffix or where.is_file()):
         detail = f"ends in {where.suffix!r}, not in one of {', '.join(EXTENSIONS)}"
         raise RecordError(record, "unsupported_format", detail)
+    inside(where.parent, where.name, record)
     if not where.is_file():
         raise RecordError(record, "missing_signal", f"no file {where.name}")
     if where.suffix.lower() in (".edf", ".bdf"):
@@ -141,13 +146,14 @@ def _open(path: Path, record: str, include: list[str] | None = None) -> Any:
     """The recording by MNE, loaded; whatever its readers raise becomes one named error."""
     import mne
 
-    settings: dict[str, Any] = {"preload": True, "verbose": "error"}
+    settings: dict[str, Any] = {"preload": False, "verbose": "error"}
     ending = path.suffix.lower()
     if ending == ".set":
         try:
             import pymatreader  # noqa: F401
         except ImportError:
             raise MissingExtraError("pymatreader", "eeglab") from None
+        check_mat(path, record)
     readers = {
         ".edf": mne.io.read_raw_edf,
         ".bdf": mne.io.read_raw_bdf,
@@ -169,12 +175,23 @@ def _open(path: Path, record: str, include: list[str] | None = None) -> Any:
             rate = float(raw.info["sfreq"])
             if not (math.isfinite(rate) and 0 < rate < 1e6):
                 raise ValueError("sampling rate")
-            return raw
+            _check_claim(raw, path, record)
+            return raw.load_data(verbose="error")
+    except RecordError:
+        raise
     except Exception as error:
-        if isinstance(error, MemoryError):
-            raise
         detail = f"{path.name} cannot be decoded: {type(error).__name__}"
         raise RecordError(record, "corrupt_file", detail) from None
+
+
+def _check_claim(raw: Any, path: Path, record: str) -> None:
+    """Refuse a recording that would take far more memory than its files hold."""
+    files = [Path(one) for one in raw.filenames if one is not None]
+    held = sum(one.stat().st_size for one in {path, *files} if one.is_file())
+    wanted = 8 * int(raw.n_times) * len(raw.ch_names)
+    if wanted > max(FREE_BYTES, MAX_RATIO * held):
+        detail = f"{raw.n_times} steps of {len(raw.ch_names)} channels in {held} bytes"
+        raise RecordError(record, "bad_header", detail)
 
 
 def _take(raw: Any, record: str, wanted: tuple[str, ...] | None) -> EEGRecording:

@@ -40,7 +40,8 @@ def as_ids(field: str, values: Any, n: int) -> np.ndarray:
     if array.dtype.kind == "S":
         return np.char.decode(array, "utf-8")
     if array.dtype.kind == "O" and all(isinstance(one, int | np.integer) for one in array):
-        return as_ids(field, np.asarray(array.tolist()), n)
+        numbers = np.asarray(array.tolist())
+        return array.astype(str) if numbers.dtype.kind == "O" else as_ids(field, numbers, n)
     return np.asarray([str(one) for one in array.tolist()], dtype=str)
 
 

@@ -11,6 +11,7 @@ from data_loaders.eeg import EXTENSIONS
 from data_loaders.eeg_files import EEGFile
 from tscl.errors import DataError, nearest
 
+MAX_ID_BYTES = 200
 NAMES = ("participants.tsv", "participants.csv")
 
 
@@ -106,7 +107,8 @@ def list_recordings(
 def _recordings(root: Path, patient: str) -> list[Path]:
     """Recordings of one participant below ``root``, sorted; ids with path parts find nothing."""
     bare = patient.removeprefix("sub-")
-    if not bare or any(one in bare for one in "/\\\0*?[") or bare in (".", ".."):
+    too_long = len(bare.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES
+    if not bare or too_long or any(one in bare for one in "/\\\0*?[") or bare in (".", ".."):
         return []
     found: set[Path] = set()
     for name in (patient, f"sub-{bare}", bare):

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from data_loaders.collect import SampleCollector, each_record
@@ -157,11 +156,15 @@ def load_ptbxl(
         row = places[place]
         name = line.record = str(row[file_column])
         number, patient = row["ecg_id"], row["patient_id"]
-        if not (np.isfinite(number) and np.isfinite(patient)):
-            raise RecordError(name, "bad_metadata", "no ecg_id or patient_id")
-        if int(number) in seen:
-            raise RecordError(name, "duplicate_record", f"ecg_id {int(number)} is listed twice")
-        seen.add(int(number))
+        try:
+            number, patient = int(float(number)), int(float(patient))
+        except (TypeError, ValueError, OverflowError):
+            raise RecordError(name, "bad_metadata", "no ecg_id or patient_id") from None
+        if not (0 <= number < 2**53 and 0 <= patient < 2**53):
+            raise RecordError(name, "bad_metadata", "ecg_id or patient_id out of range")
+        if number in seen:
+            raise RecordError(name, "duplicate_record", f"ecg_id {number} is listed twice")
+        seen.add(number)
         try:
             codes = parse_codes(row["scp_codes"])
         except (ValueError, TypeError) as error:
@@ -189,8 +192,8 @@ def load_ptbxl(
         samples.add(
             values,
             label=label,
-            patient=int(patient),
-            trial=int(number),
+            patient=patient,
+            trial=number,
             sampling_rate=float(rate),
             **{column: row[column] for column in columns},
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data_loaders.array_files import ArrayFileError, read_npy, read_npz
 from data_loaders.container import MedicalDataset
 from data_loaders.record_log import RecordLog
 from data_loaders.rows import blocks
@@ -100,25 +99,33 @@ def save_dataset(
 def load_array(path: Path, mmap: bool) -> np.ndarray:
     """A numeric .npy file; objects are refused, so nothing in it can run."""
     try:
-        loaded = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+        return read_npy(path, mmap=mmap)
     except FileNotFoundError:
         raise DataError("file", path, "it is missing; write the data set again") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError("file", f"{path}: {error}", "not a readable .npy file") from None
-    if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiub":
-        raise DataError("file", path, "hold one array of real numbers")
-    return loaded
+    except (ArrayFileError, OSError) as error:
+        raise DataError("file", f"{path}: {error}", "not a .npy file of real numbers") from None
+
+
+def _read_table(path: Path, n_rows: int) -> pd.DataFrame:
+    """A parquet table whose footer tells of ``n_rows`` rows, checked before they are read."""
+    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+
+    try:
+        with ParquetFile(path) as file:
+            if file.metadata.num_rows != n_rows:
+                raise ValueError(f"{file.metadata.num_rows} rows beside {n_rows} samples")
+            return file.read(use_threads=False).to_pandas()
+    except Exception as error:  # pyarrow and pandas raise many types for a damaged file
+        raise DataError(TABLE, error, "the file is damaged; write the data set again") from None
 
 
 def _load_packed(path: Path) -> np.ndarray:
     """The array of an .npz file that :func:`save_dataset` wrote."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            values: np.ndarray = file["X"]
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        return read_npz(path, ["X"])["X"]
+    except (ArrayFileError, OSError) as error:
         remedy = "not a readable .npz file; write the data set again"
         raise DataError("file", f"{path}: {error}", remedy) from None
-    return values
 
 
 def load_dataset(
@@ -138,14 +145,14 @@ def load_dataset(
         meta = json.loads((directory / META).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("directory", directory, f"it holds no {META}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise DataError(META, error, "the file is damaged; write the data set again") from None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise DataError(META, directory, "this is not a saved MedicalDataset")
     if meta.get("version") != VERSION:
         raise DataError("version", meta.get("version"), f"this code reads version {VERSION}")
     try:
-        form = next(one for one, name in ARRAYS.items() if name in meta["sha256"])
+        form = next((one for one, name in ARRAYS.items() if name in meta["sha256"]), "npy")
         sums = {name: str(meta["sha256"][name]) for name in (ARRAYS[form], TABLE)}
         shape = tuple(int(size) for size in meta["shape"])
         fields = {
@@ -157,7 +164,7 @@ def load_dataset(
             "allow_mixed_rates": bool(meta["allow_mixed_rates"]),
             "log": RecordLog.from_dict(meta["log"]) if meta["log"] else None,
         }
-    except (KeyError, TypeError, ValueError, StopIteration) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise DataError(META, repr(error), "the file is damaged; write it again") from None
     for name, expected in sums.items():
         path = directory / name
@@ -167,10 +174,7 @@ def load_dataset(
             raise DataError("sha256", path, "the file was changed or damaged; write it again")
     path = directory / ARRAYS[form]
     X = load_array(path, mmap=not in_memory) if form == "npy" else _load_packed(path)
-    try:
-        table = pd.read_parquet(directory / TABLE)
-    except (OSError, ValueError) as error:
-        raise DataError(TABLE, error, "the file is damaged; write the data set again") from None
+    table = _read_table(directory / TABLE, len(X))
     fixed = ["label", "patient", "trial", "sampling_rate"]
     if X.shape != shape or len(table) != len(X) or not set(fixed) <= set(table.columns):
         raise DataError("directory", directory, "array, table and JSON do not fit together")

@@ -6,13 +6,12 @@ and ``label``; the upstream archive is https://archive.ics.uci.edu/dataset/121/e
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from data_loaders.array_files import ArrayFileError, read_npz
 from data_loaders.collect import SampleCollector, each_record
 from data_loaders.container import MedicalDataset
 from data_loaders.eeg import EEGRecording, check_quality
@@ -24,7 +23,6 @@ from tscl.errors import DataError, InputError
 RATE = 256.0
 CLASSES = ("control", "alcoholic")
 NOT_SCALP = ("X", "Y", "nd")
-_UNREADABLE = (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
 KEYS = ("nanovolts", "trial", "condition", "channel", "label")
 
 
@@ -120,13 +118,10 @@ def load_uci_eeg(
 def _read_file(path: Path, record: str) -> dict[str, np.ndarray]:
     """The arrays of one file, checked against each other; pickled content is refused."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            data = {key: file[key] for key in KEYS}
-    except KeyError as error:
-        raise RecordError(record, "bad_header", f"no array {error.args[0]!r:.60}") from None
-    except _UNREADABLE as error:
-        detail = f"cannot be decoded: {type(error).__name__}"
-        raise RecordError(record, "corrupt_file", detail) from None
+        data = read_npz(path, KEYS, kinds="fiubU")
+    except (ArrayFileError, OSError) as error:
+        reason = "bad_header" if "no array" in str(error) else "corrupt_file"
+        raise RecordError(record, reason, f"cannot be decoded: {error}") from None
     values = data["nanovolts"]
     if values.ndim != 3 or values.dtype.kind not in "iuf" or 0 in values.shape:
         detail = f"nanovolts of shape {values.shape} and type {values.dtype}"

@@ -19,6 +19,7 @@ BYTES_PER_SAMPLE = {
 MILLIVOLT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6}
 MAX_HEADER_BYTES = 2**20
 MAX_SIGNALS = 512
+MAX_NAME_BYTES = 200
 
 
 @dataclass
@@ -52,8 +53,12 @@ def inside(root: Path, name: str, record: str) -> Path:
     """``root/name`` for a name taken from a file, refusing any that leaves ``root``.
 
     Raises:
-        RecordError: ``unsafe_path`` for an absolute name, ``..``, a drive or a NUL.
+        RecordError: ``unsafe_path`` for an absolute name, ``..``, a drive, a NUL, or a name too
+            long to be a file's.
     """
+    longest = max((len(one.encode("utf-8", "surrogatepass")) for one in name.split("/")), default=0)
+    if longest > MAX_NAME_BYTES or len(name) > 8 * MAX_NAME_BYTES:
+        raise RecordError(record[:60], "unsafe_path", f"a name of {len(name)} characters")
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     parts = {*posix.parts, *windows.parts}
     if not name or "\0" in name or ".." in parts or posix.is_absolute() or windows.anchor:
@@ -95,6 +100,7 @@ def read_header(path: Path, record: str) -> Any:
     for name in names:
         if "/" in name or "\\" in name or ":" in name or name in (".", "..", "~"):
             raise RecordError(record, "unsafe_path", f"signal file named {name[:60]!r}")
+        inside(path.parent, name, record)
     if len(set(header.samps_per_frame)) != 1:
         raise RecordError(record, "mixed_rate", f"samples per frame {header.samps_per_frame}")
     _check_sizes(path.parent, header, record)

@@ -21,7 +21,7 @@ M = TypeVar("M", bound=BaseModel)
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSection(Section):
@@ -218,6 +218,45 @@ def check_config(values: dict[str, Any]) -> RunConfig:
     return config
 
 
+MAX_VALUES = 100_000
+"""Most values a configuration may hold, aliases written out."""
+
+
+def parse_yaml(text: str, what: str) -> Any:
+    """Plain values of a YAML text (``safe_load``: no object is ever made).
+
+    Raises:
+        ConfigError: not YAML, a value that cannot be, nested too deep, or aliases that would
+            multiply to more than :data:`MAX_VALUES` values.
+    """
+    try:
+        values = yaml.safe_load(text)
+        count = _count(values, {}, ())
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(what, _start(text), f"not valid YAML ({error})") from None
+    except (RecursionError, OverflowError):
+        raise ConfigError(what, _start(text), "not valid YAML (nested too deep)") from None
+    if count > MAX_VALUES:
+        raise ConfigError(what, _start(text), f"it holds more than {MAX_VALUES} values")
+    return values
+
+
+def _start(text: str) -> str:
+    return text[:60].replace("\n", " ")
+
+
+def _count(value: Any, known: dict[int, int], above: tuple[int, ...]) -> int:
+    """Values below ``value`` with aliases written out; a value that holds itself is an error."""
+    if not isinstance(value, dict | list | set | tuple):
+        return 1
+    if id(value) in above:
+        raise ValueError("a value that holds itself")
+    if id(value) not in known:
+        inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count(one, known, (*above, id(value))) for one in inner)
+    return known[id(value)]
+
+
 def load_config(
     path: Path | None = None, overrides: Sequence[str] = (), base: str = "demo"
 ) -> RunConfig:
@@ -250,10 +289,7 @@ def read_values(
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("config", path, f"cannot be read ({error})") from None
-    try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError("config", path, f"not valid YAML ({error})") from None
+    values = parse_yaml(text, f"config {path}") or {}
     if not isinstance(values, dict):
         raise ConfigError("config", path, "the file must hold keys and values")
     for item in overrides:
@@ -266,10 +302,7 @@ def apply_override(values: dict[str, Any], item: str) -> None:
     key, sign, text = item.partition("=")
     if not sign or not key.strip():
         raise ConfigError("--set", item, "write key=value, such as train.lr=1e-4")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError("--set", item, f"the value is not valid YAML ({error})") from None
+    value = parse_yaml(text, f"--set {item[:60]}")
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)  # YAML 1.1 reads 1e-4 as text

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,8 +118,9 @@ class ResultStore:
         for number, text in enumerate(raw[:whole].splitlines(), 1):
             try:
                 line = json.loads(text)
+                dict(line["facts"])
                 self._known[_name(line["key"])] = line
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 where = f"{path} line {number}"
                 raise CheckpointError(where, text[:80], "remove the line to redo it") from error
 
@@ -128,10 +128,11 @@ class ResultStore:
         assert self.directory is not None
         path = self.directory / f"{name}.npz"
         line = self._known[name]
+        from data_loaders.array_files import read_npz
+
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return Cell(line["key"], line["facts"], {k: arrays[k] for k in arrays.files})
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return Cell(line["key"], line["facts"], read_npz(path, kinds="fiubUS"))
+        except (OSError, ValueError) as error:
             remedy = f"remove its line from cells.jsonl to redo it ({line['key']})"
             raise CheckpointError(str(path), "missing or damaged arrays", remedy) from error
 

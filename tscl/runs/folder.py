@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tscl.config import JobConfig
+from tscl.config import JobConfig, parse_yaml
 from tscl.config_clinical import check_job
 from tscl.disk import write_errors, write_text
 from tscl.errors import CheckpointError, ConfigError
@@ -62,15 +62,18 @@ class RunFolder:
 
     def config(self) -> JobConfig:
         """The configuration the run was made with."""
-        import yaml
-
         try:
             text = (self.path / "config.yaml").read_text(encoding="utf-8")
         except OSError:
             raise CheckpointError(
                 "run folder", self.path, "holds no config.yaml; run `tscl pretrain` first"
             ) from None
-        return check_job(yaml.safe_load(text))
+        except UnicodeDecodeError as error:
+            raise CheckpointError("config.yaml", self.path, f"is damaged ({error})") from None
+        values = parse_yaml(text, str(self.path / "config.yaml"))
+        if not isinstance(values, dict):
+            raise CheckpointError("config.yaml", self.path, "is damaged: no keys and values")
+        return check_job(values)
 
     def model(self, method: str) -> Path:
         """Folder of the encoder trained by ``method``."""
@@ -97,10 +100,12 @@ class RunFolder:
         path = self.path / f"{kind}-{method}.csv"
         if not path.is_file():
             return []
-        with path.open(newline="", encoding="utf-8") as handle:
-            return [
-                {k: float(v) for k, v in row.items() if v != ""} for row in csv.DictReader(handle)
-            ]
+        try:
+            with path.open(newline="", encoding="utf-8") as handle:
+                rows = list(csv.DictReader(handle, strict=True))
+            return [{str(k): float(v) for k, v in row.items() if v != ""} for row in rows]
+        except (ValueError, TypeError, csv.Error) as error:
+            raise CheckpointError(path.name, self.path, f"is damaged ({error})") from None
 
     def write_metrics(self, value: dict[str, Any]) -> None:
         """``metrics.json``."""
