@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from data_loaders.eeg_headers import check_brainvision, edf_signals, match_channels
+from data_loaders.fif_files import check_fif
 from data_loaders.filters import filtered
 from data_loaders.mat_files import check_mat
 from data_loaders.record_log import RecordError
@@ -166,6 +167,7 @@ def _open(path: Path, record: str, include: list[str] | None = None) -> Any:
     if ending == ".fif":
         settings["on_split_missing"] = "raise"
         settings["allow_maxshield"] = False
+        check_fif(path, record)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -3,8 +3,8 @@
     nice -n 10 python tests/reliability/fuzz.py --count 100000     # about an hour of one core
     python tests/reliability/fuzz.py --only WFDB --first 1234 --count 1   # one input again
 
-Input ``i`` of a target depends on the seed and ``i`` only. A child process reads the inputs of a
-target; its address space may grow by 1 GiB over what its imports take. Reported as findings:
+Input ``i`` of a target depends on the seed and ``i`` only. A child process reads them; its
+address space may grow by 1 GiB over what its imports take. Reported as findings:
 
 - any exception but the project's named errors (:class:`tscl.errors.TSCLError`), an end of the
   process, more than 20 s for one input;
@@ -28,6 +28,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,15 +129,17 @@ def one_input(name: str, corpus: Corpus, place: Path, seed: int, number: int, wa
     return outcome
 
 
-def child(name: str, seed: int, first: int, stop: int, log: Path) -> None:
-    """Read inputs ``first`` to ``stop`` and append one JSON line each to ``log``."""
+def child(plan: list[tuple[str, int, int]], seed: int, log: Path) -> None:
+    """Read inputs ``first`` to ``stop`` of each target and append JSON lines to ``log``."""
     faulthandler.enable()
     scratch = Path(tempfile.mkdtemp(prefix="tscl-fuzz-"))
-    corpus = Corpus(TARGETS[name], scratch / "valid")
+    corpora = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for k in range(8):  # whatever is imported late, and proof that valid files are read
-            corpus.target.read(scratch / "valid", np.random.default_rng(k))
+        for name, *_ in plan:
+            corpora[name] = Corpus(TARGETS[name], scratch / name)
+            for k in range(6):  # whatever is imported late, and proof that valid files are read
+                TARGETS[name].read(scratch / name, np.random.default_rng(k))
     watch = Watch(scratch)
 
     def alarm(number: int, frame: Any) -> None:
@@ -147,67 +150,118 @@ def child(name: str, seed: int, first: int, stop: int, log: Path) -> None:
     limit = pages * os.sysconf("SC_PAGE_SIZE") + GIB
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    base = peak
+    peak = base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     with log.open("a", buffering=1) as file:
-        for number in range(first, stop):
-            file.write(json.dumps({"begun": number}) + "\n")
+        for name, number in ((name, n) for name, first, stop in plan for n in range(first, stop)):
+            file.write(json.dumps({"begun": [name, number]}) + "\n")
             begun = time.perf_counter()
+            corpus = corpora[name]
             outcome = one_input(name, corpus, scratch / "input", seed, number, watch)
             seconds = time.perf_counter() - begun
             now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             if now - peak > RESIDENT and not outcome.startswith("FINDING"):
                 outcome = f"FINDING {(now - peak) >> 20} MiB resident, {outcome}"
             peak = max(peak, now)
-            line = {"n": number, "outcome": outcome, "s": round(seconds, 4)}
+            line = {"done": [name, number], "outcome": outcome, "s": round(seconds, 4)}
             file.write(json.dumps(line | {"mib": (peak - base) >> 20}) + "\n")
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def run_target(name: str, seed: int, first: int, count: int, place: Path) -> dict[str, Any]:
-    """All inputs of one target, in child processes that are started again after an end."""
+Progress = Callable[[dict[str, Any]], None]
+
+
+def run(
+    counts: dict[str, int], seed: int, first: int, place: Path, report: Progress
+) -> list[dict[str, Any]]:
+    """All inputs in child processes, one after the other, started again after an end.
+
+    ``report`` is called with the row of each target once it is finished.
+    """
+    plan = [(name, first, first + count) for name, count in counts.items() if count]
+    rows = {name: Row(name) for name, *_ in plan}
     log = place / "log.jsonl"
-    log.unlink(missing_ok=True)
-    stop, next_one, crashes = first + count, first, []
-    while next_one < stop:
-        command = [sys.executable, __file__, "--child", name, str(seed), str(next_one), str(stop)]
+    reported: set[str] = set()
+
+    def finish(names: set[str]) -> None:
+        for name in rows:
+            if name not in names and name not in reported:
+                reported.add(name)
+                report(rows[name].as_dict())
+
+    while plan:
+        log.write_text("")
+        command = [sys.executable, __file__, "--child", json.dumps(plan), str(seed), str(log)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        errors = (place / "stderr.txt").open("wb")
-        process = subprocess.Popen(
-            [*command, str(log)], stdout=errors, stderr=errors, env=environment
-        )
-        code: int | str | None = None
-        while code is None:
-            try:
-                code = process.wait(timeout=5 * SECONDS)
-            except subprocess.TimeoutExpired:
-                if not log.exists() or time.time() - log.stat().st_mtime > 3 * SECONDS:
-                    process.kill()
-                    process.wait()
-                    code = "hang"
-        errors.close()
-        lines = [json.loads(one) for one in log.read_text().splitlines()] if log.exists() else []
-        begun = [one["begun"] for one in lines if "begun" in one]
-        done = [one["n"] for one in lines if "n" in one]
+        with (place / "stderr.txt").open("wb") as errors:
+            process = subprocess.Popen(command, stdout=errors, stderr=errors, env=environment)
+            code: int | str | None = None
+            with log.open() as lines:
+                current, last = None, time.monotonic()
+                while True:
+                    text = lines.readline()
+                    if not text:
+                        if code is not None:
+                            break
+                        code = process.poll()
+                        limit = 6 * SECONDS if current is None else 3 * SECONDS
+                        if code is None and time.monotonic() - last > limit + 60:
+                            process.kill()
+                            process.wait()
+                            code = "hang"
+                        time.sleep(0.05)
+                        continue
+                    last, line = time.monotonic(), json.loads(text)
+                    if "begun" in line:
+                        current = tuple(line["begun"])
+                        finish(
+                            {name for name, *_ in plan[[n for n, *_ in plan].index(current[0]) :]}
+                        )
+                    else:
+                        rows[current[0]].add(current[1], line)
         if code == 0:
             break
-        if not begun or begun[-1] in done or begun[-1] < next_one:
+        if current is None:
             text = (place / "stderr.txt").read_text(errors="replace")[-1500:]
-            raise RuntimeError(f"{name}: the valid files cannot be read ({code}): {text}")
-        crashes.append((begun[-1], f"FINDING the process ended ({code})"))
-        next_one = begun[-1] + 1
-    lines = [json.loads(one) for one in log.read_text().splitlines()]
-    done = [one for one in lines if "n" in one]
-    findings = [(one["n"], one["outcome"]) for one in done if one["outcome"].startswith("FINDING")]
-    outcomes = Counter(one["outcome"] for one in done)
-    read = outcomes.pop("read", 0)
-    named = sum(v for k, v in outcomes.items() if k.startswith("named"))
-    return {
-        **{"target": name, "inputs": len(done) + len(crashes), "read": read, "named": named},
-        "findings": sorted(findings + crashes),
-        "slowest": max((one["s"] for one in done), default=0.0),
-        "mib": max((one["mib"] for one in done), default=0),
-    }
+            raise RuntimeError(f"the valid files cannot be read ({code}): {text}")
+        name, number = current
+        rows[name].crash(number, f"FINDING the process ended ({code})")
+        at = [n for n, *_ in plan].index(name)
+        plan = [(name, number + 1, plan[at][2]), *plan[at + 1 :]]
+        plan = [one for one in plan if one[1] < one[2]]
+    finish(set())
+    return [row.as_dict() for row in rows.values()]
+
+
+class Row:
+    """Counts of one target."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.numbers: set[int] = set()
+        self.outcomes: Counter[str] = Counter()
+        self.findings: list[tuple[int, str]] = []
+        self.slowest, self.mib = 0.0, 0
+
+    def add(self, number: int, line: dict[str, Any]) -> None:
+        """Take the outcome of an input."""
+        self.numbers.add(number)
+        self.outcomes[line["outcome"].split(":")[0]] += 1
+        if line["outcome"].startswith("FINDING"):
+            self.findings.append((number, line["outcome"]))
+        self.slowest, self.mib = max(self.slowest, line["s"]), max(self.mib, line["mib"])
+
+    def crash(self, number: int, text: str) -> None:
+        """Take an input that ended the process."""
+        self.numbers.add(number)
+        self.findings.append((number, text))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as plain values."""
+        return {
+            **{"target": self.name, "inputs": len(self.numbers), "read": self.outcomes["read"]},
+            **{"named": self.outcomes["named"], "findings": self.findings},
+            **{"slowest": self.slowest, "mib": self.mib},
+        }
 
 
 def main() -> int:
@@ -225,17 +279,20 @@ def main() -> int:
     say("| target | inputs | read | named error | findings | slowest (s) | memory (MiB) |\n")
     say("| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
     details: list[str] = []
-    for name, count in shares(options.count, names).items():
-        row = run_target(name, options.seed, options.first, count, place)
+
+    def show(row: dict[str, Any]) -> None:
+        say(f"| {row['target']} | {row['inputs']} | {row['read']} | {row['named']} ")
+        say(f"| {len(row['findings'])} | {row['slowest']:.2f} | {row['mib']} |\n")
+        sys.stdout.flush()
+
+    counts = shares(options.count, names)
+    for row in run(counts, options.seed, options.first, place, show):
         found = row["findings"]
         total, failed = total + row["inputs"], failed + len(found)
-        say(f"| {name} | {row['inputs']} | {row['read']} | {row['named']} | {len(found)} ")
-        say(f"| {row['slowest']:.2f} | {row['mib']} |\n")
-        sys.stdout.flush()
-        kinds = Counter(text.split(":")[0] if ":" in text else text for _, text in found)
+        kinds = Counter(text.split(":")[0] for _, text in found)
         for kind, times in kinds.most_common(25):
-            example = next((n, t) for n, t in found if t.startswith(kind))
-            details.append(f"- {name}: {times} x {kind}; input {example[0]}: {example[1]}\n")
+            number, text = next((n, t) for n, t in found if t.startswith(kind))
+            details.append(f"- {row['target']}: {times} x {kind}; input {number}: {text}\n")
     minutes = (time.monotonic() - begun) / 60
     say(f"\n{total} inputs, {failed} findings, {minutes:.1f} minutes, seed {options.seed}\n\n")
     say("".join(details))
@@ -245,7 +302,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        arguments = sys.argv[2:]
-        child(arguments[0], *(int(one) for one in arguments[1:4]), Path(arguments[4]))
+        wanted = [(str(n), int(a), int(b)) for n, a, b in json.loads(sys.argv[2])]
+        child(wanted, int(sys.argv[3]), Path(sys.argv[4]))
     else:
         sys.exit(main())

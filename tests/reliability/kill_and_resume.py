@@ -159,6 +159,19 @@ def main_of(arguments: list[str]) -> None:
     app(arguments, standalone_mode=False)
 
 
+def warm() -> None:
+    """Import what the jobs import, so that forked processes need not."""
+    import edfio  # noqa: F401
+    import mne  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+    import wfdb  # noqa: F401
+
+    import tscl.cli
+    import tscl.runs.clinical_summary
+    import tscl.runs.forecasting_report
+    import tscl.runs.study  # noqa: F401
+
+
 class Process:
     """A job's process in ``folder``, started anew or forked."""
 
@@ -198,7 +211,7 @@ class Process:
         """Wait for the end, or for ``until``."""
         limit = time.monotonic() + seconds
         while not self.ended() and not until() and time.monotonic() < limit:
-            time.sleep(0.001)
+            time.sleep(0.005)
 
     def kill(self) -> bool:
         """Kill -9; False when the process had ended by itself."""
@@ -324,6 +337,8 @@ def main() -> int:
     options = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="tscl-kills-"))
     driver = Driver(place, options.seed, options.fork)
+    if options.fork:
+        warm()
     failed, count, begun = 0, 0, time.monotonic()
     say = sys.stdout.write
     say("| job | killed after (s) | share of the run | files then there | result |\n")
