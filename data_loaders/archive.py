@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data_loaders.array_files import FREE_BYTES, MAX_RATIO
 from tscl.errors import DataError, nearest
 
 
@@ -58,6 +59,10 @@ def load_ts(path: str | Path) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
     longest = max((len(cell) for row in cells for cell in row), default=0)
     if longest == 0:
         raise DataError("path", path, "the file holds no series")
+    wanted, held = 4 * len(cells) * longest * len(cells[0]), path.stat().st_size
+    if wanted > max(FREE_BYTES, MAX_RATIO * held):
+        found = f"{len(cells)} series, the longest of {longest} steps, take {wanted} bytes"
+        raise DataError("path", path, f"{found}; cut the longest series")
     x = np.full((len(cells), longest, len(cells[0])), np.nan, dtype=np.float32)
     for i, row in enumerate(cells):
         for c, cell in enumerate(row):

@@ -14,16 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from data_loaders.array_files import FREE_BYTES, MAX_RATIO
 from data_loaders.eeg_headers import check_brainvision, edf_signals, match_channels
 from data_loaders.fif_files import check_fif
 from data_loaders.filters import filtered
 from data_loaders.mat_files import check_mat
 from data_loaders.record_log import RecordError
-from data_loaders.wfdb_records import inside
+from data_loaders.wfdb_records import MAX_RATE, MIN_RATE, inside
 from tscl.errors import InputError, MissingExtraError
 
-MAX_RATIO = 100
-FREE_BYTES = 64 * 2**20
 EXTENSIONS = (".edf", ".bdf", ".vhdr", ".fif", ".set")
 """File name endings that :func:`read_eeg` reads; a BrainVision recording is named by its header."""
 
@@ -101,6 +100,8 @@ def read_eeg(
         if where.suffix.lower() == ".vhdr":
             check_brainvision(where, record)
         recording = _take(_open(where, record), record, wanted)
+    if not MIN_RATE <= recording.rate <= MAX_RATE:
+        raise RecordError(record, "bad_header", f"sampling rate {recording.rate:g} Hz")
     if check:
         recording = check_quality(recording, max_gap_seconds=max_gap_seconds, max_flat=max_flat)
     return filter_recording(recording, target_rate=target_rate, band=band, notch=notch)

@@ -8,6 +8,9 @@ from pandas.tseries.frequencies import to_offset
 
 from tscl.errors import DataError, InputError
 
+MAX_FILL = 20
+"""How many times as long a series may become when its gaps are filled."""
+
 
 def parse_times(column: pd.Series, name: str) -> pd.DatetimeIndex:
     """Parse a column of text or times; DataError names the first row that is not a time.
@@ -66,10 +69,16 @@ def fill_forward(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, int]:
         The filled frame and the number of rows inserted.
 
     Raises:
-        DataError: some time stamps lie between the steps of the regular axis.
+        DataError: some time stamps lie between the steps of the regular axis, or filling would
+            make the series over :data:`MAX_FILL` times as long.
     """
     index = pd.DatetimeIndex(frame.index)
-    grid = pd.date_range(index[0], index[-1], freq=usual_step(index))
+    step = usual_step(index)
+    steps = (index[-1] - index[0]) // step + 1
+    if steps > max(MAX_FILL * len(index), 100_000):
+        remedy = "split the series at its long gaps, or read it with irregular='allow'"
+        raise DataError(name, f"{steps} steps of {step} for {len(index)} rows", remedy)
+    grid = pd.date_range(index[0], index[-1], freq=step)
     off = ~index.isin(grid)
     if off.any():
         raise DataError(name, f"{index[off][0]} is off the regular axis", "resample the file first")

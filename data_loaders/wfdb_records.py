@@ -20,6 +20,8 @@ MILLIVOLT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e
 MAX_HEADER_BYTES = 2**20
 MAX_SIGNALS = 512
 MAX_NAME_BYTES = 200
+MIN_RATE, MAX_RATE = 1.0, 1e6
+"""Sampling rates in Hz that are believed; others would make resampling take any memory."""
 
 
 @dataclass
@@ -95,7 +97,7 @@ def read_header(path: Path, record: str) -> Any:
         raise RecordError(
             record, "bad_header", f"{header.n_sig} signals declared, {len(names)} described"
         )
-    if not header.fs or not math.isfinite(header.fs) or header.fs <= 0:
+    if not header.fs or not MIN_RATE <= header.fs <= MAX_RATE:
         raise RecordError(record, "bad_header", f"sampling rate {header.fs}")
     for name in names:
         if "/" in name or "\\" in name or ":" in name or name in (".", "..", "~"):

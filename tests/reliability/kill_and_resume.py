@@ -333,7 +333,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scale", type=int, default=2)
     parser.add_argument("--fork", action="store_true")
-    parser.add_argument("--only", default="", help="jobs whose name holds this")
+    parser.add_argument("--only", nargs="*", help="names of jobs, one kill each")
     options = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="tscl-kills-"))
     driver = Driver(place, options.seed, options.fork)
@@ -344,9 +344,9 @@ def main() -> int:
     say("| job | killed after (s) | share of the run | files then there | result |\n")
     say("| --- | ---: | ---: | ---: | --- |\n")
     for job in jobs(options.scale):
-        if options.only not in job.name:
+        if options.only and job.name not in options.only:
             continue
-        for number in range(job.kills):
+        for number in range(1 if options.only else job.kills):
             trial = driver.trial(job, number)
             count += 1
             failed += bool(trial.differing)
