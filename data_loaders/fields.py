@@ -11,6 +11,8 @@ import pandas as pd
 from data_loaders.rows import Rows, RowView
 from tscl.errors import InputError
 
+MAX_CLASSES = 100_000
+
 
 def as_ids(field: str, values: Any, n: int) -> np.ndarray:
     """Ids as (n,) int64 when all are whole numbers, otherwise as strings.
@@ -108,6 +110,8 @@ def as_labels(
     codes = array.astype(np.int64)
     if codes.min() < -1:
         raise InputError("label", int(codes.min()), "number classes from 0; -1 means unknown")
+    if known is None and codes.max() >= MAX_CLASSES:
+        raise InputError("label", int(codes.max()), f"below {MAX_CLASSES}, or give label_names")
     if known is None:
         known = tuple(str(i) for i in range(int(codes.max()) + 1))
     if codes.max() >= len(known):

@@ -98,7 +98,7 @@ def list_recordings(
         spelt = (class_of(str(row[column]), classes) for column in labels)
         label = next((one for one in spelt if one is not None), None)
         found = [path for path in _recordings(root, patient) if keep(path)]
-        for path in (found[:1] if only_first else found) or [root / patient / "no recording.edf"]:
+        for path in (found[:1] if only_first else found) or [root / "no recording.edf"]:
             name = path.relative_to(root).as_posix() if found else patient
             files.append(EEGFile(path, patient, label, name))
     return files
