@@ -167,7 +167,7 @@ def read_truth(directory: str | Path) -> dict[str, Any]:
         for one in truth["trials"]:
             str(one["participant_id"]), str(one["artefact"]), int(one["trial"])
         list(truth["channel_names"]), list(truth["label_names"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         if isinstance(error, DataError) and not isinstance(error, ConfigError):
             raise
         raise DataError(

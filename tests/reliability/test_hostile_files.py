@@ -205,6 +205,15 @@ def test_a_cohort_names_files_of_its_folder_only(tmp_path):
             load_cohort(tmp_path / "c", strict=True)
 
 
+def test_a_cohort_of_an_infinite_label_is_damaged(tmp_path):
+    make_cohort(tmp_path / "c", n_patients=2, trials_per_patient=1, seconds=2.0, n_channels=2)
+    truth = json.loads((tmp_path / "c/cohort.json").read_text())
+    truth["patients"][0]["label"] = float("inf")
+    (tmp_path / "c/cohort.json").write_text(json.dumps(truth))
+    with pytest.raises(DataError, match="damaged"):
+        load_cohort(tmp_path / "c")
+
+
 def test_participants_of_strange_ids_find_nothing(tmp_path):
     names = ["..", "/etc", "n" * 5000, "*", "a\0"]
     table = pd.DataFrame({"id": names, "group": ["x"] * 5})
