@@ -124,7 +124,10 @@ def check_study(config: StudyConfig) -> StudyConfig:
     for name, params in config.backbones.items():
         ENCODERS.check(name, params)
     for name, params in config.algorithms.items():
-        build_contrast(name, params)
+        try:
+            build_contrast(name, params)
+        except TypeError as error:
+            raise ConfigError(f"algorithms.{name}", params, str(error)) from None
     for name, params in config.statistical.items():
         if name not in STATISTICAL:
             raise ConfigError("statistical", name, nearest(name, STATISTICAL))

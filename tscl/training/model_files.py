@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from tscl import __version__
 from tscl.disk import sha256_of
 from tscl.encoders.base import ENCODERS, Encoder
-from tscl.errors import CheckpointError, ConfigError, InputError
+from tscl.errors import CheckpointError, InputError
 from tscl.training.model_card import ModelCard
 from tscl.training.model_folder import CARD, WEIGHTS, check_folder, check_name
 from tscl.training.storage import (
@@ -95,7 +97,7 @@ def load_encoder(folder: Path) -> tuple[Encoder, dict[str, Any]]:
     if not weights.is_file() or sha256_of(weights) != head.get("sha256"):
         raise CheckpointError(weights.name, folder, "missing, damaged or cut short")
     tensors = load_tensors(weights)
-    with torch.device("meta"):
+    with torch.device("meta"), _at_most(4 * len(tensors) + 64):
         check_tensors(_build(head, folder), tensors, "encoder weights")
     encoder = _build(head, folder)
     load_module(encoder, tensors, "encoder weights")
@@ -113,9 +115,29 @@ def _read_head(folder: Path) -> dict[str, Any]:
     return head
 
 
+@contextmanager
+def _at_most(most: int) -> Iterator[None]:
+    """Stop a constructor that makes more than ``most`` weights: its card asks for too much."""
+    count = 0
+
+    def stop(module: nn.Module, key: str, parameter: nn.Parameter) -> None:
+        nonlocal count
+        count += 1
+        if count > most:
+            raise CheckpointError("encoder weights", f"more than {most}", "the card is of another")
+
+    hook = register_module_parameter_registration_hook(stop)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 def _build(head: Mapping[str, Any], folder: Path) -> Encoder:
     try:
         with torch.random.fork_rng(devices=[]):
             return ENCODERS.build(str(head["encoder"]), **dict(head["config"]))
-    except (ConfigError, InputError, KeyError, TypeError) as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # constructors raise many types for values that cannot be
         raise CheckpointError(CARD, folder, f"cannot be rebuilt: {error}") from error
