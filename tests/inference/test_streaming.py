@@ -1,16 +1,25 @@
-"""A stream gives the codes of the whole series."""
+"""A stream gives the codes of the whole series, at a cost that does not grow with it."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
-from tests.inference.test_encode import CENTRED, FINITE, UNBOUNDED, _build, _close, _series, finite
+from tests.inference.test_encode import CENTRED, FINITE, UNBOUNDED, _build, _close, _series
+from tscl.encoders import ENCODERS, Encoder
 from tscl.errors import CheckpointError, InputError
 from tscl.inference import StreamingEncoder, encode
+from tscl.seeding import seeded
+
+RECURRENT, ENDLESS = UNBOUNDED
+STREAMED = [*FINITE, RECURRENT]
+streamed = pytest.mark.parametrize(("name", "params"), STREAMED)
 
 
-@finite
+@streamed
 @pytest.mark.parametrize("sizes", [[1] * 90, [3, 1, 40, 0, 1, 45], [90]])
 def test_stream_equals_batch(name: str, params: dict, sizes: list[int]) -> None:
     encoder = _build(name, params)
@@ -20,12 +29,70 @@ def test_stream_equals_batch(name: str, params: dict, sizes: list[int]) -> None:
     codes = np.concatenate([stream.push(part) for part in parts])
     _close(codes, encode(encoder, x)[0])
     assert stream.seen == 90
-    assert stream.state_dict()["history"].shape[0] <= stream.receptive_field - 1
+    assert stream.state_dict()["history"].shape[0] <= (stream.receptive_field or 1) - 1
     assert encoder.training
 
 
-def test_reset_and_state_continue_a_stream() -> None:
-    encoder = _build(*FINITE[0])
+def test_every_causal_encoder_is_streamed_or_named() -> None:
+    known = {name for name, _ in STREAMED}
+    assert known == set(ENCODERS.names())
+
+
+@streamed
+def test_many_channels_and_gaps(name: str, params: dict[str, Any]) -> None:
+    with seeded(1):
+        encoder = ENCODERS.build(name, input_dims=7, output_dims=5, hidden_dims=8, **params)
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((1, 120, 7)).astype(np.float32)
+    x[0, rng.random((120, 7)) < 0.02] = np.nan
+    x[0, :4] = np.nan
+    x[0, 60:100] = np.nan
+    stream = StreamingEncoder(encoder)
+    cuts = np.sort(rng.choice(120, 9, replace=False))
+    codes = np.concatenate([stream.push(part) for part in np.split(x[0], cuts)])
+    assert np.isfinite(codes).all()
+    _close(codes, encode(encoder, x)[0])
+
+
+def _work(encoder: Encoder, stream: StreamingEncoder, samples: np.ndarray) -> int:
+    """Rows (steps of one layer) that linear and convolution layers see during one push."""
+    rows = 0
+
+    def count(module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        nonlocal rows
+        rows += inputs[0].numel() // inputs[0].shape[-1]
+
+    layers = [m for m in encoder.modules() if not list(m.children()) or hasattr(m, "kernel_size")]
+    hooks = [m.register_forward_pre_hook(count) for m in layers]
+    stream.push(samples)
+    for hook in hooks:
+        hook.remove()
+    assert rows > 0
+    return rows
+
+
+@streamed
+def test_cost_of_a_push_is_that_of_the_receptive_field(name: str, params: dict[str, Any]) -> None:
+    encoder = _build(name, params)
+    x = np.random.default_rng(0).standard_normal((4000, 2)).astype(np.float32)
+    stream = StreamingEncoder(encoder)
+    field = stream.receptive_field or 1
+    stream.push(x[:100])
+    early = _work(encoder, stream, x[100:101])
+    stream.push(x[101:3900])
+    late = _work(encoder, stream, x[3900:3901])
+    assert late == early
+    layers = sum(1 for m in encoder.modules() if not list(m.children()))
+    assert late <= field * (layers + 1) * 2
+    chunk = _work(encoder, stream, x[3901:3951])
+    assert chunk <= (field + 49) * (layers + 1) * 2
+    # the whole series would have cost more, so the count above can tell
+    assert _work(encoder, StreamingEncoder(encoder), x[:1000]) > 4 * chunk
+
+
+@streamed
+def test_reset_and_state_continue_a_stream(name: str, params: dict[str, Any]) -> None:
+    encoder = _build(name, params)
     x = _series(1, 120)[0]
     stream = StreamingEncoder(encoder)
     stream.push(x[:70])
@@ -36,17 +103,46 @@ def test_reset_and_state_continue_a_stream() -> None:
     np.testing.assert_array_equal(other.push(x[70:]), expected)
     other.reset()
     _close(other.push(x[70:]), encode(encoder, x[None, 70:])[0])
+
+
+def test_state_of_another_encoder_is_refused() -> None:
+    stream = StreamingEncoder(_build(*FINITE[0]))
+    stream.push(_series(1, 70)[0])
     with pytest.raises(CheckpointError, match="history"):
-        StreamingEncoder(_build(*FINITE[2])).load_state_dict(state)
+        StreamingEncoder(_build(*FINITE[2])).load_state_dict(stream.state_dict())
+    deep = StreamingEncoder(_build("lstm", {"depth": 3}))
+    flat = StreamingEncoder(_build("lstm", {"depth": 1}))
+    deep.push(_series(1, 5)[0])
+    with pytest.raises(CheckpointError, match="hidden and cell"):
+        flat.load_state_dict(deep.state_dict())
+    with pytest.raises(CheckpointError, match="another kind"):
+        flat.load_state_dict({"history": torch.empty(0, 2), "seen": 5})
+
+
+def test_samples_are_scaled_on_their_way() -> None:
+    encoder = _build(*FINITE[0])
+    x = 50 + 9 * _series(1, 40)[0]
+    mean, scale = np.array([50.0, 49.0]), np.array([9.0, 10.0])
+    stream = StreamingEncoder(encoder, mean=mean, scale=scale)
+    expected = encode(encoder, ((x - mean) / scale).astype(np.float32)[None])[0]
+    _close(stream.push(x), expected)
 
 
 def test_streams_that_cannot_be_are_named() -> None:
     with pytest.raises(InputError, match="causal"):
         StreamingEncoder(_build(*CENTRED[0]))
     with pytest.raises(InputError, match="finite"):
-        StreamingEncoder(_build(*UNBOUNDED[0]))
+        StreamingEncoder(_build(*ENDLESS))
+    with pytest.raises(InputError, match="one a channel"):
+        StreamingEncoder(_build(*FINITE[0]), mean=[1.0])
+    with pytest.raises(InputError, match="positive"):
+        StreamingEncoder(_build(*FINITE[0]), scale=[1.0, 0.0])
     stream = StreamingEncoder(_build(*FINITE[0]))
-    with pytest.raises(InputError, match="samples"):
-        stream.push(np.zeros((4, 3)))
-    with pytest.raises(InputError, match="infinite"):
-        stream.push(np.full((4, 2), np.inf))
+    for bad, match in (
+        (np.zeros((4, 3)), "samples"),
+        (np.full((4, 2), np.inf), "infinite"),
+        ([["a", "b"]], "numbers"),
+        (np.zeros(2), "samples"),
+    ):
+        with pytest.raises(InputError, match=match):
+            stream.push(bad)

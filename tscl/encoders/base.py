@@ -62,7 +62,9 @@ class Encoder(nn.Module, ABC):
     def forward_last(self, x: Tensor) -> Tensor:
         """Embedding of the last time step only, (B, T, C) to (B, D).
 
-        Subclasses override this when the last step is cheaper than all steps.
+        Subclasses override this when the last step is cheaper than all steps. A causal encoder
+        of unbounded memory that carries a state of fixed size also has
+        ``forward_from(x, state) -> (codes, state)``, so that it can follow a stream.
         """
         out: Tensor = self.forward(x)[:, -1]
         return out

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tscl.encoders.base import ENCODERS, Encoder, project_input
 from tscl.encoders.convolution import check_dims, check_dropout, check_series
+from tscl.errors import InputError
 
 
 @ENCODERS.register("lstm")
@@ -67,6 +68,27 @@ class LSTMEncoder(Encoder):
         """Encode (B, T, C) to (B, T, D); see :class:`tscl.encoders.base.Encoder`."""
         out: Tensor = self.output_fc(self._hidden(x, mask))
         return out
+
+    def forward_from(
+        self, x: Tensor, state: tuple[Tensor, ...] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Encode the next steps (B, T, C) of series whose past is ``state``.
+
+        Returns:
+            Codes (B, T, D) and the state after the last step: hidden and cell, (depth, B, H) each.
+
+        Raises:
+            InputError: a state of another shape.
+        """
+        check_series(x, self.input_dims)
+        shape = (self.lstm.num_layers, x.shape[0], self.lstm.hidden_size)
+        if state is None:
+            state = (x.new_zeros(shape), x.new_zeros(shape))
+        if len(state) != 2 or any(tuple(part.shape) != shape for part in state):
+            found = [tuple(part.shape) for part in state]
+            raise InputError("state", found, f"pass hidden and cell of shape {shape}")
+        hidden, after = self.lstm(project_input(x, self.input_fc, None), tuple(state))
+        return self.output_fc(hidden), after
 
     def forward_last(self, x: Tensor) -> Tensor:
         """Embedding of the last step, (B, T, C) to (B, D)."""

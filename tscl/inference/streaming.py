@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tscl.encoders.base import EncoderLike, evaluating
@@ -19,33 +19,60 @@ from tscl.inference.sinks import Codes
 class StreamingEncoder:
     """Encodes the newest steps of one series from a short history.
 
-    Keeps the last ``receptive_field - 1`` samples, so memory and the work per push do not grow
-    with the stream. The embeddings equal those of the whole series at once, to rounding.
+    Keeps the last ``receptive_field - 1`` samples, or the state of a recurrent encoder, so memory
+    and the work per push do not grow with the stream: pushing n samples runs the encoder over at
+    most ``n + receptive_field - 1`` steps (n, when it is recurrent). The embeddings equal those of
+    the whole series at once, to rounding.
 
     Args:
-        encoder: a causal encoder of finite receptive field. It is not copied.
+        encoder: a causal encoder of finite receptive field, or one with ``forward_from``. It is
+            not copied.
+        mean: (C,) taken off every sample before it is encoded; None takes off nothing.
+        scale: (C,) every sample is divided by after that; None divides by nothing.
 
     Raises:
-        InputError: the encoder sees the future, or its memory is unbounded.
+        InputError: the encoder sees the future, or its memory is unbounded, or ``mean`` or
+            ``scale`` has another shape.
     """
 
-    def __init__(self, encoder: EncoderLike) -> None:
+    def __init__(
+        self,
+        encoder: EncoderLike,
+        *,
+        mean: ArrayLike | None = None,
+        scale: ArrayLike | None = None,
+    ) -> None:
         if not encoder.causal:
             raise InputError("encoder", type(encoder).__name__, "a stream needs a causal encoder")
-        if encoder.receptive_field is None:
+        self._recurrent = encoder.receptive_field is None
+        if self._recurrent and not hasattr(encoder, "forward_from"):
             remedy = "a stream needs a finite receptive field (transformer: set context)"
             raise InputError("encoder", type(encoder).__name__, remedy)
         self.encoder = encoder
         self.receptive_field = encoder.receptive_field
+        self.mean = self._per_channel("mean", mean)
+        self.scale = self._per_channel("scale", scale)
+        if self.scale is not None and not (self.scale > 0).all():
+            raise InputError("scale", float(self.scale.min()), "give positive numbers")
         self.reset()
+
+    def _per_channel(self, field: str, values: ArrayLike | None) -> NDArray[np.float64] | None:
+        if values is None:
+            return None
+        array = np.asarray(values, np.float64)
+        if array.shape != (self.encoder.input_dims,) or not np.isfinite(array).all():
+            remedy = f"give {self.encoder.input_dims} finite numbers, one a channel"
+            raise InputError(field, f"shape {array.shape}", remedy)
+        return array
 
     def reset(self) -> None:
         """Forget the stream; the next sample is the first of a series."""
         self._history = torch.empty(0, self.encoder.input_dims)
+        self._state: tuple[Tensor, ...] | None = None
         self.seen = 0
 
     def push(self, samples: NDArray[Any] | Tensor) -> Codes:
-        """Append samples and return their embeddings.
+        """Append samples and return their embeddings; the last row is the newest step's.
 
         Args:
             samples: (n, C) in order of time; NaN marks missing values.
@@ -57,22 +84,35 @@ class StreamingEncoder:
             InputError: wrong shape, or infinite values.
         """
         if isinstance(samples, Tensor):
-            new = samples.detach().to("cpu", torch.float32)
-        else:
-            new = torch.from_numpy(np.array(samples, dtype=np.float32))
+            samples = samples.detach().cpu().numpy()
+        try:
+            new: NDArray[np.floating] = np.array(samples, dtype=np.float32)
+        except (TypeError, ValueError):
+            raise InputError("samples", type(samples).__name__, "pass numbers") from None
         if new.ndim != 2 or new.shape[1] != self.encoder.input_dims:
             remedy = f"pass (n, {self.encoder.input_dims}) samples"
-            raise InputError("samples", tuple(new.shape), remedy)
-        if bool(torch.isinf(new).any()):
+            raise InputError("samples", new.shape, remedy)
+        if np.isinf(new).any():
             raise InputError("samples", "infinite values", "mark missing values with NaN")
         if new.shape[0] == 0:
             return np.empty((0, self.encoder.output_dims), np.float32)
-        piece = max(self.receptive_field, 1024)
+        if self.mean is not None:
+            new = new - self.mean
+        if self.scale is not None:
+            new = new / self.scale
+        scaled = torch.from_numpy(np.asarray(new, np.float32))
+        piece = max(self.receptive_field or 1, 1024)
         with evaluating(self.encoder), torch.no_grad():
-            return np.concatenate([self._encode(part) for part in new.split(piece)])
+            return np.concatenate([self._encode(part) for part in scaled.split(piece)])
 
     def _encode(self, new: Tensor) -> Codes:
         device, dtype = placement(self.encoder)
+        if self._recurrent:
+            x = new.unsqueeze(0).to(device, dtype)
+            codes, self._state = self.encoder.forward_from(x, self._state)  # type: ignore[attr-defined]
+            self.seen += new.shape[0]
+            return np.asarray(codes[0].to("cpu", torch.float32).numpy())
+        assert self.receptive_field is not None
         series = torch.cat([self._history, new])
         x = series.unsqueeze(0).to(device, dtype)
         if new.shape[0] == 1:
@@ -85,8 +125,14 @@ class StreamingEncoder:
         return codes.to("cpu", torch.float32).numpy()
 
     def state_dict(self) -> dict[str, Any]:
-        """History and number of samples seen, to go on elsewhere with the same encoder."""
-        return {"history": self._history.clone(), "seen": self.seen}
+        """What is kept of the stream, to go on elsewhere with the same encoder.
+
+        ``seen`` samples, their scaled ``history`` and, of a recurrent encoder, its ``state``.
+        """
+        kept: dict[str, Any] = {"history": self._history.clone(), "seen": self.seen}
+        if self._state is not None:
+            kept["state"] = [part.detach().cpu().clone() for part in self._state]
+        return kept
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`state_dict`.
@@ -95,8 +141,29 @@ class StreamingEncoder:
             CheckpointError: the state is of another encoder.
         """
         history, seen = torch.as_tensor(state["history"], dtype=torch.float32), int(state["seen"])
-        expected = (min(seen, self.receptive_field - 1), self.encoder.input_dims)
+        kept = 0 if self.receptive_field is None else min(seen, self.receptive_field - 1)
+        expected = (kept, self.encoder.input_dims)
         if tuple(history.shape) != expected:
             found = f"history {tuple(history.shape)} after {seen} samples"
             raise CheckpointError("state", found, f"this encoder keeps {expected}")
+        parts = state.get("state")
+        if (parts is not None) != (self._recurrent and seen > 0):
+            remedy = "it is of another kind of encoder, or of a stream that had not begun"
+            raise CheckpointError("state", sorted(state), remedy)
+        if parts is None:
+            self._state = None
+        else:
+            self._state = self._checked(parts)
         self._history, self.seen = history.clone(), seen
+
+    def _checked(self, parts: Any) -> tuple[Tensor, ...]:
+        """A recurrent state that the encoder accepts, on its device."""
+        device, dtype = placement(self.encoder)
+        made = tuple(torch.as_tensor(part).to(device, dtype) for part in parts)
+        probe = torch.zeros(1, 1, self.encoder.input_dims, device=device, dtype=dtype)
+        try:
+            with evaluating(self.encoder), torch.no_grad():
+                self.encoder.forward_from(probe, made)  # type: ignore[attr-defined]
+        except InputError as error:
+            raise CheckpointError("state", error.value, error.remedy) from error
+        return made
