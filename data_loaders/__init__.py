@@ -46,6 +46,7 @@ from data_loaders.splits import (
 from data_loaders.standardize import ChannelStats
 from data_loaders.tdbrain import load_tdbrain
 from data_loaders.uci_eeg import load_uci_eeg
+from data_loaders.variable_length import mask_after, pad_series, series_lengths, unpad
 
 __all__ = [
     "FORECASTING_DATASETS",
@@ -95,8 +96,12 @@ __all__ = [
     "load_uci_eeg",
     "load_wfdb",
     "make_cohort",
+    "mask_after",
+    "pad_series",
     "ratio_split",
     "read_eeg",
     "sample_split",
     "save_processed",
+    "series_lengths",
+    "unpad",
 ]

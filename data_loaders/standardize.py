@@ -37,20 +37,28 @@ class ChannelStats:
         Raises:
             InputError: a channel has no finite value.
         """
-        total = np.zeros(train.n_channels)
-        count = np.zeros(train.n_channels)
-        for _, block in blocks(train.X):
-            total += np.nansum(block, axis=(0, 1), dtype=np.float64)
-            count += np.isfinite(block).sum(axis=(0, 1))
+        mean, std, count = channel_figures(train.X)
         if not count.all():
             channel = train.channel_names[int(np.argmin(count))]
             raise InputError("train", f"channel {channel} is all NaN", "leave the channel out")
-        mean = total / count
-        square = np.zeros(train.n_channels)
-        for _, block in blocks(train.X):
-            square += np.nansum((block - mean) ** 2, axis=(0, 1), dtype=np.float64)
-        std = _usable(np.sqrt(square / count), mean)
         return cls(mean, std, len(train), tuple(np.unique(train.patient).tolist()))
+
+
+def channel_figures(x: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, deviation (1 where a channel is constant) and count of each channel's values, (C,).
+
+    NaN is left out; a channel without values has mean 0 and count 0.
+    """
+    total = np.zeros(x.shape[2])
+    count = np.zeros(x.shape[2])
+    for _, block in blocks(x):
+        total += np.nansum(block, axis=(0, 1), dtype=np.float64)
+        count += np.isfinite(block).sum(axis=(0, 1))
+    mean = total / np.maximum(count, 1)
+    square = np.zeros(x.shape[2])
+    for _, block in blocks(x):
+        square += np.nansum((block - mean) ** 2, axis=(0, 1), dtype=np.float64)
+    return mean, _usable(np.sqrt(square / np.maximum(count, 1)), mean), count
 
 
 def _usable(std: np.ndarray, mean: np.ndarray) -> np.ndarray:

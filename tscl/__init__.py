@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from tscl.augmentations import AUGMENTATIONS as AUGMENTATIONS
     from tscl.encoders import ENCODERS as ENCODERS
     from tscl.estimators import AutoTCL as AutoTCL
+    from tscl.estimators import ContrastiveAnomalyDetector as ContrastiveAnomalyDetector
+    from tscl.estimators import ContrastiveClassifier as ContrastiveClassifier
+    from tscl.estimators import ContrastiveClusterer as ContrastiveClusterer
+    from tscl.estimators import ContrastiveTransformer as ContrastiveTransformer
+    from tscl.estimators import PatientRetrieval as PatientRetrieval
     from tscl.estimators import Representation as Representation
     from tscl.inference.encode import encode as encode
     from tscl.inference.encode import encode_causal as encode_causal
@@ -24,9 +29,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "AUGMENTATIONS": "tscl.augmentations",
     "AutoTCL": "tscl.estimators",
+    "ContrastiveAnomalyDetector": "tscl.estimators",
+    "ContrastiveClassifier": "tscl.estimators",
+    "ContrastiveClusterer": "tscl.estimators",
+    "ContrastiveTransformer": "tscl.estimators",
     "ENCODERS": "tscl.encoders",
     "LOSSES": "tscl.losses",
     "METHODS": "tscl.methods",
+    "PatientRetrieval": "tscl.estimators",
     "Representation": "tscl.estimators",
     "TrainSettings": "tscl.training.engine",
     "Trainer": "tscl.training.engine",

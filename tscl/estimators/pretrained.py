@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,15 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from torch import nn
 
-from tscl.encoders import ENCODERS
-from tscl.errors import DataError, InputError, NotFittedError
+from tscl.errors import DataError, NotFittedError
+from tscl.estimators.pretraining import build_method, pretrain
 from tscl.inference.encode import encode, encode_causal
-from tscl.methods import METHODS, Method
-from tscl.seeding import seeded
-from tscl.training.engine import Trainer, TrainSettings
-from tscl.training.progress import ProgressBar, ProgressReporter, Silent
-from tscl.training.samplers import RandomSampler
-from tscl.training.sources import ArraySource, cut_sections
+from tscl.training.engine import TrainSettings
 
 
-def as_panel(X: Any, *, allow_missing: bool = True) -> NDArray[np.float32]:
+def as_panel(
+    X: Any, *, allow_missing: bool = True, allow_constant: bool = False
+) -> NDArray[np.float32]:
     """Series as (n_samples, n_timesteps, n_channels) float32.
 
     Args:
@@ -32,6 +28,7 @@ def as_panel(X: Any, *, allow_missing: bool = True) -> NDArray[np.float32]:
             array or Series is one univariate series; a DataFrame is one series, one column a
             channel, its index (when of dates) sorted without duplicates.
         allow_missing: whether NaN marks missing values or is an error.
+        allow_constant: whether a channel may be constant or empty.
 
     Raises:
         DataError: wrong rank, no samples, infinite values, unsorted or duplicate time stamps, a
@@ -64,7 +61,7 @@ def as_panel(X: Any, *, allow_missing: bool = True) -> NDArray[np.float32]:
         raise DataError("X", f"{int(np.isinf(values).sum())} infinite values", "remove them")
     if not allow_missing and np.isnan(values).any():
         raise DataError("X", f"{int(np.isnan(values).sum())} NaN", "fill or drop them")
-    for channel in range(values.shape[2]):
+    for channel in range(0 if allow_constant else values.shape[2]):
         seen = values[..., channel][~np.isnan(values[..., channel])]
         if seen.size == 0 or (values.shape[1] > 1 and np.ptp(seen) == 0):
             raise DataError(f"channel {channel}", "constant or empty", "drop the channel")
@@ -119,21 +116,6 @@ class Representation(TransformerMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _build(self, channels: int) -> Method:
-        with seeded(self.random_state, "weights"):
-            encoder = self.encoder
-            if isinstance(encoder, str):
-                encoder = ENCODERS.build(
-                    encoder, input_dims=channels, **(self.encoder_params or {})
-                )
-            else:
-                encoder = copy.deepcopy(encoder)
-                if int(getattr(encoder, "input_dims", channels)) != channels:
-                    raise InputError(
-                        "encoder.input_dims", encoder.input_dims, f"X has {channels} channels"
-                    )
-            return METHODS.build(self.method, encoder=encoder, **self._method_arguments())
-
     def _method_arguments(self) -> dict[str, Any]:
         return dict(self.method_params or {})
 
@@ -144,30 +126,29 @@ class Representation(TransformerMixin, BaseEstimator):
             DataError: bad input, or series too short to train on.
         """
         values = as_panel(X)
-        if values.shape[1] < 2:
-            raise DataError("X", values.shape, "series need at least two time steps")
-        sections = cut_sections(values, self.max_train_length)
-        method = self._build(values.shape[2])
-        progress: ProgressReporter = ProgressBar() if self.verbose else Silent()
+        method = build_method(
+            self.method,
+            self._method_arguments(),
+            self.encoder,
+            self.encoder_params,
+            channels=values.shape[2],
+            seed=self.random_state,
+        )
         settings = TrainSettings(
             max_epochs=self.max_epochs,
             lr=self.lr,
             averaging=self.averaging,  # type: ignore[arg-type]
             seed=self.random_state,
         )
-        folder = None if self.checkpoints is None else Path(self.checkpoints)
-        batch = min(self.batch_size, len(sections))
-        if batch < 2:
-            raise DataError(
-                "X",
-                f"{len(sections)} training sections",
-                "contrast needs two: pass more samples or lower max_train_length",
-            )
-        result = Trainer(settings, checkpoints=folder, progress=progress).fit(
+        result = pretrain(
             method,
-            ArraySource(sections, crop=self.max_train_length),
-            RandomSampler(len(sections), batch, drop_last=True),
+            values,
+            settings,
+            batch_size=self.batch_size,
+            max_train_length=self.max_train_length,
+            checkpoints=None if self.checkpoints is None else Path(self.checkpoints),
             resume=resume,
+            verbose=self.verbose,
             title=self.method,
         )
         self.method_ = method

@@ -1,6 +1,7 @@
 """Encoding of long series, and streams."""
 
 from tscl.inference.encode import CausalCodes, encode, encode_causal
+from tscl.inference.masked_distance import masked_distance
 from tscl.inference.streaming import StreamingEncoder
 
-__all__ = ["CausalCodes", "StreamingEncoder", "encode", "encode_causal"]
+__all__ = ["CausalCodes", "StreamingEncoder", "encode", "encode_causal", "masked_distance"]

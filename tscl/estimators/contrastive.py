@@ -1,0 +1,318 @@
+"""Contrastive pretraining as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.multiclass import type_of_target
+from torch import nn
+
+from data_loaders.standardize import channel_figures, standardize_groups
+from data_loaders.variable_length import series_lengths
+from tscl.encoders import ENCODERS, Encoder
+from tscl.errors import DataError, InputError
+from tscl.estimators.pretraining import (
+    build_method,
+    check_choice,
+    pretrain,
+    wants_labels,
+    with_loss,
+)
+from tscl.estimators.series_inputs import (
+    Float32,
+    draw_seed,
+    id_codes,
+    read_panel,
+    require_fitted,
+)
+from tscl.inference.encode import encode, encode_causal
+from tscl.inference.sinks import POOLINGS
+from tscl.inference.streaming import StreamingEncoder
+from tscl.methods import Method
+from tscl.training.engine import TrainSettings
+
+SCALES = ("train", "sample", "none")
+
+
+class ContrastiveTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Series in, codes out: any registered method and encoder, trained in ``fit``.
+
+    ``X`` is (n_samples, n_timesteps, n_channels), NaN where a value is missing; trailing steps
+    without any value are padding and do not enter a sample's code. A 2-D ``X`` is one univariate
+    series a row, so that the estimator fits scikit-learn's tools.
+
+    Args:
+        method: name in :data:`tscl.methods.METHODS`. ``method_params``: its arguments.
+        encoder: name in :data:`tscl.encoders.ENCODERS` or a module that follows the encoder
+            contract (it is copied). ``encoder_params``: arguments of a named encoder.
+        loss: name in :data:`tscl.losses.LOSSES` or a module, for methods that take one; None
+            keeps the method's own. ``loss_params``: its arguments.
+        pooling: ``max``, ``mean`` or ``last`` over time, for ``transform``.
+        scale: ``train`` standardises each channel by the mean and deviation of the series seen in
+            ``fit``, ``sample`` each channel of each series by its own, ``none`` leaves X as it is.
+        max_epochs, batch_size, lr, averaging: training.
+        max_train_length: longer series are cut into sections of this length for training.
+        verbose: show a progress bar.
+        random_state: seed of weights, batches and views: a whole number, a RandomState to draw it
+            from, or None for a new one every time.
+
+    Attributes:
+        encoder_: the trained encoder. method_: the whole method (None in copies and after
+            ``load``).
+        history_: a row a training step. n_features_in_: columns of 2-D or channels of 3-D input.
+        n_channels_in_: channels. mean_, scale_: (C,) of ``scale="train"``, else None.
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).normal(size=(8, 40, 2))
+        >>> small = {"output_dims": 4, "hidden_dims": 4, "depth": 1}
+        >>> model = ContrastiveTransformer("simclr", encoder_params=small, max_epochs=1)
+        >>> model.fit_transform(X).shape
+        (8, 4)
+    """
+
+    def __init__(
+        self,
+        method: str = "ts2vec",
+        *,
+        method_params: dict[str, Any] | None = None,
+        encoder: str | nn.Module = "dilated",
+        encoder_params: dict[str, Any] | None = None,
+        loss: str | nn.Module | None = None,
+        loss_params: dict[str, Any] | None = None,
+        pooling: str = "max",
+        scale: str = "train",
+        max_epochs: int = 20,
+        batch_size: int = 32,
+        lr: float = 1e-3,
+        averaging: str = "swa",
+        max_train_length: int = 256,
+        verbose: bool = False,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.method = method
+        self.method_params = method_params
+        self.encoder = encoder
+        self.encoder_params = encoder_params
+        self.loss = loss
+        self.loss_params = loss_params
+        self.pooling = pooling
+        self.scale = scale
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.averaging = averaging
+        self.max_train_length = max_train_length
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        patient: ArrayLike | None = None,
+        trial: ArrayLike | None = None,
+    ) -> Self:
+        """Train on ``X``.
+
+        Args:
+            X: (n, T, C), or (n, T) for univariate series.
+            y: (n,) classes or targets; read by supervised objectives only.
+            patient: (n,) ids for methods that contrast patients, such as ``comet``; their batches
+                hold whole trials. ``trial``: (n,) likewise; by default every sample is one.
+
+        Raises:
+            DataError: input that cannot be trained on. InputError: labels or ids missing that the
+                method needs. ConfigError: an unknown name or parameter.
+        """
+        self._fit(read_panel(self, X, reset=True), y, patient, trial)
+        return self
+
+    def _fit(
+        self, values: Float32, y: ArrayLike | None, patient: Any = None, trial: Any = None
+    ) -> None:
+        check_choice("pooling", self.pooling, POOLINGS)
+        check_choice("scale", self.scale, SCALES)
+        self._measure(values)
+        seed = draw_seed(self.random_state)
+        method = build_method(
+            self.method,
+            with_loss(self.method, self.method_params, self.loss, self.loss_params),
+            self.encoder,
+            self.encoder_params,
+            channels=values.shape[2],
+            seed=seed,
+        )
+        result = pretrain(
+            method,
+            self.scaled(values),
+            TrainSettings(
+                max_epochs=self.max_epochs,
+                lr=self.lr,
+                averaging=self.averaging,  # type: ignore[arg-type]
+                seed=seed,
+            ),
+            batch_size=self.batch_size,
+            max_train_length=self.max_train_length,
+            labels=_label_codes(y, len(values)) if wants_labels(method) else None,
+            ids=_ids(patient, trial, len(values)),
+            verbose=self.verbose,
+            title=self.method,
+        )
+        self.method_: Method | None = method
+        self.encoder_ = result.encoder
+        self.history_ = result.history
+        self._n_features_out = int(result.encoder.output_dims)  # type: ignore[arg-type]
+
+    def transform(self, X: Any) -> Float32:
+        """Codes pooled over time, (n_samples, D) float32.
+
+        Raises:
+            UnfittedEstimatorError, DataError: see ``fit``.
+        """
+        require_fitted(self, "encoder_")
+        return self.pool(read_panel(self, X, reset=False))
+
+    def pool(self, values: Float32) -> Float32:
+        """``transform`` of checked series (n, T, C) float32 in the unit of ``fit``'s ``X``."""
+        values = self.scaled(values)
+        lengths = series_lengths(values)
+        out = np.empty((len(values), self._n_features_out), np.float32)
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            out[rows] = encode(self.encoder_, values[rows, :length], pooling=self.pooling)  # type: ignore[arg-type]
+        return out
+
+    def encode(self, X: Any, *, causal: bool = False, window: int = 200) -> Float32:
+        """Codes of every step, (n_samples, n_timesteps, D) float32, NaN after a sample's end.
+
+        Args:
+            X: see ``fit``.
+            causal: codes that know the past only; a centred encoder then sees ``window`` steps
+                of the past (:func:`tscl.inference.encode_causal`).
+        """
+        require_fitted(self, "encoder_")
+        values = self.scaled(read_panel(self, X, reset=False))
+        lengths = series_lengths(values)
+        out = np.full((*values.shape[:2], self._n_features_out), np.nan, np.float32)
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            part = values[rows, :length]
+            if causal:
+                codes = encode_causal(self.encoder_, part, window=window).codes  # type: ignore[arg-type]
+            else:
+                codes = encode(self.encoder_, part)  # type: ignore[arg-type]
+            out[rows, :length] = codes
+        return out
+
+    def stream(self) -> StreamingEncoder:
+        """An encoder of live samples in the unit of ``fit``'s ``X``, scaled like them.
+
+        Raises:
+            InputError: ``scale="sample"``, which needs the whole series, or an encoder that sees
+                the future.
+        """
+        require_fitted(self, "encoder_")
+        if self.scale == "sample":
+            raise InputError("scale", self.scale, "a stream needs scale='train' or 'none'")
+        return StreamingEncoder(self.encoder_, mean=self.mean_, scale=self.scale_)  # type: ignore[arg-type]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write encoder, scaling and parameters as safetensors and JSON, in one step.
+
+        Raises:
+            InputError: an encoder that is not registered, or parameters that are objects.
+        """
+        from tscl.estimators.saved import save_transformer
+
+        return save_transformer(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> ContrastiveTransformer:
+        """Read what :meth:`save` wrote; it transforms but has no ``method_`` to train on.
+
+        Raises:
+            CheckpointError: a missing, damaged or foreign file.
+        """
+        from tscl.estimators.saved import load_transformer
+
+        return load_transformer(Path(folder))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """State for pickle and copies: a registered encoder goes by name and weights."""
+        state = dict(super().__getstate__())
+        encoder = state.get("encoder_")
+        if isinstance(encoder, Encoder) and getattr(encoder, "name", None) in ENCODERS.names():
+            del state["encoder_"]
+            state["_saved_encoder"] = (encoder.name, encoder.config(), encoder.state_dict())
+        if "method_" in state:
+            state["method_"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        saved = state.pop("_saved_encoder", None)
+        super().__setstate__(state)
+        if saved is not None:
+            name, config, weights = saved
+            with torch.random.fork_rng(devices=[]):
+                encoder = ENCODERS.build(name, **config)
+            encoder.load_state_dict(weights)
+            self.encoder_ = encoder.eval()
+
+    def _measure(self, values: Float32) -> None:
+        self.mean_: NDArray[np.float64] | None = None
+        self.scale_: NDArray[np.float64] | None = None
+        if self.scale == "train":
+            self.mean_, self.scale_, count = channel_figures(values)
+            if not count.all():
+                channel = f"channel {int(np.argmin(count))}"
+                raise DataError("X", f"{channel} holds no value", "leave the channel out")
+
+    def scaled(self, values: Float32) -> Float32:
+        """Series (n, T, C) float32 as the encoder sees them."""
+        if self.scale == "train":
+            assert self.mean_ is not None
+            assert self.scale_ is not None
+            return np.asarray((values - self.mean_) / self.scale_, np.float32)
+        return standardize_groups(values, None) if self.scale == "sample" else values
+
+
+def _label_codes(y: ArrayLike | None, n: int) -> NDArray[Any]:
+    """Labels as the objectives read them: class codes int64, or targets float32."""
+    if y is None:
+        raise InputError("y", None, "this objective is supervised; pass labels to fit")
+    array = np.asarray(y)
+    if len(array) != n:
+        raise InputError("y", f"{len(array)} labels", f"give one a sample, {n}")
+    if type_of_target(array).startswith("continuous"):
+        return array.astype(np.float32)
+    if array.ndim != 1:
+        raise InputError("y", f"shape {array.shape}", f"give one label a sample, ({n},)")
+    return np.unique(array, return_inverse=True)[1].astype(np.int64)
+
+
+def _ids(patient: Any, trial: Any, n: int) -> dict[str, NDArray[np.int64]]:
+    patients, trials = id_codes("patient", patient, n), id_codes("trial", trial, n)
+    if patients is None:
+        if trials is not None:
+            raise InputError("patient", None, "trials belong to patients; pass patient too")
+        return {}
+    if trials is None:
+        trials = np.arange(n)
+    pairs = np.stack([patients, trials], axis=1)
+    own = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
+    return {"patient": patients, "trial": own.astype(np.int64)}

@@ -1,0 +1,217 @@
+"""Contrastive pretraining and a classifier on its codes, as one scikit-learn classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+from torch import nn
+
+from tscl.estimators.contrastive import ContrastiveTransformer
+from tscl.estimators.series_inputs import read_panel, require_fitted
+
+_SHARED = (
+    "method",
+    "method_params",
+    "encoder",
+    "encoder_params",
+    "loss",
+    "loss_params",
+    "pooling",
+    "scale",
+    "max_epochs",
+    "batch_size",
+    "lr",
+    "averaging",
+    "max_train_length",
+    "verbose",
+    "random_state",
+)
+
+
+def _head_has(name: str) -> Any:
+    def check(self: ContrastiveClassifier) -> bool:
+        head = getattr(self, "head_", self.head)
+        return head is None or hasattr(head, name)
+
+    return available_if(check)
+
+
+class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
+    """A :class:`ContrastiveTransformer` and a classifier on its standardised codes.
+
+    Args:
+        head: scikit-learn classifier of codes (it is cloned); None is logistic regression on
+            standardised codes, COMET's partial fine-tuning (arXiv 2310.14017).
+        C: inverse strength of the default head's L2 penalty.
+
+    The other arguments are those of :class:`ContrastiveTransformer`.
+
+    Attributes:
+        transformer_: the fitted transformer. head_: the fitted head. classes_: the labels.
+        n_features_in_, n_channels_in_: as of the transformer.
+
+    Examples:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.repeat(["slow", "fast"], 10)
+        >>> step = np.where(y == "slow", 0.2, 0.9)[:, None] * np.arange(50)
+        >>> X = np.sin(step + rng.uniform(0, 6, (20, 1)))
+        >>> small = {"output_dims": 8, "hidden_dims": 8, "depth": 2}
+        >>> model = ContrastiveClassifier("simclr", encoder_params=small, max_epochs=5)
+        >>> float(model.fit(X, y).score(X, y))
+        1.0
+    """
+
+    def __init__(
+        self,
+        method: str = "ts2vec",
+        *,
+        method_params: dict[str, Any] | None = None,
+        encoder: str | nn.Module = "dilated",
+        encoder_params: dict[str, Any] | None = None,
+        loss: str | nn.Module | None = None,
+        loss_params: dict[str, Any] | None = None,
+        head: BaseEstimator | None = None,
+        C: float = 1.0,
+        pooling: str = "max",
+        scale: str = "train",
+        max_epochs: int = 20,
+        batch_size: int = 32,
+        lr: float = 1e-3,
+        averaging: str = "swa",
+        max_train_length: int = 256,
+        verbose: bool = False,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.method = method
+        self.method_params = method_params
+        self.encoder = encoder
+        self.encoder_params = encoder_params
+        self.loss = loss
+        self.loss_params = loss_params
+        self.head = head
+        self.C = C
+        self.pooling = pooling
+        self.scale = scale
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.averaging = averaging
+        self.max_train_length = max_train_length
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        X_unlabelled: Any = None,
+        patient: ArrayLike | None = None,
+        trial: ArrayLike | None = None,
+    ) -> Self:
+        """Pretrain on ``X`` and ``X_unlabelled``, then fit the head on the labelled codes.
+
+        Args:
+            X: (n, T, C), or (n, T) for univariate series.
+            y: (n,) labels.
+            X_unlabelled: further series of the same rank and channels, for pretraining only; not
+                with a supervised objective, and not with ids.
+            patient, trial: see :meth:`ContrastiveTransformer.fit`.
+
+        Raises:
+            DataError, InputError, ConfigError: as of the transformer. ValueError of scikit-learn
+                for labels it cannot use.
+        """
+        values = read_panel(self, X, reset=True)
+        check_classification_targets(y)
+        labels = column_or_1d(y, warn=True)
+        check_consistent_length(values, labels)
+        series, known = values, labels
+        if X_unlabelled is not None:
+            more = read_panel(self, X_unlabelled, reset=False)
+            series, known = _join(values, more), None
+        transformer = ContrastiveTransformer(**{name: getattr(self, name) for name in _SHARED})
+        transformer.n_features_in_ = self.n_features_in_
+        transformer.n_channels_in_ = self.n_channels_in_
+        if hasattr(self, "feature_names_in_"):
+            transformer.feature_names_in_ = self.feature_names_in_
+        transformer._fit(series, known, patient, trial)
+        codes = transformer.pool(values).astype(np.float64)
+        if self.head is None:
+            head: Any = make_pipeline(StandardScaler(), LogisticRegression(C=self.C, max_iter=2000))
+        else:
+            head = clone(self.head)
+        head.fit(codes, labels)
+        self.transformer_ = transformer
+        self.head_ = head
+        self.classes_ = head.classes_
+        return self
+
+    def _codes(self, X: Any) -> NDArray[np.float64]:
+        require_fitted(self, "head_")
+        return self.transformer_.pool(read_panel(self, X, reset=False)).astype(np.float64)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Labels (n,)."""
+        codes = self._codes(X)
+        return np.asarray(self.head_.predict(codes))
+
+    @_head_has("predict_proba")
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities (n, n_classes), columns as in ``classes_``."""
+        codes = self._codes(X)
+        return np.asarray(self.head_.predict_proba(codes))
+
+    @_head_has("decision_function")
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """The head's scores: (n,) for two classes, else (n, n_classes)."""
+        codes = self._codes(X)
+        return np.asarray(self.head_.decision_function(codes))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write transformer and default head as safetensors and JSON, in one step.
+
+        Raises:
+            InputError: a head other than the default one, which only pickle could keep.
+        """
+        from tscl.estimators.saved import save_classifier
+
+        return save_classifier(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> ContrastiveClassifier:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            CheckpointError: a missing, damaged or foreign file.
+        """
+        from tscl.estimators.saved import load_classifier
+
+        return load_classifier(Path(folder))
+
+
+def _join(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Both panels, the shorter series padded with NaN at the end."""
+    length = max(a.shape[1], b.shape[1])
+    parts = [
+        np.pad(x, ((0, 0), (0, length - x.shape[1]), (0, 0)), constant_values=np.nan)
+        for x in (a, b)
+    ]
+    return np.concatenate(parts)
