@@ -1,6 +1,16 @@
 """Loaders of clinical and forecasting series into typed containers."""
 
 from data_loaders.ad import load_ad
+from data_loaders.adapters_codes import codes_to_frame, codes_to_xarray, from_xarray, to_xarray
+from data_loaders.adapters_frames import (
+    from_long,
+    from_sktime,
+    from_wide,
+    to_long,
+    to_sktime,
+    to_wide,
+)
+from data_loaders.adapters_records import from_wfdb_record
 from data_loaders.archive import (
     ClassificationData,
     bundled_classification,
@@ -67,6 +77,8 @@ __all__ = [
     "bundled_classification",
     "calendar_by_frequency",
     "calendar_features",
+    "codes_to_frame",
+    "codes_to_xarray",
     "describe_parts",
     "ett_hourly",
     "ett_minute",
@@ -75,7 +87,12 @@ __all__ = [
     "frequency_fields",
     "from_epochs",
     "from_frame",
+    "from_long",
     "from_raw",
+    "from_sktime",
+    "from_wfdb_record",
+    "from_wide",
+    "from_xarray",
     "group_split",
     "label_fraction",
     "load_ad",
@@ -103,5 +120,9 @@ __all__ = [
     "sample_split",
     "save_processed",
     "series_lengths",
+    "to_long",
+    "to_sktime",
+    "to_wide",
+    "to_xarray",
     "unpad",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,13 +38,16 @@ _SHARED = (
     "random_state",
 )
 
+Method = TypeVar("Method", bound=Callable[..., Any])
 
-def _head_has(name: str) -> Any:
+
+def _head_has(name: str) -> Callable[[Method], Method]:
     def check(self: ContrastiveClassifier) -> bool:
         head = getattr(self, "head_", self.head)
         return head is None or hasattr(head, name)
 
-    return available_if(check)
+    decorate: Callable[[Method], Method] = available_if(check)
+    return decorate
 
 
 class ContrastiveClassifier(ClassifierMixin, BaseEstimator):

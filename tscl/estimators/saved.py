@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tscl import __version__
+from tscl.disk import new_folder, sha256_of
 from tscl.errors import CheckpointError, InputError
 from tscl.estimators.anomaly import ContrastiveAnomalyDetector
 from tscl.estimators.clustering import ContrastiveClusterer
@@ -29,10 +30,8 @@ from tscl.inference.sinks import POOLINGS
 from tscl.training.model_files import load_encoder, save_encoder
 from tscl.training.storage import (
     load_tensors,
-    new_directory,
     read_json,
     save_tensors,
-    sha256_of,
     write_json,
 )
 
@@ -83,7 +82,7 @@ def save_transformer(model: ContrastiveTransformer, folder: Path) -> Path:
     """Write ``model`` to ``folder``; see :meth:`ContrastiveTransformer.save`."""
     require_fitted(model, "encoder_")
     params = plain_params(model)
-    with new_directory(folder) as work:
+    with new_folder(folder) as work:
         save_encoder(work, model.encoder_)
         write_card(work, "ContrastiveTransformer", {"params": params, "state": _state(model)})
     return folder
@@ -143,7 +142,7 @@ def _save(
     if not isinstance(fitted, ContrastiveTransformer):
         name = type(fitted).__name__
         raise InputError("transformer", name, "only a ContrastiveTransformer can be saved")
-    with new_directory(folder) as work:
+    with new_folder(folder) as work:
         save_transformer(fitted, work / "transformer")
         tensors = {k: torch.from_numpy(np.array(a, np.float64)) for k, a in arrays.items()}
         save_tensors(work / WEIGHTS, tensors)
