@@ -50,6 +50,8 @@ def test_methods_say_what_they_need():
 @pytest.mark.parametrize("encoder", ENCODERS.names())
 def test_every_encoder_by_name(encoder):
     params = {"output_dims": 6, "hidden_dims": 16, "depth": 1}
+    if encoder == "experts":
+        params = {"output_dims": 6, "backbone": "tcn", "backbone_params": {"depth": 1}}
     assert transformer(encoder=encoder, encoder_params=params).fit_transform(X).shape == (24, 6)
 
 
