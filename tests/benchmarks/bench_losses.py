@@ -45,7 +45,9 @@ def lightly(module: str, name: str, **params: object) -> Case:
     spec = importlib.util.find_spec("lightly")
     if spec is None or spec.origin is None:
         raise ImportError("lightly")
-    for package in ("lightly.loss", "lightly.models", "lightly.models.modules"):
+    # the last one is used across processes only
+    bare_ones = ("lightly.loss", "lightly.models", "lightly.models.modules", "lightly.models.utils")
+    for package in bare_ones:
         if package not in sys.modules:
             bare = types.ModuleType(package)
             bare.__path__ = [str(Path(spec.origin).parent.joinpath(*package.split(".")[1:]))]
@@ -184,9 +186,9 @@ def compare(batch: int, args: argparse.Namespace) -> list[Row]:
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, nargs="+", default=[256, 1024])
+    parser.add_argument("--batch", type=int, nargs="+", default=[256])
     parser.add_argument("--dims", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--losses", nargs="*", help="only these")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
