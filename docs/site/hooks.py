@@ -1,4 +1,7 @@
-"""Hooks of the documentation site: equations as MathML, cross references of docstrings as links.
+"""Hooks of the documentation site: equations as MathML, docstring references as links, navigation.
+
+A page that ``nav`` of ``mkdocs.yml`` does not name is added: under Methods or Results by its path,
+else under Guides.
 
 Equations are written as ``$...$`` and ``$$...$$``. They become MathML when the site is built, so
 that a page needs no script and no network. An equation that cannot be converted stops the build.
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
@@ -20,6 +24,20 @@ EQUATION = re.compile(
 ROLE = re.compile(
     r":(?:func|class|meth|mod|data|attr|exc):<code>(?P<short>~?)(?P<name>[\w.]+)</code>"
 )
+
+
+def on_config(config: Any) -> Any:
+    """Add the pages that the navigation leaves out to its sections."""
+    docs = Path(config["docs_dir"])
+    named = set(re.findall(r"[\w/]+\.md", str(config["nav"])))
+    sections = {k: v for entry in config["nav"] for k, v in entry.items() if isinstance(v, list)}
+    for path in sorted(docs.rglob("*.md")):
+        page = path.relative_to(docs).as_posix()
+        if page in named:
+            continue
+        method, result = page.startswith("methods/"), page.startswith("results_")
+        sections["Methods" if method else "Results" if result else "Guides"].append(page)
+    return config
 
 
 def on_page_content(content: str, page: Any, **_: Any) -> str:

@@ -65,6 +65,15 @@ def test_every_page_is_built_and_needs_no_network(site):
 
 
 @pytest.mark.slow
+def test_every_page_is_in_the_navigation_once(site):
+    home = (site / "index.html").read_text(encoding="utf-8")
+    links = re.findall(r'<a href="([^"#]+)" class="md-nav__link"', home)
+    assert len(links) == len(set(links))
+    pages = {p.relative_to(ROOT / "docs").with_suffix(".html") for p in ROOT.glob("docs/**/*.md")}
+    assert {page.as_posix() for page in pages} <= {*links, "index.html"}
+
+
+@pytest.mark.slow
 def test_equations_are_mathml_and_roles_are_links(site):
     comet = (site / "methods" / "comet.html").read_text(encoding="utf-8")
     assert comet.count("<math") >= 5
