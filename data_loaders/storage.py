@@ -114,7 +114,8 @@ def _read_table(path: Path, n_rows: int) -> pd.DataFrame:
         with ParquetFile(path) as file:
             if file.metadata.num_rows != n_rows:
                 raise ValueError(f"{file.metadata.num_rows} rows beside {n_rows} samples")
-            return file.read(use_threads=False).to_pandas()
+            made: pd.DataFrame = file.read(use_threads=False).to_pandas()
+            return made
     except Exception as error:  # pyarrow and pandas raise many types for a damaged file
         raise DataError(TABLE, error, "the file is damaged; write the data set again") from None
 
