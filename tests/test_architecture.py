@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = sorted((ROOT / "tscl").rglob("*.py")) + sorted((ROOT / "data_loaders").rglob("*.py"))
-BOTTOM = {"losses", "augmentations", "encoders", "masking"}
+BOTTOM = {"losses", "augmentations", "encoders", "masking", "pooling"}
 FREE = {"disk", "errors", "registry", "seeding", "batch"}
 
 
