@@ -35,7 +35,9 @@ def check_fif(path: Path, record: str) -> None:
                 raise RecordError(record, "corrupt_file", detail)
             return kind, type_, length, following
 
-        if size < _TAG.size or tag(0)[0] != _FILE_ID:
+        if size < _TAG.size:
+            raise RecordError(record, "corrupt_file", f"{path.name} ends after {size} bytes")
+        if tag(0)[0] != _FILE_ID:
             raise RecordError(record, "bad_header", f"{path.name} does not begin as a FIF file")
         at, directory = 0, -1
         while 0 <= at < size:

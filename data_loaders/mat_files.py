@@ -36,8 +36,10 @@ def check_mat(path: Path, record: str) -> None:
     content = path.read_bytes()
     if content[512:520] == _HDF5 or content[:8] == _HDF5:
         return
+    if len(content) < 136:
+        raise RecordError(record, "corrupt_file", f"{path.name} ends after {len(content)} bytes")
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-    if len(content) < 136 or order is None or content[:4].count(0):
+    if order is None or content[:4].count(0):
         raise RecordError(record, "bad_header", f"{path.name} does not begin as a MATLAB file")
     try:
         _Walk(content, order).elements(128, len(content), 0)
