@@ -15,7 +15,11 @@ from tscl.reporting.markdown import markdown_table
 
 
 def curves(folder: Path) -> pd.DataFrame:
-    """One row a pretrained row of the run, one column an epoch; folds all rows have."""
+    """One row a pretrained row of the run, one column an epoch.
+
+    Folds with fewer than three quarters of the rows are left out, then rows without all of the
+    folds that remain.
+    """
     parts = []
     for path in sorted(folder.glob("probe-*-fold*.csv")):
         found = re.fullmatch(r"probe-(.+)-fold(\d+)", path.stem)
@@ -24,7 +28,9 @@ def curves(folder: Path) -> pd.DataFrame:
     table = pd.concat(parts)
     score = next(c for c in table.columns if c not in ("epoch", "row", "fold"))
     folds = table.groupby("fold")["row"].nunique()
-    table = table[table["fold"].isin(folds[folds == folds.max()].index)]
+    table = table[table["fold"].isin(folds[folds >= 0.75 * folds.max()].index)]
+    seen = table.groupby("row")["fold"].nunique()
+    table = table[table["row"].isin(seen[seen == seen.max()].index)]
     wide = table.pivot_table(index="row", columns="epoch", values=score).round(3)
     wide.insert(0, "folds", table["fold"].nunique())
     return wide.reset_index()
