@@ -3,7 +3,7 @@
 The papers pool by the maximum (COMET, arXiv 2310.14017, section 5.1; TS2Vec, arXiv 2106.10466).
 A maximum over noise says little about a rhythm, whose phase differs in every sample; the log
 standard deviation over time is the log power behind a learned filter, what band power measures
-with fixed ones.
+with fixed ones. The last step is what a forecast is read from.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from torch import Tensor
 
 from tscl.errors import ConfigError, nearest
 
-_FLOOR = 1e-6
+VARIANCE_FLOOR = 1e-6
 
 
 def _log_std(z: Tensor) -> Tensor:
     """Half the log of the variance over time plus a floor, so that a constant code is finite."""
-    return 0.5 * torch.log(z.var(dim=1, correction=0) + _FLOOR)
+    return 0.5 * torch.log(z.var(dim=1, correction=0) + VARIANCE_FLOOR)
 
 
 _POOLS: dict[str, Callable[[Tensor], Tensor]] = {
     "max": lambda z: z.amax(dim=1),
     "mean": lambda z: z.mean(dim=1),
     "log_std": _log_std,
+    "last": lambda z: z[:, -1],
 }
 POOLS: tuple[str, ...] = tuple(_POOLS)
 
@@ -46,13 +47,25 @@ def check_pooling(pooling: str, field: str = "pooling") -> list[str]:
     return parts
 
 
+def check_one_pooling(pooling: str, field: str = "pooling", *, more: tuple[str, ...] = ()) -> str:
+    """``pooling`` when it is one name of :data:`POOLS` or ``more``: the width of codes stays.
+
+    Raises:
+        ConfigError: an unknown name, or several.
+    """
+    known = (*POOLS, *more)
+    if pooling not in known:
+        raise ConfigError(field, pooling, nearest(str(pooling), known))
+    return pooling
+
+
 def pool_time(z: Tensor, pooling: str = "max") -> Tensor:
     """Pool codes (B, T, D) over time to (B, k D), k the number of poolings named.
 
     Args:
         z: codes of every step.
-        pooling: ``max``, ``mean`` or ``log_std`` (log standard deviation, floored at 1e-3),
-            or several joined by ``+``, whose vectors are put side by side.
+        pooling: ``max``, ``mean``, ``log_std`` (log standard deviation, floored at 1e-3) or
+            ``last``, or several joined by ``+``, whose vectors are put side by side.
 
     Raises:
         ConfigError: an unknown name.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.reference.comet import pooled_over_time
 from tscl.errors import ConfigError
-from tscl.pooling import POOLS, check_pooling, pool_time
+from tscl.pooling import POOLS, check_one_pooling, check_pooling, pool_time
 from tscl.seeding import randn, torch_generator
 
 
@@ -24,7 +24,7 @@ def series(batch: int, length: int, dims: int, seed: int = 0) -> torch.Tensor:
     st.integers(1, 4),
     st.integers(1, 9),
     st.integers(1, 3),
-    st.lists(st.sampled_from(POOLS), min_size=1, max_size=3, unique=True),
+    st.lists(st.sampled_from(POOLS), min_size=1, max_size=4, unique=True),
 )
 def test_pooling_matches_the_loop(batch: int, length: int, dims: int, names: list[str]) -> None:
     z = series(batch, length, dims)
@@ -61,3 +61,11 @@ def test_log_power_tells_rhythms_apart_that_mean_and_order_do_not() -> None:
 def test_unknown_poolings_are_named(how: str) -> None:
     with pytest.raises(ConfigError, match=r"evaluate\.pooling"):
         check_pooling(how, "evaluate.pooling")
+
+
+def test_where_the_width_must_stay_one_name_is_taken() -> None:
+    assert check_one_pooling("log_std") == "log_std"
+    assert check_one_pooling("random", more=("random",)) == "random"
+    for how in ("max+mean", "random", "maximum"):
+        with pytest.raises(ConfigError, match=r"pooling.*known: last, log_std, max, mean"):
+            check_one_pooling(how)

@@ -11,10 +11,11 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.estimators.tiny import LEARN, classifier, transformer, waves
+from tests.estimators.tiny import LEARN, classifier, clusterer, retrieval, transformer, waves
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, DataError, InputError
 from tscl.methods import METHODS
+from tscl.pooling import pool_time
 
 X, Y = waves()
 PATIENT, TRIAL = np.arange(24) // 4, np.arange(24) // 2 % 2
@@ -133,6 +134,25 @@ def test_scales():
     np.testing.assert_allclose(transformer().fit(shifted).transform(shifted), train, atol=1e-3)
     own = transformer(scale="sample").fit(X)
     np.testing.assert_allclose(own.transform(shifted), own.transform(X), atol=1e-3)
+
+
+@pytest.mark.parametrize("pooling", ["log_std", "last", "mean+log_std", "max+mean+log_std+last"])
+def test_poolings_by_name(pooling, tmp_path):
+    model = transformer(pooling=pooling).fit(X)
+    short = X[:4].copy()
+    short[1, 40:] = np.nan
+    steps = model.encode(short)
+    ends = [60, 40, 60, 60]
+    cut = [torch.from_numpy(z[:end])[None] for z, end in zip(steps, ends, strict=True)]
+    told = np.concatenate([pool_time(z, pooling).numpy() for z in cut])
+    np.testing.assert_allclose(model.transform(short), told, atol=1e-4)
+    width = 8 * len(pooling.split("+"))
+    assert len(model.get_feature_names_out()) == told.shape[1] == width
+    again = type(model).load(model.save(tmp_path / "model"))
+    np.testing.assert_array_equal(again.transform(short), model.transform(short))
+    assert classifier(pooling=pooling).fit(X, Y).predict_proba(X).shape == (24, 2)
+    assert clusterer(pooling=pooling).fit(X).cluster_centers_.shape == (3, width)
+    assert retrieval(pooling=pooling).fit(X, patient=PATIENT).codes_.shape == (24, width)
 
 
 def test_random_state():

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from torch import nn
 
 import tscl
-from tscl.errors import DataError, InputError, NotFittedError
+from tscl.errors import ConfigError, DataError, InputError, NotFittedError
 from tscl.estimators import AutoTCL, Representation
 
 
@@ -37,6 +37,16 @@ def test_fit_encode_transform():
     assert np.array_equal(model.transform(X), model.encode(X).max(axis=1))
     assert model.encode(X, causal=True).shape == (8, 40, 6)
     assert isinstance(tscl.AutoTCL(), AutoTCL)
+
+
+def test_poolings_by_name():
+    X = panel()
+    model = small(pooling="last+mean").fit(X)
+    steps = model.encode(X)
+    told = np.concatenate([steps[:, -1], steps.mean(axis=1)], axis=1)
+    np.testing.assert_allclose(model.transform(X), told, atol=1e-6)
+    with pytest.raises(ConfigError, match="pooling"):
+        small(pooling="first").fit(X)
 
 
 def test_data_types_agree():

@@ -112,6 +112,9 @@ def test_codes_of_a_network_are_pooled_and_its_mode_kept():
     z = network.represent(torch.from_numpy(x)).detach().numpy()
     np.testing.assert_allclose(last, z[:, -1], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(mean, z.mean(axis=1), rtol=1e-4, atol=1e-5)
+    both = network_codes(network, "last+log_std")(x)
+    assert both.shape == (20, 2 * z.shape[2])
+    np.testing.assert_array_equal(both[:, : z.shape[2]], last)
 
 
 def test_draws_repeat_and_bad_arguments_are_named():

@@ -13,6 +13,8 @@ from torch import nn
 from tscl.encoders import ENCODERS, Encoder
 from tscl.errors import ConfigError, InputError, LeakageError
 from tscl.inference import StreamingEncoder, encode, encode_causal
+from tscl.inference.sinks import PoolSink
+from tscl.pooling import POOLS, pool_time
 from tscl.seeding import seeded
 
 FINITE: list[tuple[str, dict[str, Any]]] = [
@@ -109,15 +111,26 @@ def test_centred_encoders_may_not_see_the_future(name: str, params: dict[str, An
 
 
 @pytest.mark.parametrize("mode", ["full", "chunked", "sliding"])
-@pytest.mark.parametrize("pooling", ["max", "mean", "last"])
+@pytest.mark.parametrize("pooling", [*POOLS, "log_std+last+max", "+".join(POOLS)])
 def test_pooling_equals_pooling_of_all_codes(mode: Any, pooling: str) -> None:
     encoder = _build(*FINITE[0])
     x = _series(3, 70)
     codes = encode(encoder, x, mode=mode, chunk=16, window=30)
-    expected = {"max": codes.max(1), "mean": codes.mean(1), "last": codes[:, -1]}[pooling]
+    expected = pool_time(torch.from_numpy(codes).double(), pooling).numpy()
     out = encode(encoder, x, mode=mode, chunk=16, window=30, pooling=pooling)
     assert out.dtype == np.float32
     _close(out, expected)
+
+
+def test_the_running_deviation_keeps_its_digits_far_from_zero() -> None:
+    codes = np.float32(1000) + np.random.default_rng(0).normal(size=(2, 90, 3)).astype(np.float32)
+    sink = PoolSink(None, codes.shape, "log_std+mean")
+    for steps in (slice(0, 1), slice(1, 40), slice(40, 90)):
+        sink.write(slice(0, 2), steps, codes[:, steps])
+    sink.finish()
+    exact = codes.astype(np.float64)
+    np.testing.assert_allclose(sink.array[:, :3], np.log(exact.std(1)), atol=1e-5)
+    np.testing.assert_allclose(sink.array[:, 3:], exact.mean(1), rtol=1e-7)
 
 
 def test_codes_go_to_a_memory_map(tmp_path: Path) -> None:

@@ -73,6 +73,20 @@ def test_every_contrast_mixes_with_the_forecast_error_and_trains_the_encoder(con
     )
 
 
+@pytest.mark.parametrize("contrast", ["simclr", "moco", "byol"])
+def test_codes_are_pooled_by_any_one_name(contrast):
+    terms = {}
+    for pooling in ("mean", "max", "log_std", "last"):
+        method = build(weight=1.0, contrast=contrast, contrast_params={"pooling": pooling}).train()
+        run(method)
+        method.after_step(0)
+        terms[pooling] = float(run(method)["contrast"].detach())
+    assert len(set(terms.values())) == 4, terms
+    for pooling in ("mean+max", "first"):
+        with pytest.raises(ConfigError, match=r"pooling.*random"):
+            build(contrast=contrast, contrast_params={"pooling": pooling})
+
+
 def test_extreme_weights_leave_the_other_term_out():
     assert set(run(build(weight=0.0))) == {"loss", "mse"}
     assert build(weight=0.0).contrast is None

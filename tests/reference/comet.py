@@ -66,6 +66,8 @@ def pooled_over_time(series: Array, how: str) -> list[float]:
                 out.append(max(column))
             elif name == "mean":
                 out.append(mean)
+            elif name == "last":
+                out.append(column[-1])
             else:
                 variance = sum((v - mean) ** 2 for v in column) / len(column)
                 out.append(0.5 * math.log(variance + 1e-6))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from tscl.errors import DataError, InputError
+from tscl.estimators.base import SavedEstimator
 from tscl.estimators.contrastive import ContrastiveTransformer
 from tscl.estimators.pretrained import as_panel
 from tscl.estimators.series_inputs import require_fitted
@@ -19,7 +19,7 @@ from tscl.inference.masked_distance import masked_distance
 Scores = NDArray[np.float64]
 
 
-class ContrastiveAnomalyDetector(BaseEstimator):
+class ContrastiveAnomalyDetector(SavedEstimator):
     """TS2Vec's detector (arXiv 2106.10466, section 4.3) around any method and encoder.
 
     The score of step t is how far its embedding moves when its observation is hidden
@@ -129,27 +129,6 @@ class ContrastiveAnomalyDetector(BaseEstimator):
         with np.errstate(invalid="ignore"):
             alarms = (self._adjust(self._raw(values)) > self.threshold_)[:, before:]
         return self._shaped(_rest(alarms, self.quiet).astype(np.int64), X)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write transformer and threshold as safetensors and JSON, in one step.
-
-        Raises:
-            InputError: an encoder or a parameter that cannot be saved.
-        """
-        from tscl.estimators.saved import save_detector
-
-        return save_detector(self, Path(folder))
-
-    @classmethod
-    def load(cls, folder: str | Path) -> ContrastiveAnomalyDetector:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            CheckpointError: a missing, damaged or foreign file.
-        """
-        from tscl.estimators.saved import load_detector
-
-        return load_detector(Path(folder))
 
     def _read(self, X: Any) -> NDArray[np.float32]:
         require_fitted(self, "transformer_")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClusterMixin, clone
+from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin
 
+from tscl.estimators.base import StandardCodes
 from tscl.estimators.contrastive import ContrastiveTransformer
 from tscl.estimators.series_inputs import draw_seed, read_panel, require_fitted
 
 
-class ContrastiveClusterer(ClusterMixin, BaseEstimator):
+class ContrastiveClusterer(ClusterMixin, StandardCodes):
     """A :class:`ContrastiveTransformer` and k-means on its standardised codes.
 
     Args:
@@ -44,12 +44,6 @@ class ContrastiveClusterer(ClusterMixin, BaseEstimator):
         self.n_init = n_init
         self.random_state = random_state
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.three_d_array = True
-        return tags
-
     def fit(
         self,
         X: Any,
@@ -65,18 +59,12 @@ class ContrastiveClusterer(ClusterMixin, BaseEstimator):
         """
         values = read_panel(self, X, reset=True)
         seed = draw_seed(self.random_state)
-        if self.transformer is None:
-            base: Any = ContrastiveTransformer(random_state=seed)
-        else:
-            base = clone(self.transformer)
-        ids = {k: v for k, v in {"patient": patient, "trial": trial}.items() if v is not None}
-        self.transformer_ = base.fit(values, None, **ids)
-        codes = self.transformer_.pool(values).astype(np.float64)
-        deviation = codes.std(axis=0)
-        self.code_mean_ = codes.mean(axis=0)
-        self.code_scale_ = np.where(deviation > 1e-12, deviation, 1.0)
+        base: Any = self.transformer
+        if base is None:
+            base = ContrastiveTransformer(random_state=seed)
+        codes = self._fit_codes(base, values, None, patient=patient, trial=trial)
         means = KMeans(self.n_clusters, n_init=self.n_init, random_state=seed)
-        means.fit((codes - self.code_mean_) / self.code_scale_)
+        means.fit(codes)
         self.labels_ = means.labels_
         self.cluster_centers_ = means.cluster_centers_
         self.inertia_ = float(means.inertia_)
@@ -85,27 +73,5 @@ class ContrastiveClusterer(ClusterMixin, BaseEstimator):
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Nearest cluster of each series, (n,)."""
         require_fitted(self, "cluster_centers_")
-        codes = self.transformer_.pool(read_panel(self, X, reset=False)).astype(np.float64)
-        codes = (codes - self.code_mean_) / self.code_scale_
+        codes = self._codes(read_panel(self, X, reset=False))
         return np.asarray(pairwise_distances_argmin(codes, self.cluster_centers_), np.int64)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write transformer and centres as safetensors and JSON, in one step.
-
-        Raises:
-            InputError: an encoder or a parameter that cannot be saved.
-        """
-        from tscl.estimators.saved import save_clusterer
-
-        return save_clusterer(self, Path(folder))
-
-    @classmethod
-    def load(cls, folder: str | Path) -> ContrastiveClusterer:
-        """Read what :meth:`save` wrote; the labels of ``fit`` are not kept.
-
-        Raises:
-            CheckpointError: a missing, damaged or foreign file.
-        """
-        from tscl.estimators.saved import load_clusterer
-
-        return load_clusterer(Path(folder))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.multiclass import type_of_target
-from torch import nn
 
 from data_loaders.standardize import channel_figures, standardize_groups
 from data_loaders.variable_length import series_lengths
 from tscl.encoders import ENCODERS, Encoder
 from tscl.errors import DataError, InputError
+from tscl.estimators.base import PretrainingSettings
 from tscl.estimators.pretraining import (
     build_method,
     check_choice,
@@ -31,15 +30,17 @@ from tscl.estimators.series_inputs import (
     require_fitted,
 )
 from tscl.inference.encode import encode, encode_causal
-from tscl.inference.sinks import POOLINGS
 from tscl.inference.streaming import StreamingEncoder
 from tscl.methods import Method
+from tscl.pooling import check_pooling
 from tscl.training.engine import TrainSettings
 
 SCALES = ("train", "sample", "none")
 
 
-class ContrastiveTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class ContrastiveTransformer(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, PretrainingSettings
+):
     """Series in, codes out: any registered method and encoder, trained in ``fit``.
 
     ``X`` is (n_samples, n_timesteps, n_channels), NaN where a value is missing; trailing steps
@@ -47,19 +48,8 @@ class ContrastiveTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     series a row, so that the estimator fits scikit-learn's tools.
 
     Args:
-        method: name in :data:`tscl.methods.METHODS`. ``method_params``: its arguments.
-        encoder: name in :data:`tscl.encoders.ENCODERS` or a module that follows the encoder
-            contract (it is copied). ``encoder_params``: arguments of a named encoder.
-        loss: name in :data:`tscl.losses.LOSSES` or a module, for methods that take one; None
-            keeps the method's own. ``loss_params``: its arguments.
-        pooling: ``max``, ``mean`` or ``last`` over time, for ``transform``.
-        scale: ``train`` standardises each channel by the mean and deviation of the series seen in
-            ``fit``, ``sample`` each channel of each series by its own, ``none`` leaves X as it is.
-        max_epochs, batch_size, lr, averaging: training.
-        max_train_length: longer series are cut into sections of this length for training.
-        verbose: show a progress bar.
-        random_state: seed of weights, batches and views: a whole number, a RandomState to draw it
-            from, or None for a new one every time.
+        method, encoder, loss, pooling, scale and the others: see
+            :class:`tscl.estimators.base.PretrainingSettings`.
 
     Attributes:
         encoder_: the trained encoder. method_: the whole method (None in copies and after
@@ -76,45 +66,8 @@ class ContrastiveTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         (8, 4)
     """
 
-    def __init__(
-        self,
-        method: str = "ts2vec",
-        *,
-        method_params: dict[str, Any] | None = None,
-        encoder: str | nn.Module = "dilated",
-        encoder_params: dict[str, Any] | None = None,
-        loss: str | nn.Module | None = None,
-        loss_params: dict[str, Any] | None = None,
-        pooling: str = "max",
-        scale: str = "train",
-        max_epochs: int = 20,
-        batch_size: int = 32,
-        lr: float = 1e-3,
-        averaging: str = "swa",
-        max_train_length: int = 256,
-        verbose: bool = False,
-        random_state: int | np.random.RandomState | None = 0,
-    ) -> None:
-        self.method = method
-        self.method_params = method_params
-        self.encoder = encoder
-        self.encoder_params = encoder_params
-        self.loss = loss
-        self.loss_params = loss_params
-        self.pooling = pooling
-        self.scale = scale
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.averaging = averaging
-        self.max_train_length = max_train_length
-        self.verbose = verbose
-        self.random_state = random_state
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
@@ -144,7 +97,7 @@ class ContrastiveTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _fit(
         self, values: Float32, y: ArrayLike | None, patient: Any = None, trial: Any = None
     ) -> None:
-        check_choice("pooling", self.pooling, POOLINGS)
+        check_pooling(self.pooling)
         check_choice("scale", self.scale, SCALES)
         self._measure(values)
         seed = draw_seed(self.random_state)
@@ -175,10 +128,15 @@ class ContrastiveTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.method_: Method | None = method
         self.encoder_ = result.encoder
         self.history_ = result.history
-        self._n_features_out = int(result.encoder.output_dims)  # type: ignore[arg-type]
+
+    @property
+    def _n_features_out(self) -> int:
+        """Width of the pooled codes."""
+        dims: int = self.encoder_.output_dims  # type: ignore[assignment]
+        return dims * len(check_pooling(self.pooling))
 
     def transform(self, X: Any) -> Float32:
-        """Codes pooled over time, (n_samples, D) float32.
+        """Codes pooled over time, (n_samples, k D) float32, k the number of poolings named.
 
         Raises:
             UnfittedEstimatorError, DataError: see ``fit``.
@@ -207,7 +165,7 @@ class ContrastiveTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         require_fitted(self, "encoder_")
         values = self.scaled(read_panel(self, X, reset=False))
         lengths = series_lengths(values)
-        out = np.full((*values.shape[:2], self._n_features_out), np.nan, np.float32)
+        out = np.full((*values.shape[:2], self.encoder_.output_dims), np.nan, np.float32)
         for length in np.unique(lengths):
             rows = np.flatnonzero(lengths == length)
             part = values[rows, :length]
@@ -229,27 +187,6 @@ class ContrastiveTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if self.scale == "sample":
             raise InputError("scale", self.scale, "a stream needs scale='train' or 'none'")
         return StreamingEncoder(self.encoder_, mean=self.mean_, scale=self.scale_)  # type: ignore[arg-type]
-
-    def save(self, folder: str | Path) -> Path:
-        """Write encoder, scaling and parameters as safetensors and JSON, in one step.
-
-        Raises:
-            InputError: an encoder that is not registered, or parameters that are objects.
-        """
-        from tscl.estimators.saved import save_transformer
-
-        return save_transformer(self, Path(folder))
-
-    @classmethod
-    def load(cls, folder: str | Path) -> ContrastiveTransformer:
-        """Read what :meth:`save` wrote; it transforms but has no ``method_`` to train on.
-
-        Raises:
-            CheckpointError: a missing, damaged or foreign file.
-        """
-        from tscl.estimators.saved import load_transformer
-
-        return load_transformer(Path(folder))
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle and copies: a registered encoder goes by name and weights."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -17,26 +16,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 from torch import nn
 
+from tscl.estimators.base import PretrainingSettings
 from tscl.estimators.contrastive import ContrastiveTransformer
 from tscl.estimators.series_inputs import read_panel, require_fitted
-
-_SHARED = (
-    "method",
-    "method_params",
-    "encoder",
-    "encoder_params",
-    "loss",
-    "loss_params",
-    "pooling",
-    "scale",
-    "max_epochs",
-    "batch_size",
-    "lr",
-    "averaging",
-    "max_train_length",
-    "verbose",
-    "random_state",
-)
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -50,7 +32,7 @@ def _head_has(name: str) -> Callable[[Method], Method]:
     return decorate
 
 
-class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
+class ContrastiveClassifier(ClassifierMixin, PretrainingSettings):
     """A :class:`ContrastiveTransformer` and a classifier on its standardised codes.
 
     Args:
@@ -58,7 +40,7 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
             standardised codes, COMET's partial fine-tuning (arXiv 2310.14017).
         C: inverse strength of the default head's L2 penalty.
 
-    The other arguments are those of :class:`ContrastiveTransformer`.
+    The other arguments are those of :class:`tscl.estimators.base.PretrainingSettings`.
 
     Attributes:
         transformer_: the fitted transformer. head_: the fitted head. classes_: the labels.
@@ -97,29 +79,25 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
-        self.method = method
-        self.method_params = method_params
-        self.encoder = encoder
-        self.encoder_params = encoder_params
-        self.loss = loss
-        self.loss_params = loss_params
+        super().__init__(
+            method,
+            method_params=method_params,
+            encoder=encoder,
+            encoder_params=encoder_params,
+            loss=loss,
+            loss_params=loss_params,
+            pooling=pooling,
+            scale=scale,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            averaging=averaging,
+            max_train_length=max_train_length,
+            verbose=verbose,
+            random_state=random_state,
+        )
         self.head = head
         self.C = C
-        self.pooling = pooling
-        self.scale = scale
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.averaging = averaging
-        self.max_train_length = max_train_length
-        self.verbose = verbose
-        self.random_state = random_state
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.three_d_array = True
-        return tags
 
     def fit(
         self,
@@ -151,7 +129,9 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         if X_unlabelled is not None:
             more = read_panel(self, X_unlabelled, reset=False)
             series, known = _join(values, more), None
-        transformer = ContrastiveTransformer(**{name: getattr(self, name) for name in _SHARED})
+        transformer = ContrastiveTransformer(
+            **{name: getattr(self, name) for name in PretrainingSettings._get_param_names()}
+        )
         transformer.n_features_in_ = self.n_features_in_
         transformer.n_channels_in_ = self.n_channels_in_
         if hasattr(self, "feature_names_in_"):
@@ -188,27 +168,6 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         """The head's scores: (n,) for two classes, else (n, n_classes)."""
         codes = self._codes(X)
         return np.asarray(self.head_.decision_function(codes))
-
-    def save(self, folder: str | Path) -> Path:
-        """Write transformer and default head as safetensors and JSON, in one step.
-
-        Raises:
-            InputError: a head other than the default one, which only pickle could keep.
-        """
-        from tscl.estimators.saved import save_classifier
-
-        return save_classifier(self, Path(folder))
-
-    @classmethod
-    def load(cls, folder: str | Path) -> ContrastiveClassifier:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            CheckpointError: a missing, damaged or foreign file.
-        """
-        from tscl.estimators.saved import load_classifier
-
-        return load_classifier(Path(folder))
 
 
 def _join(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

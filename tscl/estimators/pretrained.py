@@ -15,6 +15,7 @@ from torch import nn
 from tscl.errors import DataError, NotFittedError
 from tscl.estimators.pretraining import build_method, pretrain
 from tscl.inference.encode import encode, encode_causal
+from tscl.pooling import check_pooling
 from tscl.training.engine import TrainSettings
 
 
@@ -78,6 +79,7 @@ class Representation(TransformerMixin, BaseEstimator):
         encoder_params: arguments of a named encoder, without ``input_dims``.
         max_epochs, batch_size, lr, averaging: training.
         max_train_length: longer series are cut into sections of this length.
+        pooling: of ``transform`` (:func:`tscl.pooling.pool_time`).
         checkpoints: folder to keep checkpoints in, for ``fit(..., resume=True)``.
         verbose: show a progress bar.
         random_state: seed of weights, batches, masks and noise.
@@ -99,6 +101,7 @@ class Representation(TransformerMixin, BaseEstimator):
         lr: float = 1e-3,
         averaging: str = "swa",
         max_train_length: int = 256,
+        pooling: str = "max",
         checkpoints: str | Path | None = None,
         verbose: bool = False,
         random_state: int = 0,
@@ -112,6 +115,7 @@ class Representation(TransformerMixin, BaseEstimator):
         self.lr = lr
         self.averaging = averaging
         self.max_train_length = max_train_length
+        self.pooling = pooling
         self.checkpoints = checkpoints
         self.verbose = verbose
         self.random_state = random_state
@@ -125,6 +129,7 @@ class Representation(TransformerMixin, BaseEstimator):
         Raises:
             DataError: bad input, or series too short to train on.
         """
+        check_pooling(self.pooling)
         values = as_panel(X)
         method = build_method(
             self.method,
@@ -160,11 +165,11 @@ class Representation(TransformerMixin, BaseEstimator):
     def encode(
         self, X: Any, *, pooling: str | None = None, causal: bool = False, **options: Any
     ) -> NDArray[np.float32]:
-        """Codes (n_samples, n_timesteps, D), or (n_samples, D) with ``pooling``.
+        """Codes (n_samples, n_timesteps, D), or (n_samples, k D) with k poolings named.
 
         Args:
             X: see :func:`as_panel`.
-            pooling: ``max``, ``mean`` or ``last`` over time.
+            pooling: None, or over time (:func:`tscl.pooling.pool_time`).
             causal: codes for forecasting, each of its past only (windows for a centred encoder).
             options: further arguments of :func:`tscl.inference.encode.encode`.
         """
@@ -178,8 +183,8 @@ class Representation(TransformerMixin, BaseEstimator):
         return np.asarray(encode(self.encoder_, values, pooling=pooling, **options))  # type: ignore[arg-type]
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """Max-pooled codes, (n_samples, D)."""
-        return self.encode(X, pooling="max")
+        """Codes pooled by ``pooling``, (n_samples, k D), k the number of poolings named."""
+        return self.encode(X, pooling=self.pooling)
 
 
 class AutoTCL(Representation):
@@ -206,6 +211,7 @@ class AutoTCL(Representation):
         lr: float = 1e-3,
         averaging: str = "swa",
         max_train_length: int = 256,
+        pooling: str = "max",
         checkpoints: str | Path | None = None,
         verbose: bool = False,
         random_state: int = 0,
@@ -220,6 +226,7 @@ class AutoTCL(Representation):
             lr=lr,
             averaging=averaging,
             max_train_length=max_train_length,
+            pooling=pooling,
             checkpoints=checkpoints,
             verbose=verbose,
             random_state=random_state,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.neighbors import NearestNeighbors
 
 from data_loaders.fields import as_ids
 from tscl.errors import DataError, InputError
+from tscl.estimators.base import StandardCodes
 from tscl.estimators.contrastive import ContrastiveTransformer
 from tscl.estimators.pretraining import check_choice
 from tscl.estimators.series_inputs import read_panel, require_fitted
@@ -20,7 +20,7 @@ from tscl.estimators.series_inputs import read_panel, require_fitted
 METRICS = ("euclidean", "manhattan", "cosine")
 
 
-class PatientRetrieval(BaseEstimator):
+class PatientRetrieval(StandardCodes):
     """An index of codes of series with their patients, searched for the nearest patients.
 
     The distance to a patient is the one to the nearest of the patient's series, between codes
@@ -69,12 +69,8 @@ class PatientRetrieval(BaseEstimator):
         patients = as_ids("patient", patient, len(values))
         trials = np.arange(len(values)) if trial is None else as_ids("trial", trial, len(values))
         base: Any = ContrastiveTransformer() if self.transformer is None else self.transformer
-        self.transformer_ = clone(base).fit(values, y, patient=patients, trial=trials)
-        codes = self.transformer_.pool(values).astype(np.float64)
-        deviation = codes.std(axis=0)
-        self.code_mean_ = codes.mean(axis=0)
-        self.code_scale_ = np.where(deviation > 1e-12, deviation, 1.0)
-        return self._index((codes - self.code_mean_) / self.code_scale_, patients, trials)
+        codes = self._fit_codes(base, values, y, patient=patients, trial=trials)
+        return self._index(codes, patients, trials)
 
     def _index(
         self, codes: NDArray[np.float64], patients: NDArray[Any], trials: NDArray[Any]
@@ -117,8 +113,7 @@ class PatientRetrieval(BaseEstimator):
         most = len(known) - (0 if known.isdisjoint(left_out) else 1)
         if not 1 <= n_patients <= most:
             raise InputError("n_patients", n_patients, f"choose 1 to {most}")
-        codes = self.transformer_.pool(values).astype(np.float64)
-        codes = (codes - self.code_mean_) / self.code_scale_
+        codes = self._codes(values)
         size = min(len(self.codes_), 4 * (n_patients + 1))
         while True:
             distance, row = self.neighbours_.kneighbors(codes, size)
@@ -167,27 +162,6 @@ class PatientRetrieval(BaseEstimator):
                 "sample": sample,
             }
         )
-
-    def save(self, folder: str | Path) -> Path:
-        """Write transformer and index as safetensors and JSON, in one step.
-
-        Raises:
-            InputError: an encoder or a parameter that cannot be saved.
-        """
-        from tscl.estimators.saved import save_retrieval
-
-        return save_retrieval(self, Path(folder))
-
-    @classmethod
-    def load(cls, folder: str | Path) -> PatientRetrieval:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            CheckpointError: a missing, damaged or foreign file.
-        """
-        from tscl.estimators.saved import load_retrieval
-
-        return load_retrieval(Path(folder))
 
 
 def _first_of_each(

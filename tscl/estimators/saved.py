@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tscl.estimators.contrastive_classifier import ContrastiveClassifier
 from tscl.estimators.pretraining import check_choice
 from tscl.estimators.retrieval import METRICS, PatientRetrieval, check_index
 from tscl.estimators.series_inputs import require_fitted
-from tscl.inference.sinks import POOLINGS
+from tscl.pooling import check_pooling
 from tscl.training.model_files import load_encoder, save_encoder
 from tscl.training.storage import (
     load_tensors,
@@ -94,7 +94,7 @@ def load_transformer(folder: Path) -> ContrastiveTransformer:
     encoder, _ = load_encoder(folder)
     with _readable(folder):
         model = ContrastiveTransformer(**card["params"])
-        check_choice("pooling", model.pooling, POOLINGS)
+        check_pooling(model.pooling)
         check_choice("scale", model.scale, SCALES)
         _restore(model, card["state"])
         if encoder.input_dims != model.n_channels_in_:
@@ -102,7 +102,6 @@ def load_transformer(folder: Path) -> ContrastiveTransformer:
     model.encoder_ = encoder
     model.method_ = None
     model.history_ = []
-    model._n_features_out = encoder.output_dims
     return model
 
 
@@ -326,3 +325,24 @@ def load_detector(folder: Path) -> ContrastiveAnomalyDetector:
         _take_inputs(model, transformer, card)
     model.threshold_ = float(arrays["threshold"][0])
     return model
+
+
+_KINDS: dict[type, tuple[Callable[[Any, Path], Path], Callable[[Path], Any]]] = {
+    ContrastiveTransformer: (save_transformer, load_transformer),
+    ContrastiveClassifier: (save_classifier, load_classifier),
+    ContrastiveClusterer: (save_clusterer, load_clusterer),
+    PatientRetrieval: (save_retrieval, load_retrieval),
+    ContrastiveAnomalyDetector: (save_detector, load_detector),
+}
+
+
+def save_estimator(model: Any, folder: Path) -> Path:
+    """Write any of the estimators to ``folder``."""
+    return next(save for kind, (save, _) in _KINDS.items() if isinstance(model, kind))(
+        model, folder
+    )
+
+
+def load_estimator(kind: type, folder: Path) -> Any:
+    """Read an estimator of class ``kind`` that :func:`save_estimator` wrote."""
+    return next(load for known, (_, load) in _KINDS.items() if issubclass(kind, known))(folder)

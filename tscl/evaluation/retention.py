@@ -23,6 +23,7 @@ from torch import nn
 
 from tscl.encoders.base import evaluating
 from tscl.errors import InputError, nearest
+from tscl.pooling import check_pooling, pool_time
 from tscl.seeding import numpy_generator
 
 Factor = Literal["trend", "scale", "period"]
@@ -135,26 +136,18 @@ def retention(
     return pd.DataFrame(rows)
 
 
-def network_codes(
-    network: nn.Module, pooling: Literal["last", "mean", "max"] = "last", batch_size: int = 256
-) -> Encode:
+def network_codes(network: nn.Module, pooling: str = "last", batch_size: int = 256) -> Encode:
     """Codes of an encoder, or of a univariate forecasting network, pooled over the window.
 
     Args:
         network: called as ``network(x)`` on (B, T, 1), or its ``represent`` where it has one, as
             :class:`tscl.forecasters.network.ForecastNetwork` does.
-        pooling: the last step (what a forecast is read from), or mean or maximum over the steps.
+        pooling: over time (:func:`tscl.pooling.pool_time`); a forecast is read from the last step.
 
     Raises:
-        InputError: unknown pooling.
+        ConfigError: unknown pooling.
     """
-    pools: dict[str, Any] = {
-        "last": lambda z: z[:, -1],
-        "mean": lambda z: z.mean(dim=1),
-        "max": lambda z: z.amax(dim=1),
-    }
-    if pooling not in pools:
-        raise InputError("pooling", pooling, nearest(pooling, pools))
+    check_pooling(pooling)
     represent: Any = getattr(network, "represent", network)
 
     def encode(x: NDArray[np.float32]) -> NDArray[np.floating]:
@@ -162,7 +155,7 @@ def network_codes(
         with torch.no_grad(), evaluating(network):
             for start in range(0, len(x), batch_size):
                 z = represent(torch.from_numpy(x[start : start + batch_size]))
-                made.append(pools[pooling](z).numpy())
+                made.append(pool_time(z, pooling).numpy())
         return np.concatenate(made)
 
     return encode

@@ -193,13 +193,14 @@ def encode(
             None chooses by memory.
         chunk: new steps per chunk (``chunked``); None chooses by memory and receptive field.
         window: steps of history before t (``sliding``).
-        pooling: None, or ``max``, ``mean`` or ``last`` over time.
+        pooling: None, or over time as in :func:`tscl.pooling.pool_time`, such as ``max`` or
+            ``mean+log_std``.
         out: where to write: None (new array), a float32 array or memory map of the result's
             shape, or the path of a .npy file to create and memory-map.
         progress: called with (steps done, steps in all) after every block.
 
     Returns:
-        float32 (N, T, D), or (N, D) when pooled; ``out`` itself where one was passed.
+        float32 (N, T, D), or (N, k D) with k poolings named; ``out`` itself where one was passed.
 
     Raises:
         InputError: wrong rank, channels, dtype, infinite values, or a mode the encoder cannot do.

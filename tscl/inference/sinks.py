@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tscl.disk import atomic_file
-from tscl.errors import NO_SPACE, ConfigError, InputError, nearest
+from tscl.errors import NO_SPACE, InputError
+from tscl.pooling import VARIANCE_FLOOR, check_pooling
 
 Codes = NDArray[np.float32]
 Out = str | PathLike[str] | NDArray[Any] | None
-POOLINGS = ("max", "mean", "last")
 
 
 class Sink(ABC):
@@ -125,30 +125,88 @@ class ArraySink(Sink):
         """Nothing is left to do."""
 
 
+class _Running(ABC):
+    """One pooling of :mod:`tscl.pooling`, fed block by block; what is summed is in float64."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.total = np.zeros(shape)
+
+    @abstractmethod
+    def add(self, samples: slice, steps: slice, codes: Codes) -> None:
+        """Fold in ``codes`` (n, t, D) of the named samples and steps."""
+
+    def result(self) -> NDArray[np.float64]:
+        """The pooled codes (N, D) once all steps were added."""
+        return self.total
+
+
+class _RunningMax(_Running):
+    def __init__(self, shape: tuple[int, int]) -> None:
+        super().__init__(shape)
+        self.total.fill(-np.inf)
+
+    def add(self, samples: slice, steps: slice, codes: Codes) -> None:
+        np.maximum(self.total[samples], codes.max(axis=1), out=self.total[samples])
+
+
+class _RunningLast(_Running):
+    def add(self, samples: slice, steps: slice, codes: Codes) -> None:
+        self.total[samples] = codes[:, -1]
+
+
+class _RunningMean(_Running):
+    """Mean of the steps so far, which every block moves by its share."""
+
+    def add(self, samples: slice, steps: slice, codes: Codes) -> None:
+        share = codes.shape[1] / steps.stop
+        self.total[samples] += share * (codes.mean(axis=1, dtype=np.float64) - self.total[samples])
+
+
+class _RunningLogStd(_Running):
+    """Squared deviations from the running mean; blocks are merged by the pairwise formula."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        super().__init__(shape)
+        self.mean = _RunningMean(shape)
+        self.steps = 0
+
+    def add(self, samples: slice, steps: slice, codes: Codes) -> None:
+        known, new = steps.start, codes.shape[1]
+        mean = codes.mean(axis=1, dtype=np.float64)
+        apart = mean - self.mean.total[samples]
+        within = np.square(codes - mean[:, None]).sum(axis=1)
+        self.total[samples] += within + np.square(apart) * (known * new / (known + new))
+        self.mean.add(samples, steps, codes)
+        self.steps = steps.stop
+
+    def result(self) -> NDArray[np.float64]:
+        return np.asarray(0.5 * np.log(self.total / self.steps + VARIANCE_FLOOR))
+
+
+_RUNNING: dict[str, type[_Running]] = {
+    "max": _RunningMax,
+    "mean": _RunningMean,
+    "log_std": _RunningLogStd,
+    "last": _RunningLast,
+}
+
+
 class PoolSink(Sink):
-    """Codes pooled over all steps by ``max``, ``mean`` (summed in float64) or ``last``."""
+    """Codes pooled over all steps as :func:`tscl.pooling.pool_time` does, block by block."""
 
     def __init__(self, out: Out, shape: tuple[int, int, int], pooling: str) -> None:
-        if pooling not in POOLINGS:
-            raise ConfigError("pooling", pooling, nearest(pooling, POOLINGS))
-        n_samples, self.length, dims = shape
-        self.pooling = pooling
-        self.file = ArrayFile(out, (n_samples, dims))
+        n_samples, _, dims = shape
+        names = check_pooling(pooling)
+        self.file = ArrayFile(out, (n_samples, dims * len(names)))
         self.array = self.file.array
-        start = -np.inf if pooling == "max" else 0.0
-        self.total = np.full((n_samples, dims), start, np.float64)
+        self._running = [_RUNNING[name]((n_samples, dims)) for name in names]
 
     def write(self, samples: slice, steps: slice, codes: Codes) -> None:
-        """Fold the block into the pool."""
-        total = self.total[samples]
-        if self.pooling == "max":
-            np.maximum(total, codes.max(axis=1), out=total)
-        elif self.pooling == "mean":
-            total += codes.sum(axis=1, dtype=np.float64) / self.length
-        elif steps.stop == self.length:
-            total[...] = codes[:, -1]
+        """Fold the block into the pools."""
+        for running in self._running:
+            running.add(samples, steps, codes)
 
     def finish(self) -> None:
-        """Write the pooled codes (N, D)."""
-        self.array[...] = self.total
+        """Write the pooled codes (N, k D), k the number of poolings named."""
+        np.concatenate([one.result() for one in self._running], axis=1, out=self.array)
         _release(self.array)

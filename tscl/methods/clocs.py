@@ -24,13 +24,12 @@ from tscl.errors import InputError, nearest
 from tscl.losses.id_contrast import IdContrastLoss
 from tscl.methods.base import METHODS, Losses, Method
 from tscl.methods.heads import (
-    Pooling,
     ProjectionHead,
     check_batch,
-    check_pooling,
     embed,
     output_dims,
 )
+from tscl.pooling import check_one_pooling
 from tscl.seeding import rand
 
 Variant = Literal["cmsc", "cmlc", "cmsmlc"]
@@ -55,7 +54,7 @@ class CLOCS(Method):
         temperature: softmax temperature, > 0.
         projection_dims: dimensions of a linear-ReLU-linear head; 0 contrasts the pooled
             embeddings themselves.
-        pooling: ``max`` or ``mean`` over time.
+        pooling: over time, one of :data:`tscl.pooling.POOLS`.
     """
 
     def __init__(
@@ -69,7 +68,7 @@ class CLOCS(Method):
         own_pair: bool = True,
         temperature: float = 0.1,
         projection_dims: int = 0,
-        pooling: Pooling = "max",
+        pooling: str = "max",
     ) -> None:
         super().__init__(encoder)
         if variant not in get_args(Variant):
@@ -88,7 +87,7 @@ class CLOCS(Method):
         self.level = level
         self.segments = segments
         self.leads = leads
-        self.pooling = check_pooling(pooling)
+        self.pooling = check_one_pooling(pooling)
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss`` over all pairs of views.

@@ -27,8 +27,9 @@ from tscl.losses.anchors import class_labels
 from tscl.losses.replay_contrast import ReplayContrast
 from tscl.losses.supcon import SupCon
 from tscl.methods.base import METHODS, Losses, Method, ParameterGroup
-from tscl.methods.heads import Pooling, check_batch, check_pooling, embed, output_dims
+from tscl.methods.heads import check_batch, embed, output_dims
 from tscl.methods.projection import mlp_head
+from tscl.pooling import check_one_pooling
 from tscl.seeding import randint
 
 
@@ -115,7 +116,7 @@ class Coconut(Method):
         replay_weight: factor >= 0 of the NSPT loss.
         temperature: of both losses.
         projection_dims: output of the projection head; 0 leaves the head out.
-        pooling: ``max`` or ``mean`` over time.
+        pooling: over time, one of :data:`tscl.pooling.POOLS`.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class Coconut(Method):
         replay_weight: float = 1.0,
         temperature: float = 0.1,
         projection_dims: int = 64,
-        pooling: Pooling = "max",
+        pooling: str = "max",
     ) -> None:
         super().__init__(encoder)
         if replay is not None and replay < 1:
@@ -145,7 +146,7 @@ class Coconut(Method):
         self.by = by
         self.replay = replay
         self.replay_weight = replay_weight
-        self.pooling: Pooling = check_pooling(pooling)
+        self.pooling = check_one_pooling(pooling)
         # The previous model is state of the method, not part of what is trained.
         self.teacher_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
         self.teacher_head = copy.deepcopy(self.head).requires_grad_(False).eval()

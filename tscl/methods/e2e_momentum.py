@@ -27,7 +27,7 @@ class MomentumTerm(ContrastTerm):
     Args:
         momentum: share of the copy kept at each step, in [0, 1].
         augmentation: of each view; None leaves the difference to dropout and the copy.
-        pooling: ``mean``, ``max``, ``last`` or ``random``.
+        pooling: one of :data:`tscl.pooling.POOLS`, or ``random`` (one step for the batch).
     """
 
     def __init__(

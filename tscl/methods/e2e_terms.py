@@ -19,10 +19,9 @@ from tscl.losses.hierarchical import HierarchicalContrastiveLoss
 from tscl.masking import draw_mask
 from tscl.methods.heads import ProjectionHead
 from tscl.methods.instance_loss import build_loss
+from tscl.pooling import check_one_pooling, pool_time
 from tscl.registry import Registry
 from tscl.seeding import randint
-
-POOLINGS = ("mean", "max", "last", "random")
 
 
 class ContrastTerm(nn.Module, ABC):
@@ -57,16 +56,10 @@ CONTRASTS: Registry[ContrastTerm] = Registry("contrast")
 
 
 def pool_codes(codes: Tensor, pooling: str, generator: torch.Generator | None) -> Tensor:
-    """(B, N, D) to (B, D): mean, max, the last token, or one random token for the batch."""
-    if pooling == "mean":
-        return codes.mean(dim=1)
-    if pooling == "max":
-        return codes.amax(dim=1)
-    if pooling == "last":
-        return codes[:, -1]
+    """(B, N, D) to (B, D): one random token for the batch, or :func:`tscl.pooling.pool_time`."""
     if pooling == "random":
         return codes[:, int(randint(0, codes.shape[1], (1,), generator)[0])]
-    raise ConfigError("pooling", pooling, nearest(pooling, POOLINGS))
+    return pool_time(codes, pooling)
 
 
 def two_views(
@@ -79,10 +72,8 @@ def two_views(
 
 
 def check_pooling_name(pooling: str) -> str:
-    """``pooling`` when it is known, else ConfigError."""
-    if pooling not in POOLINGS:
-        raise ConfigError("pooling", pooling, nearest(pooling, POOLINGS))
-    return pooling
+    """``pooling`` when :func:`pool_codes` knows it, else ConfigError."""
+    return check_one_pooling(pooling, more=("random",))
 
 
 def build_contrast(contrast: str | nn.Module, params: dict[str, Any] | None = None) -> ContrastTerm:
@@ -159,7 +150,7 @@ class InstanceTerm(ContrastTerm):
         loss_params: its arguments when given by name.
         augmentation: of both views; None leaves the difference to dropout.
         projection_dims: output of the projection head; 0 leaves the head out.
-        pooling: ``mean``, ``max``, ``last`` or ``random`` (one step for the batch).
+        pooling: one of :data:`tscl.pooling.POOLS`, or ``random`` (one step for the batch).
     """
 
     def __init__(

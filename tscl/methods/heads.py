@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +11,6 @@ from tscl.batch import Batch
 from tscl.errors import InputError
 from tscl.masking import draw_mask
 from tscl.pooling import pool_time
-
-Pooling = Literal["max", "mean", "log_std"]
 
 
 class ProjectionHead(nn.Sequential):
@@ -42,7 +39,7 @@ def embed(
     encoder: nn.Module,
     x: Tensor,
     *,
-    pooling: Pooling = "max",
+    pooling: str = "max",
     mask: str = "all_true",
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -101,13 +98,6 @@ def check_batch(batch: Batch, samples: int = 1, steps: int = 1) -> Tensor:
     if x.shape[1] < steps:
         raise InputError("series length", x.shape[1], f"this method needs at least {steps} steps")
     return x
-
-
-def check_pooling(pooling: str) -> Pooling:
-    """``pooling`` when it is one that keeps the dimensions, else InputError."""
-    if pooling not in get_args(Pooling):
-        raise InputError("pooling", pooling, f"choose one of {', '.join(get_args(Pooling))}")
-    return cast(Pooling, pooling)
 
 
 def fresh_copy(module: nn.Module) -> nn.Module:

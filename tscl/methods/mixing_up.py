@@ -19,13 +19,12 @@ from tscl.errors import InputError
 from tscl.losses.mixup import MixupContrast
 from tscl.methods.base import METHODS, Losses, Method
 from tscl.methods.heads import (
-    Pooling,
     ProjectionHead,
     check_batch,
-    check_pooling,
     embed,
     output_dims,
 )
+from tscl.pooling import check_one_pooling
 from tscl.seeding import rand
 
 
@@ -42,7 +41,7 @@ class MixingUp(Method):
             mini-batches as in the paper; ``shuffle`` mixes the batch with itself in another
             order, as the public code does, where every series is also its own negative.
         projection_dims, hidden_dims: the projection head's output and width.
-        pooling: ``max`` or ``mean`` over time.
+        pooling: over time, one of :data:`tscl.pooling.POOLS`.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class MixingUp(Method):
         pairing: Literal["halves", "shuffle"] = "halves",
         projection_dims: int = 128,
         hidden_dims: int = 128,
-        pooling: Pooling = "max",
+        pooling: str = "max",
     ) -> None:
         super().__init__(encoder)
         if not 0 < alpha < float("inf"):
@@ -67,7 +66,7 @@ class MixingUp(Method):
         self.alpha = float(alpha)
         self.per_sample = per_sample
         self.pairing = pairing
-        self.pooling = check_pooling(pooling)
+        self.pooling = check_one_pooling(pooling)
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss``; an odd batch leaves one sample out with ``halves``.

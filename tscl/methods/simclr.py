@@ -16,15 +16,14 @@ from tscl.batch import Batch
 from tscl.encoders.base import EncoderLike
 from tscl.methods.base import METHODS, Losses, Method
 from tscl.methods.heads import (
-    Pooling,
     ProjectionHead,
     check_batch,
-    check_pooling,
     embed,
     output_dims,
 )
 from tscl.methods.instance_loss import build_loss, loss_inputs
 from tscl.methods.projection import build_head
+from tscl.pooling import check_one_pooling
 
 
 @METHODS.register("simclr")
@@ -44,7 +43,7 @@ class SimCLR(Method):
         head: a module (B, D) to (B, any), or a mapping ``{"name": "mlp"|"reweight"|"none",
             **parameters}`` for :func:`tscl.methods.projection.build_head`; it takes the place of
             the head described by the three arguments before.
-        pooling: ``max`` or ``mean`` over time.
+        pooling: over time, one of :data:`tscl.pooling.POOLS`.
         mask: latent mask mode of both views.
         ids: level of ``batch.ids`` handed to the loss, or ``index`` for the sample's position in
             its source; None hands over none.
@@ -65,7 +64,7 @@ class SimCLR(Method):
         hidden_dims: int | None = None,
         batch_norm: bool = False,
         head: nn.Module | dict[str, Any] | None = None,
-        pooling: Pooling = "max",
+        pooling: str = "max",
         mask: str = "all_true",
         ids: str | None = None,
         one_pass: bool = False,
@@ -82,7 +81,7 @@ class SimCLR(Method):
         elif head is not None:
             self.head = build_head(in_dims=dims, out_dims=projection_dims or dims, **head)
         self.loss = build_loss(loss, loss_params)
-        self.pooling = check_pooling(pooling)
+        self.pooling = check_one_pooling(pooling)
         self.mask = mask
         self.ids = ids
         self.one_pass = one_pass

@@ -26,14 +26,13 @@ from tscl.errors import InputError
 from tscl.losses import NTXent
 from tscl.methods.base import METHODS, Losses, Method
 from tscl.methods.heads import (
-    Pooling,
     ProjectionHead,
     check_batch,
-    check_pooling,
     embed,
     fresh_copy,
     output_dims,
 )
+from tscl.pooling import check_one_pooling
 from tscl.seeding import rand
 
 
@@ -70,7 +69,7 @@ class TFC(Method):
         temperature: float = 0.2,
         projection_dims: int = 128,
         hidden_dims: int = 256,
-        pooling: Pooling = "max",
+        pooling: str = "max",
     ) -> None:
         super().__init__(encoder)
         if consistency not in ("direct", "margin"):
@@ -90,7 +89,7 @@ class TFC(Method):
         self.weight = check_fraction("weight", weight)
         self.consistency = consistency
         self.delta = delta
-        self.pooling = check_pooling(pooling)
+        self.pooling = check_one_pooling(pooling)
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss`` and its terms ``time``, ``frequency``, ``consistency``.
