@@ -12,7 +12,7 @@ import numpy as np
 from data_loaders.collect import SampleCollector, each_record
 from data_loaders.container import MedicalDataset
 from data_loaders.eeg import read_eeg
-from data_loaders.filters import as_stops
+from data_loaders.filters import as_stops, referenced
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
 from data_loaders.wfdb_records import inside
 from data_loaders.windows import cut_windows
@@ -58,6 +58,7 @@ class EEGProtocol:
         channels: names in order; None takes those of the first recording.
         band: pass band in Hz, see :func:`data_loaders.eeg.filter_recording`.
         notch: frequencies to take out in Hz.
+        reference: ``"average"`` takes the mean of the channels in use off each time step.
         standardize: ``"trial"`` for zero mean and unit variance of each channel in each trial,
             ``"none"`` to keep microvolt.
         max_gap_seconds: see :func:`data_loaders.eeg.check_quality`.
@@ -72,6 +73,7 @@ class EEGProtocol:
     channels: tuple[str, ...] | None = None
     band: tuple[float | None, float | None] | None = None
     notch: float | tuple[float, ...] | None = None
+    reference: str = "none"
     standardize: str = "none"
     max_gap_seconds: float = 0.1
     max_flat: float = 0.5
@@ -89,6 +91,8 @@ class EEGProtocol:
             raise InputError("sample_seconds", self.sample_seconds, "give up to trial_seconds")
         if not 0 <= self.overlap < 1:
             raise InputError("overlap", self.overlap, "choose from 0 up to, not including, 1")
+        if self.reference not in ("none", "average"):
+            raise InputError("reference", self.reference, "choose 'none' or 'average'")
         if self.standardize not in ("none", "trial"):
             raise InputError("standardize", self.standardize, "choose 'none' or 'trial'")
 
@@ -134,6 +138,7 @@ class EEGProtocol:
             empty = np.empty((0, steps, signal.shape[1]), np.float32)
             return empty, np.empty(0, np.int64)
         trials = signal[: count * length].reshape(count, length, -1).astype(np.float32)
+        trials = referenced(trials, self.reference)
         if self.standardize == "trial":
             wide = trials.astype(np.float64)
             wide -= wide.mean(axis=1, keepdims=True)
@@ -154,6 +159,7 @@ class EEGProtocol:
             **{"overlap": self.overlap, "rate": self.rate, "standardize": self.standardize},
             "band": None if self.band is None else list(self.band),
             "notch": as_stops(self.notch) or None,
+            **({} if self.reference == "none" else {"reference": self.reference}),
         }
 
 

@@ -1,4 +1,4 @@
-"""Band-pass and notch filters of recordings, zero phase."""
+"""Band-pass and notch filters of recordings, zero phase, and the reference of EEG."""
 
 from __future__ import annotations
 
@@ -25,6 +25,31 @@ def filter_source(
         made["band"] = list(band)
     if as_stops(notch):
         made["notch"] = as_stops(notch)
+    return made
+
+
+def referenced(signal: np.ndarray, reference: str) -> np.ndarray:
+    """EEG against another reference.
+
+    Args:
+        signal: (..., C), one unit for all channels.
+        reference: ``"average"`` takes the mean over channels off each time step; ``"none"`` keeps
+            the reference of the recording.
+
+    Returns:
+        Array like ``signal``; with ``"none"`` it is ``signal``.
+
+    Raises:
+        InputError: another name, or an average of fewer than two channels.
+    """
+    if reference not in ("none", "average"):
+        raise InputError("reference", reference, "choose 'none' or 'average'")
+    if reference == "none":
+        return signal
+    if signal.shape[-1] < 2:
+        raise InputError("reference", reference, "an average needs two channels or more")
+    mean = signal.mean(axis=-1, keepdims=True, dtype=np.float64)
+    made: np.ndarray = (signal - mean).astype(signal.dtype)
     return made
 
 

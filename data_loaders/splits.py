@@ -277,8 +277,19 @@ class GroupKFold:
         for i, test in enumerate(folds):
             yield np.sort(np.concatenate(folds[:i] + folds[i + 1 :])), test
 
-    def parts(self, table: pd.DataFrame) -> Iterator[Parts]:
-        """Yield train, valid and test parts: the fold after the test fold is for validation."""
+    def parts(self, table: pd.DataFrame, *, valid: bool = True) -> Iterator[Parts]:
+        """Yield train, valid and test parts: the fold after the test fold is for validation.
+
+        Args:
+            table: the sample table.
+            valid: False leaves the validation part out; its patients train.
+
+        Raises:
+            InputError: fewer than three folds for three parts.
+        """
+        if not valid:
+            yield from ({"train": rest, "test": test} for rest, test in self.split(table))
+            return
         if self.n_splits < 3:
             raise InputError("n_splits", self.n_splits, "train, valid and test need 3 or more")
         folds = self.folds(table)

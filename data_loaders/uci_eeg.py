@@ -16,6 +16,7 @@ from data_loaders.collect import SampleCollector, each_record
 from data_loaders.container import MedicalDataset
 from data_loaders.eeg import EEGRecording, check_quality
 from data_loaders.eeg_headers import match_channels
+from data_loaders.filters import referenced
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
 from data_loaders.windows import cut_windows
 from tscl.errors import DataError, InputError
@@ -33,6 +34,7 @@ def load_uci_eeg(
     *,
     channels: str | Sequence[str] = "scalp",
     conditions: Sequence[str] | None = None,
+    reference: str = "none",
     standardize: str = "none",
     strict: bool = False,
 ) -> MedicalDataset:
@@ -45,6 +47,7 @@ def load_uci_eeg(
         channels: ``"scalp"`` (without X, Y and nd), ``"all"``, or names.
         conditions: stimulus conditions to keep, of ``"S1 obj"``, ``"S2 match"``,
             ``"S2 nomatch"`` (default: all).
+        reference: ``"average"`` takes the mean of the channels in use off each time step.
         standardize: ``"none"`` keeps microvolt; ``"trial"`` scales each channel in each trial.
         strict: raise on the first bad file instead of leaving it out with a line in the log.
 
@@ -56,7 +59,7 @@ def load_uci_eeg(
     Raises:
         DataError: no folder, or no file could be used.
         RecordError: with ``strict``, the first bad file.
-        InputError: a window, overlap, channel choice or standardising that cannot be.
+        InputError: a window, overlap, channel choice, reference or standardising that cannot be.
     """
     folder = Path(root)
     if not folder.is_dir():
@@ -65,6 +68,8 @@ def load_uci_eeg(
         raise InputError("standardize", standardize, "choose 'none' or 'trial'")
     if isinstance(channels, str) and channels not in ("scalp", "all"):
         raise InputError("channels", channels, "choose 'scalp', 'all' or a list of names")
+    if reference not in ("none", "average"):
+        raise InputError("reference", reference, "choose 'none' or 'average'")
     log = RecordLog("UCI EEG")
     samples = SampleCollector(log)
     wanted: tuple[str, ...] | None = None if isinstance(channels, str) else tuple(channels)
@@ -84,7 +89,7 @@ def load_uci_eeg(
         flat = trials.reshape(-1, trials.shape[2])
         recording = check_quality(EEGRecording(name, flat, RATE, wanted))
         samples.refuse_copies(recording)
-        trials = trials[keep]
+        trials = referenced(trials[keep], reference)
         if standardize == "trial":
             trials = trials - trials.mean(axis=1, keepdims=True)
             std = trials.std(axis=1, keepdims=True)
@@ -111,6 +116,7 @@ def load_uci_eeg(
             "unit": "uV" if standardize == "none" else "standard deviations of a trial",
             "window": window,
             "overlap": overlap,
+            **({} if reference == "none" else {"reference": reference}),
         },
     )
 

@@ -64,10 +64,11 @@ class SplitSection(Section):
     """Which patients train, validate and test; no patient stands in two parts.
 
     ``group``: shares of the patients; ``kfold``: each patient is tested once, the fold after the
-    test fold validates, ``folds`` chooses some of them; ``leave_one_out``: each patient is the
-    test part once, ``params.valid`` (default .2) of the others validate; ``fixed``: ids listed
-    under ``params.ids``; ``official``: the split that belongs to the data. ``params`` are further
-    arguments of the splitter; ``seed`` None takes the run's.
+    test fold validates (``params.valid`` false: it trains), ``folds`` chooses some of them;
+    ``leave_one_out``: each patient is the test part once, ``params.valid`` (default .2) of the
+    others validate; ``fixed``: ids listed under ``params.ids``; ``official``: the split that
+    belongs to the data. ``params`` are further arguments of the splitter; ``seed`` None takes the
+    run's.
     """
 
     kind: Literal["group", "kfold", "leave_one_out", "fixed", "official"] = "group"
@@ -130,6 +131,8 @@ class ClinicalEvaluateSection(Section):
     ``finetune`` holds settings of :class:`tscl.evaluation.finetune.FineTuner`, and
     ``finetune_epochs`` the epochs for each of ``fractions`` (None: 50 with all labels, else 100).
     ``umap`` None draws the embedding by UMAP too where umap-learn is installed.
+    Of several ``C`` the validation part chooses, or, where the split has none, folds of the
+    labelled patients.
     ``pooling`` is how codes are pooled over time, for every row (:func:`tscl.pooling.pool_time`).
     """
 

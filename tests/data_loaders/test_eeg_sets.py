@@ -143,6 +143,27 @@ def test_uci_files(tmp_path: Path) -> None:
         load_uci_eeg(tmp_path, channels="brain")
 
 
+def test_average_reference_is_over_the_channels_in_use(tmp_path: Path) -> None:
+    write_subject(tmp_path / "s1.npz")
+    write_subject(tmp_path / "s2.npz", 1, label=np.array("control"))
+    plain, against = load_uci_eeg(tmp_path), load_uci_eeg(tmp_path, reference="average")
+    both = (plain.X[..., :1] - plain.X[..., 1:]) / 2
+    np.testing.assert_allclose(against.X, np.concatenate([both, -both], axis=2), atol=1e-4)
+    assert against.source["reference"] == "average"
+    assert "reference" not in plain.source
+    with pytest.raises(InputError, match="two channels"):
+        load_uci_eeg(tmp_path, channels=["CZ"], reference="average", strict=True)
+    with pytest.raises(InputError, match="got mastoids"):
+        load_uci_eeg(tmp_path, reference="mastoids")
+    signal = brainlike(10 * 256, 3)
+    windows, _ = EEGProtocol(5.0, 256, reference="average").cut(signal, 256.0)
+    np.testing.assert_allclose(
+        windows[0], (signal - signal.mean(1, keepdims=True))[:256], atol=1e-4
+    )
+    with pytest.raises(InputError, match="got mastoids"):
+        EEGProtocol(5.0, 256, reference="mastoids")
+
+
 def test_uci_bad_files_are_logged(tmp_path: Path) -> None:
     noise = np.random.default_rng(9).normal(size=(4, 5, 256))
     write_subject(tmp_path / "good.npz")

@@ -71,6 +71,12 @@ def test_group_kfold_keeps_patients_on_one_side(table, k, seed):
     if k == 3:
         for parts in folds.parts(table):
             cover(table, list(parts.values()))
+    for parts, (train, test) in zip(
+        folds.parts(table, valid=False), folds.split(table), strict=True
+    ):
+        assert set(parts) == {"train", "test"}
+        np.testing.assert_array_equal(parts["train"], train)
+        np.testing.assert_array_equal(parts["test"], test)
 
 
 @settings(max_examples=15, deadline=None)

@@ -214,9 +214,42 @@ def test_evaluate_C_is_chosen_on_validation() -> None:
     assert scores[used] == max(scores.values())
     np.testing.assert_array_equal(proba, partial_proba(*part["train"], part["test"][0], 2, used)[0])
     with pytest.raises(InputError, match="validation"):
-        evaluate_cells(
-            _encoder(), data, {k: split[k] for k in ("train", "test")}, C=grid, seeds=[0]
-        )
+        partial_proba(*part["train"], part["test"][0], 2, grid)
+
+
+def test_without_a_validation_part_folds_of_patients_choose_C() -> None:
+    """Codes say who the patient is, and less clearly the class: samples of a patient mislead."""
+    rng = np.random.default_rng(0)
+    patients = np.repeat(np.arange(60), 4)
+    y = patients % 2
+    who = rng.normal(0, 1, (60, 60))[patients]
+    codes = np.concatenate([who, y[:, None] + rng.normal(0, 1, (len(y), 8))], axis=1)
+    grid, new = [1e-3, 1e3], patients < 20
+    right = {}
+    for C in grid:
+        proba, _ = partial_proba(codes[~new], y[~new], codes[new], 2, C)
+        right[C] = (proba.argmax(1) == y[new]).mean()
+    assert right[1e-3] > right[1e3]
+    assert partial_proba(codes, y, codes, 2, grid, patients=patients)[1] == 1e-3
+    assert partial_proba(codes, y, codes, 2, grid, patients=np.arange(len(y)))[1] == 1e3
+    one_each = np.isin(patients, [0, 1])
+    labelled = codes[one_each], y[one_each], codes
+    assert partial_proba(*labelled, 2, grid, patients=patients[one_each])[1] == 1e-3
+
+
+def test_inner_folds_see_labelled_training_patients_only() -> None:
+    data = cohort(effect=0.5)
+    split = thirds(data)
+    two = {"train": split["train"], "test": split["test"]}
+    grid = [1e-4, 1e-2, 1.0]
+    run: dict[str, Any] = {"protocols": ["partial"], "fractions": [1], "seeds": [0]}
+    (cell,) = evaluate_cells(_encoder(), data, two, C=grid, **run)
+    codes = pooled_codes(_encoder(), data.X)
+    rows = split["train"]
+    _, used = partial_proba(
+        codes[rows], data.label[rows], codes[:2], 2, grid, patients=data.patient[rows]
+    )
+    assert cell.facts["C"] == used
 
 
 def test_knn_ranks_samples_also_with_fewer_labels_than_neighbours() -> None:

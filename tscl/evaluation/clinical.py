@@ -72,7 +72,8 @@ def evaluate_cells(
         fold: name of the split, when several splits of the same data are pooled later.
         data_name: name of the data; the data set's ``name`` by default.
         C: inverse regularisation of the logistic regression; of several the one with the best
-            macro F1 on the validation part is taken.
+            macro F1 on the validation part is taken, or, where the split has none, over folds of
+            the labelled patients.
         n_neighbors: neighbours, at most the number of labelled samples.
         finetune: settings of :class:`tscl.evaluation.finetune.FineTuner`; epochs are 50 with all
             labels and 100 with less unless given.
@@ -93,7 +94,7 @@ def evaluate_cells(
         "finetune": dict(finetune or {}),
         "pooling": pooling,
     }
-    _check_choices(encoder, protocols, fractions, settings, "valid" in parts)
+    _check_choices(encoder, protocols, fractions)
     store = ResultStore() if store is None else store
     label = np.asarray(dataset.label, dtype=np.int64)
     n_classes = max(2, len(getattr(dataset, "label_names", ())), int(label.max()) + 1)
@@ -192,8 +193,6 @@ def _check_choices(
     encoder: Any,
     protocols: Sequence[str],
     fractions: Sequence[float],
-    settings: dict[str, Any],
-    has_valid: bool,
 ) -> None:
     for protocol in protocols:
         if protocol not in PROTOCOLS:
@@ -202,8 +201,6 @@ def _check_choices(
             raise InputError("protocols", protocol, "fine-tuning needs a torch encoder")
     if not protocols or not len(fractions):
         raise InputError("protocols, fractions", "none", "choose at least one of each")
-    if isinstance(settings["C"], list) and not has_valid:
-        raise InputError("C", settings["C"], "several values need a validation part")
     if not (is_transformer(encoder) or callable(encoder)):
         kind = type(encoder).__name__
         raise InputError("encoder", kind, "pass a torch module, a factory or a transformer")

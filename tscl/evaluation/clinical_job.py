@@ -125,7 +125,10 @@ class Job:
         if "valid" in codes:
             valid = codes["valid"], self.label[self.parts["valid"]]
         C = self.settings["C"]
-        proba, best = partial_proba(train, y, codes["test"], self.n_classes, C, valid)
+        patients = np.asarray(self.dataset.patient)[chosen]
+        proba, best = partial_proba(
+            train, y, codes["test"], self.n_classes, C, valid, patients=patients
+        )
         return proba, {"C": best}
 
     def _encoded(self, seed: int) -> dict[str, NDArray[Any]]:

@@ -89,7 +89,8 @@ def legend(table: pd.DataFrame) -> str:
         "every seed gives the same) [95 % interval of the mean when patients are resampled]. By "
         "trial and by patient: one vote each, the mean probability of its samples. Precision, "
         "recall and F1 are means over classes. The best epoch and other choices are made on the "
-        "validation part."
+        "validation part; where there is none, the last epoch is taken and folds of the labelled "
+        "patients choose the penalty."
     )
     mixed = int(table["n_mixed"].max())
     if mixed:

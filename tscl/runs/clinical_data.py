@@ -163,7 +163,10 @@ def make_folds(data: MedicalDataset, section: SplitSection, kind: str, seed: int
         if section.kind == "group":
             made = [group_split(data.table, seed=own, **params)]
         elif section.kind == "kfold":
-            made = list(GroupKFold(seed=own, **params).parts(data.table))
+            valid = params.pop("valid", True)
+            if not isinstance(valid, bool):
+                raise ConfigError("split.params.valid", valid, "give true or false")
+            made = list(GroupKFold(seed=own, **params).parts(data.table, valid=valid))
         elif section.kind == "leave_one_out":
             made = list(LeaveOnePatientOut().parts(data.table, seed=own, **params))
         elif section.kind == "fixed":
