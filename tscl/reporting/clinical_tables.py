@@ -52,6 +52,32 @@ def compact_table(table: pd.DataFrame, metric: str, level: str) -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
+def difference_table(differences: pd.DataFrame, level: str) -> pd.DataFrame:
+    """One row a method and protocol, one column a share of labels and reference.
+
+    Args:
+        differences: from :func:`tscl.evaluation.paired.paired_differences`, of one reference or
+            of several one below the other.
+        level: ``sample``, ``trial`` or ``patient``.
+    """
+    part = differences[differences["level"] == level]
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    columns: dict[str, None] = {}
+    for one in part.to_dict("records"):
+        share = f"{100 * one['fraction']:g} %"
+        column = f"{share if one['by'] == 'all' else share + ' of ' + one['by']}"
+        column += f", to {one['reference']}"
+        columns.setdefault(column)
+        text = f"{one['difference']:+.3f} [{one['ci_low']:+.2f}, {one['ci_high']:+.2f}]"
+        rows.setdefault((one["method"], one["protocol"]), {})[column] = text
+    return pd.DataFrame(
+        [
+            {"method": name[0], "protocol": name[1]} | {c: cells.get(c, "-") for c in columns}
+            for name, cells in rows.items()
+        ]
+    )
+
+
 def wide_table(table: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> pd.DataFrame:
     """One row a method, protocol, fraction and level; ``mean ± std [low, high]`` a metric.
 

@@ -11,9 +11,10 @@ import pandas as pd
 from tscl.disk import write_text
 from tscl.evaluation.clinical_job import pooled_codes
 from tscl.evaluation.clinical_split import leakage_statement
+from tscl.evaluation.paired import paired_differences
 from tscl.evaluation.result_store import Cell
 from tscl.reporting.clinical_report import EmbeddingData, ReportFiles, clinical_report
-from tscl.reporting.clinical_tables import compact_table
+from tscl.reporting.clinical_tables import compact_table, difference_table
 from tscl.reporting.markdown import markdown_table
 from tscl.runs.clinical import ClinicalRun
 from tscl.runs.plot_data import PlotData
@@ -25,6 +26,8 @@ COMPACT: tuple[tuple[str, str], ...] = (
     ("f1", "sample"),
     ("f1", "patient"),
 )
+REFERENCES: tuple[str, ...] = ("random encoder", "supervised", "band power")
+"""Baselines whose score is taken off every other row's."""
 
 
 def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
@@ -33,6 +36,7 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
     fold = run.folds[-1]
     where = f", fold {fold.number}" if len(run.folds) > 1 else ""
     curves = probe_curves(run)
+    differences = paired_tables(run, cells)
     embedding = None
     main = run.rows[0]
     test = fold.parts["test"]
@@ -57,11 +61,14 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         umap=config.evaluate.umap,
         n_replicates=config.evaluate.n_replicates,
         notes=notes(run),
-        tables={} if curves.empty else {probe_title(run): curves.map(_shown_score)},
+        tables={
+            **{difference_title(level): frame for level, frame in differences.items()},
+            **({} if curves.empty else {probe_title(run): curves.map(_shown_score)}),
+        },
         configuration=config.to_yaml(),
     )
     table = pd.read_csv(files.table)
-    write_text(run.folder.path / "summary.md", summary(run, table))
+    write_text(run.folder.path / "summary.md", summary(run, table, differences))
     keep = ["method", "protocol", "fraction", "by", "level", "metric", "mean", "std"]
     rows = table[[*keep, "ci_low", "ci_high"]].astype(object)
     rows = rows.where(rows.notna(), None)
@@ -144,7 +151,39 @@ def probe_title(run: ClinicalRun) -> str:
     )
 
 
-def summary(run: ClinicalRun, table: pd.DataFrame) -> str:
+def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame]:
+    """Paired AUROC differences to :data:`REFERENCES`, a table a level.
+
+    Of the shares of labels the largest and, drawn by samples, the smallest.
+    """
+    shares = [float(cell.key["fraction"]) for cell in cells]
+    shown = [
+        cell
+        for cell in cells
+        if cell.key["fraction"] == max(shares)
+        or (cell.key["fraction"] == min(shares) and cell.key["by"] in ("all", "samples"))
+    ]
+    labels = {str(cell.key["method"]) for cell in shown}
+    draws = run.config.evaluate.n_replicates
+    found = [
+        paired_differences(shown, one, n_replicates=draws) for one in REFERENCES if one in labels
+    ]
+    filled = [frame for frame in found if len(frame)]
+    if not filled:
+        return {}
+    every = pd.concat(filled)
+    every = every.sort_values("fraction", ascending=False, kind="stable")
+    return {level: difference_table(every, level) for level in ("sample", "patient")}
+
+
+def difference_title(level: str) -> str:
+    """Heading of a table of differences."""
+    return f"AUROC by {level} minus that of a baseline, patients resampled for both at once"
+
+
+def summary(
+    run: ClinicalRun, table: pd.DataFrame, differences: dict[str, pd.DataFrame] | None = None
+) -> str:
     """Compact tables as Markdown, for documents."""
     lines: list[str] = []
     for metric, level in COMPACT:
@@ -152,6 +191,8 @@ def summary(run: ClinicalRun, table: pd.DataFrame) -> str:
         if frame.empty:
             continue
         lines += [f"{metric.upper()} by {level}", "", markdown_table(frame), ""]
+    for level, frame in (differences or {}).items():
+        lines += [difference_title(level), "", markdown_table(frame), ""]
     curves = probe_curves(run)
     if not curves.empty:
         lines += [probe_title(run), "", markdown_table(curves.map(_shown_score)), ""]
