@@ -38,7 +38,7 @@ def test_rows_carry_the_ids_of_the_instances():
     frame.index = frame.index.set_levels(names, level=0)
     model = ContrastivePanelTransformer(transformer()).fit(frame)
     codes = model.transform(frame)
-    assert list(codes.columns) == [f"code_{d}" for d in range(8)]
+    assert list(codes.columns) == [f"code{d}" for d in range(8)]
     assert sorted(codes.index) == sorted(names)
     one = model.transform(frame.loc[["p4"]])
     np.testing.assert_allclose(one, codes.loc[["p4"]], atol=1e-6)

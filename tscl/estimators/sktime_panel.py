@@ -83,7 +83,7 @@ class ContrastivePanelTransformer(BaseTransformer):
 
     def _transform(self, X: pd.DataFrame, y: Any = None) -> pd.DataFrame:
         codes = self.transformer_.transform(from_sktime(X))
-        names = [f"code_{d}" for d in range(codes.shape[1])]
+        names = [f"code{d}" for d in range(codes.shape[1])]
         return pd.DataFrame(codes, index=_instances(X), columns=names)
 
     @classmethod
