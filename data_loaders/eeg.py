@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,14 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from data_loaders.array_files import FREE_BYTES, MAX_RATIO
-from data_loaders.eeg_headers import check_brainvision, edf_signals, match_channels
-from data_loaders.fif_files import check_fif
+from data_loaders.eeg_headers import edf_signals, match_channels
+from data_loaders.eeg_open import open_eeg
 from data_loaders.filters import filtered
-from data_loaders.mat_files import check_mat
 from data_loaders.record_log import RecordError
 from data_loaders.wfdb_records import MAX_RATE, MIN_RATE, inside
-from tscl.errors import InputError, MissingExtraError
+from tscl.errors import InputError
 
 EXTENSIONS = (".edf", ".bdf", ".vhdr", ".fif", ".set")
 """File name endings that :func:`read_eeg` reads; a BrainVision recording is named by its header."""
@@ -97,9 +93,7 @@ def read_eeg(
     if where.suffix.lower() in (".edf", ".bdf"):
         recording = _read_edf(where, record, wanted)
     else:
-        if where.suffix.lower() == ".vhdr":
-            check_brainvision(where, record)
-        recording = _take(_open(where, record), record, wanted)
+        recording = _take(open_eeg(where, record), record, wanted)
     if not MIN_RATE <= recording.rate <= MAX_RATE:
         raise RecordError(record, "bad_header", f"sampling rate {recording.rate:g} Hz")
     if check:
@@ -137,64 +131,11 @@ def _read_edf(path: Path, record: str, wanted: tuple[str, ...] | None) -> EEGRec
     if len({one.label for one in signals}) < len(signals):
         raise RecordError(record, "bad_header", "two channels of one name")
     labels = [signals[i].label for i in used]
-    raw = _open(path, record, include=[f"^{re.escape(one)}$" for one in labels])
+    raw = open_eeg(path, record, include=[f"^{re.escape(one)}$" for one in labels])
     recording = _take(raw, record, wanted or tuple(labels))
     if left_out:
         recording.notes += (f"no voltage, left out: {', '.join(left_out)}",)
     return recording
-
-
-def _open(path: Path, record: str, include: list[str] | None = None) -> Any:
-    """The recording by MNE, loaded; whatever its readers raise becomes one named error."""
-    import mne
-
-    settings: dict[str, Any] = {"preload": False, "verbose": "error"}
-    ending = path.suffix.lower()
-    if ending == ".set":
-        try:
-            import pymatreader  # noqa: F401
-        except ImportError:
-            raise MissingExtraError("pymatreader", "eeglab") from None
-        check_mat(path, record)
-    readers = {
-        ".edf": mne.io.read_raw_edf,
-        ".bdf": mne.io.read_raw_bdf,
-        ".vhdr": mne.io.read_raw_brainvision,
-        ".fif": mne.io.read_raw_fif,
-        ".set": mne.io.read_raw_eeglab,
-    }
-    if include is not None:
-        settings["include"] = "|".join(include)
-    if ending == ".fif":
-        settings["on_split_missing"] = "raise"
-        settings["allow_maxshield"] = False
-        check_fif(path, record)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            raw = readers[ending](path, **settings)
-            # A damaged FIF file loads and then fails where its channels are looked at.
-            raw.get_channel_types()
-            rate = float(raw.info["sfreq"])
-            if not (math.isfinite(rate) and 0 < rate < 1e6):
-                raise ValueError("sampling rate")
-            _check_claim(raw, path, record)
-            return raw.load_data(verbose="error")
-    except RecordError:
-        raise
-    except Exception as error:
-        detail = f"{path.name} cannot be decoded: {type(error).__name__}"
-        raise RecordError(record, "corrupt_file", detail) from None
-
-
-def _check_claim(raw: Any, path: Path, record: str) -> None:
-    """Refuse a recording that would take far more memory than its files hold."""
-    files = [Path(one) for one in raw.filenames if one is not None]
-    held = sum(one.stat().st_size for one in {path, *files} if one.is_file())
-    wanted = 8 * int(raw.n_times) * len(raw.ch_names)
-    if wanted > max(FREE_BYTES, MAX_RATIO * held):
-        detail = f"{raw.n_times} steps of {len(raw.ch_names)} channels in {held} bytes"
-        raise RecordError(record, "bad_header", detail)
 
 
 def _take(raw: Any, record: str, wanted: tuple[str, ...] | None) -> EEGRecording:

@@ -11,6 +11,7 @@ import struct
 import zlib
 from pathlib import Path
 
+from data_loaders.hdf5_files import check_hdf5
 from data_loaders.record_log import RecordError
 
 _WIDTH = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4}
@@ -27,15 +28,18 @@ class _BadMat(ValueError):
 
 
 def check_mat(path: Path, record: str) -> None:
-    """Check a MATLAB 5 file; version 7.3 (HDF5) is told by its signature and passes.
+    """Check a MATLAB 5 file; version 7.3 is told by HDF5's signature and checked as such.
 
     Raises:
         RecordError: ``bad_header`` for another file, ``corrupt_file`` for a structure that cannot
             be, ``unsupported_format`` for sparse matrices and MATLAB classes.
     """
-    content = path.read_bytes()
-    if content[512:520] == _HDF5 or content[:8] == _HDF5:
+    with path.open("rb") as file:
+        head = file.read(520)
+    if _HDF5 in (head[512:520], head[:8]):
+        check_hdf5(path, record)
         return
+    content = path.read_bytes()
     if len(content) < 136:
         raise RecordError(record, "corrupt_file", f"{path.name} ends after {len(content)} bytes")
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])

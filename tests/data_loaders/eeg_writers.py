@@ -83,3 +83,37 @@ def write_set(path: Path, signal: np.ndarray, names: list[str], rate: float) -> 
     }
     savemat(path, {"EEG": content}, appendmat=False)
     return path
+
+
+def write_set_hdf5(path: Path, signal: np.ndarray, names: list[str], rate: float) -> Path:
+    """The same as MATLAB 7.3 writes it: an HDF5 file behind 512 bytes of MATLAB's own."""
+    import h5py
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def put(group: h5py.Group, name: str, values: np.ndarray, kind: str) -> h5py.Dataset:
+        made = group.create_dataset(name, data=values)
+        made.attrs["MATLAB_class"] = np.bytes_(kind)
+        return made
+
+    def text(group: h5py.Group, name: str, value: str) -> h5py.Dataset:
+        return put(group, name, np.array([[ord(one)] for one in value], np.uint16), "char")
+
+    with h5py.File(path, "w", userblock_size=512) as file:
+        eeg, refs = file.create_group("EEG"), file.create_group("#refs#")
+        put(eeg, "data", signal.astype(np.float32), "single")
+        numbers = {"srate": rate, "nbchan": len(names), "pnts": len(signal), "trials": 1}
+        for key, value in (numbers | {"xmin": 0, "xmax": (len(signal) - 1) / rate}).items():
+            put(eeg, key, np.array([[float(value)]]), "double")
+        for key, value in {"setname": "x", "ref": "common"}.items():
+            text(eeg, key, value)
+        labels = [[text(refs, f"label{i}", name).ref] for i, name in enumerate(names)]
+        eeg.create_group("chanlocs")["labels"] = np.array(labels, dtype=h5py.ref_dtype)
+        for key in ("event", "epoch", "icawinv", "icaweights", "icasphere", "icachansind"):
+            empty = put(eeg, key, np.zeros(2, np.uint64), "double")
+            empty.attrs["MATLAB_empty"] = np.uint8(1)
+        for group in (eeg, eeg["chanlocs"]):
+            group.attrs["MATLAB_class"] = np.bytes_("struct")
+    with path.open("r+b") as handle:
+        handle.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    return path

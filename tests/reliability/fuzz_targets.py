@@ -30,7 +30,13 @@ from data_loaders import (
 )
 from data_loaders.participants import list_recordings, read_participants
 from data_loaders.record_log import RecordLog
-from tests.data_loaders.eeg_writers import brainlike, write_brainvision, write_edf, write_set
+from tests.data_loaders.eeg_writers import (
+    brainlike,
+    write_brainvision,
+    write_edf,
+    write_set,
+    write_set_hdf5,
+)
 from tests.data_loaders.wfdb_files import bumps, write_record
 from tests.reliability.mutations import Rng, mutate, mutate_zip
 from tscl.config import apply_override
@@ -317,6 +323,9 @@ TARGETS: dict[str, Target] = {
     ),
     "FIF": Target(_fif, _reader("x_raw.fif"), {".fif": "binary"}, weight=3),
     "EEGLAB SET": Target(_eeg(write_set, "x.set"), _reader("x.set"), {".set": "binary"}, weight=3),
+    "EEGLAB SET, HDF5": Target(
+        _eeg(write_set_hdf5, "x.set"), _reader("x.set"), {".set": "binary"}, weight=3
+    ),
     "participants": Target(_participants, _read_participants, {".tsv": "text"}, weight=3),
     "UCI NPZ": Target(
         _uci, lambda f, rng: load_uci_eeg(f, strict=True), {".npz": "binary+zip"}, weight=7

@@ -123,6 +123,9 @@ def test_bad_studies_are_named(config, tmp_path):
         load_study(config, ["algorithms.hierarchica={}"])
     with pytest.raises(ConfigError, match="job"):
         load_study(config, ["job=forecasting"])
+    for bad in ("queue: many", "queue: [1]", "queue: null", "momentum: x", "momentum: {a: 1}"):
+        with pytest.raises(ConfigError, match=r"algorithms.moco: got .*(queue|momentum)"):
+            load_study(config, [f"algorithms={{moco: {{{bad}}}}}"])
     with pytest.raises(InputError, match="rounds"):
         rolling_splits(100, 3, 30)
     splits = rolling_splits(100, 3, 10)
