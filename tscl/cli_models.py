@@ -11,7 +11,9 @@ from rich.console import Console
 
 from tscl.errors import ConfigError, nearest
 
-RunOption = Annotated[Path, typer.Option("--run", help="Run folder, or folder of a saved encoder.")]
+RunOption = Annotated[
+    Path, typer.Option("--run", help="Run folder, or folder of a saved encoder or estimator.")
+]
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="Which of the run's models, such as comet/fold0.")
 ]
@@ -23,8 +25,9 @@ def find_model(run: Path, model: str | None) -> Path:
     Raises:
         ConfigError: no such model, or several and none chosen.
     """
-    if (run / "encoder.json").is_file() and model is None:
-        return run
+    for home in (run, run / "transformer") if model is None else ():
+        if (home / "encoder.json").is_file():
+            return home
     home = run / "models"
     found = {p.parent.relative_to(home).as_posix(): p.parent for p in home.rglob("encoder.json")}
     if not found:

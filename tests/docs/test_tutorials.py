@@ -1,4 +1,4 @@
-"""Every Python block of the tour and the tutorials runs and prints what the page shows."""
+"""Every Python block of the tour, the tutorials and the estimators page runs as shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tscl.losses import LOSSES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = [DOCS / "tour.md", *sorted((DOCS / "tutorials").glob("*.md"))]
+PAGES = [DOCS / "tour.md", DOCS / "estimators.md", *sorted((DOCS / "tutorials").glob("*.md"))]
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -131,3 +131,12 @@ def test_command_line_exports_a_model_of_a_run(tmp_path):
     wrong = CliRunner().invoke(app, [*words, "--model", "comet/fold0", "--out", "codes.onnx"])
     assert wrong.exit_code == 2
     assert json.loads((tmp_path / "run/models/comet/fold0/encoder.json").read_text())
+
+
+@pytest.mark.parametrize("where", ["model", "model/transformer"])
+def test_command_line_exports_the_encoder_of_a_saved_estimator(tmp_path, where):
+    save_encoder(tmp_path / where, build("dilated"))
+    words = ["export", "--run", str(tmp_path / "model"), "--format", "torch-export"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / where / "encoder.pt2").is_file()

@@ -13,12 +13,13 @@ from tscl.evaluation.result_store import Cell
 def mean_auroc(cells: Sequence[Cell]) -> dict[str, float]:
     """Mean AUROC over the samples and seeds of the cells of one row and fold, by protocol.
 
-    Keys read ``partial, 0.1 of patients``; undefined values are left out.
+    Keys read ``partial, 0.1 of patients``; values that are undefined (test samples of one class)
+    are left out.
     """
     found: dict[str, list[float]] = {}
     for cell in cells:
         name = f"{cell.key['protocol']}, {cell.key['fraction']:g} of {cell.key['by']}"
-        value = classification_metrics(cell.arrays["y"], cell.arrays["proba"]).auroc
-        found.setdefault(name, []).append(float(value))
-    means = {name: float(np.mean(values)) for name, values in found.items()}
-    return {name: value for name, value in means.items() if np.isfinite(value)}
+        value = float(classification_metrics(cell.arrays["y"], cell.arrays["proba"]).auroc)
+        if np.isfinite(value):
+            found.setdefault(name, []).append(value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
