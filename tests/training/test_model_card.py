@@ -51,7 +51,7 @@ def test_an_update_replaces_named_entries_and_leaves_everything_else(saved):
 
 
 def test_an_update_of_a_missing_or_damaged_card_is_an_error_and_writes_nothing(saved, tmp_path):
-    with pytest.raises(CheckpointError, match="encoder.json"):
+    with pytest.raises(CheckpointError, match=r"encoder\.json"):
         update_card(tmp_path / "nothing", licence="MIT")
     assert not (tmp_path / "nothing").exists()
     head = json.loads((saved / "encoder.json").read_text())
