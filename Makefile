@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup run test lint check benchmarks site clean
+.PHONY: setup run test lint check coverage benchmarks site sbom clean
 
 setup: $(STAMP)
 
@@ -29,6 +29,10 @@ benchmarks: setup
 
 site: setup
 	$(BIN)/mkdocs build --strict
+
+sbom: setup
+	$(BIN)/python docs/make_licences.py
+	$(BIN)/python docs/make_sbom.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
