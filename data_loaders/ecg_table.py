@@ -110,7 +110,7 @@ def load_wfdb(
         samples.refuse_copies(record)
         rate = target_rate or record.rate
         if rates and rate != rates[0]:
-            detail = f"{rate:g} Hz beside {rates[0]:g} Hz"
+            detail = f"{rate:g} Hz, the first record read has {rates[0]:g} Hz"
             raise RecordError(record_name, "mixed_rate", detail)
         record.signal = filtered(record.signal, record.rate, band=band, notch=notch)
         record.signal = resample(record.signal, record.rate, rate)

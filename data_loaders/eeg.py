@@ -89,7 +89,8 @@ def read_eeg(
         raise RecordError(record, "unsupported_format", detail)
     inside(where.parent, where.name, record)
     if not where.is_file():
-        raise RecordError(record, "missing_signal", f"no file {where.name}")
+        endings = "" if where.suffix else f", with an ending of {', '.join(EXTENSIONS)} or without"
+        raise RecordError(record, "missing_signal", f"no file {where.name}{endings}")
     if where.suffix.lower() in (".edf", ".bdf"):
         recording = _read_edf(where, record, wanted)
     else:
@@ -122,7 +123,8 @@ def _read_edf(path: Path, record: str, wanted: tuple[str, ...] | None) -> EEGRec
         used = match_channels(record, tuple(one.label for one in signals), wanted)
     for i in used:
         if not volts[i]:
-            detail = f"channel {signals[i].label} is given in {signals[i].unit!r}"
+            unit = f"is given in {signals[i].unit!r}" if signals[i].unit else "has no unit"
+            detail = f"channel {signals[i].label} {unit}"
             raise RecordError(record, "unit_suspect", detail)
     rates = {signals[i].rate for i in used}
     if len(rates) > 1:

@@ -222,7 +222,7 @@ def load_eeg_files(
             max_flat=protocol.max_flat,
         )
         if used.rate is not None and recording.rate != used.rate:
-            detail = f"{recording.rate:g} Hz after others of {used.rate:g} Hz"
+            detail = f"{recording.rate:g} Hz, the first record read has {used.rate:g} Hz"
             raise RecordError(record, "mixed_rate", detail)
         samples.refuse_copies(recording)
         windows, trial = protocol.cut(recording.signal, recording.rate)

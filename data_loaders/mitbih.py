@@ -140,7 +140,9 @@ def load_mitbih(
         samples.refuse_copies(record)
         rate = target_rate or record.rate
         if rates and rate != rates[0]:
-            raise RecordError(name, "mixed_rate", f"{rate:g} Hz beside {rates[0]:g} Hz")
+            raise RecordError(
+                name, "mixed_rate", f"{rate:g} Hz, the first record read has {rates[0]:g} Hz"
+            )
         signal = filtered(record.signal, record.rate, band=band, notch=notch)
         signal = resample(signal, record.rate, rate)
         at = np.round(at * rate / record.rate).astype(np.int64)

@@ -23,8 +23,8 @@ REASONS: dict[str, str] = {
     "truncated_dat": "fetch the signal file again; it is shorter than its header says",
     "length_mismatch": "fetch header and signal file of the same release",
     "corrupt_file": "fetch the file again; its content cannot be decoded",
-    "missing_lead": "choose leads the record has, or leave it out",
-    "flat_lead": "check the electrode, leave the lead out, or raise max_flat",
+    "missing_lead": "name leads that every record has, with alternatives such as leads=['II|MLII']",
+    "flat_lead": "check the electrode, choose other leads or channels, or raise max_flat",
     "unit_suspect": "correct the unit in the header (mV or uV) or the gain",
     "nan_gap": "fill the gap, or raise max_gap_seconds",
     "no_r_peaks": "check that the leads hold an ECG",
@@ -32,7 +32,7 @@ REASONS: dict[str, str] = {
     "too_short": "the record holds less than one trial: shorten trials or samples",
     "no_beats": "no annotated beat of the classes that are kept: keep more classes",
     "no_label": "no diagnosis of the task's classes: nothing to do, or name more classes",
-    "mixed_rate": "resample to one rate with target_rate",
+    "mixed_rate": "resample to one rate (target_rate, rate for EEG), or choose channels of one",
     "missing_channel": "choose channels the record has, or leave it out",
     "unsupported_format": "convert the record to a supported format",
     "duplicate_record": "keep one of the copies",
@@ -50,6 +50,8 @@ class RecordError(DataError):
         detail: what was found, in one sentence; never a header's free text.
     """
 
+    _found = ""
+
     def __init__(self, record: str, reason: str, detail: str) -> None:
         if reason not in REASONS:
             raise InputError("reason", reason, nearest(reason, REASONS))
@@ -64,6 +66,8 @@ class RecordError(DataError):
 
 class NoRecordsError(DataError):
     """No record of a data set can be used; ``log`` says why of each."""
+
+    _found = ""
 
     log: RecordLog | None = None
 

@@ -35,6 +35,7 @@ LoaderOption = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", help="A loader's argument, such as leads=[MLII] or notch=50."),
 ]
+LogOption = Annotated[Path | None, typer.Option(help="CSV to write: what became of every record.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first bad record.")]
 
 
@@ -156,18 +157,10 @@ def clinical_data_commands(guard: Guard, console: Console) -> typer.Typer:
         by: Annotated[str, typer.Option(help="patient or label.")] = "label",
         sets: LoaderOption = None,
         strict: StrictOption = False,
-        log: Annotated[
-            Path | None, typer.Option(help="CSV to write: what became of every record.")
-        ] = None,
+        log: LogOption = None,
     ) -> None:
         """Patients, trials, samples and labels of a data set, and the records left out."""
-        from data_loaders.record_log import NoRecordsError
-
-        try:
-            data = _load(folder, kind, sets, strict)
-        except NoRecordsError as error:
-            _show_log(console, error.log, log)
-            raise
+        data = _load_logged(console, folder, kind, sets, strict, log)
         _show_data(console, data, by)
         _show_log(console, data.log, log)
 
@@ -186,15 +179,16 @@ def clinical_data_commands(guard: Guard, console: Console) -> typer.Typer:
             str, typer.Option(help="npy (mapped when read) or npz (one compressed file).")
         ] = "npy",
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder.")] = False,
+        log: LogOption = None,
     ) -> None:
         """Read a data set once and save it: array, table, and JSON with log and checksums."""
         from tscl.runs.clinical_data import hashed_ids
 
-        data = _load(folder, kind, sets, strict)
+        data = _load_logged(console, folder, kind, sets, strict, None if hash_ids else log)
         data = hashed_ids(data) if hash_ids else data
         made = data.save(out, overwrite=overwrite, form=form)
         _show_data(console, data, "label")
-        _show_log(console, data.log)
+        _show_log(console, data.log, log)
         console.print(f"saved: {made}; use it as tscl run -c clinical --data {out}", markup=False)
 
     @data_app.command("plot")
@@ -239,6 +233,24 @@ def _load(folder: Path, kind: str | None, sets: list[str] | None, strict: bool) 
         apply_override(params, item)
     values = {"kind": kind, "root": str(folder), "params": params, "strict": strict}
     return load_patients(validate(ClinicalDataSection, values), folder)
+
+
+def _load_logged(
+    console: Console,
+    folder: Path,
+    kind: str | None,
+    sets: list[str] | None,
+    strict: bool,
+    log: Path | None,
+) -> MedicalDataset:
+    """The data set of a folder; when no record can be used, the log is shown before the error."""
+    from data_loaders.record_log import NoRecordsError
+
+    try:
+        return _load(folder, kind, sets, strict)
+    except NoRecordsError as error:
+        _show_log(console, error.log, log)
+        raise
 
 
 def _show_data(console: Console, data: MedicalDataset, by: str) -> None:

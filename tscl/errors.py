@@ -24,6 +24,8 @@ class InputError(TSCLError, ValueError):
         remedy: what the user can do about it.
     """
 
+    _found = "got "  # before the value in the message
+
     def __init__(self, field: str, value: object, remedy: str) -> None:
         self.field = field
         self.value = value
@@ -31,7 +33,7 @@ class InputError(TSCLError, ValueError):
         text = str(value)
         if len(text) > 200:
             text = text[:197] + "..."
-        super().__init__(f"{field}: got {text}; {remedy}")
+        super().__init__(f"{field}: {self._found}{text}; {remedy}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.field, str(self.value), self.remedy)

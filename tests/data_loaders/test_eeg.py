@@ -352,3 +352,11 @@ def test_standardising_a_trial_uses_that_trial_only() -> None:
     samples, _ = EEGProtocol(1.0, 256, 0.0, standardize="trial").cut(signal, 256.0)
     np.testing.assert_allclose(samples.mean(axis=1), 0, atol=1e-5)
     np.testing.assert_allclose(samples.std(axis=1), 1, atol=1e-4)
+
+
+def test_a_channel_without_unit_and_a_record_without_file_are_told_plainly(tmp_path):
+    write_edf(tmp_path / "x.edf", brainlike(256, 2, rate=64.0), ["Fp1", "O2"], 64.0, unit="")
+    with pytest.raises(RecordError, match=r"unit_suspect\]: channel Fp1 has no unit; correct"):
+        read_eeg(tmp_path / "x.edf")
+    with pytest.raises(RecordError, match=r"missing_signal\]: no file y, with an ending of \.edf"):
+        read_eeg(tmp_path / "y")

@@ -71,8 +71,13 @@ def test_describe_names_what_is_missing_and_what_was_left_out(own: Path, tmp_pat
     code, told = call("data", "describe", str(empty), "--kind", "wfdb", "--log", str(log))
     assert (code, "all 2 records skipped (2 x missing_header)" in told) == (2, True)
     assert pd.read_csv(log)["reason"].tolist() == ["missing_header"] * 2
+    log.unlink()
+    words = ("data", "convert", str(empty), "--kind", "wfdb", "-o", str(tmp_path / "out"))
+    code, told = call(*words, "--log", str(log))
+    assert (code, "left out b [missing_header]: no file b.hea" in told) == (2, True)
+    assert pd.read_csv(log)["record"].tolist() == ["a", "b"]
     code, told = call(*common, "--strict")
-    assert (code, "Doe00" in told) == (2, True)
+    assert (code, "Doe00 [truncated_dat]: 3 of 4 data records; fetch" in told) == (2, True)
 
 
 @pytest.fixture(scope="module")
