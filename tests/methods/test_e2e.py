@@ -13,6 +13,7 @@ from tscl.batch import Batch
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, InputError
 from tscl.forecasters import DLinear, ForecastNetwork
+from tscl.masking import draw_mask
 from tscl.methods import METHODS
 from tscl.methods.e2e_momentum import MoCoTerm, frequency_contrast
 from tscl.methods.e2e_terms import CONTRASTS, HierarchicalTerm
@@ -122,6 +123,25 @@ def test_mask_rate_is_the_share_hidden():
     assert float(spy.mask.float().mean()) == pytest.approx(0.7, abs=0.03)
     assert spy.mask.shape == (100, 40)
     assert not torch.equal(spy.mask[:50], spy.mask[50:])
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0])
+def test_one_masked_view_is_compared_with_the_codes_of_the_forecast(weight):
+    method = build(dropout=0.0, weight=weight, contrast_params={"masked_views": 1})
+    term = method.contrast
+    data = batch()
+    net = method.encoder
+    found = run(method)
+    _, codes = net.forecast(data.x, data.extra["past_marks"], data.extra["future_marks"])
+    mask = draw_mask("binomial", 5, 8, generator=torch_generator(4, "method", 0), keep=0.7)
+    hidden = net.represent(data.x, data.extra["past_marks"], mask)
+    torch.testing.assert_close(found["contrast"], term.loss(codes, hidden))
+    calls = []
+    net.encoder.register_forward_hook(lambda module, args, out: calls.append(len(args[0])))
+    run(method)
+    assert calls == [5, 5]
+    with pytest.raises(InputError, match="masked_views"):
+        HierarchicalTerm(masked_views=3)
 
 
 def test_moco_queue_takes_any_batch_and_only_training_fills_it():

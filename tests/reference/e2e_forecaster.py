@@ -1,8 +1,12 @@
 """End-to-end contrastive forecasting in its most direct form: the yardstick of the benchmark.
 
-Windows cut one by one in Python, masks drawn by numpy on the processor in every step, attention
-with its matrix of weights, one pass of the encoder for the forecast and one for either view, the
-hierarchical loss over whole similarity matrices.
+It does what the public code of arXiv 2306.12086 does, in own words: windows of float64 cut one by
+one in Python, a mask drawn by numpy on the processor in every step, attention with its matrix of
+weights and dropout on it, one pass of the encoder for the forecast and one for a masked view that
+is compared with it, every step decoded, the hierarchical loss over whole similarity matrices, and
+after an epoch both held-out parts in training's batches with the graph of every loss kept. What it
+leaves out: ProbSparse attention and the search for anomalies in every backward pass
+(``torch.autograd.set_detect_anomaly``), which the public code's script turns on.
 """
 
 from __future__ import annotations
@@ -93,6 +97,7 @@ class PlainForecaster(nn.Module):
         super().__init__()
         self.horizon, self.mask_rate = horizon, mask_rate
         self.input = nn.Linear(channels + marks + 1, hidden)
+        self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(Layer(hidden, heads, ffn, dropout) for _ in range(depth))
         self.norm, self.output = nn.LayerNorm(hidden), nn.Linear(hidden, output)
         self.decoder = nn.Sequential(
@@ -102,33 +107,34 @@ class PlainForecaster(nn.Module):
             nn.Linear(output, channels),
         )
 
-    def encode(self, past: Tensor, marks: Tensor, *, hide: bool) -> Tensor:
-        steps = torch.cat([past, marks, torch.zeros_like(past[..., :1])], dim=-1)
-        missing = steps.isnan().any(dim=-1)
-        steps[missing] = 0.0
-        h = self.input(steps)
-        if hide:
-            drawn = np.random.binomial(1, 1.0 - self.mask_rate, size=h.shape[:2])  # noqa: NPY002
-            keep = torch.from_numpy(drawn).to(torch.bool).to(h.device)
-        else:
-            keep = torch.ones(h.shape[:2], dtype=torch.bool)
-        keep &= ~missing
-        h[~keep] = 0.0
+    def encode(self, h: Tensor) -> Tensor:
         for layer in self.layers:
             h = layer(h)
         return self.output(self.norm(h))
 
-    def loss(
+    def losses(
         self, past: Tensor, future: Tensor, past_marks: Tensor, future_marks: Tensor, weight: float
-    ) -> Tensor:
-        codes = self.encode(past, past_marks, hide=False)
-        read = torch.cat([codes[:, -self.horizon :], future_marks], dim=-1)
-        mse = F.mse_loss(self.decoder(read), future)
+    ) -> tuple[Tensor, Tensor]:
+        """Forecast error and contrast."""
+        steps = torch.cat([past, past_marks, torch.zeros_like(past[..., :1])], dim=-1)
+        h = self.dropout(self.input(steps))
+        codes = self.encode(h)
+        rest = codes[:, : -self.horizon]
+        known = torch.cat([past_marks[:, : rest.shape[1]], future_marks], dim=1)
+        made = self.decoder(torch.cat([codes, known], dim=-1))
+        mse = F.mse_loss(made[:, -self.horizon :], future)
         if weight == 0.0:
-            return mse
-        z1 = self.encode(past, past_marks, hide=True)
-        z2 = self.encode(past, past_marks, hide=True)
-        return (1.0 - weight) * mse + weight * hierarchical(z1, z2)
+            return mse, mse.new_zeros(())
+        drawn = np.random.binomial(1, 1.0 - self.mask_rate, size=h.shape[:2])  # noqa: NPY002
+        keep = torch.from_numpy(drawn).to(torch.bool).to(h.device)
+        hidden = h.clone()
+        hidden[~keep] = 0.0
+        return mse, hierarchical(codes, self.encode(hidden))
+
+    def loss(self, *batch: Tensor, weight: float) -> Tensor:
+        """The loss of a batch (past, future, past_marks, future_marks)."""
+        mse, contrast = self.losses(*(part.float() for part in batch), weight)
+        return (1.0 - weight) * mse + weight * contrast
 
 
 def hierarchical(z1: Tensor, z2: Tensor) -> Tensor:

@@ -12,14 +12,20 @@ from tscl.encoders.base import ENCODERS, Encoder, project_input
 from tscl.encoders.convolution import check_dims, check_dropout, check_series
 from tscl.errors import InputError
 
+Turns = tuple[Tensor, Tensor]
+"""Cosine and sine (T, d / 2) of the angles of rotary positions."""
 
-def _rotate(x: Tensor) -> Tensor:
-    """Rotary positions (RoFormer, arXiv 2104.09864, eq. 34) on (B, heads, T, d)."""
-    length, dims = x.shape[-2:]
-    rates = 10000.0 ** (-torch.arange(0, dims, 2, dtype=torch.float64, device=x.device) / dims)
-    steps = torch.arange(length, dtype=torch.float64, device=x.device)
-    angle = torch.outer(steps, rates)
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+
+def _turns(length: int, dims: int, like: Tensor) -> Turns:
+    """Angles of rotary positions (RoFormer, arXiv 2104.09864, eq. 34) for ``dims`` a head."""
+    rates = 10000.0 ** (-torch.arange(0, dims, 2, dtype=torch.float64, device=like.device) / dims)
+    angle = torch.outer(torch.arange(length, dtype=torch.float64, device=like.device), rates)
+    return angle.cos().to(like.dtype), angle.sin().to(like.dtype)
+
+
+def _rotate(x: Tensor, turns: Turns) -> Tensor:
+    """Rotary positions on (..., T, d)."""
+    cos, sin = turns
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
@@ -71,12 +77,13 @@ class AttentionLayer(nn.Module):
             )
         return torch.cat(outputs, dim=-2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, dims) to (B, T, dims)."""
+    def forward(self, x: Tensor, turns: Turns) -> Tensor:
+        """(B, T, dims) to (B, T, dims), with the angles of the positions."""
         batch, length, dims = x.shape
         qkv = self.qkv(self.norm1(x)).view(batch, length, 3, self.heads, dims // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        attended = self._attend(_rotate(q), _rotate(k), v).transpose(1, 2)
+        qk, v = qkv.permute(2, 0, 3, 1, 4).split((2, 1))
+        q, k = _rotate(qk, turns)
+        attended = self._attend(q, k, v[0]).transpose(1, 2)
         x = x + self.dropout(self.out(attended.reshape(batch, length, dims)))
         out: Tensor = x + self.dropout(self.ffn(self.norm2(x)))
         return out
@@ -166,7 +173,9 @@ class TransformerEncoder(Encoder):
         """Encode (B, T, C) to (B, T, D); see :class:`tscl.encoders.base.Encoder`."""
         check_series(x, self.input_dims)
         h = project_input(x, self.input_fc, mask)
+        config = self._config
+        turns = _turns(h.shape[1], config["hidden_dims"] // config["heads"], h)
         for layer in self.layers:
-            h = layer(h)
+            h = layer(h, turns)
         out: Tensor = self.output_fc(self.norm(h))
         return out

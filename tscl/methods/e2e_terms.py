@@ -98,19 +98,30 @@ def build_contrast(contrast: str | nn.Module, params: dict[str, Any] | None = No
 
 @CONTRASTS.register("hierarchical")
 class HierarchicalTerm(ContrastTerm):
-    """TS2Vec's hierarchical loss (arXiv 2106.10466, section 3.3) over two masked views.
+    """TS2Vec's hierarchical loss (arXiv 2106.10466, section 3.3) over two views of the latent.
 
     Args:
-        mask_rate: share of steps HIDDEN in each view, in [0, 1).
+        mask_rate: share of steps HIDDEN in a masked view, in [0, 1).
         alpha: weight of the instance term; the temporal one has 1 - alpha.
         temporal_unit: finest scales without a temporal term.
+        masked_views: 2 hides steps in both views, as TS2Vec; 1 compares the representation that
+            the forecast was made from with one masked view, as the public code of arXiv
+            2306.12086 does: one pass of the encoder fewer.
     """
 
-    def __init__(self, mask_rate: float = 0.3, alpha: float = 0.5, temporal_unit: int = 0) -> None:
+    def __init__(
+        self,
+        mask_rate: float = 0.3,
+        alpha: float = 0.5,
+        temporal_unit: int = 0,
+        masked_views: int = 2,
+    ) -> None:
         super().__init__()
         if not 0.0 <= mask_rate < 1.0:
             raise InputError("mask_rate", mask_rate, "choose the share to hide, in [0, 1)")
-        self.mask_rate = mask_rate
+        if masked_views not in (1, 2):
+            raise InputError("masked_views", masked_views, "choose 1 or 2")
+        self.mask_rate, self.masked_views = mask_rate, masked_views
         self.loss = HierarchicalContrastiveLoss(alpha, temporal_unit)
 
     def forward(
@@ -121,9 +132,26 @@ class HierarchicalTerm(ContrastTerm):
         codes: Tensor | None,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
-        """``contrast``, ``instance``, ``temporal``; both views in one pass."""
-        twice = torch.cat([x, x])
-        rows, tokens = network.token_shape(twice)  # type: ignore[operator]
+        """``contrast``, ``instance``, ``temporal``; two masked views in one pass."""
+        if self.masked_views == 1:
+            plain = network.represent(x, marks) if codes is None else codes  # type: ignore[operator]
+            z1, z2 = plain, self._masked(network, x, marks, generator)
+        else:
+            both = None if marks is None else torch.cat([marks, marks])
+            z1, z2 = self._masked(network, torch.cat([x, x]), both, generator).chunk(2)
+        instance, temporal = self.loss.terms(z1, z2)
+        total = self.loss.instance_weight * instance + self.loss.temporal_weight * temporal
+        return {"contrast": total, "instance": instance, "temporal": temporal}
+
+    def _masked(
+        self,
+        network: nn.Module,
+        x: Tensor,
+        marks: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Representation of ``x`` with a share of its tokens hidden."""
+        rows, tokens = network.token_shape(x)  # type: ignore[operator]
         mask = draw_mask(
             "binomial",
             rows,
@@ -132,11 +160,8 @@ class HierarchicalTerm(ContrastTerm):
             device=x.device,
             keep=1.0 - self.mask_rate,
         )
-        both = None if marks is None else torch.cat([marks, marks])
-        z1, z2 = network.represent(twice, both, mask).chunk(2)  # type: ignore[operator]
-        instance, temporal = self.loss.terms(z1, z2)
-        total = self.loss.instance_weight * instance + self.loss.temporal_weight * temporal
-        return {"contrast": total, "instance": instance, "temporal": temporal}
+        made: Tensor = network.represent(x, marks, mask)  # type: ignore[operator]
+        return made
 
 
 @CONTRASTS.register("simclr")
