@@ -119,10 +119,13 @@ def check_study(config: StudyConfig) -> StudyConfig:
     """``config`` when every name in it is known."""
     from tscl.encoders import ENCODERS
     from tscl.evaluation.statistical import STATISTICAL, build_model
+    from tscl.forecasters.network import check_network_params
     from tscl.methods.e2e_terms import build_contrast
 
     for name, params in config.backbones.items():
         ENCODERS.check(name, params)
+    for name in [*config.backbones, *config.train_for]:
+        check_network_params(config.training(name)["network_params"])
     for name, params in config.algorithms.items():
         try:
             build_contrast(name, params)

@@ -1,6 +1,7 @@
 """The validation trials behind study_etth1_patched.yaml: one seed, ETTh1, MSE only, no test error.
 
 python recipes/e2e/tune.py recipes/e2e/tuning.jsonl     (trials already in the file are kept)
+python recipes/e2e/tune.py /tmp/again.jsonl --only DLinear
 """
 
 from __future__ import annotations
@@ -133,11 +134,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--source", default="../shared/data/ETTh1.csv")
+    parser.add_argument("--only", nargs="+", choices=list(TRIALS), default=list(TRIALS))
     options = parser.parse_args()
     done = set()
     if options.out.is_file():
         done = {json.loads(line)["trial"] for line in options.out.read_text().splitlines()}
-    for name in TRIALS:
+    for name in options.only:
         if name not in done:
             line = json.dumps(run_trial(name, options.source))
             with options.out.open("a", encoding="utf-8") as file:

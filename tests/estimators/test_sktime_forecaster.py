@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,6 +75,11 @@ def test_pretraining_is_kept_by_fit():
         np.testing.assert_array_equal(value.numpy(), kept[name])
     with pytest.raises(InputError, match="pretrained on 1 variables"):
         model.fit(pd.concat([hours(), hours().rename("b")], axis=1))
+    X = pd.DataFrame({"price": np.arange(len(panel)) * 1.0}, index=panel.index)
+    fresh = SSCLForecaster(context_length=24, horizon=6, **TINY | {"max_epochs": 0})
+    with_x = fresh.pretrain(panel, X=X).fit(hours(80), X=X.loc["a"])
+    ahead = pd.date_range(hours(80).index[-1], periods=3, freq="h")[1:]
+    assert len(with_x.predict(fh=[1, 2], X=pd.DataFrame({"price": 1.0}, index=ahead))) == 2
 
 
 def test_errors_are_named():
@@ -95,6 +102,43 @@ def test_errors_are_named():
         fitted.predict(fh=[1, 2, 3], X=future.iloc[[0, 2]])
     with pytest.raises(InputError, match="price"):
         fitted.predict(fh=[1, 2, 3], X=future.rename(columns={"price": "prize"}))
+
+
+@pytest.mark.parametrize(
+    ("field", "setting"),
+    [
+        ("weight", {"weight": 1.0}),
+        ("valid_share", {"valid_share": 1.0}),
+        ("context_length, horizon", {"horizon": 0}),
+        ("context_length, horizon", {"context_length": 0}),
+        ("network_params.ouput_dims", {"network_params": {"ouput_dims": 8}}),
+        ("network_params.channels", {"network_params": {"channels": 8}}),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(field, setting):
+    with pytest.raises((InputError, ConfigError), match=f"^{re.escape(field)}: "):
+        SSCLForecaster(**{"context_length": 24, "horizon": 6} | TINY | setting).fit(hours())
+
+
+def test_values_and_steps_that_cannot_be_used_are_named():
+    quick = {"context_length": 24, "horizon": 6} | TINY | {"max_epochs": 0}
+    y = hours()
+    model = SSCLForecaster(**quick).fit(y)
+    half = pd.DatetimeIndex([y.index[-1] + pd.Timedelta("90min")])
+    with pytest.raises(InputError, match=r"fh: got 2020-01-06 00:30"):
+        model.predict(fh=half)
+    assert len(model.predict(fh=half + pd.Timedelta("30min"))) == 1
+    infinite = y.copy()
+    infinite.iloc[5] = np.inf
+    with pytest.raises(InputError, match=r"y\['load'\]: got inf; at 2020-01-01 05:00"):
+        SSCLForecaster(**quick).fit(infinite)
+    X = pd.DataFrame({"price": infinite.to_numpy()}, index=y.index)
+    with pytest.raises(InputError, match=r"X\['price'\]"):
+        SSCLForecaster(**quick).fit(y, X=X)
+    with pytest.raises(InputError, match="steps of 2"):
+        SSCLForecaster(**quick).fit(y.set_axis(range(0, 240, 2)))
+    with pytest.raises(InputError, match="variables of fit"):
+        model.update(hours(125)[120:].rename("other"))
 
 
 def panel(lengths=(("a", 90), ("b", 90), ("c", 90)), first=1.0):

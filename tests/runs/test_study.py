@@ -121,6 +121,10 @@ def test_bad_studies_are_named(config, tmp_path):
         load_study(config, ["strategies=[endtoend]"])
     with pytest.raises(ConfigError, match="hierarchical"):
         load_study(config, ["algorithms.hierarchica={}"])
+    with pytest.raises(ConfigError, match=r"network_params.output_dim: got 4; did you mean"):
+        load_study(config, ["train.network_params={output_dim: 4}"])
+    with pytest.raises(ConfigError, match=r"network_params.patc"):
+        load_study(config, ["train_for.end_to_end={network_params: {patc: 4}}"])
     with pytest.raises(ConfigError, match="job"):
         load_study(config, ["job=forecasting"])
     for bad in ("queue: many", "queue: [1]", "queue: null", "momentum: x", "momentum: {a: 1}"):

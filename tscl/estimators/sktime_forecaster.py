@@ -11,20 +11,22 @@ from numpy.typing import NDArray
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from torch import nn
 
-from tscl.errors import ConfigError, InputError
+from tscl.errors import InputError
 from tscl.estimators.sktime_inputs import (
     FrameScaler,
     Marks,
     Part,
     Stretch,
+    check_forecaster,
     check_ids,
     check_index,
+    check_values,
     future_part,
     future_rows,
     panel_parts,
 )
 from tscl.estimators.sktime_training import train_network
-from tscl.forecasters.intervals import check_levels, window_codes
+from tscl.forecasters.intervals import window_codes
 from tscl.forecasters.network import ForecastNetwork
 from tscl.forecasters.windows import window_forecasts
 from tscl.seeding import seeded
@@ -106,7 +108,7 @@ class SSCLForecaster(BaseForecaster):
         "property:randomness": "derandomized",
         "capability:pretrain": True,
         "y_inner_mtype": "pd.DataFrame",
-        "X_inner_mtype": "pd.DataFrame",
+        "X_inner_mtype": ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"],
         "requires-fh-in-fit": False,
         "X-y-must-have-same-index": True,
         "enforce_index_type": None,
@@ -164,8 +166,7 @@ class SSCLForecaster(BaseForecaster):
             warnings.simplefilter("ignore", FutureWarning)
             super().__init__()
         if pooled:
-            inner = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
-            self.set_tags(y_inner_mtype=inner, X_inner_mtype=inner)
+            self.set_tags(y_inner_mtype=self.get_tag("X_inner_mtype"))
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle; the network goes as its configuration and weights."""
@@ -185,6 +186,7 @@ class SSCLForecaster(BaseForecaster):
 
     def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: Any) -> SSCLForecaster:
         parts = self._parts(y, X)
+        check_forecaster(vars(self))
         shortest = min(len(one) for one, _ in parts.values())
         length, horizon = self._lengths(shortest, fh)
         self.scalers_ = {key: FrameScaler.fit(one) for key, (one, _) in parts.items()}
@@ -199,6 +201,10 @@ class SSCLForecaster(BaseForecaster):
     ) -> SSCLForecaster:
         known = self._y if self._y is not None else y
         check_ids("y", known, self.scalers_)
+        if known.shape[1] != self.network_.channels:
+            raise InputError(
+                "y", [str(c) for c in known.columns], "update with the variables of fit"
+            )
         parts = self._parts(known, self._X)
         shortest = min(len(one) for one, _ in parts.values())
         if update_params and self.update_epochs and shortest >= self.length_ + self.horizon_:
@@ -209,6 +215,7 @@ class SSCLForecaster(BaseForecaster):
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: Any = None
     ) -> SSCLForecaster:
         parts = self._parts(y, X)
+        check_forecaster(vars(self))
         shortest = min(len(one) for one, _ in parts.values())
         earlier = getattr(self, "pretrained_", None)
         length, horizon = self._lengths(shortest, fh) if earlier is None else earlier["lengths"]
@@ -229,10 +236,13 @@ class SSCLForecaster(BaseForecaster):
 
     @staticmethod
     def _parts(y: pd.DataFrame, X: pd.DataFrame | None) -> dict[Any, Part]:
-        """Series by id, each with even steps."""
+        """Series by id, each with even steps and finite values."""
         parts = panel_parts(y, X)
-        for one, _ in parts.values():
+        for one, covariates in parts.values():
             check_index(one.index)
+            check_values("y", one)
+            if covariates is not None:
+                check_values("X", covariates)
         return parts
 
     def _stretches(self, parts: dict[Any, Part]) -> list[Stretch]:
@@ -243,21 +253,19 @@ class SSCLForecaster(BaseForecaster):
         ]
 
     def _lengths(self, n_steps: int, fh: Any) -> tuple[int, int]:
-        """Context and horizon that fit a series of ``n_steps``; also checks the interval's kind."""
-        if self.intervals not in ("conformal", "quantile"):
-            raise ConfigError("intervals", self.intervals, "choose conformal or quantile")
-        if self.quantile_levels is not None:
-            check_levels(self.quantile_levels)
+        """Context and horizon that fit a series of ``n_steps``."""
         pretrained = getattr(self, "pretrained_", None)
         if pretrained is not None:
             length, horizon = pretrained["lengths"]
         else:
-            horizon = self.horizon or 12
+            horizon = 12 if self.horizon is None else self.horizon
             if self.horizon is None and fh is not None and fh.is_relative:
                 horizon = max(1, int(np.max(fh.to_numpy())))
             if self.horizon is None:
                 horizon = min(horizon, max(1, n_steps // 4))
-            length = self.context_length or min(48, max(1, n_steps - horizon - 8))
+            length = self.context_length
+            if length is None:
+                length = min(48, max(1, n_steps - horizon - 8))
         if length < 1 or horizon < 1:
             raise InputError("context_length, horizon", (length, horizon), "use at least 1")
         if n_steps < length + horizon:
@@ -308,6 +316,12 @@ class SSCLForecaster(BaseForecaster):
         steps = fh.to_relative(self.cutoff).to_numpy().astype(np.int64)
         if len(steps) and steps.min() < 1:
             raise NotImplementedError("SSCLForecaster forecasts steps after the cutoff only")
+        if not fh.is_relative:
+            grid = ForecastingHorizon(steps, is_relative=True).to_absolute_index(self.cutoff)
+            off = fh.to_absolute_index(self.cutoff) != grid
+            if np.any(off):
+                asked = fh.to_absolute_index(self.cutoff)[off][0]
+                raise InputError("fh", str(asked), f"the step nearest to it is {grid[off][0]}")
         return np.asarray(steps)
 
     def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:

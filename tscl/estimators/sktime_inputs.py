@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from data_loaders.calendar import calendar_fields
 from data_loaders.time_axis import describe_gaps, regular_freq
-from tscl.errors import InputError, nearest
+from tscl.errors import ConfigError, InputError, nearest
+from tscl.forecasters.intervals import check_levels
+from tscl.forecasters.network import check_network_params
 
 Float32 = NDArray[np.float32]
 Part = tuple[pd.DataFrame, pd.DataFrame | None]
@@ -36,6 +38,33 @@ def check_index(index: pd.Index) -> None:
         raise InputError(
             "timestamps", f"an uneven step after {index[row]}", "resample or fill the gaps first"
         )
+    if steps[0] != 1:  # horizons count in ones, so every second number would be named wrongly
+        raise InputError("timestamps", f"steps of {steps[0]}", "number the steps one by one")
+
+
+def check_values(field: str, frame: pd.DataFrame) -> None:
+    """Raise InputError for the first value that is not finite."""
+    bad = ~np.isfinite(frame.to_numpy(np.float64))
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"{field}[{frame.columns[column]!r}]",
+            frame.iat[row, column],
+            f"at {frame.index[row]}; fill it or cut the series there",
+        )
+
+
+def check_forecaster(options: Mapping[str, Any]) -> None:
+    """Raise ConfigError or InputError for a setting of the forecaster that cannot be used."""
+    if options["intervals"] not in ("conformal", "quantile"):
+        raise ConfigError("intervals", options["intervals"], "choose conformal or quantile")
+    if options["quantile_levels"] is not None:
+        check_levels(options["quantile_levels"])
+    if not 0 <= options["weight"] < 1:
+        raise InputError("weight", options["weight"], "choose lambda in [0, 1)")
+    if not 0 <= options["valid_share"] < 1:
+        raise InputError("valid_share", options["valid_share"], "choose a share in [0, 1)")
+    check_network_params(options["network_params"] or {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +178,7 @@ def panel_parts(y: pd.DataFrame, X: pd.DataFrame | None = None) -> dict[Any, Par
         return {(): (y, X)}
     levels: list[Any] = list(range(y.index.nlevels - 1))
     made: dict[Any, Part] = {}
-    for key, part in y.groupby(level=levels, sort=False):
+    for key, part in y.groupby(level=levels if len(levels) > 1 else levels[0], sort=False):
         name = key if isinstance(key, tuple) else (key,)
         covariates = None
         if X is not None:

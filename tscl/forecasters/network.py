@@ -9,14 +9,15 @@ linear path beside the network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from tscl.encoders import ENCODERS
-from tscl.errors import InputError
+from tscl.errors import ConfigError, InputError, nearest
 from tscl.forecasters.normalize import InstanceNorm, window_scale
 
 Query = Literal["auto", "append", "reuse"]
@@ -302,3 +303,15 @@ class ForecastNetwork(nn.Module):
         if not self.channel_independent:
             return flat
         return flat.reshape(n, len(self.targets), self.horizon).transpose(1, 2)
+
+
+OWN = ("channels", "horizon", "marks", "targets", "encoder", "encoder_params", "input_length")
+"""Arguments that whoever builds the network sets itself."""
+
+
+def check_network_params(params: Mapping[str, Any], own: Sequence[str] = OWN) -> None:
+    """Raise ConfigError for the first name that is no free argument of the network."""
+    known = [k for k in signature(ForecastNetwork).parameters if k not in own]
+    for name in params:
+        if name not in known:
+            raise ConfigError(f"network_params.{name}", params[name], nearest(name, known))

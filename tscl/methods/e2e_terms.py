@@ -87,7 +87,7 @@ def build_contrast(contrast: str | nn.Module, params: dict[str, Any] | None = No
             return CONTRASTS.build(contrast, **(params or {}))
         if contrast in LOSSES.names():
             return InstanceTerm(loss=contrast, **(params or {}))
-        known = [*CONTRASTS.names(), *LOSSES.names()]
+        known = sorted({*CONTRASTS.names(), *LOSSES.names()})
         raise ConfigError("contrast", contrast, nearest(contrast, known))
     if isinstance(contrast, ContrastTerm):
         if params:
