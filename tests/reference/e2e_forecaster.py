@@ -113,7 +113,13 @@ class PlainForecaster(nn.Module):
         return self.output(self.norm(h))
 
     def losses(
-        self, past: Tensor, future: Tensor, past_marks: Tensor, future_marks: Tensor, weight: float
+        self,
+        past: Tensor,
+        future: Tensor,
+        past_marks: Tensor,
+        future_marks: Tensor,
+        *,
+        contrast: bool,
     ) -> tuple[Tensor, Tensor]:
         """Forecast error and contrast."""
         steps = torch.cat([past, past_marks, torch.zeros_like(past[..., :1])], dim=-1)
@@ -123,7 +129,7 @@ class PlainForecaster(nn.Module):
         known = torch.cat([past_marks[:, : rest.shape[1]], future_marks], dim=1)
         made = self.decoder(torch.cat([codes, known], dim=-1))
         mse = F.mse_loss(made[:, -self.horizon :], future)
-        if weight == 0.0:
+        if not contrast:
             return mse, mse.new_zeros(())
         drawn = np.random.binomial(1, 1.0 - self.mask_rate, size=h.shape[:2])  # noqa: NPY002
         keep = torch.from_numpy(drawn).to(torch.bool).to(h.device)
@@ -133,7 +139,7 @@ class PlainForecaster(nn.Module):
 
     def loss(self, *batch: Tensor, weight: float) -> Tensor:
         """The loss of a batch (past, future, past_marks, future_marks)."""
-        mse, contrast = self.losses(*(part.float() for part in batch), weight)
+        mse, contrast = self.losses(*(part.float() for part in batch), contrast=weight > 0.0)
         return (1.0 - weight) * mse + weight * contrast
 
 

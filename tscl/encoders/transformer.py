@@ -158,6 +158,7 @@ class TransformerEncoder(Encoder):
             "context": context,
         }
         self.input_dims, self.output_dims, self.causal = input_dims, output_dims, causal
+        self.head_dims = hidden_dims // heads
         self.receptive_field = None
         if context is not None:
             self.receptive_field = depth * (context - 1) * (1 if causal else 2) + 1
@@ -173,8 +174,7 @@ class TransformerEncoder(Encoder):
         """Encode (B, T, C) to (B, T, D); see :class:`tscl.encoders.base.Encoder`."""
         check_series(x, self.input_dims)
         h = project_input(x, self.input_fc, mask)
-        config = self._config
-        turns = _turns(h.shape[1], config["hidden_dims"] // config["heads"], h)
+        turns = _turns(h.shape[1], self.head_dims, h)
         for layer in self.layers:
             h = layer(h, turns)
         out: Tensor = self.output_fc(self.norm(h))
