@@ -31,6 +31,8 @@ from tscl.forecasters.network import ForecastNetwork
 from tscl.forecasters.windows import window_forecasts
 from tscl.seeding import seeded
 
+PANELS = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
+
 
 class SSCLForecaster(BaseForecaster):
     """Network trained on (1 - lambda) MSE + lambda contrast (arXiv 2306.12086).
@@ -108,7 +110,7 @@ class SSCLForecaster(BaseForecaster):
         "property:randomness": "derandomized",
         "capability:pretrain": True,
         "y_inner_mtype": "pd.DataFrame",
-        "X_inner_mtype": ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"],
+        "X_inner_mtype": "pd.DataFrame",
         "requires-fh-in-fit": False,
         "X-y-must-have-same-index": True,
         "enforce_index_type": None,
@@ -166,7 +168,7 @@ class SSCLForecaster(BaseForecaster):
             warnings.simplefilter("ignore", FutureWarning)
             super().__init__()
         if pooled:
-            self.set_tags(y_inner_mtype=self.get_tag("X_inner_mtype"))
+            self.set_tags(y_inner_mtype=PANELS, X_inner_mtype=PANELS)
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle; the network goes as its configuration and weights."""
@@ -210,6 +212,16 @@ class SSCLForecaster(BaseForecaster):
         if update_params and self.update_epochs and shortest >= self.length_ + self.horizon_:
             self.network_ = self._train(self.network_, self._stretches(parts), self.update_epochs)
         return self
+
+    def pretrain(self, y: Any, X: Any = None, fh: Any = None) -> SSCLForecaster:
+        """Train on all series of a panel, with their covariates; ``fit`` goes on from there."""
+        alone = self.get_tag("X_inner_mtype")
+        self.set_tags(X_inner_mtype=PANELS)  # sktime takes a panel of y here, but would split X
+        try:
+            made: SSCLForecaster = super().pretrain(y, X=X, fh=fh)
+        finally:
+            self.set_tags(X_inner_mtype=alone)
+        return made
 
     def _pretrain(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: Any = None
