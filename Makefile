@@ -24,6 +24,9 @@ lint: setup
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
+coverage: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+
 benchmarks: setup
 	$(BIN)/python -m tests.benchmarks.run_all
 

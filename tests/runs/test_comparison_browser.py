@@ -13,10 +13,12 @@ import pytest
 from tests.runs.small_runs import clinical_run, forecasting_run
 from tscl.runs.comparison_report import write_comparison
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER = next(filter(None, map(shutil.which, NAMES)), "")
+pytestmark = pytest.mark.skipif(
+    not BROWSER,
+    reason=f"none of {', '.join(NAMES)} on the path; on Debian: apt-get install chromium",
 )
-pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
 HARNESS = """<!doctype html><html><body style="margin:0"><pre id="out"></pre><script>
 function look(frame) {
   const inner = frame.contentDocument, root = inner.documentElement;
