@@ -109,6 +109,9 @@ def _read_file(table: str | Path, root: Path) -> pd.DataFrame:
             head = file.readline()
         separator = max(",;\t", key=head.count)
         return pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig")
-    except (ValueError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        remedy = "it is no text in UTF-8: save it from the spreadsheet as 'CSV UTF-8'"
+        raise DataError("table", path, remedy) from None
+    except ValueError as error:
         remedy = f"save it as a CSV with a header line ({type(error).__name__})"
         raise DataError("table", path, remedy) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import math
 from dataclasses import dataclass, field
@@ -82,7 +83,9 @@ def read_header(path: Path, record: str) -> Any:
 
     file = path.with_name(path.name + ".hea")
     if not file.is_file():
-        raise RecordError(record, "missing_header", f"no file {file.name}")
+        names = sorted(one.name for one in path.parent.glob(f"{glob.escape(path.name)}.*"))
+        found = f"; there is {', '.join(names[:3])}" if names else ""
+        raise RecordError(record, "missing_header", f"no file {file.name}{found}")
     if file.stat().st_size > MAX_HEADER_BYTES:
         raise RecordError(record, "bad_header", f"{file.name} exceeds {MAX_HEADER_BYTES} bytes")
     try:

@@ -64,8 +64,11 @@ def test_a_table_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no rows"):
         read_record_table(frame.rename(columns={"file": "record"}).head(0), tmp_path)
     (tmp_path / "t.xlsx").write_bytes(b"PK\x03\x04\xff\xfe")
-    with pytest.raises(DataError, match="CSV"):
+    with pytest.raises(DataError, match=r"no text in UTF-8: save it .* as 'CSV UTF-8'"):
         read_record_table("t.xlsx", tmp_path)
+    (tmp_path / "t.csv").write_bytes("record,patient,label\nr,Köhler,x\n".encode("latin-1"))
+    with pytest.raises(DataError, match="UTF-8"):
+        read_record_table("t.csv", tmp_path)
 
 
 def test_own_edf_files_with_defaults(root: Path) -> None:

@@ -42,6 +42,12 @@ def test_missing_header(tmp_path, record):
     assert reason_of(tmp_path / "none") == "missing_header"
 
 
+def test_a_record_of_another_format_is_told_by_its_ending(tmp_path):
+    (tmp_path / "r[1].edf").write_bytes(b"0")
+    with pytest.raises(RecordError, match=r"no file r\[1\]\.hea; there is r\[1\]\.edf"):
+        read_record(tmp_path / "r[1]")
+
+
 def test_missing_signal_file(record):
     record.with_suffix(".dat").unlink()
     assert reason_of(record) == "missing_signal"
