@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tscl.errors import InputError
@@ -87,6 +88,14 @@ def test_another_protocol_and_other_seeds() -> None:
     assert list(shown.columns) == ["method", "protocol", "100 %, to base"]
     assert shown.iloc[0, 2].startswith("+0.")
     assert difference_table(table, "sample").empty
+
+
+def test_several_references_are_one_below_the_other() -> None:
+    found = [*cells("better", 1.0), *cells("base", 0.5), *cells("third", 0.1)]
+    both = paired_differences(found, ["base", "third"], n_replicates=20)
+    alone = [paired_differences(found, one, n_replicates=20) for one in ("base", "third")]
+    pd.testing.assert_frame_equal(both, pd.concat(alone, ignore_index=True))
+    assert paired_differences(found, [], n_replicates=20).empty
 
 
 def test_what_cannot_be_compared_is_named() -> None:

@@ -27,7 +27,7 @@ _KEYS = ("data", "protocol", "fraction", "by")
 
 def paired_differences(
     cells: Iterable[Cell],
-    reference: str,
+    reference: str | Sequence[str],
     *,
     metric: str = "auroc",
     levels: Sequence[str] = ("sample", "patient"),
@@ -43,7 +43,7 @@ def paired_differences(
 
     Args:
         cells: results of :func:`tscl.evaluation.clinical.evaluate_cells` of several methods.
-        reference: ``method`` of the row to subtract.
+        reference: ``method`` of the row to subtract; of several, one after the other.
         metric: one of :data:`tscl.evaluation.metrics.METRICS`.
         levels: of ``sample``, ``trial`` and ``patient``.
         n_replicates: bootstrap replicates.
@@ -60,8 +60,10 @@ def paired_differences(
     """
     found = list(cells)
     methods = list(dict.fromkeys(str(cell.key["method"]) for cell in found))
-    if reference not in methods:
-        raise InputError("reference", reference, nearest(reference, methods))
+    references = [reference] if isinstance(reference, str) else list(reference)
+    for one in references:
+        if one not in methods:
+            raise InputError("reference", one, nearest(one, methods))
     if metric not in METRICS:
         raise InputError("metric", metric, nearest(metric, METRICS))
     rows: dict[str, dict[Group, dict[Any, list[Cell]]]] = {}
@@ -70,24 +72,26 @@ def paired_differences(
         group: Group = key["data"], key["protocol"], key["fraction"], key["by"]
         seeds = rows.setdefault(str(key["method"]), {}).setdefault(group, {})
         seeds.setdefault(key["seed"], []).append(cell)
-    base = rows.pop(reference)
     settings = metric, n_replicates, bootstrap_seed
-    subtracted: dict[tuple[Any, ...], _Scored] = {}
+    kept: dict[tuple[Any, ...], _Scored] = {}
+
+    def scored(method: str, group: Group, seed: Any, level: str) -> _Scored:
+        spot = method, group, seed, level
+        if spot not in kept:
+            kept[spot] = _Scored.of(rows[method][group][seed], level, *settings)
+        return kept[spot]
+
     made: list[dict[str, Any]] = []
-    for (method, group), level in product(
-        ((name, group) for name, groups in rows.items() for group in groups), levels
-    ):
-        other = _counterpart(base, group)
-        if other is None:
+    every = [(name, group) for name, groups in rows.items() for group in groups]
+    for base, (method, group), level in product(references, every, levels):
+        other = _counterpart(rows[base], group)
+        if method == base or other is None:
             continue
-        pairs = []
-        for seed in (one for one in rows[method][group] if one in base[other]):
-            spot = other, seed, level
-            if spot not in subtracted:
-                subtracted[spot] = _Scored.of(base[other][seed], level, *settings)
-            pairs.append(
-                (_Scored.of(rows[method][group][seed], level, *settings), subtracted[spot])
-            )
+        pairs = [
+            (scored(method, group, seed, level), scored(base, other, seed, level))
+            for seed in rows[method][group]
+            if seed in rows[base][other]
+        ]
         if not pairs or not all(len(one.patient) for one, _ in pairs):
             continue
         values = np.mean([one.minus(two) for one, two in pairs], axis=0)
@@ -98,7 +102,7 @@ def paired_differences(
                 **dict(zip(_KEYS, group, strict=True)),
                 "level": level,
                 "metric": metric,
-                "reference": reference,
+                "reference": base,
                 "reference_protocol": other[1],
                 "difference": float(np.mean([one.exact - two.exact for one, two in pairs])),
                 "ci_low": low,

@@ -164,14 +164,11 @@ def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame
         or (cell.key["fraction"] == min(shares) and cell.key["by"] in ("all", "samples"))
     ]
     labels = {str(cell.key["method"]) for cell in shown}
+    present = [one for one in REFERENCES if one in labels]
     draws = run.config.evaluate.n_replicates
-    found = [
-        paired_differences(shown, one, n_replicates=draws) for one in REFERENCES if one in labels
-    ]
-    filled = [frame for frame in found if len(frame)]
-    if not filled:
+    every = paired_differences(shown, present, n_replicates=draws)
+    if every.empty:
         return {}
-    every = pd.concat(filled)
     every = every.sort_values("fraction", ascending=False, kind="stable")
     return {level: difference_table(every, level) for level in ("sample", "patient")}
 
