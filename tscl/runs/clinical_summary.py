@@ -154,7 +154,8 @@ def probe_title(run: ClinicalRun) -> str:
 def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame]:
     """Paired AUROC differences to :data:`REFERENCES`, a table a level.
 
-    Of the shares of labels the largest and, drawn by samples, the smallest.
+    Of the shares of labels the largest and, drawn by samples, the smallest. A level at which no
+    unit has one label has no table.
     """
     shares = [float(cell.key["fraction"]) for cell in cells]
     shown = [
@@ -170,7 +171,8 @@ def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame
     if every.empty:
         return {}
     every = every.sort_values("fraction", ascending=False, kind="stable")
-    return {level: difference_table(every, level) for level in ("sample", "patient")}
+    tables = {level: difference_table(every, level) for level in ("sample", "patient")}
+    return {level: frame for level, frame in tables.items() if not frame.empty}
 
 
 def difference_title(level: str) -> str:
