@@ -7,8 +7,10 @@ Both libraries are needed for the benchmark only::
 
 (without dependencies, as torchvision from PyPI wants another torch; lightly's loss modules do not
 need it, only the package that gathers them does, so they are imported one by one). Our loss and
-theirs take turns in one process with one thread, forward and backward, and the smallest processor
-time of each counts. The values are compared first: what is timed is the same function.
+theirs take turns in one process with one thread: value and gradient by the embeddings, as in
+training, where embeddings are not leaves. The smallest processor time of each counts. Values and
+gradients are compared first, so that what is timed is the same function; MoCo starts from one
+queue and both sides get keys without gradient, as in its paper.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ from tscl.seeding import torch_generator
 Case = Callable[[Tensor, Tensor, Tensor], Tensor]
 SMALL = 256
 """Largest batch for pytorch-metric-learning's NT-Xent: it holds B^3 entries."""
+QUEUE = 4096
+"""Keys in MoCo's queue."""
+TURNS, SECONDS = 300, 4.0
+"""Most turns of a row and the processor time after which no more are taken (five at least)."""
 
 
 def ours(name: str, **params: object) -> Case:
@@ -40,7 +46,7 @@ def ours(name: str, **params: object) -> Case:
     return lambda a, b, labels: loss(a, b, labels=labels if needs else None)
 
 
-def lightly(module: str, name: str, **params: object) -> Case:
+def lightly_module(module: str, name: str, **params: object) -> torch.nn.Module:
     """A loss of lightly from its own module, without the packages that import torchvision."""
     spec = importlib.util.find_spec("lightly")
     if spec is None or spec.origin is None:
@@ -52,7 +58,14 @@ def lightly(module: str, name: str, **params: object) -> Case:
             bare = types.ModuleType(package)
             bare.__path__ = [str(Path(spec.origin).parent.joinpath(*package.split(".")[1:]))]
             sys.modules[package] = bare
-    loss = getattr(importlib.import_module(f"lightly.loss.{module}"), name)(**params)
+    found: torch.nn.Module = getattr(importlib.import_module(f"lightly.loss.{module}"), name)(
+        **params
+    )
+    return found
+
+
+def lightly(module: str, name: str, **params: object) -> Case:
+    loss = lightly_module(module, name, **params)
     return lambda a, b, labels: loss(a, b)
 
 
@@ -73,12 +86,32 @@ def metric_learning(name: str, **params: object) -> Case:
     return lambda a, b, labels: both(a, b)
 
 
+def mocos(dims: int) -> tuple[Callable[[], Case], Callable[[], Case]]:
+    """Makers of our MoCo and lightly's with one queue; keys come without gradient."""
+    queue = torch.randn(QUEUE, dims, generator=torch_generator(1, "bench losses"))
+    queue = torch.nn.functional.normalize(queue, dim=1)
+    tau = {"temperature": 0.1}
+
+    def here() -> Case:
+        loss = LOSSES.build("moco", queue_size=QUEUE, dims=dims, **tau)
+        loss.get_buffer("queue").copy_(queue)
+        return lambda a, b, labels: loss(a, b.detach())
+
+    def theirs() -> Case:
+        size = (QUEUE, dims)
+        loss = lightly_module("ntx_ent_loss", "NTXentLoss", memory_bank_size=size, **tau)
+        loss.memory_bank.bank.copy_(queue)
+        return lambda a, b, labels: loss(a, b.detach())
+
+    return here, theirs
+
+
 METRIC, LIGHTLY = "pytorch-metric-learning", "lightly"
 HALF = {"variance": 12.5}
 """lightly and pytorch-metric-learning take half of VICReg's variance terms."""
 
 
-def cases(batch: int) -> list[tuple[str, str, Callable[[], Case], Callable[[], Case]]]:
+def cases(batch: int, dims: int) -> list[tuple[str, str, Callable[[], Case], Callable[[], Case]]]:
     """Loss, library, ours, theirs."""
     tau = {"temperature": 0.1}
     found = [
@@ -113,12 +146,7 @@ def cases(batch: int) -> list[tuple[str, str, Callable[[], Case], Callable[[], C
             lambda: lightly("vicreg_loss", "VICRegLoss"),
         ),
         ("simsiam", LIGHTLY, lambda: ours("simsiam"), cosine),
-        (
-            "moco",
-            LIGHTLY,
-            lambda: ours("moco", queue_size=4096, **tau),
-            lambda: lightly("ntx_ent_loss", "NTXentLoss", memory_bank_size=(4096, 128), **tau),
-        ),
+        ("moco", LIGHTLY, *mocos(dims)),
         (
             "vicreg",
             METRIC,
@@ -144,24 +172,34 @@ def cases(batch: int) -> list[tuple[str, str, Callable[[], Case], Callable[[], C
     return found
 
 
-def timed(case: Case, a: Tensor, b: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Processor seconds of one forward and backward pass, and the value."""
-    a.grad = b.grad = None
+def once(case: Case, a: Tensor, b: Tensor, labels: Tensor) -> tuple[float, Tensor, Tensor]:
+    """Processor seconds of one forward and backward pass, the value, and the gradient by ``a``."""
     start = time.process_time()
     value = case(a, b, labels)
-    value.backward()
-    return time.process_time() - start, float(value.detach())
+    gradient = torch.autograd.grad(value, (a, b), allow_unused=True)[0]
+    return time.process_time() - start, value.detach(), gradient
+
+
+def same(
+    name: str, library: str, ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]
+) -> None:
+    """ValueError unless value and gradient agree; lightly's DCLW takes its weights as constant."""
+    for what, x, y in zip(("value", "gradient"), ours, theirs, strict=True):
+        if (name, what) != ("dclw", "gradient") and float((x - y).norm()) > 1e-3 * float(y.norm()):
+            raise ValueError(
+                f"{name}: {what} is not that of {library}: {x.norm():.6g} here, {y.norm():.6g}"
+            )
 
 
 def compare(batch: int, args: argparse.Namespace) -> list[Row]:
-    dims, repeats = args.dims, args.repeats
+    dims = args.dims
     generator = torch_generator(0, "bench losses")
     z = torch.randn(2, batch, dims, generator=generator)
     z[1] = z[0] + 0.5 * z[1]
     a, b = (x.clone().requires_grad_() for x in z)
     labels = torch.randint(10, (batch,), generator=generator)
     rows = []
-    for name, library, make_ours, make_theirs in cases(batch):
+    for name, library, make_ours, make_theirs in cases(batch, dims):
         if args.losses and name not in args.losses:
             continue
         try:
@@ -169,16 +207,14 @@ def compare(batch: int, args: argparse.Namespace) -> list[Row]:
         except ImportError as error:
             sys.stdout.write(f"{name}: skipped, {error} is not installed\n")
             continue
-        best, values = [float("inf")] * 2, [0.0, 0.0]
-        for turn in range(repeats + 1):
+        found = [once(case, a, b, labels) for case in pair]
+        same(name, library, found[0][1:], found[1][1:])
+        best, start = [float("inf")] * 2, time.process_time()
+        for turn in range(args.turns):
+            if turn >= 5 and time.process_time() - start > SECONDS:
+                break
             for i, case in enumerate(pair):
-                seconds, value = timed(case, a, b, labels)
-                if turn == 0:
-                    values[i] = value
-                else:
-                    best[i] = min(best[i], seconds)
-        if name != "moco" and abs(values[0] - values[1]) > 1e-3 * max(1.0, abs(values[1])):
-            sys.stdout.write(f"{name}: {values[0]:.6g} here, {values[1]:.6g} by {library}\n")
+                best[i] = min(best[i], once(case, a, b, labels)[0])
         what = f"{name}, forward and backward, batch {batch:,} x {dims}"
         rows.append(row(what, against=library, reference=best[1], here=best[0]))
     return rows
@@ -186,9 +222,9 @@ def compare(batch: int, args: argparse.Namespace) -> list[Row]:
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, nargs="+", default=[256])
+    parser.add_argument("--batch", type=int, nargs="+", default=[256, 1024, 4096])
     parser.add_argument("--dims", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--losses", nargs="*", help="only these")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)

@@ -8,8 +8,9 @@ and export it from ``tscl/losses/__init__.py``. The contract suite in
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -144,14 +145,48 @@ def stack_views(z1: Tensor, z2: Tensor | None) -> Tensor:
 
 
 def _finite(x: Tensor) -> bool:
-    """Whether all entries are finite; by the extremes, which are NaN or infinite otherwise."""
-    if x.numel() == 0:
+    """Whether all entries are finite: one sum, and the extremes only when that overflows."""
+    if x.numel() == 0 or math.isfinite(x.sum().item()):
         return True
-    low, high = x.aminmax()
-    return bool(torch.isfinite(low) & torch.isfinite(high))
+    return all(math.isfinite(end.item()) for end in x.aminmax())
 
 
 def unit(z: Tensor) -> Tensor:
-    """L2-normalise along the last axis; a zero vector stays zero, with a finite gradient."""
-    squared = z.square().sum(dim=-1, keepdim=True)
-    return z * torch.rsqrt(squared.clamp_min(torch.finfo(z.dtype).eps ** 2))
+    """L2-normalise along the last axis; a zero vector stays zero, with a finite gradient.
+
+    Differentiable any number of times.
+    """
+    found, _ = _Unit.apply(z)
+    made: Tensor = found
+    return made
+
+
+class _Unit(torch.autograd.Function):
+    """Unit vectors u and lengths, with the gradient of u in closed form: (g - u (u . g)) / length.
+
+    Lengths are bounded below, by the square root of which a product of two stays a normal number;
+    below the bound u is a fixed multiple of z. Both are outputs, so that the gradient can be
+    differentiated again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> tuple[Tensor, Tensor]:
+        length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+        length.clamp_(min=torch.finfo(z.dtype).eps)
+        u = z / length
+        ctx.save_for_backward(u, length)
+        ctx.set_materialize_grads(False)
+        return u, length
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor | None, along: Tensor | None) -> Tensor | None:
+        u, length = ctx.saved_tensors
+        free = length > torch.finfo(length.dtype).eps
+        made = None
+        if g is not None:
+            pull = (u * g).sum(-1, keepdim=True) * free
+            made = torch.addcmul(g, u, pull, value=-1.0) / length
+        if along is not None:
+            stretch = u * (along * free)
+            made = stretch if made is None else made + stretch
+        return made

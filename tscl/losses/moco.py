@@ -17,6 +17,7 @@ from torch import Tensor
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, Reduction, unit
 from tscl.losses.growing_state import GrowingState
+from tscl.losses.tiled_infonce import key_lse
 from tscl.seeding import randn, torch_generator
 
 
@@ -25,7 +26,8 @@ class MoCo(GrowingState):
     """InfoNCE with a queue; view 0 holds the queries, the other views hold keys.
 
     Keys enter the queue in training mode only. Batches of any size fit: of one larger than the
-    queue the last keys stay.
+    queue the last keys stay. Similarities to the queue are computed in blocks and the gradient with
+    them, so memory does not grow with batch times queue; differentiable once.
 
     Args:
         temperature: tau > 0.
@@ -86,9 +88,8 @@ class MoCo(GrowingState):
             raise InputError(
                 "z1", tuple(views.shape), f"the queue holds {self.queue.shape[1]} dims"
             )
-        z = unit(views)
-        query, keys = z[0], z[1:].detach()
-        others = (query @ self.queue.to(z).T / self.temperature).logsumexp(1)
+        query, keys = unit(views[0]), unit(views[1:].detach())
+        others = key_lse(query, self.queue.to(query), self.temperature)
         positive = (query * keys).sum(-1) / self.temperature
         loss = self.reduce(torch.logaddexp(positive, others) - positive, weights)
         if self.training:
@@ -101,9 +102,9 @@ class MoCo(GrowingState):
         keys = keys[-self.queue_size :].to(self.queue)
         start = int(self.position)
         place = (start + torch.arange(len(keys), device=keys.device)) % self.queue_size
-        # a copy, since the graph of the loss still refers to the queue it saw
-        self.queue = self.queue.index_copy(0, place, keys)
-        self.position = torch.full_like(self.position, (start + len(keys)) % self.queue_size)
+        # in place: the gradient of the loss is known by now and does not read the queue again
+        self.queue.index_copy_(0, place, keys)
+        self.position.fill_((start + len(keys)) % self.queue_size)
 
     def _fill(self, dims: int, like: Tensor) -> None:
         generator = torch_generator(self.seed, "moco queue")

@@ -13,8 +13,6 @@ normalises its hidden layer per sample, where the papers do so per batch, so tha
 
 from __future__ import annotations
 
-from itertools import permutations
-
 import torch
 from torch import Tensor, nn
 
@@ -73,6 +71,10 @@ class SimSiam(ContrastiveLoss):
         weights: Tensor | None,
     ) -> Tensor:
         """Mean over ordered pairs of views: each view predicts each other, detached."""
+        _two_views(views)
+        if isinstance(self.predictor, nn.Identity):
+            u = unit(views)
+            return self._compare(u, u.detach(), weights)
         return self.between(self.predictor(views), views, weights=weights)
 
     def between(
@@ -86,16 +88,36 @@ class SimSiam(ContrastiveLoss):
             InputError: shapes that do not fit, fewer than two views, non-finite values.
         """
         p, t = stack_views(predictions, None), stack_views(targets.detach(), None)
-        if p.shape != t.shape or len(p) < 2:
+        if p.shape != t.shape:
             raise InputError(
-                "predictions, targets",
-                (tuple(p.shape), tuple(t.shape)),
-                "pass two or more views of one shape",
+                "predictions, targets", (tuple(p.shape), tuple(t.shape)), "both must have one shape"
             )
-        p, t = unit(p), unit(t)
-        pairs = permutations(range(len(p)), 2)
-        cosine = torch.stack([(p[a] * t[b]).sum(-1) for a, b in pairs])
-        return self.reduce(self.offset - self.scale * cosine, weights)
+        _two_views(p)
+        return self._compare(unit(p), unit(t), weights)
+
+    def _compare(self, p: Tensor, t: Tensor, weights: Tensor | None) -> Tensor:
+        """The reduced loss of unit predictions and unit targets, (pairs, B) with anchor first."""
+        loss = self._pairs(p, t) * -self.scale
+        return self.reduce(loss + self.offset if self.offset else loss, weights)
+
+    @staticmethod
+    def _pairs(p: Tensor, t: Tensor) -> Tensor:
+        """Cosines of ordered pairs of views, (V (V - 1), B), in the order of the predicting view.
+
+        Whole tensors are multiplied: with the targets turned by k, view a meets view a + k.
+        """
+        n_views = len(p)
+        turned = [(p * t.roll(-k, 0)).sum(-1) for k in range(1, n_views)]
+        if n_views == 2:
+            return turned[0]
+        order = [[(b - a) % n_views - 1 for b in range(n_views) if b != a] for a in range(n_views)]
+        index = torch.tensor(order, device=p.device).unsqueeze(2)
+        return torch.stack(turned, dim=1).take_along_dim(index, dim=1).flatten(0, 1)
+
+
+def _two_views(views: Tensor) -> None:
+    if len(views) < 2:
+        raise InputError("views", len(views), "pass at least two views")
 
 
 @LOSSES.register("byol")

@@ -70,11 +70,11 @@ class BarlowTwins(ContrastiveLoss):
 
 
 class _CrossCorrelation(torch.autograd.Function):
-    """Barlow Twins of (V, B, D) views; the gradient is computed with the value.
+    """Barlow Twins of (V, B, D) views, with the gradient in closed form.
 
     With u the standardised view, r the inverse deviations and G the derivative by C, that of a
     view is r (share u' G' - share u diag(C G')): its sum over samples vanishes, since u is
-    centred, so one product and one pass over the embeddings are left of the backward pass.
+    centred, so the backward pass is one product and one pass over the embeddings.
     """
 
     @staticmethod
@@ -82,42 +82,53 @@ class _CrossCorrelation(torch.autograd.Function):
         ctx: Any, views: Tensor, share: Tensor | None, off_diagonal: float, eps: float
     ) -> Tensor:
         u, scale = _standardise(views, share, eps)
-        n = views.shape[1]
-        needed = ctx.needs_input_grad[0]
-        gradient = torch.empty_like(views) if needed else None
-        pairs = list(combinations(range(len(u)), 2))
-        value = views.new_zeros(())
-        pull = [torch.zeros_like(r) for r in scale]
-        seen: set[int] = set()
-        for a, b in pairs:
-            c = (u[a].T @ u[b]).div_(n) if share is None else (u[a] * share.unsqueeze(1)).T @ u[b]
-            on = c.diagonal()
-            value += (1.0 - on).square().sum()
-            value += off_diagonal * (torch.dot(c.view(-1), c.view(-1)) - torch.dot(on, on))
-            if gradient is None:
-                continue
-            slope = c * (2.0 * off_diagonal)
-            slope.diagonal().copy_(2.0 * (on - 1.0))
-            for one, other, by in ((a, b, slope.T), (b, a, slope)):
-                kept = 1.0 if one in seen else 0.0
-                gradient[one].addmm_(u[other], by * scale[one], beta=kept)
-                seen.add(one)
-            agreement = c * slope
-            pull[a] += scale[a] * agreement.sum(1)
-            pull[b] += scale[b] * agreement.sum(0)
-        if gradient is not None:
-            for part, view, factor in zip(gradient, u, pull, strict=True):
-                part.addcmul_(view, factor, value=-1.0)
-            ctx.save_for_backward(gradient)
-            ctx.share = (1.0 / n if share is None else share.unsqueeze(1)), len(pairs)
-        return value / len(pairs)
+        n, d = views.shape[1:]
+        # twice the weight of an entry of C - 1 in the sum of squares
+        weight = views.new_full((d, d), 2.0 * off_diagonal)
+        weight.fill_diagonal_(2.0)
+        slopes, drawn, values = [], [], []
+        for a, b in combinations(range(len(u)), 2):
+            if share is None:
+                apart = (u[a].T @ u[b]).div_(n)
+            else:
+                apart = (u[a] * share.unsqueeze(1)).T @ u[b]
+            apart.diagonal().sub_(1.0)
+            slope = apart * weight
+            rows = apart.mul_(slope).sum(1)
+            values.append(rows.sum())
+            # C G' needs C itself, not C - 1
+            own = slope.diagonal()
+            slopes.append(slope)
+            drawn += [rows.add_(own), apart.sum(0).add_(own)]
+        column = None if share is None else share.unsqueeze(1)
+        ctx.save_for_backward(*u, *scale, *slopes, *drawn)
+        ctx.size, ctx.column = (len(u), len(slopes), n), column
+        return sum(values[1:], values[0]) / (2 * len(slopes))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        share, n_pairs = ctx.share
-        return gradient * (slope / n_pairs * share), None, None, None
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, None, None, None]:
+        n_views, n_pairs, n = ctx.size
+        saved = list(ctx.saved_tensors)
+        u, scale, slopes, drawn = (
+            [saved.pop(0) for _ in range(k)] for k in (n_views, n_views, n_pairs, 2 * n_pairs)
+        )
+        share = factor / (n_pairs if ctx.column is not None else n_pairs * n)
+        scale = [r * share for r in scale]
+        gradient = torch.empty((n_views, *u[0].shape), dtype=u[0].dtype, device=u[0].device)
+        parts = gradient.unbind()
+        pull: list[Tensor | None] = [None] * n_views
+        for (a, b), slope in zip(combinations(range(n_views), 2), slopes, strict=True):
+            for one, other, by in ((a, b, slope.T), (b, a, slope)):
+                more, before = drawn.pop(0), pull[one]
+                pull[one] = more if before is None else before + more
+                parts[one].addmm_(u[other], by * scale[one], beta=0.0 if before is None else 1.0)
+        for part, view, r, factors in zip(parts, u, scale, pull, strict=True):
+            if factors is not None:
+                part.addcmul_(view, r * factors, value=-1.0)
+        if ctx.column is not None:
+            gradient *= ctx.column
+        return gradient, None, None, None
 
 
 def _standardise(

@@ -23,6 +23,8 @@ from torch.autograd.function import once_differentiable
 
 from tscl.errors import InputError
 
+HELD = 1 << 19
+"""Similarities with constant keys held at a time (2 MiB in float32)."""
 SAFE = 60.0
 """Largest range of float32 logits whose exponentials stay well inside float32 (1e-38 to 3e38)."""
 
@@ -45,6 +47,21 @@ def own_lse(z: Tensor, temperature: float, tile: int) -> Tensor:
     """Log-sum-exp over j != i of z_i . z_j / temperature: (n,), differentiable once; n >= 2."""
     check_tile(tile)
     out: Tensor = _OwnLSE.apply(z, temperature, tile)
+    return out
+
+
+def key_lse(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    """Log-sum-exp over constant keys of q_i . k_j / temperature: (n,), differentiable once.
+
+    The gradient by the queries is computed with the value, so each similarity is built once and
+    the keys may change before the backward pass.
+
+    Args:
+        queries: (n, D).
+        keys: (m, D), m >= 1; no gradient reaches them.
+        temperature: tau > 0.
+    """
+    out: Tensor = _KeyLSE.apply(queries, keys.detach(), temperature)
     return out
 
 
@@ -143,6 +160,32 @@ class _PairLSE(torch.autograd.Function):
                 grad_a[i].addmm_(slope, b[j])
                 grad_b[j].addmm_(slope.T, scaled[i])
         return grad_a.div_(ctx.temperature), grad_b, None, None
+
+
+class _KeyLSE(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+        bound = _bound(queries, keys, temperature)
+        scaled = queries / temperature
+        lse = queries.new_empty((len(queries), 1))
+        pull = torch.empty_like(queries) if ctx.needs_input_grad[0] else None
+        for i in _blocks(len(queries), max(1, HELD // len(keys))):
+            block = scaled[i] @ keys.T
+            peak = bound if bound < math.inf else block.amax(1, keepdim=True)
+            total = block.sub_(peak).exp_().sum(1, keepdim=True)
+            lse[i] = total.log() + peak
+            if pull is not None:
+                torch.mm(block, keys, out=pull[i])
+                pull[i] /= total * temperature
+        if pull is not None:
+            ctx.save_for_backward(pull)
+        return lse.squeeze(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
+        (pull,) = ctx.saved_tensors
+        return pull * g.unsqueeze(1), None, None
 
 
 class _OwnLSE(torch.autograd.Function):
