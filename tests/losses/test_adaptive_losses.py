@@ -47,6 +47,10 @@ def test_adaptive_losses_equal_the_loops(n, d, seed):
             AdaptiveMultiHead(2, **bounds, negatives="hardest", n_hardest=2)(z),
             slow.multi_head(x, 2, 0.2, 1.5, 0.02, 2),
         ),
+        (
+            AdaptiveMultiHead(2, **bounds, negatives="hardest", n_hardest=3, released=True)(z),
+            slow.multi_head(x, 2, 0.2, 1.5, 0.02, 3, released=True),
+        ),
         (GroupOrdering(3, 2.0)(z), slow.group_ordering(x, 3, 2.0)),
         (
             ContrastiveGap(0.3, uniformity=0.5, alignment=2.0, cross=0.7)(z),
@@ -64,6 +68,7 @@ def test_adaptive_losses_equal_the_loops(n, d, seed):
         IndividualTemperature(0.3).eval(),
         AdaptiveMultiHead(2),
         AdaptiveMultiHead(2, negatives="hardest", n_hardest=2),
+        AdaptiveMultiHead(2, negatives="hardest", n_hardest=2, released=True),
         AdaptiveMultiHead(2, 4, head_dims=3).double(),
         GroupOrdering(2, stop_gradient=False),
         ContrastiveGap(0.3),

@@ -42,6 +42,9 @@ def test_few_shot_equal_loops(labels: list[int]) -> None:
         assert got[query].tolist() == pytest.approx(want, abs=1e-6)
     want = -math.log(slow.icnn_score(z.flatten(0, 1).numpy(), labels * 2, 4))
     assert float(ICNN(k=4)(z, labels=y)) == pytest.approx(want, abs=1e-6)
+    for k in (3, 20):
+        want = -math.log(slow.icnn_score(z.flatten(0, 1).numpy(), labels * 2, k, released=True))
+        assert float(ICNN(k=k, released=True)(z, labels=y)) == pytest.approx(want, abs=1e-6)
 
 
 def test_icnn_prefers_separated_classes() -> None:
@@ -219,6 +222,13 @@ def test_replay_contrast_equals_loops() -> None:
     assert float(loss(h, g, y, old)) == pytest.approx(want, abs=1e-6)
     assert float(loss(h, g, y, ~old)) == 0.0
     assert torch.autograd.gradcheck(lambda x: loss(x, g, y, old), (h,))
+    every = ReplayContrast(0.5, repel="all")
+    want = slow.replay(h.detach().numpy(), g.numpy(), y.tolist(), old.tolist(), 0.5, every=True)
+    assert float(every(h, g, y, old)) == pytest.approx(want, abs=1e-6)
+    assert float(every(h, g, y, old)) > float(loss(h, g, y, old))
+    assert torch.autograd.gradcheck(lambda x: every(x, g, y, old), (h,))
+    with pytest.raises(InputError, match="repel"):
+        ReplayContrast(repel="none")
     with pytest.raises(InputError, match="rehearsed"):
         loss(h, g, y, old[:3])
     with pytest.raises(InputError, match="z1, z2"):

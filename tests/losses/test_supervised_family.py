@@ -147,6 +147,20 @@ def test_supremix_mixtures_are_hard() -> None:
         SupReMix(scale=0.0)
 
 
+def test_supremix_released_mixtures_are_constant_and_keep_their_length() -> None:
+    z = draw(1, 6, 4)[0].requires_grad_()
+    u = torch.nn.functional.normalize(z, dim=1)
+    y = torch.arange(6, dtype=torch.float64)
+    ours, theirs = (SupReMix(1.0, n_mix=3, released=flag).eval() for flag in (False, True))
+    first, second = (loss._hard_positives(u, y, 0)[0] for loss in (ours, theirs))
+    valid = ours._hard_positives(u, y, 0)[2]
+    assert bool((second.abs() < first.abs())[valid].all())  # a chord is shorter than its radius
+    mixed = second[2, 0]
+    (gradient,) = torch.autograd.grad(mixed, z, retain_graph=True)
+    assert float(gradient[2].abs().sum()) > 0
+    assert float(gradient[[0, 1, 3, 4, 5]].abs().sum()) == 0.0
+
+
 def test_supremix_positive_mixture_has_the_anchors_target() -> None:
     """On a line z = (1, y) mixtures with the anchor's target are the anchor itself."""
     y = torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64)
@@ -214,6 +228,9 @@ def test_mann_whitney_equals_loops_and_bounds_the_auc() -> None:
     own = torch.eye(5, dtype=torch.bool)
     want = slow.mann_whitney(matrix[own].tolist(), matrix[~own].tolist(), 0.2)
     assert float(MannWhitney(0.2)(z)) == pytest.approx(want)
+    assert float(MannWhitney(0.2, negatives="sum")(z)) == pytest.approx(20 * want)
+    with pytest.raises(InputError, match="negatives"):
+        MannWhitney(negatives="max")
     logits = draw(1, 9, 2)[0]
     code = torch.tensor([0, 1, 1, 0, 1, 1, 1, 1, 1])
     torch.testing.assert_close(

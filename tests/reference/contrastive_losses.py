@@ -198,7 +198,15 @@ class RobustState:
         return total / (2 * n)
 
 
-def multi_head(views: Array, heads: int, low: float, high: float, beta: float, k: int) -> float:
+def multi_head(
+    views: Array,
+    heads: int,
+    low: float,
+    high: float,
+    beta: float,
+    k: int,
+    released: bool = False,
+) -> float:
     """AMCL over slices; k = 0 is the softmax form, else the mean of the k hardest negatives."""
     v, n, width = np.asarray(views).shape
     d = width // heads
@@ -206,8 +214,10 @@ def multi_head(views: Array, heads: int, low: float, high: float, beta: float, k
     for c in range(heads):
         z = units(np.asarray(views)[:, :, c * d : (c + 1) * d])
 
-        def score(x: Array, y: Array) -> float:
+        def score(x: Array, y: Array, regularised: bool = True, d: int = d) -> float:
             tau = low + (high - low) / (1 + math.exp(dot(x, y)))
+            if not regularised:
+                return dot(x, y) / tau
             return dot(x, y) / tau - beta * (d / 2 * math.log(tau) + 1 / tau)
 
         for a in range(v):
@@ -221,6 +231,10 @@ def multi_head(views: Array, heads: int, low: float, high: float, beta: float, k
                         others.sort(key=lambda y, x=z[a, i]: -dot(x, y))
                         scores = [score(z[a, i], y) for y in others[:k]]
                         gathered = sum(scores) / len(scores)
+                        if released:
+                            plain = [score(z[a, i], y, False) for y in others[:k]]
+                            bare = [score(z[a, i], y, True, 2) for y in others[:k]]
+                            gathered = sum(plain) / len(plain) + sum(bare) - sum(plain)
                     else:
                         scores = [score(z[a, i], y) for y in others]
                         gathered = math.log(math.exp(positive) + sum(map(math.exp, scores)))

@@ -114,21 +114,25 @@ def proto_triplet(query: Array, support: Array, labels: list[int], margin: float
     return out
 
 
-def icnn_score(z: Array, labels: list[int], k: int) -> float:
+def icnn_score(z: Array, labels: list[int], k: int, released: bool = False) -> float:
     n = len(z)
     k = min(k, n - 1)
-    near = []
+    searched = min(k + 1, n - 1) if released else k
+    wide = []
     for i in range(n):
-        order = sorted((j for j in range(n) if j != i), key=lambda j: math.dist(z[i], z[j]))[:k]
-        near.append([(math.dist(z[i], z[j]), labels[j] == labels[i]) for j in order])
-    largest = max(d for row in near for d, _ in row)
+        order = sorted((j for j in range(n) if j != i), key=lambda j: math.dist(z[i], z[j]))
+        wide.append([(math.dist(z[i], z[j]), labels[j] == labels[i]) for j in order[:searched]])
+    near = [row[:k] for row in wide]
+    counted = [d for row in near for d, s in row if not (released and s)]
+    largest = max(counted, default=1.0)
     intra, inter, gamma = [], [], []
-    for row in near:
+    for row, further in zip(near, wide, strict=True):
+        closest = [d for d, s in further if not s]
         same = [d for d, s in row if s]
         other = [d for d, s in row if not s]
         gamma.append(len(same) / k)
         if same:
-            ratio = [d / min(other) for d, _ in row] if other else [0.0] * k
+            ratio = [d / min(closest) for d, _ in row] if closest else [0.0] * k
             top = max(1.0, *ratio)
             intra.append(
                 sum(r / top for r, (_, s) in zip(ratio, row, strict=True) if s) / len(same)
@@ -220,13 +224,21 @@ def meow_hard(a: Array, b: Array, codes: list[list[int]], tau: float) -> list[fl
     return out
 
 
-def replay(h: Array, g: Array, labels: list[int], rehearsed: list[bool], tau: float) -> float:
+def replay(
+    h: Array,
+    g: Array,
+    labels: list[int],
+    rehearsed: list[bool],
+    tau: float,
+    every: bool = False,
+) -> float:
     n, values = len(h), []
     for k in range(n):
         near = [p for p in range(n) if p != k and rehearsed[p] and labels[p] == labels[k]]
         if not rehearsed[k] or not near:
             continue
-        push = sum(math.exp(cosine(h[k], h[i]) / tau) for i in range(n) if i != k and i not in near)
+        away = [i for i in range(n) if i != k and (every or i not in near)]
+        push = sum(math.exp(cosine(h[k], h[i]) / tau) for i in away)
         terms = []
         for p in near:
             pull = math.exp(cosine(h[k], g[p]) / tau)

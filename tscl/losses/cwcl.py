@@ -8,9 +8,10 @@ modality, q of the other:
     L_qp  = -mean_i log softmax_j(<q_i, p_j> / tau)_i               the usual one
     L     = L_pq + L_qp
 
-Samples whose p are alike share the positive instead of repelling each other. The paper's page was
-read in abstract only; weights and directions follow a later paper that takes the loss over
-(CellCLIP), the division by sum_j w_ij its public implementations. Pairs can be two lead groups,
+Samples whose p are alike share the positive instead of repelling each other. The paper's numbered
+equations and code were not to be had; weights, the two directions and their sum follow a later
+paper that takes the loss over (CellCLIP, arXiv 2506.06290) and its code, where the rows of w are
+divided by their sum as here. Pairs can be two lead groups,
 ECG and EEG, or a signal and vectors of a report.
 """
 

@@ -1,7 +1,7 @@
 """Proto-Triplet and ICNN losses: separable classes from a few labelled samples.
 
-Mendez-Ruiz et al., "SuSana Distancia is all you need", arXiv 2305.09062; the forms below follow
-the abstract and the authors' released code, the paper's numbered equations were not read.
+Mendez-Ruiz et al., "SuSana Distancia is all you need", arXiv 2305.09062. The forms below were
+compared with the authors' code, line by line; the paper's numbered equations were not to be had.
 
 Proto-Triplet, with prototypes c_k the class means of the support and Euclidean distance d:
 
@@ -16,6 +16,10 @@ neighbours of the same class and far ones of others, ``gamma`` the share of the 
     inter   = mean over other_i of  d_ij / max d
     lambda  = (1 - mean intra_i + mean inter_i) / 2,   score = (lambda + mean gamma_i) / 2
     L       = -log(score)
+
+The authors' code looks for the nearest sample of another class among k + 1 neighbours and divides
+in ``inter`` by the largest distance to another class: ``released=True``. It also computes a third
+term, of the variances of the distances, which its loss does not use.
 """
 
 from __future__ import annotations
@@ -89,7 +93,14 @@ class ProtoTriplet(ContrastiveLoss):
         return reduce_valid(self, per_query, torch.ones_like(per_query, dtype=torch.bool), weights)
 
 
-def icnn_score(z: Tensor, labels: Tensor, k: int, weights: Tensor | None = None) -> Tensor:
+def icnn_score(
+    z: Tensor,
+    labels: Tensor,
+    k: int,
+    weights: Tensor | None = None,
+    *,
+    released: bool = False,
+) -> Tensor:
     """Inter- and intra-class nearest-neighbour score in [0, 1] of embeddings (N, D), N >= 2.
 
     Args:
@@ -97,6 +108,7 @@ def icnn_score(z: Tensor, labels: Tensor, k: int, weights: Tensor | None = None)
         labels: (N,) class codes.
         k: neighbours looked at, at most N - 1 are.
         weights: (N,) weights of the samples in the means.
+        released: see the head of the module.
 
     A sample without a neighbour of the same class counts in no intra-class mean; without any
     neighbour of another class the inter-class term is 1.
@@ -104,7 +116,8 @@ def icnn_score(z: Tensor, labels: Tensor, k: int, weights: Tensor | None = None)
     n = len(z)
     k = min(k, n - 1)
     own = torch.eye(n, dtype=torch.bool, device=z.device)
-    d, neighbour = distances(z, z).masked_fill(own, torch.inf).topk(k, dim=1, largest=False)
+    searched = min(k + 1, n - 1) if released else k
+    d, neighbour = distances(z, z).masked_fill(own, torch.inf).topk(searched, dim=1, largest=False)
     same = same_label(labels).gather(1, neighbour)
     w = torch.ones_like(d[:, 0]) if weights is None else weights.to(d.dtype)
     tiny = torch.finfo(d.dtype).tiny
@@ -114,11 +127,13 @@ def icnn_score(z: Tensor, labels: Tensor, k: int, weights: Tensor | None = None)
         return (values * share).sum() / share.sum().clamp_min(tiny)
 
     to_other = d.masked_fill(same, torch.inf).amin(dim=1, keepdim=True)
+    d, same = d[:, :k], same[:, :k]
     ratio = torch.where(torch.isinf(to_other), torch.zeros_like(d), d / to_other)
     ratio = ratio / ratio.amax(dim=1, keepdim=True).clamp_min(1.0)
     n_same, n_other = same.sum(dim=1), (~same).sum(dim=1)
     intra_i = (ratio * same).sum(dim=1) / n_same.clamp_min(1)
-    inter_i = (d / d.amax() * ~same).sum(dim=1) / n_other.clamp_min(1)
+    largest = d.masked_fill(same, 0.0).amax().clamp_min(tiny) if released else d.amax()
+    inter_i = (d / largest * ~same).sum(dim=1) / n_other.clamp_min(1)
     inter = mean(inter_i, n_other > 0) if bool((n_other > 0).any()) else torch.ones_like(w[0])
     compact = 1 - mean(intra_i, n_same > 0)
     gamma = mean(n_same.to(d.dtype) / k, torch.ones_like(n_same, dtype=torch.bool))
@@ -133,6 +148,7 @@ class ICNN(ContrastiveLoss):
         temperature: not used.
         reduction: the loss is one figure a batch: ``mean`` and ``sum`` give it, ``none`` as (1,).
         k: neighbours looked at, >= 1.
+        released: the authors' code in two details, see the head of the module.
 
     ``weights`` weigh samples in the means; all zero they give the score's floor. The share of
     neighbours of the same class has no gradient.
@@ -146,11 +162,13 @@ class ICNN(ContrastiveLoss):
         reduction: Literal["mean", "sum", "none"] = "mean",
         *,
         k: int = 4,
+        released: bool = False,
     ) -> None:
         super().__init__(temperature, reduction)
         if k < 1:
             raise InputError("k", k, "look at one neighbour or more")
         self.k = k
+        self.released = released
 
     def compute(
         self,
@@ -163,8 +181,7 @@ class ICNN(ContrastiveLoss):
         """The loss of the batch."""
         n_views = len(views)
         spread = None if weights is None else weights.repeat(n_views)
-        score = icnn_score(
-            views.flatten(0, 1), class_labels(labels).repeat(n_views), self.k, spread
-        )
+        codes = class_labels(labels).repeat(n_views)
+        score = icnn_score(views.flatten(0, 1), codes, self.k, spread, released=self.released)
         value = -torch.log(score.clamp_min(torch.finfo(score.dtype).eps))
         return value.unsqueeze(0) if self.reduction == "none" else value

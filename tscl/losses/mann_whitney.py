@@ -1,17 +1,20 @@
 """MW loss: every positive pair should score above every negative pair of the batch.
 
 Sheikholeslami et al., "Optimizing What Matters: AUC-Driven Learning for Robust Neural Retrieval",
-arXiv 2510.00137: binary cross entropy over score differences,
+arXiv 2510.00137: binary cross entropy over score differences (eq. 2 and Lemma 2),
 
     L = mean over positives s+ and negatives s- of  log(1 + exp(-(s+ - s-) / tau))
 
 Since log 2 [s+ <= s-] <= log(1 + exp(-(s+ - s-)/tau)), the value over log 2 bounds the area over
 the ROC curve, 1 - AUC, the share of the Mann-Whitney statistic that is lost. Unlike InfoNCE it
-compares scores of different anchors, so that one threshold separates all of them. The form is the
-abstract's; the paper's numbered equations were not read.
+compares scores of different anchors, so that one threshold separates all of them. For a batch the
+paper's eq. 3 writes the mean over positives of the sum over all negatives: a factor, which the
+bound does not have. The paper trains with tau = 0.01.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +22,7 @@ from torch.nn import functional as F
 
 from tscl.errors import InputError
 from tscl.losses.anchors import class_labels, positive_setting, reduce_valid, same_label
-from tscl.losses.base import LOSSES, ContrastiveLoss, unit
+from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
 
 CHUNK = 1 << 22
 
@@ -92,10 +95,24 @@ class MannWhitney(ContrastiveLoss):
     Args:
         temperature: tau > 0.
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (pairs, B)).
+        negatives: ``mean`` over the negatives (eq. 2, bounds 1 - AUC) or their ``sum`` (eq. 3).
 
     A positive pair is one sample's two views; with ``labels`` any two samples of one class.
     Everything else is negative. All views count pairwise. Without a negative pair the value is 0.
     """
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        reduction: Reduction = "mean",
+        *,
+        negatives: Literal["mean", "sum"] = "mean",
+        gather: bool = False,
+    ) -> None:
+        super().__init__(temperature, reduction, gather=gather)
+        if negatives not in ("mean", "sum"):
+            raise InputError("negatives", negatives, "choose mean or sum")
+        self.negatives = negatives
 
     def compute(
         self,
@@ -119,7 +136,10 @@ class MannWhitney(ContrastiveLoss):
         for a in range(n_views):
             for b in range(a + 1, n_views):
                 scores = z[a] @ z[b].T
-                each = score_differences(scores[same], scores[~same], self.temperature)
+                negative = scores[~same]
+                each = score_differences(scores[same], negative, self.temperature)
+                if self.negatives == "sum":
+                    each = each * len(negative)
                 terms.append(torch.zeros_like(count).index_add(0, rows, each) / count)
         per_anchor = torch.stack(terms)
         every = torch.ones_like(per_anchor, dtype=torch.bool)

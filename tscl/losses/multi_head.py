@@ -9,11 +9,13 @@ with phi shared by the heads. Likelihood of a pair under a head whose noise is t
 
     l = s / tau - beta Omega(tau),    Omega(tau) = d / 2 log tau + 1 / tau
 
-and the loss of an anchor is the sum over heads of -l+ + A(l over negatives). The paper's page was
-read in part only: temperature and Omega are those of the authors' code (LeiWangR/cl). A is derived:
-``softmax`` is the log-sum-exp over the positive and all negatives of both views, so that a constant
-temperature gives NT-Xent back (the case the paper names); ``hardest`` is the mean over the most
-similar negatives, as in that code, whose regulariser of the negatives is a sum instead of a mean.
+and the loss of an anchor is the sum over heads of -l+ + A(l over negatives). Temperature (the
+paper's eq. 3) and Omega (eq. 2.1) are those of the authors' code, which names the equations; the
+paper's page could be read in part only. A is derived: ``softmax`` is the log-sum-exp over the
+positive and all negatives of both views, so that a constant temperature gives NT-Xent back (the
+case the paper names); ``hardest`` is the mean over the most similar negatives (top k, eq. 5 in that
+code). With ``released=True`` the regulariser of these is that code's, sum_k log tau_k + 1 / tau_k:
+a sum without the factor d / 2. Its bounds are (1e-5, 2), its heads three.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ class AdaptiveMultiHead(ContrastiveLoss):
         beta: factor >= 0 of the regulariser.
         negatives: ``softmax`` or ``hardest``.
         n_hardest: how many negatives ``hardest`` averages (at most 2 B - 2 are there).
+        released: regulariser of the hardest negatives as in the authors' code.
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (pairs, B)).
         seed: of the initial parameters.
         gather: see :class:`ContrastiveLoss`.
@@ -62,6 +65,7 @@ class AdaptiveMultiHead(ContrastiveLoss):
         beta: float = 0.01,
         negatives: Literal["softmax", "hardest"] = "softmax",
         n_hardest: int = 100,
+        released: bool = False,
         reduction: Reduction = "mean",
         seed: int = 0,
         gather: bool = False,
@@ -87,6 +91,9 @@ class AdaptiveMultiHead(ContrastiveLoss):
         self.beta = float(beta)
         self.negatives = negatives
         self.n_hardest = n_hardest
+        if released and negatives != "hardest":
+            raise InputError("released", released, "the authors' code has negatives='hardest'")
+        self.released = released
         self.heads = nn.ModuleList()
         self.phi: nn.Module = nn.Identity()
         if dims is not None:
@@ -146,6 +153,10 @@ class AdaptiveMultiHead(ContrastiveLoss):
         own = torch.cat((eye, eye), dim=1)
         k = min(self.n_hardest, 2 * n - 2)
         hardest = similarity.detach().masked_fill(own, -math.inf).topk(k, dim=1).indices
+        if self.released:
+            chosen = tau.gather(1, hardest)
+            drawn = (similarity.gather(1, hardest) / chosen).mean(1)
+            return drawn - self.beta * (chosen.log() + chosen.reciprocal()).sum(1) - positive
         return score.gather(1, hardest).mean(1) - positive
 
 

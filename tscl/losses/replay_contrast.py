@@ -4,15 +4,21 @@ Cappellazzo et al., "Continual Contrastive Spoken Language Understanding" (COCON
 2310.02699. With student embeddings h, those of the frozen previous model g, the rehearsed samples
 R of a batch and P(k) the rehearsed samples of k's class without k,
 
-    L_k = -1/|P(k)| sum_{p in P(k)} log( exp(h_k . g_p / tau) / sum_{i != k} exp(h_k . h_i / tau) )
+    L_k = -1/|P(k)| sum_{p in P(k)} log( exp(h_k . g_p / tau)
+                                         / (exp(h_k . g_p / tau) + sum_i exp(h_k . h_i / tau)) )
 
 for k in R: what is kept pulls towards where the old model put it, what is new repels where the new
-model puts it. The form is known from the paper's text and its reviews; the numbered equation and
-released code were not read. Here the pulled-to positive joins the denominator (with it the loss is
-bounded below by 0, without it by nothing).
+model puts it. The paper's numbered equation and code were not to be had; from its text and its
+reviews: positives are the teacher's, negatives the student's, anchors the rehearsed samples, and
+the denominator of eq. 5 runs over all samples of the batch. ``repel="all"`` takes all i != k, as
+that says; ``others`` leaves the positives' student embeddings out, so that nothing pushes a class
+apart. That the pulled-to positive joins the denominator is of this library: with it the loss is
+bounded below by 0, without it by nothing.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +33,19 @@ class ReplayContrast(nn.Module):
 
     Args:
         temperature: tau > 0.
+        repel: ``others`` or ``all``, see the head of the module.
 
     Without such a sample the value is 0 with a zero gradient.
     """
 
-    def __init__(self, temperature: float = 0.1) -> None:
+    def __init__(
+        self, temperature: float = 0.1, *, repel: Literal["others", "all"] = "others"
+    ) -> None:
         super().__init__()
         self.temperature = positive_setting("temperature", temperature)
+        if repel not in ("others", "all"):
+            raise InputError("repel", repel, "choose others or all")
+        self.repel = repel
 
     def forward(
         self, student: Tensor, teacher: Tensor, labels: Tensor, rehearsed: Tensor
@@ -60,7 +72,8 @@ class ReplayContrast(nn.Module):
         both = rehearsed.unsqueeze(0) & rehearsed.unsqueeze(1)
         positive = same_label(class_labels(labels)) & both & ~own
         pull = h @ g.to(h.dtype).T / self.temperature
-        push = (h @ h.T / self.temperature).masked_fill(own | positive, -torch.inf)
+        hidden = own if self.repel == "all" else own | positive
+        push = (h @ h.T / self.temperature).masked_fill(hidden, -torch.inf)
         floor = torch.full_like(push[:, :1], -1e30)
         repel = torch.cat((push, floor), dim=1).logsumexp(dim=1, keepdim=True)
         count = positive.sum(dim=1)

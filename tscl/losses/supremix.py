@@ -11,9 +11,12 @@ Wu et al., "Mixup Your Own Pairs", arXiv 2309.16633. For anchor i with target y_
     w_ia = 1 + |y_i - y_a|
 
 over the real samples and the mixtures. The weight w pushes apart what is far apart in the target
-(the released loss's ``L1_inv`` form); targets are scaled by ``scale`` first. Read from the
-abstract and the authors' released loss, not from the paper's numbered equations. The release
-mixes all pairs of a batch, B^3 mixtures; here ``n_mix`` of each kind are drawn for an anchor.
+(the released loss's ``L1_inv`` form); targets are scaled by ``scale`` first. Compared with the
+authors' released loss and mixing line by line; the paper's numbered equations were not to be had.
+The release mixes all pairs of a batch, B^3 mixtures, here ``n_mix`` of each kind are drawn for an
+anchor; its mixtures carry no gradient and are not scaled to unit length (``released=True``). It
+shifts the logits of samples and of mixtures by a maximum each before they share a denominator,
+which changes their balance; that is not repeated.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ class SupReMix(DrawingLoss):
         window: hard positives mix targets within this distance of the anchor's; None all.
         weighted: weigh the denominator by target distance (w = 1 without).
         scale: unit of the targets: distances are divided by it, > 0.
+        released: mixtures as in the authors' code: constant, and of the length mixing gives them.
         seed: of the draws, see :class:`DrawingLoss`.
 
     With targets that are all equal nothing is negative and the value is SupCon's. Anchors without
@@ -56,6 +60,7 @@ class SupReMix(DrawingLoss):
         window: float | None = None,
         weighted: bool = True,
         scale: float = 1.0,
+        released: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__(temperature, reduction, seed)
@@ -65,6 +70,7 @@ class SupReMix(DrawingLoss):
         self.beta_parameters = tuple(positive_setting("beta", value) for value in beta)
         self.window = None if window is None else positive_setting("window", window)
         self.weighted = weighted
+        self.released = released
         self.scale = positive_setting("scale", scale)
 
     def compute(
@@ -98,13 +104,17 @@ class SupReMix(DrawingLoss):
         valid = (count > 0).view(n_views, n)
         return reduce_valid(self, per_anchor.view(n_views, n), valid, weights)
 
+    def _finish(self, mixed: Tensor) -> Tensor:
+        """Mixtures as they enter the similarities."""
+        return mixed.detach() if self.released else unit(mixed)
+
     def _hard_negatives(self, z: Tensor, y: Tensor, call: int) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, target distance and validity, (V B, n_mix) each, of anchor-inclusive mixtures."""
         allowed = y.unsqueeze(1) != y.unsqueeze(0)
         other = self.choose(allowed, self.n_mix, call, "negative")
         a, b = self.beta_parameters
         share = self.beta(a, b, tuple(other.shape), z, call).unsqueeze(-1)
-        mixed = unit(share * z.unsqueeze(1) + (1 - share) * z[other])
+        mixed = self._finish(share * z.unsqueeze(1) + (1 - share) * z[other])
         gap = (1 - share.squeeze(-1)) * (y[other] - y.unsqueeze(1)).abs()
         valid = allowed.any(dim=1, keepdim=True).expand_as(other)
         return (mixed * z.unsqueeze(1)).sum(-1) / self.temperature, gap, valid
@@ -121,6 +131,6 @@ class SupReMix(DrawingLoss):
         valid = (low.any(1) & high.any(1)).unsqueeze(1).expand_as(j)
         width = torch.where(valid, y[k] - y[j], torch.ones_like(y[k]))
         share = ((y[k] - y.unsqueeze(1)) / width).unsqueeze(-1)
-        mixed = unit(share * z[j] + (1 - share) * z[k])
+        mixed = self._finish(share * z[j] + (1 - share) * z[k])
         logits = (mixed * z.unsqueeze(1)).sum(-1) / self.temperature
         return logits, torch.zeros_like(logits), valid

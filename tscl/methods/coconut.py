@@ -14,7 +14,7 @@ of two augmented views, as most series come without text.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -115,6 +115,7 @@ class Coconut(Method):
         replay: rehearsed samples a batch; None takes the batch's size.
         replay_weight: factor >= 0 of the NSPT loss.
         temperature: of both losses.
+        repel: what the rehearsed samples are pushed from, see :class:`ReplayContrast`.
         projection_dims: output of the projection head; 0 leaves the head out.
         pooling: over time, one of :data:`tscl.pooling.POOLS`.
     """
@@ -129,6 +130,7 @@ class Coconut(Method):
         replay: int | None = None,
         replay_weight: float = 1.0,
         temperature: float = 0.1,
+        repel: Literal["others", "all"] = "others",
         projection_dims: int = 64,
         pooling: str = "max",
     ) -> None:
@@ -142,7 +144,7 @@ class Coconut(Method):
         self.head = mlp_head(dims, projection_dims or dims, depth=2 if projection_dims else 0)
         self.memory = ReplayMemory(capacity)
         self.supcon = SupCon(temperature)
-        self.nspt = ReplayContrast(temperature)
+        self.nspt = ReplayContrast(temperature, repel=repel)
         self.by = by
         self.replay = replay
         self.replay_weight = replay_weight
