@@ -115,6 +115,62 @@ def test_predictor_is_part_of_the_loss():
         first.between(z, z[:, :3])
 
 
+def test_moco_equals_its_plain_form_at_any_range_and_may_enqueue_before_backward():
+    """Value and gradient against autograd over the whole similarity matrix; the queue moves on."""
+    for temperature in (0.5, 0.002):  # within and beyond the range of one exponential
+        moco = MoCo(temperature, "none", queue_size=7, dims=4).double()
+        z = draw(2, 5, 4, seed=12).requires_grad_()
+        held = moco.queue.clone()
+        got = moco(z)
+        assert not torch.equal(moco.queue, held)
+        u = z / z.norm(dim=-1, keepdim=True)
+        logits = torch.cat(((u[0] * u[1].detach()).sum(-1, keepdim=True), u[0] @ held.T), 1)
+        want = -(logits / temperature).log_softmax(1)[:, 0]
+        torch.testing.assert_close(got[0], want)
+        slopes = draw(5, seed=13)
+        found = torch.autograd.grad((got[0] * slopes).sum(), z)[0]
+        torch.testing.assert_close(found, torch.autograd.grad((want * slopes).sum(), z)[0])
+
+
+def test_moco_works_through_its_queue_in_blocks(monkeypatch):
+    z = draw(2, 9, 4, seed=14)
+    whole = MoCo(0.3, queue_size=6, dims=4).double().eval()(z)
+    monkeypatch.setattr("tscl.losses.tiled_infonce.HELD", 12)
+    torch.testing.assert_close(MoCo(0.3, queue_size=6, dims=4).double().eval()(z), whole)
+
+
+def test_pairs_of_many_views_keep_their_order():
+    """Per-anchor losses come by predicting view, then by predicted view."""
+    z, t = draw(4, 3, 5, seed=15), draw(4, 3, 5, seed=16)
+    got = BYOL(reduction="none").between(z, t)
+    u, v = z / z.norm(dim=-1, keepdim=True), t / t.norm(dim=-1, keepdim=True)
+    pairs = [(a, b) for a in range(4) for b in range(4) if a != b]
+    want = torch.stack([2 - 2 * (u[a] * v[b]).sum(-1) for a, b in pairs])
+    torch.testing.assert_close(got, want)
+
+
+def test_unit_vectors_differentiate_twice_and_rest_at_zero():
+    z = draw(3, 4, seed=17).requires_grad_()
+    assert torch.autograd.gradcheck(unit, (z,))
+    assert torch.autograd.gradgradcheck(unit, (z,))
+    edges = torch.tensor([[0.0, 0.0], [3e-320, 0.0], [1e200, 0.0]], dtype=torch.float64)
+    edges.requires_grad_()
+    u = unit(edges)
+    u.sum().backward()
+    assert bool(torch.isfinite(u).all())
+    assert bool(torch.isfinite(edges.grad).all())
+    assert float(u[0].abs().sum()) == 0.0
+
+
+def test_large_finite_embeddings_are_not_taken_for_infinite_ones():
+    z = torch.full((2, 4, 3), 3e38)
+    assert bool(torch.isfinite(InfoNCE()(z)))
+    z[0, 0, 0] = math.inf
+    z[1, 0, 0] = -math.inf
+    with pytest.raises(InputError, match="NaN or infinity"):
+        InfoNCE()(z)
+
+
 def test_moco_with_an_empty_share_of_others_approaches_infonce():
     """A queue that holds exactly the other keys makes the one-way InfoNCE of the batch."""
     z = draw(2, 2, 3, seed=9)

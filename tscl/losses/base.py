@@ -156,7 +156,7 @@ def unit(z: Tensor) -> Tensor:
 
     Differentiable any number of times.
     """
-    found, _ = _Unit.apply(z)
+    found, _ = _Unit.apply(z)  # type: ignore[no-untyped-call]
     made: Tensor = found
     return made
 
