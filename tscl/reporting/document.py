@@ -27,7 +27,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:66rem;margin:2rem auto;padding
 color:var(--ink);background:var(--ground)}
 h1{font-size:1.6rem;line-height:1.25} h2{font-size:1.2rem;margin-top:2.2rem}
 h3{font-size:1rem;margin:1.4rem 0 .3rem}
-a{color:var(--link)} nav{font-size:.9rem} nav a{margin-right:1rem;white-space:nowrap}
+a{color:var(--link)} nav{font-size:.9rem} nav a{margin-right:1rem;display:inline-block}
 .scroll{overflow-x:auto;margin:.6rem 0 1rem}
 table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid var(--line);
@@ -40,6 +40,7 @@ th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:
 .names4 :is(td,th):nth-child(-n+4),.names5 :is(td,th):nth-child(-n+5){text-align:left}
 thead th{border-bottom:2px solid var(--faint)}
 figure{margin:.8rem 0 1.4rem} figure img{max-width:100%;display:block;border-radius:4px}
+code{background:var(--soft);padding:.1em .3em;border-radius:3px;font-size:.9em}
 pre{background:var(--soft);padding:.7rem;overflow-x:auto;font-size:.82rem}
 summary{cursor:pointer} .note,figcaption{color:var(--faint);font-size:.9rem}
 @media (max-width:44rem){body{margin:1rem auto;padding:0 .7rem}
@@ -84,14 +85,14 @@ class Document:
         self._html.append(f"<h3>{html.escape(text)}</h3>")
 
     def paragraph(self, text: str) -> None:
-        """Plain text."""
+        """Plain text, with code between back ticks."""
         self._markdown += [text, ""]
-        self._html.append(f"<p>{html.escape(text)}</p>")
+        self._html.append(f"<p>{inline(text)}</p>")
 
     def items(self, texts: list[str]) -> None:
         """A list of sentences."""
         self._markdown += [*(f"- {text}" for text in texts), ""]
-        self._html.append("<ul>" + "".join(f"<li>{html.escape(t)}</li>" for t in texts) + "</ul>")
+        self._html.append("<ul>" + "".join(f"<li>{inline(t)}</li>" for t in texts) + "</ul>")
 
     def code(self, text: str, *, summary: str | None = None) -> None:
         """Preformatted text, folded away under ``summary`` if that is given."""
@@ -164,6 +165,11 @@ class Document:
         write_text(markdown, "\n".join(self._markdown))
         write_text(page, self.page())
         return markdown, page
+
+
+def inline(text: str) -> str:
+    """Text as HTML; what stands between back ticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def png(figure: Figure) -> bytes:

@@ -1,4 +1,4 @@
-"""The comparison page in headless Chromium: offline, on a narrow screen, in the dark."""
+"""Every kind of HTML page in headless Chromium: offline, on a narrow screen, in the dark."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ function look(frame) {
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory) -> str:
+def pages(tmp_path_factory) -> dict[str, str]:
     base = tmp_path_factory.mktemp("runs")
     runs = [forecasting_run(base / "forecasting", seed=1), clinical_run(base / "clinical")]
-    return write_comparison(runs, base / "page.html").read_text(encoding="utf-8")
+    files = {run.name: run / "report.html" for run in runs}
+    files["comparison"] = write_comparison(runs, base / "page.html")
+    return {name: file.read_text(encoding="utf-8") for name, file in files.items()}
 
 
 def luminance(colour: str) -> float:
@@ -77,10 +79,20 @@ def shown(text: str, folder, width: int, *, dark: bool) -> dict:
     return json.loads(html.unescape(found[1]))
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1200, False), (360, False), (360, True)])
-def test_page_is_readable(page, tmp_path, width, dark):
-    seen = shown(page, tmp_path, width, dark=dark)
-    assert len(seen["images"]) >= 5
+@pytest.mark.parametrize(
+    ("name", "width", "dark", "figures"),
+    [
+        ("comparison", 1200, False, 5),
+        ("comparison", 360, False, 5),
+        ("comparison", 360, True, 5),
+        ("clinical", 1200, False, 5),
+        ("clinical", 360, True, 5),
+        ("forecasting", 360, True, 3),
+    ],
+)
+def test_page_is_readable(pages, tmp_path, name, width, dark, figures):
+    seen = shown(pages[name], tmp_path, width, dark=dark)
+    assert len(seen["images"]) >= figures
     assert min(seen["images"]) > 200
     assert seen["dark"] == [dark] * len(seen["images"])
     assert seen["requests"] == []

@@ -1,0 +1,21 @@
+"""The page of a report: text goes in safely, code between back ticks, links to headings."""
+
+from __future__ import annotations
+
+from tscl.reporting.document import Document
+
+
+def test_text_is_escaped_and_code_marked(tmp_path):
+    document = Document(tmp_path, "a < b")
+    document.heading("One & two")
+    document.heading("One & two")
+    document.paragraph("use `x < 3` <b>not</b> a lone ` tick")
+    document.items(["standardised by `trial`"])
+    markdown, page = document.write()
+    text = page.read_text(encoding="utf-8")
+    assert "<title>a &lt; b</title>" in text
+    assert "<p>use <code>x &lt; 3</code> &lt;b&gt;not&lt;/b&gt; a lone ` tick</p>" in text
+    assert "<li>standardised by <code>trial</code></li>" in text
+    assert text.count('href="#one-two"') == text.count('id="one-two"') == 1
+    assert text.count('href="#one-two-"') == text.count('id="one-two-"') == 1
+    assert "standardised by `trial`" in markdown.read_text(encoding="utf-8")
