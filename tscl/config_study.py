@@ -12,6 +12,8 @@ from tscl.config import DataSection, JobConfig, Section, read_values, validate
 from tscl.errors import ConfigError, nearest
 from tscl.forecasters.strategies import STRATEGIES
 
+Count = Annotated[int, Field(ge=1)]
+
 
 class StudyTraining(Section):
     """Settings of all cells; see :class:`tscl.forecasters.strategies.StrategySettings`."""
@@ -57,9 +59,11 @@ class StudyConfig(JobConfig):
     )
     baselines: bool = True
     statistical: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    horizons: list[int] = Field(default_factory=lambda: [24, 168])
-    lengths: dict[int, int] = Field(default_factory=dict)
-    seeds: list[int] = Field(default_factory=lambda: [0, 1, 2])
+    horizons: list[Count] = Field(default_factory=lambda: [24, 168], min_length=1)
+    lengths: dict[int, Count] = Field(default_factory=dict)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        default_factory=lambda: [0, 1, 2], min_length=1
+    )
     weights: list[Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=list)
     train_for: dict[str, dict[str, Any]] = Field(default_factory=dict)
     train: StudyTraining = Field(default_factory=lambda: StudyTraining())  # type: ignore[call-arg]

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -23,42 +24,70 @@ from tscl.reporting.markdown import markdown_table
 
 E2E = "Transformer, end to end"
 SUPERVISED = "Transformer, MSE only"
-CHOSEN = "Transformer, end to end, lambda by validation"
+CHOSEN = "chosen by validation"
 NAMES = {
     ("transformer", "supervised"): SUPERVISED,
+    ("transformer", "end_to_end"): E2E,
     ("transformer", "two_stage_ridge"): "Transformer, contrast alone, frozen, ridge",
     ("transformer", "two_stage_mlp"): "Transformer, contrast alone, frozen, own head",
     ("transformer", "pretrain_finetune"): "Transformer, contrast alone, then MSE",
     ("dlinear", "supervised"): "DLinear",
 }
-ORDER = [SUPERVISED, E2E, "Transformer, contrast", "DLinear", "seasonal naive", "last value"]
+ORDER = [SUPERVISED, E2E, "Transformer, contrast", "DLinear"]
+ORDER += ["Auto", "seasonal naive", "last value"]
+STATISTICAL = {"auto_ets": "AutoETS", "auto_arima": "AutoARIMA"}
+KEYS = ["place", "name", "horizon", "seed"]
 
 
 def named(frame: pd.DataFrame, note: str = "") -> pd.DataFrame:
-    """The table with a column ``name``, and rows for the lambda that validation chooses.
+    """The table with columns ``name``, ``note`` and ``place`` (where the row stands).
 
-    ``note`` is added to the names of trained rows.
+    Notes are the algorithm where a study has several, and ``note`` for trained rows.
     """
-    algorithms = set(frame["algorithm"]) - {"none"}
+    several = len(set(frame["algorithm"]) - {"none"}) > 1
+
+    def notes(row: pd.Series) -> str:
+        if row["strategy"] == "baseline":
+            return ""
+        own = [row["algorithm"]] if several and row["algorithm"] != "none" else []
+        return ", ".join(own + ([note] if note else []))
 
     def name(row: pd.Series) -> str:
         if row["strategy"] == "baseline":
-            return str(row["backbone"])
-        text = f"{E2E}, lambda {row['weight']:g}"
-        if row["strategy"] != "end_to_end":
-            text = NAMES[row["backbone"], row["strategy"]]
-        notes = [row["algorithm"]] if len(algorithms) > 1 and row["algorithm"] != "none" else []
-        notes += [note] if note else []
-        return f"{text} ({', '.join(notes)})" if notes else text
+            return STATISTICAL.get(row["backbone"], str(row["backbone"]))
+        text = NAMES[row["backbone"], row["strategy"]]
+        text += f", lambda {row['weight']:g}" if row["strategy"] == "end_to_end" else ""
+        return f"{text} ({row['note']})" if row["note"] else text
 
-    frame = frame.assign(name=frame.apply(name, axis=1))
-    ends = frame[frame["strategy"] == "end_to_end"]
-    if ends["weight"].nunique() > 1 and len(algorithms) == 1:
-        best = ends.groupby(["horizon", "seed"])["valid_mse"].idxmin()
-        frame = pd.concat([frame, ends.loc[best].assign(name=CHOSEN)])
-    rank = {n: i for i, n in enumerate(ORDER)}
-    place = [next((i for n, i in rank.items() if text.startswith(n)), 99) for text in frame["name"]]
-    return frame.assign(place=place, note=note)
+    frame = frame.assign(note=frame.apply(notes, axis=1))
+    return placed(frame.assign(name=frame.apply(name, axis=1)))
+
+
+def placed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with the column ``place``."""
+    place = [next((i for i, n in enumerate(ORDER) if t.startswith(n)), 99) for t in frame["name"]]
+    late = frame["name"].str.endswith(CHOSEN)
+    return frame.assign(place=np.array(place) + 0.5 * late)
+
+
+def chosen(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the setting with the lowest mean validation MSE over seeds, for each horizon.
+
+    Among end-to-end and among MSE-only settings, of those with the most seeds; none where there
+    was nothing to choose at any horizon.
+    """
+    found = []
+    for strategy, family in (("supervised", SUPERVISED), ("end_to_end", E2E)):
+        mine = frame[(frame["strategy"] == strategy) & frame["name"].str.startswith(family)]
+        if mine.groupby("horizon")["name"].nunique().max() == 1:
+            continue
+        for _, part in mine.groupby("horizon"):
+            each = part.groupby("name")["valid_mse"].agg(["size", "mean"])
+            best = each[each["size"] == each["size"].max()]["mean"].idxmin()
+            found.append(
+                part[part["name"] == best].assign(name=f"{family}, {CHOSEN}", note=CHOSEN, was=best)
+            )
+    return placed(pd.concat(found)) if found else frame[:0]
 
 
 def gather(studies: list[str]) -> dict[str, pd.DataFrame]:
@@ -70,30 +99,28 @@ def gather(studies: list[str]) -> dict[str, pd.DataFrame]:
         parts.setdefault(data, []).append(
             named(pd.read_parquet(Path(folder) / "study.parquet"), note)
         )
-    order = ["place", "name", "horizon", "seed"]
-    return {
-        data: pd.concat(made).drop_duplicates(order).sort_values(order, ignore_index=True)
-        for data, made in parts.items()
-    }
+    made = {}
+    for data, frames in parts.items():
+        whole = pd.concat(frames).drop_duplicates(KEYS)
+        made[data] = pd.concat([whole, chosen(whole)]).sort_values(KEYS, ignore_index=True)
+    return made
 
 
 def spread(values: pd.Series) -> str:
     """Mean and deviation over seeds."""
-    return f"{values.mean():.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
+    text = f"{values.mean():.3f}"
+    text += f" ± {values.std():.3f}" if len(values) > 1 else ""
+    return text + (" (2 seeds)" if len(values) == 2 else "")
 
 
-def errors(frame: pd.DataFrame) -> str:
-    """Rows of forecasters; a column of MSE and one of MAE for each horizon."""
+def errors(frame: pd.DataFrame, metric: str) -> str:
+    """Rows of forecasters, a column for each horizon."""
     lines = []
     for name, group in frame.groupby("name", sort=False):
-        row = {"forecaster": name}
+        row = {f"{metric.upper()} at": name}
         for horizon in sorted(frame["horizon"].unique()):
             part = group[group["horizon"] == horizon]
-            row[f"{horizon} MSE"] = spread(part["mse"]) if len(part) else ""
-            row[f"{horizon} MAE"] = spread(part["mae"]) if len(part) else ""
-        seeds = group.groupby("horizon").size()
-        trained = group["strategy"].iloc[0] != "baseline"
-        row["seeds"] = "-" if not trained else "/".join(map(str, dict.fromkeys(seeds)))
+            row[str(horizon)] = spread(part[metric]) if len(part) else ""
         lines.append(row)
     return markdown_table(pd.DataFrame(lines), numbers_right=True)
 
@@ -108,21 +135,36 @@ def against(frame: pd.DataFrame, rival: str) -> pd.DataFrame:
 
 
 def paired(frame: pd.DataFrame) -> str:
-    """Change of test MSE against MSE only and against DLinear, seed by seed."""
+    """Change of test MSE against each MSE-only row and DLinear, seed by seed; a table a rival."""
+    supervised = frame[(frame["strategy"] == "supervised") & (frame["note"] != CHOSEN)]
+    tables = []
+    for rival in supervised["name"].unique():
+        made = against(frame, rival)
+        lines = []
+        for name, group in made.groupby("name", sort=False):
+            row = {f"against {rival}": name}
+            for horizon in sorted(made["horizon"].unique()):
+                part = group[group["horizon"] == horizon]["change"]
+                lower = int((part < 0).sum())
+                row[str(horizon)] = (
+                    f"{part.mean():+.1f} % ({lower} of {len(part)})" if len(part) else ""
+                )
+            lines.append(row)
+        tables.append(markdown_table(pd.DataFrame(lines), numbers_right=True))
+    return "\n\n".join(tables)
+
+
+def choices(frame: pd.DataFrame) -> str:
+    """What validation chose at each horizon."""
+    rows = frame[frame["note"] == CHOSEN].drop_duplicates(["name", "horizon"])
     lines = []
-    for name in frame.loc[frame["name"].str.startswith("Transformer"), "name"].unique():
-        row = {"forecaster": name}
-        for rival, text in ((SUPERVISED, "MSE only"), ("DLinear", "DLinear")):
-            made = against(frame, rival)
-            for horizon in sorted(frame["horizon"].unique()):
-                part = made[(made["name"] == name) & (made["horizon"] == horizon)]["change"]
-                cell = ""
-                if len(part):
-                    lower = int((part < 0).sum())
-                    cell = f"{part.mean():+.1f} % ({lower} of {len(part)})"
-                row[f"{horizon}, to {text}"] = cell
+    for name, group in rows.groupby("name", sort=False):
+        family = name.removesuffix(f", {CHOSEN}")
+        row = {"at": name}
+        for horizon, was in zip(group["horizon"], group["was"], strict=True):
+            row[str(horizon)] = was.removeprefix(family).strip(" ,") or "the plain row"
         lines.append(row)
-    return markdown_table(pd.DataFrame(lines), numbers_right=True)
+    return markdown_table(pd.DataFrame(lines).fillna(""))
 
 
 def figure(frames: dict[str, pd.DataFrame]) -> Figure:
@@ -134,9 +176,7 @@ def figure(frames: dict[str, pd.DataFrame]) -> Figure:
     panels = made.subplots(1, len(frames), squeeze=False)[0]
     for axes, (data, frame) in zip(panels, frames.items(), strict=True):
         ends = against(frame, SUPERVISED)
-        ends = ends[
-            (ends["strategy"] == "end_to_end") & (ends["name"] != CHOSEN) & (ends["note"] == "")
-        ]
+        ends = ends[(ends["strategy"] == "end_to_end") & (ends["note"] == "")]
         weights = sorted(ends["weight"].unique())
         for colour, (horizon, group) in zip(COLOURS, ends.groupby("horizon"), strict=False):
             mean = group.groupby("weight")["change"].mean()
@@ -187,8 +227,21 @@ def blocks(frames: dict[str, pd.DataFrame], trials: Path | None) -> Iterator[tup
     if trials is not None:
         yield "trials", validation(trials)
     for data, frame in frames.items():
-        yield f"{data} errors", errors(frame)
+        yield f"{data} errors", errors(frame, "mse") + "\n\n" + errors(frame, "mae")
+        if (frame["note"] == CHOSEN).any():
+            yield f"{data} chosen", choices(frame)
         yield f"{data} paired", paired(frame)
+
+
+def rewrite(path: Path, texts: dict[str, str]) -> None:
+    """Replace the blocks of a page; KeyError when one is not there."""
+    page = path.read_text(encoding="utf-8")
+    for name, text in texts.items():
+        pattern = rf"(<!-- {re.escape(name)}[^\n]*-->\n).*?(<!-- end {re.escape(name)} -->)"
+        page, found = re.subn(pattern, lambda m, t=text: f"{m[1]}\n{t}\n\n{m[2]}", page, flags=re.S)
+        if not found:
+            raise KeyError(f"{path} has no block named '{name}'")
+    path.write_text(page, encoding="utf-8")
 
 
 def main() -> None:
@@ -206,13 +259,10 @@ def main() -> None:
     if options.into is None:
         print("\n\n".join(f"{n}\n\n{text}" for n, text in blocks(frames, options.trials)))
         return
-    page = options.into.read_text(encoding="utf-8")
-    for name, text in blocks(frames, options.trials):
-        pattern = rf"(<!-- {re.escape(name)}[^\n]*-->\n).*?(<!-- end {re.escape(name)} -->)"
-        page, found = re.subn(pattern, lambda m, t=text: f"{m[1]}\n{t}\n\n{m[2]}", page, flags=re.S)
-        if not found:
-            parser.error(f"{options.into} has no block named '{name}'")
-    options.into.write_text(page, encoding="utf-8")
+    try:
+        rewrite(options.into, dict(blocks(frames, options.trials)))
+    except KeyError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -34,43 +34,60 @@ def study():
     for seed in (0, 1):
         add("supervised", "transformer", seed, 1.0 + seed)
         add("supervised", "dlinear", seed, 0.5)
-        lower = 0.1 if seed else 0.5  # which lambda validation prefers in this seed
-        for weight, mse in ((0.1, 1.5), (0.5, 0.9)):
-            valid = 0.0 if weight == lower else 1.0
+        for weight, mse, valid in ((0.1, 1.5, seed * 0.5), (0.5, 0.9, 0.3)):
             add("end_to_end", "transformer", seed, mse, valid, "hierarchical", weight)
     add("baseline", "last value", 0, 3.0)
     return pd.DataFrame(rows)
 
 
-def test_validation_chooses_the_lambda_and_changes_are_paired_by_seed(collect, study, tmp_path):
+def test_validation_chooses_the_setting_and_changes_are_paired_by_seed(collect, study, tmp_path):
     study.to_parquet(tmp_path / "study.parquet")
     frame = collect.gather([f"D={tmp_path}"])["D"]
-    chosen = frame[frame["name"] == collect.CHOSEN].sort_values("seed")
-    assert list(chosen["weight"]) == [0.5, 0.1]
-    lines = collect.errors(frame).splitlines()
-    assert any(r.startswith(f"| {collect.CHOSEN} | 1.200 ± 0.424 | 0.600") for r in lines)
-    assert lines[-1] == "| last value | 3.000 | 1.500 | - |"
-    paired = collect.paired(frame).splitlines()
+    chosen = frame[frame["note"] == collect.CHOSEN]
+    # lambda .1 has the lower mean validation error over seeds, .25 to .3, and the higher test error
+    assert list(chosen["weight"]) == [0.1, 0.1]
+    assert list(chosen["seed"]) == [0, 1]
+    lines = collect.errors(frame, "mse").splitlines()
+    assert f"| {collect.E2E}, {collect.CHOSEN} | 1.500 ± 0.000 (2 seeds) |" in lines
+    assert lines[-1] == "| last value | 3.000 |"
+    assert collect.errors(frame, "mae").splitlines()[-1] == "| last value | 1.500 |"
+    assert collect.choices(frame).splitlines()[-1].endswith("| lambda 0.1 |")
+    against_mse, against_dlinear = collect.paired(frame).split("\n\n")
     # seed 0: 0.9 to 1.0; seed 1: 0.9 to 2.0; DLinear has 0.5 in both
-    assert any("lambda 0.5 | -32.5 % (2 of 2) | +80.0 % (0 of 2) |" in line for line in paired)
+    assert f"| {collect.E2E}, lambda 0.5 | -32.5 % (2 of 2) |" in against_mse.splitlines()
+    assert f"| {collect.E2E}, lambda 0.5 | +80.0 % (0 of 2) |" in against_dlinear.splitlines()
+
+
+def test_settings_with_fewer_seeds_are_not_chosen(collect, study, tmp_path):
+    lucky = study[(study["weight"] == 0.5) & (study["seed"] == 0)].assign(valid_mse=0.0)
+    study = pd.concat([study[study["weight"] != 0.5], lucky])
+    study.to_parquet(tmp_path / "study.parquet")
+    frame = collect.gather([f"D={tmp_path}"])["D"]
+    assert set(frame.loc[frame["note"] == collect.CHOSEN, "weight"]) == {0.1}
+    assert f"| {collect.E2E}, lambda 0.5 | 0.900 |" in collect.errors(frame, "mse").splitlines()
 
 
 def test_a_second_folder_adds_rows_with_its_note(collect, study, tmp_path):
     study.to_parquet(tmp_path / "study.parquet")
     (tmp_path / "two").mkdir()
-    more = study[study["weight"].isna() | (study["weight"] == 0.5)]
+    more = study[study["weight"].isna() | (study["weight"] == 0.5)].assign(valid_mse=0.1)
     more.to_parquet(tmp_path / "two/study.parquet")
     frame = collect.gather([f"D={tmp_path}", f"D={tmp_path / 'two'}:falling"])["D"]
     names = list(dict.fromkeys(frame["name"]))
     assert f"{collect.E2E}, lambda 0.5 (falling)" in names
     assert names.count("last value") == (frame["name"] == "last value").sum() == 1
     assert names[-1] == "last value"
+    # both families have something to choose from now
+    rows = collect.choices(frame).splitlines()[2:]
+    assert [r.split(" | ")[-1] for r in rows] == ["(falling) |", "lambda 0.5 (falling) |"]
+    # DLinear was trained the same way in both folders, but a note keeps the rows apart
+    assert "against DLinear (falling)" in collect.paired(frame)
 
 
 def test_the_page_is_rewritten_between_its_marks_only(collect, study, tmp_path, monkeypatch):
     study.to_parquet(tmp_path / "study.parquet")
     page = tmp_path / "page.md"
-    blocks = [f"<!-- D {n} -->\nold\n<!-- end D {n} -->" for n in ("errors", "paired")]
+    blocks = [f"<!-- D {n} -->\nold\n<!-- end D {n} -->" for n in ("errors", "chosen", "paired")]
     blocks.append("<!-- trials -->\n<!-- end trials -->")
     page.write_text("head\n" + "\nbetween\n".join(blocks) + "\nfoot\n")
     trials = tmp_path / "trials.jsonl"
@@ -82,11 +99,11 @@ def test_the_page_is_rewritten_between_its_marks_only(collect, study, tmp_path, 
     for _ in range(2):  # a second time changes nothing
         collect.main()
         text = page.read_text()
-        assert text.startswith("head\n<!-- D errors -->\n\n| forecaster")
+        assert text.startswith("head\n<!-- D errors -->\n\n| MSE at | 24 |")
         assert "\nbetween\n" in text
         assert text.endswith("| a | 24 | 2.500 | 2/3 |\n\n<!-- end trials -->\nfoot\n")
         assert "old" not in text
-        assert text.count("| DLinear |") == 1
+        assert text.count("| DLinear |") == 2  # in MSE and in MAE
     assert (tmp_path / "f.png").stat().st_size > 1000
     page.write_text("no marks")
     with pytest.raises(SystemExit):

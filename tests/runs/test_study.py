@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -111,6 +112,8 @@ def test_commands_run_and_resume(config, tmp_path):
     table = pd.read_parquet(tmp_path / "o/backtest.parquet")
     assert sorted(table["round"].unique()) == [0, 1]
     assert table["origin"].is_monotonic_increasing
+    assert "deviation (origins and seeds)" in (tmp_path / "o/backtest.md").read_text()
+    assert load_study(tmp_path / "o/backtest.yaml").rounds == 2
     cells = list((tmp_path / "o/cells").glob("*.json"))
     assert len(cells) == 2 + 2 * 2
     assert all("mse" in json.loads(c.read_text()) for c in cells)
@@ -130,6 +133,17 @@ def test_bad_studies_are_named(config, tmp_path):
     for bad in ("queue: many", "queue: [1]", "queue: null", "momentum: x", "momentum: {a: 1}"):
         with pytest.raises(ConfigError, match=r"algorithms.moco: got .*(queue|momentum)"):
             load_study(config, [f"algorithms={{moco: {{{bad}}}}}"])
+    for bad in ("horizons=[0]", "horizons=[]", "seeds=[]", "seeds=[-1]", "lengths={3: 0}"):
+        with pytest.raises(ConfigError, match=bad.split("=")[0]):
+            load_study(config, [bad])
+    data = Study(load_study(config)).data
+    too_long = load_study(config, ["lengths={3: 8, 5: 100000}"])
+    with pytest.raises(InputError, match=r"lengths\[5\]: got 100000; past and horizon need 100005"):
+        Study(too_long, data)
+    short = replace(data, split=replace(data.split, train=slice(0, 20)))
+    with pytest.raises(InputError, match="set it to false"):
+        Study(load_study(config), short)
+    assert Study(load_study(config, ["baselines=false"]), short).missing()
     with pytest.raises(InputError, match="rounds"):
         rolling_splits(100, 3, 30)
     splits = rolling_splits(100, 3, 10)

@@ -57,7 +57,7 @@ def retention_figure(frame: pd.DataFrame) -> Figure:
     """
     codes = list(dict.fromkeys(frame["code"]))
     factors = list(dict.fromkeys(frame["factor"]))
-    figure = Figure(figsize=(2.2 * len(factors) + 2.6, 3.2))
+    figure = Figure(figsize=(2.2 * len(factors) + 2.6, 3.2), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(codes)
     for i, code in enumerate(codes):

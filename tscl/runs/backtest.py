@@ -9,6 +9,7 @@ import pandas as pd
 
 from data_loaders.forecasting_splits import ForecastSplit, TrainScaler
 from tscl.config_study import StudyConfig
+from tscl.disk import write_text
 from tscl.errors import InputError
 from tscl.runs.forecasting_data import ForecastingData, prepare
 from tscl.runs.study import Report, Study, write_tables
@@ -93,5 +94,7 @@ def run_backtest(
         frames.append(frame)
     table = pd.concat(frames, ignore_index=True)
     title = f"Backtest of {base.series.name}, {len(studies)} origins"
-    write_tables(table, Path(config.out), "backtest", title)
+    folder = Path(config.out)
+    write_tables(table, folder, "backtest", title, over="origins and seeds")
+    write_text(folder / "backtest.yaml", config.to_yaml())
     return table

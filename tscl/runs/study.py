@@ -20,7 +20,7 @@ import pandas as pd
 from tscl.config import DataSection
 from tscl.config_study import StudyConfig
 from tscl.disk import atomic_file, write_text
-from tscl.errors import CheckpointError
+from tscl.errors import CheckpointError, InputError
 from tscl.evaluation.baselines import last_value, season_of, seasonal_naive
 from tscl.evaluation.forecasting import HorizonResult
 from tscl.evaluation.statistical import statistical_baseline
@@ -103,6 +103,24 @@ class Study:
         self.folder = Path(config.out)
         self.data = data or prepare(config.data, config.horizons)
         self.cells = cells_of(config)
+        self._check()
+
+    def _check(self) -> None:
+        """InputError when a cell's window or the naive's season does not fit, before training."""
+        part = self.data.split.train
+        steps = part.stop - part.start
+        for horizon in self.config.horizons:
+            length = self.config.length(horizon)
+            if length + horizon > steps:
+                raise InputError(
+                    f"lengths[{horizon}]",
+                    length,
+                    f"past and horizon need {length + horizon} steps, training has {steps}",
+                )
+        if self.config.baselines and season_of(self.data.series.freq) > steps:
+            raise InputError(
+                "baselines", True, f"no season fits the {steps} steps of training; set it to false"
+            )
 
     def path(self, cell: Cell) -> Path:
         """The file of a cell."""
@@ -239,12 +257,17 @@ class Study:
         return frame
 
 
-def write_tables(frame: pd.DataFrame, folder: Path, name: str, title: str) -> Path:
-    """Write ``name``.parquet, ``name``.md and the report; returns the report's page."""
+def write_tables(
+    frame: pd.DataFrame, folder: Path, name: str, title: str, over: str = "seeds"
+) -> Path:
+    """Write ``name``.parquet, ``name``.md and the report; returns the report's page.
+
+    ``over`` says what the deviations of the tables are taken over.
+    """
     with atomic_file(folder / f"{name}.parquet") as work:
         frame.to_parquet(work)
-    write_text(folder / f"{name}.md", markdown(frame))
-    return write_report(frame, folder, title)
+    write_text(folder / f"{name}.md", markdown(frame, over))
+    return write_report(frame, folder, title, over=over)
 
 
 def statistical_arguments(values: dict[str, Any]) -> dict[str, Any]:

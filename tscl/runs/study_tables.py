@@ -159,13 +159,13 @@ def horizon_figure(frame: pd.DataFrame, metric: str = "mse") -> Figure:
     return figure
 
 
-def markdown(frame: pd.DataFrame) -> str:
-    """Tables as markdown."""
+def markdown(frame: pd.DataFrame, over: str = "seeds") -> str:
+    """Tables as markdown; deviations are ``over`` seeds, or whatever else varies."""
     rows = with_skill(frame)
     parts = []
     for metric, title in METRICS.items():
         if metric in rows and rows[metric].notna().any():
-            head = f"## {title} by horizon, mean ± deviation (seeds)\n\n"
+            head = f"## {title} by horizon, mean ± deviation ({over})\n\n"
             parts.append(head + markdown_table(summary(rows, metric)) + "\n")
     return "\n".join(parts)
 
@@ -177,6 +177,7 @@ def write_report(
     *,
     per: Sequence[str] = ("dataset", "horizon"),
     test: PairTest = "wilcoxon_holm",
+    over: str = "seeds",
 ) -> Path:
     """Write ``report.md`` and ``report.html`` with tables and figures; returns the page's path.
 
@@ -186,8 +187,8 @@ def write_report(
     rows = with_skill(frame)
     document = Document(folder, title)
     document.paragraph(
-        "Scaled units unless said otherwise; mean and standard deviation over seeds (number of "
-        "seeds). Original units average over variables of different units where there are several."
+        f"Scaled units unless said otherwise; mean and standard deviation over {over} (their "
+        "number). Original units average over variables of different units where there are several."
     )
     for metric, name in METRICS.items():
         if metric not in rows or not rows[metric].notna().any():
