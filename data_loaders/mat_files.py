@@ -20,6 +20,7 @@ _CELL, _STRUCT, _OBJECT, _CHAR = 1, 2, 3, 4
 _NUMERIC = range(6, 16)
 _DEPTH = 20
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_VERSION_7_3 = (b"\x00\x02IM", b"\x02\x00MI")
 _FREE_BYTES = 64 * 2**20
 
 
@@ -36,7 +37,11 @@ def check_mat(path: Path, record: str) -> None:
     """
     with path.open("rb") as file:
         head = file.read(520)
-    if _HDF5 in (head[512:520], head[:8]):
+    if head[512:520] == _HDF5:
+        if head[:4].count(0) or head[124:128] not in _VERSION_7_3:
+            # SciPy would take it for a file of version 4 or 5.
+            detail = f"{path.name} holds HDF5 but does not begin as a MATLAB 7.3 file"
+            raise RecordError(record, "bad_header", detail)
         check_hdf5(path, record)
         return
     content = path.read_bytes()

@@ -88,6 +88,16 @@ def test_matlab_7_3_is_read_as_version_5(tmp_path):
     assert (new.rate, new.channels) == (old.rate, old.channels)
 
 
+@pytest.mark.parametrize(("at", "content"), [(0, b"\0\0\0\0"), (124, b"\x00\x01IM"), (0, b"M\0")])
+def test_hdf5_behind_the_header_of_another_version_is_refused(tmp_path, at, content):
+    path = write_set_hdf5(tmp_path / "x.set", SIGNAL, NAMES, RATE)
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(content)
+    with pytest.raises(RecordError, match=r"bad_header.*7\.3"):
+        read_eeg(path)
+
+
 def _external_link(file: h5py.File, folder: Path) -> None:
     del file["EEG/data"]
     file["EEG/data"] = h5py.ExternalLink(str(folder / "other.h5"), "/x")
