@@ -48,7 +48,14 @@ def seeded(seed: int, stream: str = "", *counters: int) -> Iterator[None]:
     """Seed torch's default generator inside the block and restore it after."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derive_seed(seed, stream, *counters))
+        number = derive_seed(seed, stream, *counters)
+        # torch.manual_seed would also queue a call, with a formatted stack, for every kind of
+        # device that has not been started: dear in small training steps
+        torch.default_generator.manual_seed(number)
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(number)
+        if torch.backends.mps.is_available():
+            torch.mps.manual_seed(number)
         yield
 
 
