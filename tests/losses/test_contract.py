@@ -73,6 +73,27 @@ def test_views_as_one_tensor_are_the_same(name):
     assert build(name)(z, None, **options) == build(name)(z[0], z[1], **options)
 
 
+TWO_VIEWS = {"mmd", "sepclr"}
+"""Losses that are defined between two views only."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_third_view_takes_part_or_is_refused(name):
+    options = {"labels": LABELS, "ids": torch.arange(6)}
+    z = torch.cat((draw(seed=2), draw(seed=3)[:1])).requires_grad_()
+    if name in TWO_VIEWS:
+        with pytest.raises(InputError, match="views"):
+            build(name)(z, None, **options)
+        return
+    got = build(name)(z, None, **options)
+    (gradient,) = torch.autograd.grad(got, z)
+    assert torch.isfinite(gradient).all()
+    assert gradient[0].abs().sum() > 0
+    assert got != build(name)(z[:2], None, **options)
+    if not isinstance(build(name), DrawingLoss):
+        torch.testing.assert_close(build(name)(z[[0, 2, 1]], None, **options), got)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_degenerate_batches_are_finite_or_named(name):
     finite_or_named(build(name), draw(1, seed=3))
