@@ -36,7 +36,7 @@ SMALL = 256
 """Largest batch for pytorch-metric-learning's NT-Xent: it holds B^3 entries."""
 QUEUE = 4096
 """Keys in MoCo's queue."""
-TURNS, SECONDS = 300, 4.0
+TURNS, SECONDS = 1000, 4.0
 """Most turns of a row and the processor time after which no more are taken (five at least)."""
 
 

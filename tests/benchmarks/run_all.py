@@ -119,7 +119,8 @@ def main() -> None:
         args.out.write_text(json.dumps(module.main([])), encoding="utf-8")
         return
     for name in [] if args.render else args.only:
-        store = load() | {name: run(name)}
+        found = run(name)
+        store = load() | {name: found}  # read late: another benchmark may have ended meanwhile
         kept = {key: store[key] for key in names() if key in store}
         STORE.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
         PAGE.write_text(page(kept), encoding="utf-8")

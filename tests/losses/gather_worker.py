@@ -17,6 +17,8 @@ LOSSES_TO_GATHER = {
     "barlow_twins": {"gather": True},
     "individual_temperature": {"gather": True},
     "supcon": {},
+    "moco": {"queue_size": 6},
+    "simsiam": {},
 }
 SPLIT = (5, 3)
 
