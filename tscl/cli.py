@@ -11,8 +11,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from tscl.cli_about import add_about_commands, show_version
 from tscl.cli_checksum import add_checksum_command
 from tscl.cli_clinical import (
+    check_kind_known,
     clinical_data_commands,
     pretrain_clinical,
     run_clinical,
@@ -29,7 +31,6 @@ from tscl.training.progress import ProgressBar, ProgressReporter, Silent
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Contrastive representation learning for clinical and forecasting time series.",
 )
 console = Console()
 errors = Console(stderr=True)
@@ -44,7 +45,15 @@ DataOption = Annotated[
         "--data", help="Data to use instead: an ETT CSV, or the folder of a clinical run's data."
     ),
 ]
-OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Run folder (default: the configuration's). Models of an earlier run there are "
+        "replaced, unless --resume is given.",
+    ),
+]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 RunOption = Annotated[Path, typer.Option("--run", help="Folder of a finished run.")]
@@ -82,6 +91,16 @@ add_model_commands(app, clear_errors, console)
 add_report_command(app, clear_errors, console)
 
 
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Contrastive representation learning for clinical and forecasting time series."""
+
+
 def _progress(quiet: bool) -> ProgressReporter:
     return Silent() if quiet or not sys.stderr.isatty() else ProgressBar(errors)
 
@@ -102,6 +121,8 @@ def _config(
         overrides.append(f"out={out}")
     for item in overrides:
         apply_override(values, item)
+    if data is not None and values.get("job") == "clinical":
+        check_kind_known(values, data)
     return check_job(values)
 
 
@@ -242,35 +263,14 @@ def _finished(run: Path, config: Any, quiet: bool) -> Any:
     from tscl.runs.forecasting import ForecastingRun
 
     if config.job != "forecasting":
-        raise ConfigError("--run", run, f"this command needs a forecasting run, not {config.job}")
+        remedy = f"this command needs a forecasting run, not {config.job}"
+        if config.job == "clinical":
+            remedy += "; in Python, tscl.load_encoder and tscl.encode give codes of its models"
+        raise ConfigError("--run", run, remedy)
     return ForecastingRun(config, _progress(quiet))
 
 
-@app.command(name="list")
-@clear_errors
-def list_components() -> None:
-    """Names of encoders, methods, losses and augmentations."""
-    from tscl.augmentations import AUGMENTATIONS
-    from tscl.encoders import ENCODERS
-    from tscl.losses import LOSSES
-    from tscl.methods import METHODS
-
-    for registry in (METHODS, ENCODERS, LOSSES, AUGMENTATIONS):
-        console.print(f"[bold]{registry.kind}[/]: {', '.join(registry.names())}")
-
-
-@app.command()
-@clear_errors
-def doctor() -> None:
-    """Versions, threads and devices of this environment."""
-    import torch
-
-    from tscl.versions import versions
-
-    for name, value in versions().items():
-        console.print(f"{name}: {value}")
-    console.print(f"cuda: {torch.cuda.is_available()}")
-
+add_about_commands(app, clear_errors, console)
 
 if __name__ == "__main__":
     app()

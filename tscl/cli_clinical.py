@@ -11,6 +11,7 @@ from rich.console import Console
 
 from tscl.config_clinical import ClinicalConfig
 from tscl.console import last_terms, print_table
+from tscl.errors import ConfigError
 from tscl.training.progress import ProgressReporter
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ Guard = Callable[[Command], Command]
 data_app = typer.Typer(
     no_args_is_help=True, help="Clinical data: generate, describe, draw, convert."
 )
+
+_UNKNOWN = "unknown"
 
 FolderArgument = Annotated[Path, typer.Argument(help="Folder of the data.")]
 KindOption = Annotated[
@@ -94,10 +97,14 @@ def use_folder(values: dict[str, Any], folder: Path) -> None:
     """Point a clinical configuration at another folder, in place.
 
     The kind is found where the folder tells it; otherwise that of the configuration stays, unless
-    that made its own cohort: then ``data.kind`` has to be set.
+    that made its own cohort: then ``data.kind`` has to be set (:func:`check_kind_known`).
+
+    Raises:
+        ConfigError: no such folder.
     """
     from tscl.runs.clinical_data import detect_kind
 
+    _check_folder("--data", folder)
     data = values.setdefault("data", {})
     found = detect_kind(folder)
     made = data.pop("make", None) is not None and data.get("kind", "cohort") == "cohort"
@@ -105,8 +112,22 @@ def use_folder(values: dict[str, Any], folder: Path) -> None:
         data["kind"] = found
         data.pop("params", None)
     elif found is None and made:
-        data["kind"] = "unknown"
+        data["kind"] = _UNKNOWN
     data["root"] = str(folder)
+
+
+def check_kind_known(values: dict[str, Any], folder: Path) -> None:
+    """ConfigError when neither the folder nor the configuration tells the kind of the data."""
+    from tscl.runs.clinical_data import LOADERS
+
+    if values["data"].get("kind") == _UNKNOWN:
+        remedy = f"its files do not tell what it holds; say -s data.kind=..., {', '.join(LOADERS)}"
+        raise ConfigError("--data", folder, remedy)
+
+
+def _check_folder(field: str, folder: Path) -> None:
+    if not folder.exists():
+        raise ConfigError(field, folder, "no such folder: check the path")
 
 
 def clinical_data_commands(guard: Guard, console: Console) -> typer.Typer:
@@ -221,9 +242,9 @@ def _load(folder: Path, kind: str | None, sets: list[str] | None, strict: bool) 
     """The data set of a folder, by the loader of its kind."""
     from tscl.config import apply_override, validate
     from tscl.config_clinical import ClinicalDataSection
-    from tscl.errors import ConfigError
     from tscl.runs.clinical_data import LOADERS, detect_kind, load_patients
 
+    _check_folder("folder", folder)
     kind = kind or detect_kind(folder)
     if kind is None:
         known = ", ".join(LOADERS)
