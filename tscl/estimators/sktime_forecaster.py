@@ -20,7 +20,7 @@ from tscl.estimators.sktime_inputs import (
     check_forecaster,
     check_ids,
     check_index,
-    check_values,
+    checked_parts,
     future_part,
     future_rows,
     panel_parts,
@@ -187,7 +187,7 @@ class SSCLForecaster(BaseForecaster):
             self.network_ = network.eval()
 
     def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: Any) -> SSCLForecaster:
-        parts = self._parts(y, X)
+        parts = checked_parts(y, X)
         check_forecaster(vars(self))
         shortest = min(len(one) for one, _ in parts.values())
         length, horizon = self._lengths(shortest, fh)
@@ -207,7 +207,7 @@ class SSCLForecaster(BaseForecaster):
             raise InputError(
                 "y", [str(c) for c in known.columns], "update with the variables of fit"
             )
-        parts = self._parts(known, self._X)
+        parts = checked_parts(known, self._X)
         shortest = min(len(one) for one, _ in parts.values())
         if update_params and self.update_epochs and shortest >= self.length_ + self.horizon_:
             self.network_ = self._train(self.network_, self._stretches(parts), self.update_epochs)
@@ -226,7 +226,7 @@ class SSCLForecaster(BaseForecaster):
     def _pretrain(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: Any = None
     ) -> SSCLForecaster:
-        parts = self._parts(y, X)
+        parts = checked_parts(y, X)
         check_forecaster(vars(self))
         shortest = min(len(one) for one, _ in parts.values())
         earlier = getattr(self, "pretrained_", None)
@@ -245,17 +245,6 @@ class SSCLForecaster(BaseForecaster):
             "weights": {k: v.numpy().copy() for k, v in network.state_dict().items()},
         }
         return self
-
-    @staticmethod
-    def _parts(y: pd.DataFrame, X: pd.DataFrame | None) -> dict[Any, Part]:
-        """Series by id, each with even steps and finite values."""
-        parts = panel_parts(y, X)
-        for one, covariates in parts.values():
-            check_index(one.index)
-            check_values("y", one)
-            if covariates is not None:
-                check_values("X", covariates)
-        return parts
 
     def _stretches(self, parts: dict[Any, Part]) -> list[Stretch]:
         """Scaled values and covariates of every series."""

@@ -194,6 +194,17 @@ def panel_parts(y: pd.DataFrame, X: pd.DataFrame | None = None) -> dict[Any, Par
     return made
 
 
+def checked_parts(y: pd.DataFrame, X: pd.DataFrame | None) -> dict[Any, Part]:
+    """:func:`panel_parts`, each series with even steps and finite values, or InputError."""
+    parts = panel_parts(y, X)
+    for one, covariates in parts.values():
+        check_index(one.index)
+        check_values("y", one)
+        if covariates is not None:
+            check_values("X", covariates)
+    return parts
+
+
 def with_freq(index: pd.Index) -> pd.Index:
     """A time index with its frequency where it is regular; groups of a panel have lost it."""
     if isinstance(index, pd.DatetimeIndex) and index.freq is None and len(index) >= 3:
