@@ -69,7 +69,9 @@ class WindowSource:
             )
         self.values, self.marks = values, marks
         self.length, self.horizon = length, horizon
-        self.targets = list(range(values.shape[1])) if targets is None else list(targets)
+        every = list(range(values.shape[1]))
+        self.targets = every if targets is None else list(targets)
+        self._some = self.targets != every
         self._past = np.arange(1 - length, 1)
         self._future = np.arange(1, horizon + 1)
 
@@ -94,7 +96,8 @@ class WindowSource:
         """The windows at ``indices``; nothing is drawn."""
         origins = self.origins[indices][:, None]
         past, future = origins + self._past, origins + self._future
-        extra = {"future": _tensor(self.values[future][:, :, self.targets])}
+        ahead = self.values[future]
+        extra = {"future": _tensor(ahead[:, :, self.targets] if self._some else ahead)}
         if self.marks is not None:
             extra["past_marks"] = _tensor(self.marks[past])
             extra["future_marks"] = _tensor(self.marks[future])
