@@ -89,7 +89,8 @@ def _check_target(target: Path, overwrite: bool) -> None:
     if not any(target.iterdir()):
         return
     if not overwrite:
-        raise InputError("out_dir", target, "it is not empty; name another or pass overwrite=True")
+        remedy = "it is not empty; name another or pass overwrite=True (--overwrite)"
+        raise InputError("out_dir", target, remedy)
     try:
         read_truth(target)
     except DataError:

@@ -32,7 +32,8 @@ def write_folder(target: Path, fill: Callable[[Path], None], *, overwrite: bool)
     """
     target = target.absolute()
     if target.exists() and not overwrite:
-        raise InputError("directory", target, "it exists; pass overwrite=True or another name")
+        remedy = "it exists; pass overwrite=True (--overwrite) or another name"
+        raise InputError("directory", target, remedy)
     if target.exists() and not (target.is_dir() and not target.is_symlink()):
         raise InputError("directory", target, "it is not a folder")
     with new_folder(target) as work:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from tests.training import cases
 from tscl.cli import app
-from tscl.errors import CheckpointError, MissingExtraError
+from tscl.errors import CheckpointError, InputError, MissingExtraError
 from tscl.training import hub
 from tscl.training.model_card import ModelCard
 from tscl.training.model_files import load_encoder, save_encoder
@@ -174,3 +174,20 @@ def test_the_missing_package_names_the_extra(saved, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtraError, match=r"tscl\[hub\]"):
         hub.push_model(saved, "me/enc")
+
+
+@pytest.mark.parametrize("kind", ["no connection", "no name"])
+def test_what_the_hub_refuses_is_one_named_error(server, saved, tmp_path, kind):
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    error = HFValidationError("Repo id must be in the form name")
+    if kind == "no connection":
+        error = HfHubHTTPError.__bases__[0]("Name or service not known")
+    server.api.model_info.side_effect = error
+    server.api.create_repo.side_effect = error
+    with pytest.raises(InputError, match=r"repo: got me/model; .*check the name") as caught:
+        hub.pull_model("me/model", tmp_path / "pulled", api=server.api)
+    assert str(error) in str(caught.value)
+    assert not (tmp_path / "pulled").exists()
+    with pytest.raises(InputError, match="hf auth login"):
+        hub.push_model(saved, "me/model", api=server.api)

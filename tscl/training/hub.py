@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tscl.disk import new_folder, write_text
-from tscl.errors import CheckpointError, MissingExtraError
+from tscl.errors import CheckpointError, InputError, MissingExtraError
 from tscl.training.model_files import load_encoder
 from tscl.training.model_folder import ALLOWED, CARD, WEIGHTS, check_name
 
@@ -35,11 +37,12 @@ def push_model(
 
     Raises:
         CheckpointError: the folder is no model that loads.
+        InputError: no such repository, no right to it, or no connection.
         MissingExtraError: huggingface_hub is not installed.
     """
     hub = _hub(api)
     encoder, card = load_encoder(folder)
-    with tempfile.TemporaryDirectory() as work:
+    with _reached(repo), tempfile.TemporaryDirectory() as work:
         staged = Path(work)
         for name in ALLOWED:
             if (folder / name).is_file():
@@ -69,11 +72,13 @@ def pull_model(repo: str, folder: Path, *, revision: str | None = None, api: Any
     Raises:
         CheckpointError: the repository holds files that are no part of a model, lacks some, or
             holds a model that does not load.
+        InputError: no such repository or revision, no right to it, or no connection.
         MissingExtraError: huggingface_hub is not installed.
     """
     hub = _hub(api)
-    commit = str(hub.model_info(repo, revision=revision).sha)
-    names = list(hub.list_repo_files(repo, revision=commit, repo_type="model"))
+    with _reached(repo):
+        commit = str(hub.model_info(repo, revision=revision).sha)
+        names = list(hub.list_repo_files(repo, revision=commit, repo_type="model"))
     unexpected = sorted(name for name in names if name not in ALLOWED)
     if unexpected:
         raise CheckpointError(
@@ -82,7 +87,7 @@ def pull_model(repo: str, folder: Path, *, revision: str | None = None, api: Any
     for name in (CARD, WEIGHTS):
         if name not in names:
             raise CheckpointError("repository files", names, f"{repo} lacks {name}")
-    with tempfile.TemporaryDirectory() as cache, new_folder(folder) as work:
+    with _reached(repo), tempfile.TemporaryDirectory() as cache, new_folder(folder) as work:
         for name in names:
             got = Path(
                 hub.hf_hub_download(
@@ -116,6 +121,20 @@ def readme(repo: str, encoder: str, card: dict[str, Any]) -> str:
             "",
         ]
     )
+
+
+@contextmanager
+def _reached(repo: str) -> Iterator[None]:
+    """What the hub or the connection to it raises becomes one named error."""
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    connection: Any = HfHubHTTPError.__bases__[0]  # of the HTTP client, whose name has changed
+    try:
+        yield
+    except (connection, HFValidationError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        remedy = f"{reason}; check the name, the connection and `hf auth login`"
+        raise InputError("repo", repo, remedy) from error
 
 
 def _hub(api: Any) -> Any:
