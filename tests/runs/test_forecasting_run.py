@@ -193,6 +193,13 @@ def test_bad_data_is_one_line_before_training(settings, tmp_path):
     assert not (tmp_path / "run" / "models").exists()
 
 
+def test_a_series_of_one_section_is_named(settings):
+    settings["train"]["max_train_length"] = 5000
+    run = ForecastingRun(check_config(settings))
+    with pytest.raises(InputError, match=r"train\.max_train_length: got 5000; .*one section"):
+        run.train("autotcl")
+
+
 def test_horizon_longer_than_a_part_is_named(settings):
     settings["evaluate"]["horizons"] = [400]
     with pytest.raises(InputError, match="horizon"):

@@ -115,6 +115,13 @@ class ForecastingRun:
         if method is not None:
             settings = self.config.train.settings(self.config.seed)
             source = self.source()
+            if len(source) < 2:
+                raise InputError(
+                    "train.max_train_length",
+                    self.config.train.max_train_length,
+                    f"the training part has {self.data.inputs[self.data.split.train].shape[0]} "
+                    "steps, one section only, and contrast needs two: use half of them or fewer",
+                )
             batch = min(self.config.train.batch_size, len(source))
             by_validation = self.config.train.select == "validation"
             trainer = Trainer(
