@@ -22,6 +22,7 @@ from tscl.seeding import seeded
 from tscl.training.averaging import WeightAverage
 from tscl.training.callbacks import Callback, Callbacks, EpochReport, Start, StepReport
 from tscl.training.checkpoint import CheckpointStore
+from tscl.training.history import History
 from tscl.training.interrupts import interrupt_between_steps
 from tscl.training.loggers import build_loggers
 from tscl.training.processes import in_processes, make_fabric, started_outside
@@ -164,7 +165,7 @@ class _Run:
         self.selection = Selection(s.patience, s.min_delta)
         self.step = 0
         self.stopped = False
-        self.history: list[dict[str, float]] = []
+        self.history = History()
 
     def loop(self, sampler: Sampler, asked: list[int]) -> None:
         """Run from the current step to the end; ``asked`` fills when a signal asks to stop."""
@@ -238,7 +239,7 @@ class _Run:
             "optimizers": {k: o.state_dict() for k, o in self.stepper.optimizers.items()},
             "precision": self.fabric.strategy.precision.state_dict(),
             "average": {} if self.average.model is None else dict(self.average.model.state_dict()),
-            "history": self.history,
+            "history": self.history.state(),
             "callbacks": self.trainer.callbacks.state(),
             **self.selection.state(),
         }
@@ -259,7 +260,7 @@ class _Run:
             self.fabric.strategy.precision.load_state_dict(scaler)
         self.step = int(state["step"])
         self.stopped = bool(state.get("stopped", False))
-        self.history = list(state["history"])
+        self.history = History.restored(state["history"])
         self.selection.restore(state)
         self.trainer.callbacks.restore(state.get("callbacks", {}))
 
@@ -273,7 +274,7 @@ class _Run:
         self.save()
         return TrainResult(
             encoder=encoder,
-            history=self.history,
+            history=list(self.history),
             steps=self.step,
             best_epoch=best.best_epoch,
             best_score=best.best_score,
