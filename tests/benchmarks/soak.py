@@ -1,10 +1,15 @@
-"""Resident memory over 10,000 training steps; prints one JSON line a thousand steps.
+"""Memory over 10,000 training steps; prints one JSON line a thousand steps.
+
+mib is resident memory; allocated is what the C allocator has given out, free is what it keeps for
+later (Linux with glibc), both in MiB; python_blocks is what Python's own allocator has given out.
 
 python -m tests.benchmarks.soak [steps] [method]
 """
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
 import os
 import sys
@@ -29,6 +34,28 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+class Mallinfo2(ctypes.Structure):
+    """What glibc's mallinfo2 fills in."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def allocated() -> tuple[float, float] | None:
+    """MiB the C allocator has given out and MiB it keeps free; None without glibc's mallinfo2."""
+    ask = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if ask is None:
+        return None
+    ask.restype = Mallinfo2
+    found = ask()
+    return (found.uordblks + found.hblkhd) / 2**20, found.fordblks / 2**20
+
+
 class Soak(Callback):
     """Writes resident memory every so many steps."""
 
@@ -37,7 +64,11 @@ class Soak(Callback):
 
     def on_step(self, report: StepReport) -> None:
         if (report.step + 1) % self.every == 0 or report.step + 1 == 100:
+            gc.collect()
             row = {"step": report.step + 1, "mib": round(resident() / 2**20, 1)}
+            if (heap := allocated()) is not None:
+                row |= {"allocated": round(heap[0], 2), "free": round(heap[1], 2)}
+            row["python_blocks"] = sys.getallocatedblocks()
             sys.stdout.write(json.dumps(row) + "\n")
             sys.stdout.flush()
 

@@ -36,9 +36,12 @@ OPTIONS = {
 
 
 def counted(name: str, folder: Path) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """What is alive after 20 steps and after the last but one."""
+    """What is alive after 20 steps and after the last but one.
+
+    The census of step 10 is not compared: the first one leaves isinstance caches of its own.
+    """
     options, steps = OPTIONS[name]
-    census = Census(20, steps - 1)
+    census = Census(10, 20, steps - 1)
     cases.fit(
         cases.build(name, 0.1),
         max_epochs=steps // 2,
@@ -56,8 +59,8 @@ def test_a_step_leaves_nothing_behind(tmp_path, name):
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         early, late = pool.submit(counted, name, tmp_path).result()
     assert late[:2] == early[:2]
-    passed = OPTIONS[name][1] - 21
-    assert late[2] - early[2] < 1.5 * passed + 50  # a row of history a step, a score an epoch
+    epochs = (OPTIONS[name][1] - 21) // 2
+    assert late[2] - early[2] < epochs  # not one object an epoch, so none a step or a checkpoint
 
 
 def test_the_census_sees_a_leak():

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, overload
-
-import numpy as np
-import torch
+from typing import overload
 
 COUNTS: tuple[str, ...] = ("step", "epoch")
 """Columns of whole numbers."""
@@ -58,24 +56,29 @@ class History(Sequence[Row]):
             if self._known[name][i]
         }
 
-    def state(self) -> dict[str, Any]:
-        """The columns as tensors, for a checkpoint."""
+    def state(self) -> dict[str, dict[str, str]]:
+        """The columns as base64 of their bytes, for a checkpoint's JSON.
+
+        Not as tensors: safetensors makes a ctypes type for every length it writes, and those stay.
+        """
         return {
             name: {
-                "values": torch.from_numpy(np.array(column, dtype=np.float64)),
-                "known": torch.from_numpy(np.frombuffer(bytes(self._known[name]), np.uint8).copy()),
+                "values": b64encode(column.tobytes()).decode("ascii"),
+                "known": b64encode(self._known[name]).decode("ascii"),
             }
             for name, column in self._values.items()
         }
 
     @classmethod
-    def restored(cls, state: Mapping[str, Any] | Sequence[Mapping[str, float]]) -> History:
+    def restored(
+        cls, state: Mapping[str, Mapping[str, str]] | Sequence[Mapping[str, float]]
+    ) -> History:
         """The history of :meth:`state`, or of the list of rows of older checkpoints."""
         if not isinstance(state, Mapping):
             return cls(state)
         made = cls()
         for name, column in state.items():
-            made._values[name] = array("d", column["values"].numpy().tobytes())
-            made._known[name] = bytearray(column["known"].numpy().tobytes())
+            made._values[name] = array("d", b64decode(column["values"]))
+            made._known[name] = bytearray(b64decode(column["known"]))
             made._length = len(made._values[name])
         return made
