@@ -142,7 +142,7 @@ def findings(table: pd.DataFrame) -> list[str]:
     """Sentences made of the rows: discarding, depth, and reweighting, by data set."""
     out = []
     for task, rows in table.groupby("task", sort=False):
-        by = rows.set_index(["head", "kept", "seed"])["macro_f1"]
+        by = rows.set_index(["head", "kept", "seed"])["macro_f1"].sort_index()
         layered = [head for head in HEADS if "layer" in head]
         last = {head: int(rows.loc[rows["head"] == head, "kept"].max()) for head in layered}
         gain = [by[head, 0] - by[head, last[head]] for head in layered]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -23,6 +26,13 @@ def said(*words: str, code: int = 0) -> str:
 
 def test_version():
     assert said("--version") == f"tscl {tscl.__version__}\n"
+
+
+def test_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "tscl", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"tscl {tscl.__version__}\n"
 
 
 def test_everything_with_a_name_is_listed_once():

@@ -156,10 +156,13 @@ def test_clinical_report_is_whole_and_self_contained(tmp_path: Path) -> None:
 
 def test_report_draws_one_curve_a_method_when_there_are_many() -> None:
     few = [("a", "full", "d"), ("a", "partial", "d")]
-    assert _readable(few) == few
+    assert _readable(few, "m0") == few
     many = [(f"m{i}", p, "d") for i in range(8) for p in ("full", "partial")]
-    assert _readable(many) == [(f"m{i}", "partial", "d") for i in range(8)]
-    assert len(_readable([(f"m{i}", "knn", "d") for i in range(14)])) == 10
+    assert _readable(many, "m0") == [(f"m{i}", "partial", "d") for i in range(8)]
+    assert len(_readable([(f"m{i}", "knn", "d") for i in range(14)], "m0")) == 10
+    variants = [("a", "knn", "d"), *((f"a, v{i}", "knn", "d") for i in range(9))]
+    others = [(f"b{i}", "knn", "d") for i in range(8)]
+    assert _readable([*variants, *others], "a") == [variants[0], *others, variants[1]]
 
 
 def test_markdown_table_escapes_and_wide_table_refuses_nothing() -> None:

@@ -126,9 +126,9 @@ def clinical_report(
 ) -> ReportFiles:
     """The whole report of evaluation cells: tables, curves, calibration, confusion, embedding.
 
-    Curves show every method and protocol (above ten: one protocol a method, and ten at most) at
-    the largest label fraction, first seed, predictions pooled over folds; the confusion matrices
-    are those of ``primary`` at each level.
+    Curves show every method and protocol (above ten: one protocol a method, and ten at most,
+    variants named "primary, ..." last) at the largest label fraction, first seed, predictions
+    pooled over folds; the confusion matrices are those of ``primary`` at each level.
 
     Args:
         directory: where to write.
@@ -158,10 +158,13 @@ def clinical_report(
     shown = f"{100 * top:g} % of the labels, seed {cells[0].key.get('seed', 0)}"
     if len({str(cell.key.get("fold", 0)) for cell in cells}) > 1:
         shown += ", all folds pooled"
+    drawn, facts = _readable(list(chosen), first), shown
+    if len(drawn) < len(chosen):
+        shown += f"; {len(drawn)} of {len(chosen)} rows are drawn"
     plots = []
     for level in ("sample", "patient"):
         curves = {}
-        for name in _readable(list(chosen)):
+        for name in drawn:
             rows = pooled_predictions(chosen[name], level=level)
             if len(rows):
                 curves[labels[name]] = (rows.y, rows.proba)
@@ -182,7 +185,7 @@ def clinical_report(
     plots.append(calibration)
     votes = {level: pooled_predictions(chosen[mine[0]], level=level) for level in LEVELS}
     counts = {f"by {level}": (rows.y, rows.proba) for level, rows in votes.items() if len(rows)}
-    caption = f"{labels[mine[0]]}: {shown}. Counts, and shares of the true class."
+    caption = f"{labels[mine[0]]}: {facts}. Counts, and shares of the true class."
     figure = confusion_figure(counts, names=label_names)
     plots.append(Plot("confusion", "Confusion", figure, caption))
     if embedding is not None:
@@ -219,8 +222,11 @@ def _shown_cells(cells: Sequence[Cell]) -> dict[Name, list[Cell]]:
     return chosen
 
 
-def _readable(names: list[Name], most: int = 10) -> list[Name]:
-    """The curves to draw: all, or when too many the frozen (else first) protocol a method."""
+def _readable(names: list[Name], primary: str, most: int = 10) -> list[Name]:
+    """The curves to draw: all, or when too many the frozen (else first) protocol a method.
+
+    Of more methods than ``most``, variants of the primary one are left out first.
+    """
     if len(names) <= most:
         return names
     kept: dict[tuple[str, str], Name] = {}
@@ -228,7 +234,8 @@ def _readable(names: list[Name], most: int = 10) -> list[Name]:
         method = name[0], name[2]
         if method not in kept or (name[1] == "partial" != kept[method][1]):
             kept[method] = name
-    return list(kept.values())[:most]
+    ordered = sorted(kept.values(), key=lambda name: name[0].startswith(f"{primary}, "))
+    return ordered[:most]
 
 
 def _other_run(one: Cell, other: Cell) -> bool:
