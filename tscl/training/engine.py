@@ -278,5 +278,5 @@ class _Run:
             steps=self.step,
             best_epoch=best.best_epoch,
             best_score=best.best_score,
-            monitored=best.monitored,
+            monitored=list(best.monitored),
         )

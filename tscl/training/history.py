@@ -1,4 +1,4 @@
-"""What a training run keeps of every step, in eight bytes a value."""
+"""What a training run keeps of every step and score, in nine bytes a value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = dict[str, float]
 
 
 class History(Sequence[Row]):
-    """Rows of numbers by name, one a step, kept as columns; a row may lack a column.
+    """Rows of numbers by name, kept as columns; a row may lack a column.
 
     Args:
         rows: what it holds at first.

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tscl.training.history import History
+
 
 class Selection:
     """Scores of the monitor (lower is better) and the weights of the best one.
@@ -18,7 +20,7 @@ class Selection:
 
     def __init__(self, patience: int = 0, min_delta: float = 0.0) -> None:
         self.patience, self.min_delta = patience, min_delta
-        self.monitored: list[dict[str, float]] = []
+        self.monitored = History()
         self.best_epoch: int | None = None
         self.best_score = math.inf
         self.best_weights: dict[str, Tensor] | None = None
@@ -45,11 +47,11 @@ class Selection:
             "score": self.best_score,
             "weights": self.best_weights or {},
         }
-        return {"monitored": self.monitored, "best": best}
+        return {"monitored": self.monitored.state(), "best": best}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Inverse of :meth:`state`."""
         best = state["best"]
-        self.monitored = list(state["monitored"])
+        self.monitored = History.restored(state["monitored"])
         self.best_epoch, self.best_score = best["epoch"], float(best["score"])
         self.best_weights = best["weights"] or None
