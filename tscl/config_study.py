@@ -30,7 +30,7 @@ class StudyTraining(Section):
     steps_per_epoch: int | None = Field(None, ge=1)
     stride: int = Field(1, ge=1)
     clip_norm: float | None = Field(None, gt=0)
-    lr_schedule: Literal["constant", "cosine"] = "constant"
+    lr_schedule: Literal["constant", "cosine", "halving"] = "constant"
     monitor_stride: int = Field(1, ge=1)
     network_params: dict[str, Any] = Field(default_factory=dict)
 

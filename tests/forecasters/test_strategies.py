@@ -10,7 +10,8 @@ import pytest
 from data_loaders.forecasting_splits import ForecastSplit
 from tscl.errors import ConfigError, InputError
 from tscl.evaluation.baselines import last_value
-from tscl.forecasters import STRATEGIES, StrategySettings, run_strategy
+from tscl.forecasters import STRATEGIES, StrategySettings, run_strategy, strategies
+from tscl.training.callbacks import Callback
 
 SPLIT = ForecastSplit(slice(0, 300), slice(300, 400), slice(400, 500))
 SMALL = StrategySettings(
@@ -68,6 +69,23 @@ def test_early_stopping_keeps_the_best_epoch():
     best = min(made.monitored, key=lambda row: row["score"])
     assert made.best_epoch == best["epoch"]
     assert made.result.valid_mse == pytest.approx(best["score"], rel=1e-5)
+
+
+def test_rates_are_halved_after_each_epoch(monkeypatch):
+    rates = []
+
+    class Watched(strategies.Trainer):
+        def __init__(self, settings, **options):
+            super().__init__(settings, callbacks=[Rates()], **options)
+
+    class Rates(Callback):
+        def on_step(self, report):
+            rates.extend(report.rates.values())
+
+    monkeypatch.setattr(strategies, "Trainer", Watched)
+    settings = replace(SMALL, max_epochs=3, steps_per_epoch=2, patience=3, lr=1e-2)
+    run_strategy(sine(), SPLIT, 6, "supervised", replace(settings, lr_schedule="halving"))
+    assert rates == pytest.approx([1e-2, 1e-2, 5e-3, 5e-3, 2.5e-3, 2.5e-3])
 
 
 @pytest.mark.parametrize("backbone", ["dlinear", "patch_transformer"])

@@ -56,7 +56,8 @@ class StrategySettings:
         max_epochs, patience, batch_size, lr, weight_decay: of training on validation MSE.
         steps_per_epoch: at most this many batches an epoch; None for all windows.
         stride: steps between training windows.
-        clip_norm: gradient clipping, or None. lr_schedule: ``constant`` or ``cosine``.
+        clip_norm: gradient clipping, or None.
+        lr_schedule: ``constant``, ``cosine`` to zero at the last epoch, or ``halving`` after each.
         monitor_stride: steps between the validation windows that early stopping looks at.
     """
 
@@ -78,7 +79,7 @@ class StrategySettings:
     steps_per_epoch: int | None = None
     stride: int = 1
     clip_norm: float | None = None
-    lr_schedule: Literal["constant", "cosine"] = "constant"
+    lr_schedule: Literal["constant", "cosine", "halving"] = "constant"
     monitor_stride: int = 1
 
 
@@ -186,7 +187,9 @@ class StrategyRun:
             max_epochs=s.pretrain_epochs if alone else s.max_epochs,
             lr=s.lr,
             weight_decay=s.weight_decay,
-            schedule=s.lr_schedule,
+            schedule="step" if s.lr_schedule == "halving" else s.lr_schedule,
+            decay_epochs=1,
+            decay_factor=0.5,
             clip_norm=s.clip_norm,
             averaging="none",
             patience=s.patience,
