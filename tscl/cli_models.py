@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,6 +42,21 @@ def find_model(run: Path, model: str | None) -> Path:
     return found[model]
 
 
+def _scaling(home: Path, card: dict[str, Any]) -> tuple[Any, Any, str]:
+    """Mean and scale for an exported file, and what the file then takes."""
+    if (home / "estimator.json").is_file():
+        from tscl.estimators.saved import load_transformer
+
+        model = load_transformer(home)
+        if model.scale == "train":
+            return model.mean_, model.scale_, "series in their own units; the file scales them"
+        if model.scale == "sample":
+            return None, None, "each series standardised by channel (scale='sample')"
+        return None, None, "series in their own units (scale='none')"
+    known = json.dumps(card.get("preprocessing") or {})
+    return None, None, f"values prepared as in the run, which the file does not do: {known}"
+
+
 def add_model_commands(app: typer.Typer, guard: Callable[..., Any], console: Console) -> None:
     """Add the commands to ``app``; ``guard`` shows errors as one line."""
 
@@ -60,14 +76,24 @@ def add_model_commands(app: typer.Typer, guard: Callable[..., Any], console: Con
         if format not in SUFFIXES:
             raise ConfigError("--format", format, nearest(format, SUFFIXES))
         home = find_model(run, model)
-        encoder, _ = load_encoder(home)
+        encoder, card = load_encoder(home)
         target = out or home / f"encoder{SUFFIXES[format]}"
-        made = export_encoder(encoder, target, format, length=length)  # type: ignore[arg-type]
+        mean, scale, note = _scaling(home, card)
+        made = export_encoder(
+            encoder,
+            target,
+            format,  # type: ignore[arg-type]
+            length=length,
+            mean=mean,
+            scale=scale,
+            notes={"preprocessing": card.get("preprocessing", {})},
+        )
         console.print(
             f"{made.path}: free to vary: {', '.join(made.dynamic)}; "
             f"largest difference of a code {made.difference:.2g}",
             markup=False,
         )
+        console.print(f"input: {note}", markup=False)
         if "time" not in made.dynamic:
             console.print(f"series must have {made.length} steps, as --length says")
 

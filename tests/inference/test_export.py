@@ -14,6 +14,7 @@ from tscl.cli import app
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import Encoder
 from tscl.errors import InputError
+from tscl.estimators import ContrastiveTransformer
 from tscl.inference import export
 from tscl.inference.export import export_encoder
 from tscl.seeding import seeded
@@ -140,3 +141,46 @@ def test_command_line_exports_the_encoder_of_a_saved_estimator(tmp_path, where):
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert (tmp_path / where / "encoder.pt2").is_file()
+
+
+def test_a_file_scales_its_input_when_told_how(tmp_path):
+    encoder, mean, scale = build("tcn"), np.array([1000.0, -3.0]), np.array([50.0, 0.01])
+    made = export_encoder(
+        encoder, tmp_path / "e.pt2", "torch-export", length=8, mean=mean, scale=scale
+    )
+    z = torch.randn(5, 19, 2, generator=torch.Generator().manual_seed(0))
+    raw = z * torch.from_numpy(scale).float() + torch.from_numpy(mean).float()
+    extra = {"tscl.json": ""}
+    run = torch.export.load(str(made.path), extra_files=extra).module()
+    torch.testing.assert_close(run(raw), encoder(z), rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(run(raw), encoder(raw), rtol=0.1)
+    assert json.loads(extra["tscl.json"])["input"] == "in its own units"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("mean", [0.0]), ("mean", [0.0, np.nan]), ("scale", [1.0, 0.0]), ("scale", [[1.0, 1.0]])],
+)
+def test_a_scaling_that_does_not_fit_is_named(tmp_path, field, value):
+    with pytest.raises(InputError, match=field):
+        export_encoder(build("tcn"), tmp_path / "e.pt2", "torch-export", **{field: value})
+
+
+@pytest.mark.parametrize("scale", ["train", "sample", "none"])
+def test_an_exported_estimator_takes_series_as_it_does(tmp_path, scale):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    x = np.random.default_rng(0).normal(1000, 50, (12, 30, 2)).astype(np.float32)
+    settings = {"encoder_params": {"output_dims": 4, "hidden_dims": 4, "depth": 2}, "max_epochs": 1}
+    model = ContrastiveTransformer("simclr", encoder="tcn", scale=scale, batch_size=8, **settings)
+    model.fit(x).save(tmp_path / "model")
+    words = ["export", "--run", str(tmp_path / "model"), "--out", str(tmp_path / "e.onnx")]
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, words)
+    assert done.exit_code == 0, done.output
+    own = "series standardised by channel" if scale == "sample" else "series in their own units"
+    assert f"input: {'each ' if scale == 'sample' else ''}{own}" in done.output
+    session = onnxruntime.InferenceSession(str(tmp_path / "e.onnx"))
+    given = model.scaled(x) if scale == "sample" else x
+    codes = session.run(["codes"], {"x": np.asarray(given, np.float32)})[0]
+    wanted = model.encode(x)
+    assert np.abs(codes - wanted).max() < 1e-3 * np.abs(wanted).max()

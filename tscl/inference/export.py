@@ -1,16 +1,18 @@
 """An encoder as a file for other runtimes: ONNX, or torch's exported program.
 
 The file maps ``x`` (batch, time, channels) float32, NaN where values are missing, to ``codes``
-(batch, time, D). The number of samples may vary, and the number of steps too where the encoder's
-form does not depend on it. Every file is run on series of other sizes before it is handed over.
+(batch, time, D). It scales its input when told how, else it takes values as the encoder does. The
+number of samples may vary, and the number of steps too where the encoder's form does not depend on
+it. Every file is run on series of other sizes before it is handed over.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from tscl import __version__
@@ -52,30 +54,50 @@ class Exported:
 
 
 class _Codes(nn.Module):
-    """The encoder without its optional mask."""
+    """The encoder without its optional mask, on inputs in their own units."""
 
-    def __init__(self, encoder: nn.Module) -> None:
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, encoder: nn.Module, mean: NDArray[Any], scale: NDArray[Any]) -> None:
         super().__init__()
         self.encoder = encoder
+        self.scaled = bool(np.any(mean != 0) or np.any(scale != 1))
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
+        self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.encoder(x)
+        out: Tensor = self.encoder((x - self.mean) / self.scale if self.scaled else x)
         return out
 
 
 def export_encoder(
-    encoder: Encoder, path: Path, format: ExportFormat = "onnx", *, length: int = 64
+    encoder: Encoder,
+    path: Path,
+    format: ExportFormat = "onnx",
+    *,
+    length: int = 64,
+    mean: ArrayLike | None = None,
+    scale: ArrayLike | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Write ``encoder`` to ``path`` and run the file against it.
+
+    Encoders see scaled values. With ``mean`` and ``scale`` the file scales its input itself.
 
     Args:
         encoder: any encoder that torch can trace; it is not changed.
         path: ``.onnx`` or ``.pt2`` file.
         format: ``onnx`` (needs the extra ``onnx``) or ``torch-export``.
         length: steps of the example the encoder is traced with.
+        mean, scale: (C,) each, of the values the encoder was trained on; the file computes
+            ``(x - mean) / scale`` first. None leaves the values as they come.
+        notes: JSON values written into the file beside its own, such as a card's
+            ``preprocessing``: ONNX metadata, or ``tscl.json`` among the extra files.
 
     Raises:
-        InputError: the encoder cannot be exported, or the file gives other codes.
+        InputError: a mean or scale of another number of channels, the encoder cannot be exported,
+            or the file gives other codes.
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
     """
     if format not in get_args(ExportFormat):
@@ -85,21 +107,43 @@ def export_encoder(
     if Path(path).suffix != SUFFIXES[format]:
         raise InputError("path", path, f"a file of format {format} ends in {SUFFIXES[format]}")
     name = getattr(encoder, "name", type(encoder).__name__)
-    model = _Codes(copy.deepcopy(encoder).cpu().float()).eval().requires_grad_(False)
+    figures = _per_channel("mean", mean, 0.0, encoder), _per_channel("scale", scale, 1.0, encoder)
+    model = _Codes(copy.deepcopy(encoder).cpu().float(), *figures).eval().requires_grad_(False)
+    facts = {
+        "tscl": __version__,
+        "encoder": name,
+        "causal": str(encoder.causal),
+        "receptive_field": str(encoder.receptive_field),
+        "input": "in its own units" if model.scaled else "as the encoder was trained",
+        **{key: json.dumps(value) for key, value in (notes or {}).items()},
+    }
     program = _trace(model, name, length)
     with atomic_file(path) as work:
         if format == "onnx":
-            _write_onnx(program, work, encoder, name)
+            _write_onnx(program, work, name, facts)
             run = _onnx_runner(work)
         else:
-            torch.export.save(program, str(work))
+            torch.export.save(program, str(work), extra_files={"tscl.json": json.dumps(facts)})
             run = _torch_runner(work)
-        dynamic, difference = _compare(run, model, encoder.input_dims, length, name)
+        dynamic, difference = _compare(run, model, length, name)
     return Exported(path, format, dynamic, length, difference)
 
 
-def _trace(model: nn.Module, name: str, length: int) -> Any:
-    example = torch.from_numpy(_series(2, length, _channels(model)))
+def _per_channel(
+    field: str, given: ArrayLike | None, default: float, encoder: Encoder
+) -> NDArray[np.float64]:
+    if given is None:
+        return np.full(encoder.input_dims, default)
+    value = np.asarray(given, dtype=np.float64)
+    if value.shape != (encoder.input_dims,):
+        raise InputError(field, value.shape, f"the encoder has {encoder.input_dims} channels")
+    if not np.isfinite(value).all() or (field == "scale" and (value <= 0).any()):
+        raise InputError(field, value.tolist(), "give finite values, scales above zero")
+    return value
+
+
+def _trace(model: _Codes, name: str, length: int) -> Any:
+    example = torch.from_numpy(_series(2, length, model))
     free = torch.export.Dim.AUTO
     try:
         with _quiet():
@@ -112,7 +156,7 @@ def _trace(model: nn.Module, name: str, length: int) -> Any:
         ) from error
 
 
-def _write_onnx(program: Any, path: Path, encoder: Encoder, name: str) -> None:
+def _write_onnx(program: Any, path: Path, name: str, facts: Mapping[str, str]) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         try:
             __import__(package)
@@ -130,14 +174,7 @@ def _write_onnx(program: Any, path: Path, encoder: Encoder, name: str) -> None:
             f"it has operators that ONNX lacks ({_first_line(error)}); use the format torch-export",
         ) from error
     assert made is not None
-    made.model.metadata_props.update(
-        {
-            "tscl": __version__,
-            "encoder": name,
-            "causal": str(encoder.causal),
-            "receptive_field": str(encoder.receptive_field),
-        }
-    )
+    made.model.metadata_props.update(facts)
     made.save(str(path), external_data=False)
 
 
@@ -167,8 +204,7 @@ def _torch_runner(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.floa
 
 def _compare(
     run: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    model: nn.Module,
-    channels: int,
+    model: _Codes,
     length: int,
     name: str,
 ) -> tuple[tuple[str, ...], float]:
@@ -176,7 +212,7 @@ def _compare(
     worst, dynamic = 0.0, []
     sizes = {"": (2, length), "batch": (5, length), "time": (2, 2 * length + 3)}
     for word, (batch, steps) in sizes.items():
-        x = _series(batch, steps, channels)
+        x = _series(batch, steps, model)
         with torch.no_grad():
             wanted = model(torch.from_numpy(x)).numpy()
         try:
@@ -200,15 +236,13 @@ def _compare(
     return tuple(dynamic), worst
 
 
-def _series(batch: int, steps: int, channels: int) -> NDArray[np.float32]:
-    """Noise with a missing value, the same each time."""
-    x = numpy_generator(0, "export", batch, steps).normal(size=(batch, steps, channels))
+def _series(batch: int, steps: int, model: _Codes) -> NDArray[np.float32]:
+    """Noise in the input's units with a missing value, the same each time."""
+    size = (batch, steps, len(model.mean))
+    x = numpy_generator(0, "export", batch, steps).normal(size=size)
     x[0, 1] = np.nan
-    return x.astype(np.float32)
-
-
-def _channels(model: nn.Module) -> int:
-    return int(model.encoder.input_dims)  # type: ignore[union-attr, arg-type]
+    made: NDArray[np.float32] = (x * model.scale.numpy() + model.mean.numpy()).astype(np.float32)
+    return made
 
 
 def _first_line(error: BaseException) -> str:
