@@ -100,6 +100,10 @@ def from_frame(
         raw_times = pd.Series(frame.index)
     elif time_column in known:
         raw_times = frame[time_column]
+    elif len(known) == 1 and (other := [mark for mark in ";\t|" if mark in known[0]]):
+        raise DataError(
+            "time_column", time_column, f"the columns are parted by {other[0]!r}; part them by ','"
+        )
     else:
         raise DataError("time_column", time_column, nearest(time_column, known))
     values_of = [c for c in known if c != time_column] if columns is None else list(columns)
@@ -129,7 +133,7 @@ def from_frame(
         table, info["filled_rows"] = fill_forward(table, f"{name}.timestamps")
         freq = regular_freq(pd.DatetimeIndex(table.index))
     return ForecastingSeries(
-        values=table.to_numpy(np.float32),
+        values=table.to_numpy(np.float64),
         timestamps=pd.DatetimeIndex(table.index),
         columns=tuple(values_of),
         targets=tuple(targets),

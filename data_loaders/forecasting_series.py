@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from tscl.errors import DataError, nearest
 
+MAX_LOSS = 0.01
+"""Largest rounding error of float32 that is taken, in deviations of the column."""
+
 
 @dataclass(frozen=True, eq=False)
 class ForecastingSeries:
@@ -32,7 +35,8 @@ class ForecastingSeries:
 
     Raises:
         DataError: shapes that do not fit, repeated or unsorted time stamps, unknown targets,
-            NaN or infinite values (how many, and the first), constant columns.
+            NaN or infinite values (how many, and the first), constant columns, columns whose
+            level is so large that float32 loses their differences.
     """
 
     values: NDArray[np.float32]
@@ -45,7 +49,9 @@ class ForecastingSeries:
     allow_missing: bool = False
 
     def __post_init__(self) -> None:
-        values = np.array(self.values, dtype=np.float32, order="C")
+        given = np.asarray(self.values, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            values = np.array(given, dtype=np.float32, order="C")
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "columns", tuple(str(c) for c in self.columns))
@@ -53,7 +59,7 @@ class ForecastingSeries:
         object.__setattr__(self, "source", MappingProxyType(dict(self.source)))
         self._check_shapes()
         check_timestamps(self.timestamps, self.name)
-        self._check_values()
+        self._check_values(given)
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -96,23 +102,32 @@ class ForecastingSeries:
             if target not in self.columns:
                 raise DataError(f"{self.name}.targets", target, nearest(target, self.columns))
 
-    def _check_values(self) -> None:
-        finite = np.isfinite(self.values)
-        bad = ~(finite | np.isnan(self.values)) if self.allow_missing else ~finite
+    def _check_values(self, given: NDArray[np.float64]) -> None:
+        finite = np.isfinite(given)
+        bad = ~(finite | np.isnan(given)) if self.allow_missing else ~finite
         if bad.any():
             row, col = (int(i) for i in np.argwhere(bad)[0])
+            hint = "" if row else "; a first row has nothing before it: leave it out"
             raise DataError(
                 f"{self.name}.{self.columns[col]}",
                 f"{int(bad.sum())} NaN or infinite values, the first at {self.timestamps[row]}",
-                "fill or remove them (missing='forward' carries the last value on)",
+                f"fill or remove them (missing='forward' carries the last value on{hint})",
             )
         for col, column in enumerate(self.columns):
-            seen = self.values[finite[:, col], col]
+            field_name, seen = f"{self.name}.{column}", given[finite[:, col], col]
             if seen.size == 0 or (seen == seen[0]).all():
                 raise DataError(
-                    f"{self.name}.{column}",
+                    field_name,
                     f"the constant {seen[0]}" if seen.size else "no values",
                     "drop the column: it cannot be scaled or forecast",
+                )
+            spread = float(seen.std())
+            lost = float(np.abs(self.values[finite[:, col], col] - seen).max())
+            if not lost <= MAX_LOSS * spread:
+                raise DataError(
+                    field_name,
+                    f"values around {float(np.median(seen)):g} with a deviation of {spread:.3g}",
+                    "float32 loses the differences; subtract the level or change the unit first",
                 )
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from tscl.errors import DataError, InputError
+
+DAY_OR_MONTH_FIRST = r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}(\D.*)?$"
+EITHER_WAY = r"(0?[1-9]|1[0-2])[/.-](0?[1-9]|1[0-2])[/.-]\d{2,4}(\D.*)?$"
+"""Text of a date whose first two numbers may both be a month."""
 
 MAX_FILL = 20
 """How many times as long a series may become when its gaps are filled."""
@@ -15,17 +21,19 @@ MAX_FILL = 20
 def parse_times(column: pd.Series, name: str) -> pd.DatetimeIndex:
     """Parse a column of text or times; DataError names the first row that is not a time.
 
-    Time stamps with one common offset become local times; numbers are not taken for times.
+    Time stamps with one common offset become local times; numbers are not taken for times. Days
+    and months are told apart by the rows with a day above 12; where there is none, by which
+    reading makes the steps regular.
     """
     if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
         times = column
     else:
         text = column.astype("string").str.strip()
-        try:
-            times = pd.to_datetime(text, errors="coerce")
-        except ValueError as error:
-            raise DataError(name, f"unreadable times ({error})", "use one time offset") from error
+        times = _read(text, name)
         bad = times.isna().to_numpy()
+        if bad.any() and text.str.match(DAY_OR_MONTH_FIRST).all():
+            times = _read(text, name, dayfirst=True)
+            bad = times.isna().to_numpy()
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise DataError(
@@ -33,8 +41,42 @@ def parse_times(column: pd.Series, name: str) -> pd.DatetimeIndex:
                 f"{text.iloc[row]!r} in row {row} (of {int(bad.sum())} such rows)",
                 "write every time in one format, such as 2016-07-01 00:00:00",
             )
+        if len(text) > 2 and text.str.match(EITHER_WAY).all():
+            times = _told_apart(text, times, name)
     index = pd.DatetimeIndex(times)
     return index.tz_localize(None) if index.tz is not None else index
+
+
+def _read(text: pd.Series, name: str, dayfirst: bool = False) -> pd.Series:
+    remedy = "use one time offset, such as UTC"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of formats to guess, and of mixed offsets
+            times = pd.to_datetime(text, errors="coerce", dayfirst=dayfirst)
+    except ValueError as error:
+        raise DataError(name, f"unreadable times ({error})", remedy) from error
+    if times.dtype == object:
+        raise DataError(name, f"{text.iloc[0]!r} and others with another offset", remedy)
+    return times
+
+
+def _told_apart(text: pd.Series, monthfirst: pd.Series, name: str) -> pd.Series:
+    """The reading with regular steps of dates that can be read either way."""
+    dayfirst = _read(text, name, dayfirst=True)
+    regular = [_has_regular_steps(one) for one in (monthfirst, dayfirst)]
+    if all(regular) and not dayfirst.equals(monthfirst):
+        raise DataError(
+            name,
+            f"{text.iloc[0]!r} to {text.iloc[-1]!r}, where day and month cannot be told apart",
+            "write dates as 2016-07-01",
+        )
+    return dayfirst if regular[1] else monthfirst
+
+
+def _has_regular_steps(times: pd.Series) -> bool:
+    if times.isna().any() or not times.is_monotonic_increasing or not times.is_unique:
+        return False
+    return regular_freq(pd.DatetimeIndex(times)) is not None
 
 
 def usual_step(timestamps: pd.DatetimeIndex) -> pd.Timedelta:

@@ -116,7 +116,10 @@ def _config(
     if data is not None and values.get("job") == "clinical":
         use_folder(values, data)
     elif data is not None:
-        overrides = [f"data.source={data}", "data.layout=ett", "data.split=ett", *overrides]
+        section = values.get("data")
+        own = isinstance(section, dict) and section.get("layout", "builtin") != "builtin"
+        form = [] if own else ["data.layout=ett", "data.split=ett"]
+        overrides = [f"data.source={data}", *form, *overrides]
     if out is not None:
         overrides.append(f"out={out}")
     for item in overrides:

@@ -34,7 +34,8 @@ class DataSection(Section):
     level, which drifts between the parts. ``features``: the target alone (S), all columns (M), or
     all columns as inputs for one target (MS). Layout ``named`` reads ``source`` as the data set
     ``dataset``; split ``named`` is that data set's own. ``calendar``: seven standardised fields,
-    or those of the series' frequency in [-0.5, 0.5].
+    or those of the series' frequency in [-0.5, 0.5]. ``irregular`` and ``missing`` say what to do
+    about gaps and empty cells of layout ``csv``; see :func:`data_loaders.forecasting.load_csv`.
     """
 
     source: str = "seattle-temps"
@@ -44,6 +45,8 @@ class DataSection(Section):
     target: str | None = None
     time_column: str = "date"
     columns: list[str] | None = None
+    irregular: Literal["error", "fill"] = "error"
+    missing: Literal["error", "forward"] = "error"
     covariates: bool = True
     calendar: Literal["standard", "frequency"] = "standard"
     calendar_fit: Literal["train", "all"] = "train"

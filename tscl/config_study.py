@@ -126,6 +126,10 @@ def check_study(config: StudyConfig) -> StudyConfig:
     from tscl.forecasters.network import check_network_params
     from tscl.methods.e2e_terms import build_contrast
 
+    if config.data.input_form != "values":
+        raise ConfigError(
+            "data.input_form", config.data.input_form, "studies forecast the values; use values"
+        )
     for name, params in config.backbones.items():
         ENCODERS.check(name, params)
     for name in [*config.backbones, *config.train_for]:

@@ -67,6 +67,11 @@ def edit(row: int, column: str, value: object) -> pd.DataFrame:
         (table().drop(index=4), {}, "1 irregular steps .* after 2020-01-01 03:00:00"),
         (table(1), {}, "1 rows"),
         (table(), {"min_steps": 9}, "8 rows; at least 9"),
+        (edit(0, "a", None), {"missing": "forward"}, "a first row has nothing before it"),
+        (table().assign(a=1e7 + 0.3 * np.arange(8)), {}, "around 1e.07 with a deviation of 0.687"),
+        (table().assign(a=1e9 + np.arange(8)), {}, "float32 loses the differences"),
+        ("date;a\n2020-01-01;1\n2020-01-02;2\n", {}, "parted by ';'"),
+        ("date\ta\n2020-01-01\t1\n2020-01-02\t2\n", {}, "parted by .*t"),
         ("", {}, "empty"),
         ("date,a\n", {}, "0 rows"),
     ],
@@ -109,6 +114,43 @@ def test_months_are_regular() -> None:
     times = pd.date_range("2020-01-01", periods=6, freq="MS")
     series = from_frame(pd.DataFrame({"v": np.arange(6.0)}, index=times), time_column=None)
     assert series.freq == "MS"
+
+
+MONTHS = [(1 + i % 12, 2020 + i // 12) for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("dates", "second"),
+    [
+        ([f"01/{m:02d}/{y}" for m, y in MONTHS], "2020-02-01"),  # the first of each month
+        ([f"01.{m}.{y} 06:00" for m, y in MONTHS], "2020-02-01 06:00"),
+        ([f"{m:02d}/01/{y}" for m, y in MONTHS], "2020-02-01"),
+        ([f"05/{d:02d}/2020" for d in range(1, 20)], "2020-05-02"),
+        ([f"{d:02d}/05/2020" for d in range(1, 20)], "2020-05-02"),
+    ],
+)
+def test_day_and_month_are_told_apart_by_the_steps(dates, second) -> None:
+    frame = pd.DataFrame({"date": dates, "a": np.arange(len(dates)) ** 1.5})
+    assert from_frame(frame).timestamps[1] == pd.Timestamp(second)
+
+
+def test_dates_that_can_be_read_in_two_ways_are_refused() -> None:
+    dates = [f"{i:02d}/01/2024" for i in range(1, 13)]  # twelve days, or twelve months
+    with pytest.raises(DataError, match=r"date: got '01/01/2024' .*write dates as 2016-07-01"):
+        from_frame(pd.DataFrame({"date": dates, "a": np.arange(12.0)}))
+
+
+def test_offsets_across_a_clock_change_are_named() -> None:
+    dates = ["2024-03-31T00:00:00+01:00", "2024-03-31T01:00:00+01:00", "2024-03-31T03:00:00+02:00"]
+    with pytest.raises(DataError, match="use one time offset, such as UTC"):
+        from_frame(pd.DataFrame({"date": dates, "a": [1.0, 2.0, 4.0]}))
+
+
+def test_a_level_that_float32_can_hold_is_taken() -> None:
+    values = 1e5 + 3 * np.sin(np.arange(100.0))
+    dates = pd.date_range("2020", periods=100, freq="h").astype(str)
+    series = from_frame(pd.DataFrame({"date": dates, "a": values}))
+    assert np.abs(series.values[:, 0] - values).max() < 0.01
 
 
 def test_local_times_of_one_offset_keep_their_hour() -> None:

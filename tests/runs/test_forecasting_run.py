@@ -12,11 +12,12 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
+from tscl import cli
 from tscl.cli import app
 from tscl.config import check_config, load_config
-from tscl.errors import CheckpointError, ConfigError, InputError
+from tscl.errors import CheckpointError, ConfigError, DataError, InputError
 from tscl.runs.forecasting import ForecastingRun
-from tscl.runs.forecasting_data import relative_form
+from tscl.runs.forecasting_data import load_series, relative_form
 from tscl.training.model_files import load_encoder
 
 RUNNER = CliRunner()
@@ -191,6 +192,31 @@ def test_bad_data_is_one_line_before_training(settings, tmp_path):
     assert "OT" in done.output
     assert "Traceback" not in done.output
     assert not (tmp_path / "run" / "models").exists()
+
+
+def test_gaps_and_empty_cells_of_a_csv_are_filled_when_asked(settings, tmp_path):
+    frame = hourly()
+    frame.loc[5, "OT"] = np.nan
+    frame.drop(index=9).to_csv(tmp_path / "series.csv", index=False)
+    section = check_config(settings).data
+    with pytest.raises(DataError, match="irregular='fill'"):
+        load_series(section)
+    with pytest.raises(DataError, match="missing='forward'"):
+        load_series(section.model_copy(update={"irregular": "fill"}))
+    made = load_series(section.model_copy(update={"irregular": "fill", "missing": "forward"}))
+    assert made.values[5, 0] == made.values[4, 0]
+    assert made.values[9, 0] == made.values[8, 0]
+    assert len(made) == len(frame)
+
+
+def test_data_replaces_the_source_alone_when_the_configuration_has_a_layout(settings, tmp_path):
+    other = tmp_path / "other.csv"
+    hourly().to_csv(other, index=False)
+    config = cli._config(write(settings, tmp_path), other, None, None).data
+    assert (config.source, config.layout) == (str(other), settings["data"]["layout"])
+    assert config.split == check_config(settings).data.split
+    demo = cli._config(None, other, None, None).data
+    assert (demo.layout, demo.split) == ("ett", "ett")
 
 
 def test_a_series_of_one_section_is_named(settings):

@@ -130,6 +130,8 @@ def test_bad_studies_are_named(config, tmp_path):
         load_study(config, ["train_for.end_to_end={network_params: {patc: 4}}"])
     with pytest.raises(ConfigError, match="job"):
         load_study(config, ["job=forecasting"])
+    with pytest.raises(ConfigError, match=r"data.input_form: got relative; .*use values"):
+        load_study(config, ["data.input_form=relative"])
     for bad in ("queue: many", "queue: [1]", "queue: null", "momentum: x", "momentum: {a: 1}"):
         with pytest.raises(ConfigError, match=r"algorithms.moco: got .*(queue|momentum)"):
             load_study(config, [f"algorithms={{moco: {{{bad}}}}}"])

@@ -66,7 +66,12 @@ def load_series(section: DataSection) -> ForecastingSeries:
         assert section.target is not None
         columns = [section.target]
     return load_csv(
-        Path(section.source), time_column=section.time_column, target=target, columns=columns
+        Path(section.source),
+        time_column=section.time_column,
+        target=target,
+        columns=columns,
+        irregular=section.irregular,
+        missing=section.missing,
     )
 
 
