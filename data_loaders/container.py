@@ -35,7 +35,8 @@ class MedicalDataset:
     Args:
         X: (n_samples, n_timesteps, n_channels). Kept as it is when float32 (a memory-mapped
             array stays on disk), otherwise converted to float32.
-        label: (n,) class codes from 0, or names; None or -1 where unknown.
+        label: (n,) class codes from 0, or names; -1 or missing (None, NaN, an empty
+            text) where unknown.
         patient: (n,) strings or integers.
         trial: (n,) strings or integers.
         sampling_rate: Hz, one number or (n,).

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from data_loaders.container import MedicalDataset
 from data_loaders.eeg import EEGRecording, check_quality, filter_recording
@@ -152,6 +153,9 @@ def _column(epochs: Any, field: str, column: Column) -> np.ndarray:
     if isinstance(column, int):
         raise InputError(field, column, "give a column of the metadata or one value an epoch")
     array = np.asarray(column)
+    if array.dtype.kind == "U" and not isinstance(column, np.ndarray):
+        loose = np.asarray(column, dtype=object)  # else a list's NaN would be the text "nan"
+        array = loose if pd.isna(loose).any() else array
     if array.shape != (len(epochs),):
         raise InputError(field, f"shape {array.shape}", f"give {len(epochs)} values, one an epoch")
     return array
