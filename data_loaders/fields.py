@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,18 +78,15 @@ def check_trials(patient: np.ndarray, trial: np.ndarray, scope: str) -> np.ndarr
     return trial
 
 
-def as_names(field: str, names: Sequence[str]) -> list[str]:
-    """Names as a list of texts; one text alone would be taken apart into its letters.
+def as_list(field: str, names: Iterable[Any]) -> list[Any]:
+    """Names as a list; one text alone would be taken apart into its letters.
 
     Raises:
         InputError: a text, or what is no sequence.
     """
-    if isinstance(names, str | bytes):
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         raise InputError(field, repr(names), f"give a list of names, such as [{names!r}]")
-    try:
-        return [str(one) for one in names]
-    except TypeError:
-        raise InputError(field, repr(names), "give a list of names") from None
+    return list(names)
 
 
 def as_labels(
@@ -102,7 +99,7 @@ def as_labels(
     Raises:
         InputError: wrong length, fractions, codes without a name, or an unknown name.
     """
-    known = None if names is None else tuple(as_names("label_names", names))
+    known = None if names is None else tuple(str(one) for one in as_list("label_names", names))
     if known is not None and len(set(known)) != len(known):
         raise InputError("label_names", known, "give different names")
     if label is None:
@@ -197,7 +194,7 @@ def as_channels(names: Sequence[str] | None, n_channels: int) -> tuple[str, ...]
     """Channel names, one a channel and all different."""
     if names is None:
         return tuple(f"ch{i}" for i in range(n_channels))
-    channels = tuple(as_names("channel_names", names))
+    channels = tuple(str(one) for one in as_list("channel_names", names))
     if len(channels) != n_channels or len(set(channels)) != n_channels:
         raise InputError("channel_names", channels, f"give {n_channels} different names")
     return channels
