@@ -317,7 +317,10 @@ class MedicalDataset:
     # -- files -----------------------------------------------------------------------------
 
     def save(self, directory: str | Path, *, overwrite: bool = False, form: str = "npy") -> Path:
-        """Write X.npy (or X.npz), table.parquet and dataset.json with SHA-256 sums in one step."""
+        """Write X.npy (or X.npz), table.parquet and dataset.json with SHA-256 sums in one step.
+
+        ``overwrite`` replaces an earlier data set; a folder of anything else is an error.
+        """
         from data_loaders.storage import save_dataset
 
         return save_dataset(self, Path(directory), overwrite=overwrite, form=form)
