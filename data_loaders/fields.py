@@ -12,6 +12,8 @@ from data_loaders.rows import Rows, RowView
 from tscl.errors import InputError
 
 MAX_CLASSES = 100_000
+RATE_TOLERANCE = 1e-9
+"""Relative difference up to which two sampling rates are one."""
 
 
 def as_ids(field: str, values: Any, n: int) -> np.ndarray:
@@ -172,7 +174,8 @@ def as_samples(X: Any) -> Rows:
 
 
 def as_rates(rate: Any, n: int, allow_mixed: bool) -> np.ndarray:
-    """Sampling rates (n,) float64, positive and finite."""
+    """Sampling rates (n,) float64, positive and finite; made equal where they only differ by
+    rounding, unless several may stand together."""
     rates = np.asarray(rate, np.float64)
     if rates.ndim == 0:
         rates = np.full(n, float(rates))
@@ -181,6 +184,8 @@ def as_rates(rate: Any, n: int, allow_mixed: bool) -> np.ndarray:
     if not (np.isfinite(rates) & (rates > 0)).all():
         raise InputError("sampling_rate", rates.min(), "give positive numbers of Hz")
     unique = np.unique(rates)
+    if not allow_mixed and n and unique[-1] - unique[0] <= RATE_TOLERANCE * unique[-1]:
+        return np.full(n, rates[0])
     if len(unique) > 1 and not allow_mixed:
         raise InputError(
             "sampling_rate",
