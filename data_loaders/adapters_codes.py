@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_loaders.container import MedicalDataset
+from data_loaders.fields import RATE_TOLERANCE, as_list
 from data_loaders.variable_length import series_lengths
 from tscl.errors import InputError, MissingExtraError
+
+SECONDS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("us", "µs", "μs", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("ns", "nanosecond", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+}
+"""Units of a time coordinate, ``time.attrs["units"]``, in seconds."""
 
 
 def codes_to_frame(codes: NDArray[np.floating[Any]], data: MedicalDataset) -> pd.DataFrame:
@@ -22,9 +34,9 @@ def codes_to_frame(codes: NDArray[np.floating[Any]], data: MedicalDataset) -> pd
         data: what was encoded.
 
     Raises:
-        InputError: codes that do not fit ``data``.
+        InputError: codes that do not fit ``data``, or are no numbers.
     """
-    _check(codes, data)
+    codes = _checked(codes, data)
     names = ["patient", "trial", "sample"]
     sample = np.arange(len(data))
     if codes.ndim == 2:
@@ -47,7 +59,7 @@ def codes_to_xarray(codes: NDArray[np.floating[Any]], data: MedicalDataset) -> A
         InputError: codes that do not fit ``data``, or samples of several rates.
         MissingExtraError: xarray is not installed.
     """
-    _check(codes, data)
+    codes = _checked(codes, data)
     dims = ("sample", "code") if codes.ndim == 2 else ("sample", "time", "code")
     return _array(codes, data, dims, {"code": _dims(codes)}, timed=codes.ndim == 3)
 
@@ -66,16 +78,24 @@ def from_xarray(array: Any, *, sampling_rate: float | None = None) -> MedicalDat
     """A container of a DataArray with dimensions sample, time and channel, in any order.
 
     Args:
-        array: ``patient`` is a coordinate of sample; ``trial`` and ``label`` may be.
-        sampling_rate: Hz; by default from the ``time`` coordinate in seconds.
+        array: ``patient`` is a coordinate of sample; ``trial`` and ``label`` may be. Names of
+            class codes are read from ``attrs["label_names"]`` of ``label``, a list or JSON text.
+        sampling_rate: Hz; by default from the ``time`` coordinate: dates, durations, or numbers
+            in seconds or the ``units`` of its attributes (``ms``, ...).
 
     Raises:
-        InputError: a missing dimension or coordinate, or uneven times.
+        InputError: no DataArray, a missing dimension or coordinate, unknown units, or uneven
+            times. MissingExtraError: xarray is not installed.
     """
-    wanted = {"sample", "time", "channel"}
-    if set(getattr(array, "dims", ())) != wanted:
-        found = getattr(array, "dims", type(array).__name__)
-        raise InputError("array.dims", found, "pass dimensions sample, time and channel")
+    try:
+        import xarray
+    except ImportError:
+        raise MissingExtraError("xarray", "xarray") from None
+    if not isinstance(array, xarray.DataArray):
+        held = f", one of {sorted(map(str, array))}" if isinstance(array, xarray.Dataset) else ""
+        raise InputError("array", type(array).__name__, f"pass an xarray.DataArray{held}")
+    if set(array.dims) != {"sample", "time", "channel"}:
+        raise InputError("array.dims", array.dims, "pass dimensions sample, time and channel")
     ordered = array.transpose("sample", "time", "channel")
     if "patient" not in ordered.coords:
         raise InputError("array.coords", list(ordered.coords), "add patient along sample")
@@ -90,7 +110,8 @@ def from_xarray(array: Any, *, sampling_rate: float | None = None) -> MedicalDat
         column("label"),
         np.asarray(ordered.coords["patient"].values),
         np.arange(ordered.sizes["sample"]) if trial is None else trial,
-        _rate(column("time")) if sampling_rate is None else sampling_rate,
+        _rate(ordered.coords.get("time")) if sampling_rate is None else sampling_rate,
+        label_names=_label_names(ordered.coords.get("label")),
         channel_names=None if names is None else [str(one) for one in names],
         name=str(ordered.name or "xarray"),
         source={"kind": "xarray"},
@@ -98,13 +119,36 @@ def from_xarray(array: Any, *, sampling_rate: float | None = None) -> MedicalDat
     )
 
 
-def _rate(times: NDArray[Any] | None) -> float:
-    if times is None or len(times) < 2 or times.dtype.kind not in "fiu":
+def _label_names(label: Any) -> list[str] | None:
+    """Names of class codes from the attributes of ``label``: a list, or one as JSON text."""
+    named = None if label is None else label.attrs.get("label_names")
+    if isinstance(named, str):
+        try:
+            named = json.loads(named)
+        except ValueError:
+            raise InputError("label_names", named, "give a list of names, or one as JSON") from None
+    return None if named is None else [str(one) for one in as_list("label_names", named)]
+
+
+def _rate(time: Any) -> float:
+    """Hz of a time coordinate, whose steps must be even."""
+    values = None if time is None else np.asarray(time.values)
+    if values is None or values.size < 2 or values.dtype.kind not in "fiumM":
         raise InputError("sampling_rate", None, "give it, or a time coordinate in seconds")
-    steps = np.diff(times)
+    units = time.attrs.get("units", "s")
+    if values.dtype.kind in "mM":
+        seconds = (values - values[0]) / np.timedelta64(1, "s")
+    elif str(units) in SECONDS:
+        seconds = (values - values[0]) * SECONDS[str(units)]
+    else:
+        remedy = f"give sampling_rate, or units among {', '.join(SECONDS)}"
+        raise InputError("time.units", units, remedy)
+    steps = np.diff(seconds)
     if not (steps > 0).all() or np.ptp(steps) > 1e-6 * steps.mean() + 1e-12:
         raise InputError("time", "uneven steps", "resample first, or give sampling_rate")
-    return float(1.0 / steps.mean())
+    rate = float(len(steps) / seconds[-1])
+    short = float(f"{rate:.7g}")  # 100 where steps of 0.01 give 100.00000000000001
+    return short if abs(short - rate) <= RATE_TOLERANCE * rate else rate
 
 
 def _array(
@@ -119,17 +163,20 @@ def _array(
         import xarray
     except ImportError:
         raise MissingExtraError("xarray", "xarray") from None
+    # As one text: not every kind of netCDF file takes a list of them.
+    named = {"label_names": json.dumps(list(data.label_names))} if data.label_names else {}
     coords: dict[str, Any] = {
         "sample": np.arange(len(data)),
         "patient": ("sample", data.patient),
         "trial": ("sample", data.trial),
-        "label": ("sample", data.label),
+        "label": ("sample", data.label, named),
         **names,
     }
     if timed:
         if len(np.unique(data.sampling_rate)) > 1:
             raise InputError("sampling_rate", "several", "xarray has one time axis; split by rate")
-        coords["time"] = np.arange(data.n_timesteps) / data.sampling_rate[0]
+        seconds = np.arange(data.n_timesteps) / data.sampling_rate[0]
+        coords["time"] = ("time", seconds, {"units": "s"})
     return xarray.DataArray(values, dims=dims, coords=coords, name=data.name)
 
 
@@ -137,8 +184,17 @@ def _dims(codes: NDArray[Any]) -> list[str]:
     return [f"code{i}" for i in range(codes.shape[-1])]
 
 
-def _check(codes: NDArray[Any], data: MedicalDataset) -> None:
-    fits = codes.ndim in (2, 3) and len(codes) == len(data)
-    if not fits or (codes.ndim == 3 and codes.shape[1] != data.n_timesteps):
-        remedy = f"pass ({len(data)}, D) or ({len(data)}, {data.n_timesteps}, D)"
-        raise InputError("codes", codes.shape, remedy)
+def _checked(codes: Any, data: MedicalDataset) -> NDArray[Any]:
+    if not isinstance(data, MedicalDataset):
+        raise InputError("data", type(data).__name__, "pass the MedicalDataset that was encoded")
+    remedy = f"pass ({len(data)}, D) or ({len(data)}, {data.n_timesteps}, D)"
+    try:
+        made = np.asarray(codes)
+    except (TypeError, ValueError):
+        made = np.empty((), object)
+    if made.dtype.kind not in "fiub":
+        raise InputError("codes", f"{type(codes).__name__} of no numbers", remedy)
+    fits = made.ndim in (2, 3) and len(made) == len(data)
+    if not fits or (made.ndim == 3 and made.shape[1] != data.n_timesteps):
+        raise InputError("codes", made.shape, remedy)
+    return made

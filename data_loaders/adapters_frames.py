@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_loaders.container import MedicalDataset
+from data_loaders.fields import as_list
+from data_loaders.long_times import sorted_steps
 from data_loaders.variable_length import pad_series, series_lengths
 from tscl.errors import DataError, InputError, nearest
 
@@ -39,7 +41,8 @@ def from_wide(
         InputError: an unknown column, or values that are no numbers.
     """
     taken = [one for one in (patient, label, trial) if one is not None]
-    values = [c for c in frame.columns if c not in taken] if steps is None else list(steps)
+    rest = [c for c in frame.columns if c not in taken]
+    values = rest if steps is None else as_list("steps", steps)
     _known(frame, [*taken, *values])
     if not len(frame) or not values:
         raise InputError("frame", frame.shape, "pass at least one row and one step")
@@ -87,7 +90,9 @@ def from_long(
     Args:
         frame: the table. Rows of one sample need not stand together nor in order.
         sample: column that tells samples apart; they keep the order of their first rows.
-        time: column that orders the steps of a sample.
+        time: column that orders the steps of a sample: seconds, numbers of the steps (one apart),
+            dates or durations. Steps must be even and agree with ``sampling_rate``: a step left
+            out is no row of NaN, see :mod:`data_loaders.long_times`.
         channels: columns of the values.
         patient: column of patient ids. label, trial: columns, each constant within a sample; by
             default every sample is a trial.
@@ -95,33 +100,31 @@ def from_long(
 
     Raises:
         InputError: an unknown column, or values that are no numbers. DataError: a missing or
-            repeated time of a sample, or an id that changes within one.
+            repeated time of a sample, a gap between its times, times that are no numbers or
+            contradict ``sampling_rate``, or an id that changes within a sample.
     """
     facts = [one for one in (patient, label, trial) if one is not None]
+    channels = as_list("channels", channels)
     _known(frame, [sample, time, *channels, *facts])
     if not len(frame):
         raise DataError("frame", "no rows", "pass at least one sample")
     if frame[sample].isna().any() or frame[time].isna().any():
         raise DataError(f"{sample}, {time}", "missing", "name the sample and time of every row")
-    order = frame[sample].drop_duplicates()
-    rows = frame.sort_values(time, kind="stable")
-    twice = rows.duplicated([sample, time])
-    if twice.any():
-        first = rows[twice].iloc[0]
-        found = f"{first[time]} twice in sample {first[sample]}"
-        raise DataError(time, found, "keep one row a step")
-    groups = dict(iter(rows.groupby(sample, sort=False)))
+    owner, keys = pd.factorize(frame[sample])
+    order = sorted_steps(frame[time], owner, keys, sampling_rate)
     for one in facts:
-        changes = rows.groupby(sample, sort=False)[one].nunique(dropna=False) > 1
-        if changes.any():
-            raise DataError(one, f"several in sample {changes.idxmax()}", "give one a sample")
-    X, _ = pad_series([_numbers(groups[key], list(channels)) for key in order])
-    first_rows = frame.drop_duplicates(sample)
+        several = frame[one].groupby(owner).nunique(dropna=False).to_numpy() > 1
+        if several.any():
+            found = f"several in sample {keys[int(np.argmax(several))]}"
+            raise DataError(one, found, "give one a sample")
+    values = np.split(_numbers(frame, list(channels))[order], np.cumsum(np.bincount(owner))[:-1])
+    X, _ = pad_series(values)
+    first_rows = frame[~pd.Series(owner).duplicated().to_numpy()]
     return MedicalDataset(
         X,
         None if label is None else first_rows[label].to_numpy(),
         first_rows[patient].to_numpy(),
-        np.arange(len(order)) if trial is None else first_rows[trial].to_numpy(),
+        np.arange(len(keys)) if trial is None else first_rows[trial].to_numpy(),
         sampling_rate,
         channel_names=[str(one) for one in channels],
         name=name,

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from data_loaders.container import MedicalDataset
+from data_loaders.fields import as_list
+from data_loaders.wfdb_records import MAX_RATE, MIN_RATE
 from data_loaders.windows import cut_windows
 from tscl.errors import InputError, nearest
 
@@ -34,18 +36,25 @@ def from_wfdb_record(
             :func:`data_loaders.windows.cut_windows`.
 
     Raises:
-        InputError: no signal, an unknown lead, or a window that does not fit.
+        InputError: no signal, names or sampling rate, an unknown lead, or a window that does not
+            fit.
     """
     signal = getattr(record, "p_signal", None)
     if signal is None and getattr(record, "d_signal", None) is not None:
         signal = record.dac()
     if signal is None or np.ndim(signal) != 2 or 0 in np.shape(signal):
         raise InputError("record", type(record).__name__, "pass a wfdb.Record with its signal")
-    names = [str(one) for one in record.sig_name]
-    chosen = names if leads is None else list(leads)
+    names = [str(one) for one in getattr(record, "sig_name", None) or ()]
+    if len(names) != np.shape(signal)[1]:
+        remedy = f"name each of the {np.shape(signal)[1]} signals"
+        raise InputError("record.sig_name", names or None, remedy)
+    rate = getattr(record, "fs", None)
+    if not isinstance(rate, int | float | np.number) or not MIN_RATE <= float(rate) <= MAX_RATE:
+        raise InputError("record.fs", rate, "set it to the sampling rate in Hz")
+    chosen = names if leads is None else as_list("leads", leads)
     for one in chosen:
         if one not in names:
-            raise InputError("leads", one, nearest(one, names))
+            raise InputError("leads", one, nearest(str(one), names))
     series = np.asarray(signal, np.float32)[None, :, [names.index(one) for one in chosen]]
     X = series if window is None else cut_windows(series, window, overlap)
     return MedicalDataset(
@@ -53,7 +62,7 @@ def from_wfdb_record(
         None if label is None else [label] * len(X),
         [patient] * len(X),
         [str(record.record_name)] * len(X),
-        float(record.fs),
+        float(rate),
         label_names=label_names,
         channel_names=chosen,
         name=name,

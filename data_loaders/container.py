@@ -35,7 +35,8 @@ class MedicalDataset:
     Args:
         X: (n_samples, n_timesteps, n_channels). Kept as it is when float32 (a memory-mapped
             array stays on disk), otherwise converted to float32.
-        label: (n,) class codes from 0, or names; None or -1 where unknown.
+        label: (n,) class codes from 0, or names; -1 or missing (None, NaN, an empty
+            text) where unknown.
         patient: (n,) strings or integers.
         trial: (n,) strings or integers.
         sampling_rate: Hz, one number or (n,).
@@ -316,7 +317,10 @@ class MedicalDataset:
     # -- files -----------------------------------------------------------------------------
 
     def save(self, directory: str | Path, *, overwrite: bool = False, form: str = "npy") -> Path:
-        """Write X.npy (or X.npz), table.parquet and dataset.json with SHA-256 sums in one step."""
+        """Write X.npy (or X.npz), table.parquet and dataset.json with SHA-256 sums in one step.
+
+        ``overwrite`` replaces an earlier data set; a folder of anything else is an error.
+        """
         from data_loaders.storage import save_dataset
 
         return save_dataset(self, Path(directory), overwrite=overwrite, form=form)

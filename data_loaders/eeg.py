@@ -155,7 +155,10 @@ def _take(raw: Any, record: str, wanted: tuple[str, ...] | None) -> EEGRecording
         raise RecordError(record, "too_short", "the recording holds no samples")
     with np.errstate(over="ignore"):
         signal = np.ascontiguousarray(raw.get_data(picks=used).T * 1e6, dtype=np.float32)
-    return EEGRecording(record, signal, float(raw.info["sfreq"]), wanted)
+    # Leaving a channel out of one file would change the channels of all: it is kept, and noted.
+    bads = [has[i] for i in used if has[i] in raw.info["bads"]]
+    notes = (f"marked bad in the file, kept: {', '.join(bads)}",) if bads else ()
+    return EEGRecording(record, signal, float(raw.info["sfreq"]), wanted, notes)
 
 
 def _runs(flag: np.ndarray) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from data_loaders.collect import SampleCollector, each_record
 from data_loaders.container import MedicalDataset
 from data_loaders.eeg import read_eeg
+from data_loaders.fields import as_list
 from data_loaders.filters import as_stops, referenced
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
 from data_loaders.wfdb_records import inside
@@ -80,6 +81,8 @@ class EEGProtocol:
     sample_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        if self.channels is not None:
+            as_list("channels", self.channels)
         if not self.trial_seconds > 0:
             raise InputError("trial_seconds", self.trial_seconds, "give a positive number")
         if self.sample_seconds is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from data_loaders.rows import Rows, RowView
 from tscl.errors import InputError
 
 MAX_CLASSES = 100_000
+RATE_TOLERANCE = 1e-9
+"""Relative difference up to which two sampling rates are one."""
 
 
 def as_ids(field: str, values: Any, n: int) -> np.ndarray:
@@ -78,15 +80,28 @@ def check_trials(patient: np.ndarray, trial: np.ndarray, scope: str) -> np.ndarr
     return trial
 
 
+def as_list(field: str, names: Iterable[Any]) -> list[Any]:
+    """Names as a list; one text alone would be taken apart into its letters.
+
+    Raises:
+        InputError: a text, or what is no sequence.
+    """
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise InputError(field, repr(names), f"give a list of names, such as [{names!r}]")
+    return list(names)
+
+
 def as_labels(
     label: Any, names: Sequence[str] | None, n: int
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Class codes (n,) int64 with -1 for unknown, and the names of the codes.
 
+    Missing labels (None, NaN, pandas' NA, an empty text) are unknown.
+
     Raises:
         InputError: wrong length, fractions, codes without a name, or an unknown name.
     """
-    known = None if names is None else tuple(str(one) for one in names)
+    known = None if names is None else tuple(str(one) for one in as_list("label_names", names))
     if known is not None and len(set(known)) != len(known):
         raise InputError("label_names", known, "give different names")
     if label is None:
@@ -94,20 +109,39 @@ def as_labels(
     array = np.asarray(label)
     if array.shape != (n,):
         raise InputError("label", f"shape {array.shape}", f"give {n} labels, one a sample")
-    if array.dtype.kind in "UO":
-        texts = [str(one) for one in array.tolist()]
-        known = known or tuple(sorted(set(texts)))
-        code = {one: i for i, one in enumerate(known)}
-        unknown = sorted(set(texts) - set(known))
-        if unknown:
-            raise InputError("label", unknown, f"choose among label_names {known}")
-        return np.asarray([code[one] for one in texts], np.int64), known
-    whole = array.dtype.kind in "iub" or (
-        array.dtype.kind == "f" and bool((np.abs(array) < 2**53).all() and (array % 1 == 0).all())
+    if array.dtype.kind == "U" and not isinstance(label, np.ndarray):
+        array = np.asarray(label, dtype=object)  # a list's NaN is the text "nan" by now
+    here = ~np.asarray(pd.isna(array))
+    if array.dtype.kind == "O":
+        kinds = {type(one) for one in array[here].tolist()}
+        if here.any() and all(issubclass(one, int | float | np.number | np.bool_) for one in kinds):
+            return _coded(np.asarray(array[here].tolist()), here, known)
+    if array.dtype.kind not in "UO":
+        return _coded(array[here], here, known)
+    texts = [str(one) if there else "" for one, there in zip(array.tolist(), here, strict=True)]
+    known = known or tuple(sorted(set(texts) - {""}))
+    code = {"": -1} | {one: i for i, one in enumerate(known)}
+    unknown = sorted(set(texts) - set(code))
+    if unknown:
+        raise InputError("label", unknown, f"choose among label_names {known}")
+    codes = [code[one] if there else -1 for one, there in zip(texts, here, strict=True)]
+    return np.asarray(codes, np.int64), known
+
+
+def _coded(
+    given: np.ndarray, here: np.ndarray, known: tuple[str, ...] | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Codes given as numbers where ``here``, and -1 elsewhere."""
+    whole = given.dtype.kind in "iub" or (
+        given.dtype.kind == "f" and bool((np.abs(given) < 2**53).all() and (given % 1 == 0).all())
     )
-    if not whole:
-        raise InputError("label", f"dtype {array.dtype}", "give whole class codes or names")
-    codes = array.astype(np.int64)
+    if not whole or not len(given):
+        missing = int((~here).sum())
+        found = f"dtype {given.dtype}" + (f" with {missing} missing values" if missing else "")
+        remedy = "give whole class codes or names" if len(given) else "give None for no labels"
+        raise InputError("label", found, remedy)
+    codes = np.full(len(here), -1, np.int64)
+    codes[here] = given
     if codes.min() < -1:
         raise InputError("label", int(codes.min()), "number classes from 0; -1 means unknown")
     if known is None and codes.max() >= MAX_CLASSES:
@@ -140,7 +174,8 @@ def as_samples(X: Any) -> Rows:
 
 
 def as_rates(rate: Any, n: int, allow_mixed: bool) -> np.ndarray:
-    """Sampling rates (n,) float64, positive and finite."""
+    """Sampling rates (n,) float64, positive and finite; made equal where they only differ by
+    rounding, unless several may stand together."""
     rates = np.asarray(rate, np.float64)
     if rates.ndim == 0:
         rates = np.full(n, float(rates))
@@ -149,6 +184,8 @@ def as_rates(rate: Any, n: int, allow_mixed: bool) -> np.ndarray:
     if not (np.isfinite(rates) & (rates > 0)).all():
         raise InputError("sampling_rate", rates.min(), "give positive numbers of Hz")
     unique = np.unique(rates)
+    if not allow_mixed and n and unique[-1] - unique[0] <= RATE_TOLERANCE * unique[-1]:
+        return np.full(n, rates[0])
     if len(unique) > 1 and not allow_mixed:
         raise InputError(
             "sampling_rate",
@@ -162,7 +199,7 @@ def as_channels(names: Sequence[str] | None, n_channels: int) -> tuple[str, ...]
     """Channel names, one a channel and all different."""
     if names is None:
         return tuple(f"ch{i}" for i in range(n_channels))
-    channels = tuple(str(one) for one in names)
+    channels = tuple(str(one) for one in as_list("channel_names", names))
     if len(channels) != n_channels or len(set(channels)) != n_channels:
         raise InputError("channel_names", channels, f"give {n_channels} different names")
     return channels

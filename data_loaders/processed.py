@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data_loaders.container import MedicalDataset
-from data_loaders.storage import load_array, write_folder
+from data_loaders.storage import load_array, other_files, write_folder
 from data_loaders.windows import cut_windows
 from tscl.errors import DataError, InputError
 
@@ -22,7 +22,8 @@ def save_processed(data: MedicalDataset, directory: str | Path, *, overwrite: bo
     trials, rates or channels.
 
     Raises:
-        InputError: a patient with two labels or none, or an existing folder.
+        InputError: a patient with two labels or none, or an existing folder; with ``overwrite``
+            one that holds something else than this format.
     """
     ids = np.unique(data.patient)
     rows = []
@@ -41,7 +42,21 @@ def save_processed(data: MedicalDataset, directory: str | Path, *, overwrite: bo
             np.save(folder / "Feature" / f"feature_{number:0{width}d}.npy", values)
         np.save(folder / "Label" / "label.npy", np.asarray(rows, np.int64))
 
-    return write_folder(Path(directory), fill, overwrite=overwrite)
+    return write_folder(Path(directory), fill, overwrite=overwrite, foreign=_foreign)
+
+
+def _foreign(folder: Path) -> str | None:
+    """What in a folder :func:`save_processed` did not write."""
+    features, labels = folder / "Feature", folder / "Label"
+    for path in sorted(folder.iterdir()):
+        if path not in (features, labels) or path.is_symlink() or not path.is_dir():
+            return path.name
+    if not (labels / "label.npy").is_file():
+        return "no Label/label.npy"
+    named = [one.name for one in features.glob("feature_*.npy")] if features.is_dir() else []
+    return other_files(labels, {"label.npy"}) or (
+        other_files(features, named) if features.is_dir() else None
+    )
 
 
 def load_processed(

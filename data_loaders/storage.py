@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +23,61 @@ ARRAYS = {"npy": "X.npy", "npz": "X.npz"}
 TABLE, META = "table.parquet", "dataset.json"
 
 
-def write_folder(target: Path, fill: Callable[[Path], None], *, overwrite: bool) -> Path:
+def write_folder(
+    target: Path,
+    fill: Callable[[Path], None],
+    *,
+    overwrite: bool,
+    foreign: Callable[[Path], str | None],
+) -> Path:
     """Fill a temporary folder beside ``target`` and move it there once it is complete.
 
+    Args:
+        target: folder to create.
+        fill: writes the content into the folder it is given.
+        overwrite: replace ``target`` when it is empty or holds nothing foreign.
+        foreign: what in a folder this format did not write, such as a file's name, or None.
+
     Raises:
-        InputError: ``target`` exists and ``overwrite`` is false, or it is no folder.
+        InputError: ``target`` exists and ``overwrite`` is false, it is no folder, or it holds
+            something else.
         WriteError: it cannot be written; what was there stays.
     """
     target = target.absolute()
     if target.exists() and not overwrite:
         remedy = "it exists; pass overwrite=True (--overwrite) or another name"
         raise InputError("directory", target, remedy)
-    if target.exists() and not (target.is_dir() and not target.is_symlink()):
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InputError("directory", target, "it is not a folder")
+    if target.exists() and any(target.iterdir()):
+        found = foreign(target)
+        if found is not None:
+            remedy = f"it holds something else than a data set ({found}) and is not overwritten"
+            raise InputError("directory", target, remedy)
     with new_folder(target) as work:
         fill(work)
     return target
+
+
+def other_files(folder: Path, ours: Collection[str]) -> str | None:
+    """The first entry of a folder, sorted, that is no plain file of these names; None if none."""
+    for path in sorted(folder.iterdir()):
+        if path.name not in ours or path.is_symlink() or not path.is_file():
+            return path.name
+    return None
+
+
+def _foreign(folder: Path) -> str | None:
+    """What in a folder :func:`save_dataset` did not write."""
+    found = other_files(folder, {*ARRAYS.values(), TABLE, META})
+    if found is not None:
+        return found
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        known = isinstance(meta, dict) and meta.get("format") == FORMAT
+    except (ValueError, RecursionError, OSError):
+        known = False
+    return None if known else f"no {META} of one"
 
 
 def save_dataset(
@@ -52,13 +91,13 @@ def save_dataset(
     Args:
         data: the data set.
         directory: folder to create.
-        overwrite: replace it when it is there.
+        overwrite: replace it when it is empty or holds an earlier data set and nothing else.
         form: ``"npy"``: the values can stay on disk and be mapped when read; ``"npz"``:
             compressed, read into memory (and held there once while it is written).
 
     Raises:
-        InputError: the folder exists and ``overwrite`` is false, an unknown ``form``, or
-            ``source`` is not plain JSON.
+        InputError: the folder exists and ``overwrite`` is false, or it holds something else; an
+            unknown ``form``; ``source`` is not plain JSON.
     """
     if form not in ARRAYS:
         raise InputError("form", form, nearest(form, ARRAYS))
@@ -94,7 +133,7 @@ def save_dataset(
         meta["sha256"] = {name: sha256_of(folder / name) for name in (ARRAYS[form], TABLE)}
         (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
 
-    return write_folder(directory, fill, overwrite=overwrite)
+    return write_folder(directory, fill, overwrite=overwrite, foreign=_foreign)
 
 
 def load_array(path: Path, mmap: bool) -> np.ndarray:

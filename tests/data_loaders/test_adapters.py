@@ -244,3 +244,125 @@ def test_bad_panels_and_codes_are_named():
     for lengths in ([1], [0, 1], [1, 9], [1.5, 1]):
         with pytest.raises(DataError, match="whole numbers"):
             mask_after(np.zeros((2, 3, 1)), lengths)
+
+
+RATES = [100.0, 128.0, 173.61, 250.0, 256.0, 360.0, 1000.0, 0.1, 1 / 3, 1000 / 3, 499.907, 44100.0]
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("steps", [2, 7, 3000])
+def test_xarray_gives_rate_and_names_back(rate, steps):
+    pytest.importorskip("xarray", reason="extra xarray is not installed")
+    ids = ["a", "b", "c"]
+    X = np.zeros((3, steps, 1))
+    data = MedicalDataset(X, [0, -1, 1], ids, ids, rate, label_names=["no", "yes", "other"])
+    back = from_xarray(to_xarray(data))
+    assert back.sampling_rate[0] == pytest.approx(rate, rel=1e-14)
+    assert back.label_names == data.label_names
+    assert back.label.tolist() == [0, -1, 1]
+    other = MedicalDataset(X, data.label, [1, 2, 3], [1, 2, 3], rate, label_names=data.label_names)
+    assert len(set(other.concat([back]).sampling_rate.tolist())) == 1
+    unlabelled = from_xarray(to_xarray(MedicalDataset(X, None, ids, ids, rate)))
+    assert (unlabelled.label.tolist(), unlabelled.label_names) == ([-1] * 3, ())
+
+
+@pytest.mark.parametrize("names", [["no"], ["no", "yes"], ["never, at all", "é"], None])
+def test_xarray_by_way_of_a_netcdf_file(tmp_path, names):
+    xarray = pytest.importorskip("xarray", reason="extra xarray is not installed")
+    label = None if names is None else [0, -1]
+    data = MedicalDataset(np.zeros((2, 5, 1)), label, ["a", "b"], [1, 2], 100.0, label_names=names)
+    to_xarray(data).to_netcdf(tmp_path / "one.nc", engine="scipy")
+    back = from_xarray(xarray.load_dataarray(tmp_path / "one.nc", engine="scipy"))
+    assert back.label_names == data.label_names
+    assert back.label.tolist() == data.label.tolist()
+    assert back.sampling_rate.tolist() == [100.0, 100.0]
+
+
+def test_xarray_label_names_of_others():
+    pytest.importorskip("xarray", reason="extra xarray is not installed")
+    array = to_xarray(dataset(2, 6, 1, 0))
+    array.coords["label"].attrs["label_names"] = ["a", "b", "c"]
+    assert from_xarray(array).label_names == ("a", "b", "c")
+    for bad in ("no yes", '"no"', 3):
+        array.coords["label"].attrs["label_names"] = bad
+        with pytest.raises(InputError, match=r"label_names: got .*; give a list"):
+            from_xarray(array)
+
+
+def test_round_rates_come_back_as_they_were():
+    pytest.importorskip("xarray", reason="extra xarray is not installed")
+    for rate in (100.0, 173.61, 250.0, 360.0, 499.907):
+        data = MedicalDataset(np.zeros((1, 997, 1)), None, [1], [1], rate)
+        assert from_xarray(to_xarray(data)).sampling_rate.tolist() == [rate]
+
+
+def test_xarray_times_of_other_units():
+    pytest.importorskip("xarray", reason="extra xarray is not installed")
+    array = to_xarray(dataset(2, 6, 1, 0))
+    step = np.arange(6)
+    for times, units in (
+        (step * 20, "ms"),
+        (step * 20e-3, "s"),
+        (step * 20e-3, None),
+        (step * 20_000, "us"),
+        (step.astype("timedelta64[ms]") * 20, None),
+        (np.datetime64("2020-01-01", "ns") + step.astype("timedelta64[ms]") * 20, None),
+    ):
+        attrs = {} if units is None else {"units": units}
+        made = array.assign_coords(time=("time", times, attrs))
+        assert from_xarray(made).sampling_rate.tolist() == [50.0, 50.0], units
+    odd = array.assign_coords(time=("time", step, {"units": "fortnights"}))
+    with pytest.raises(InputError, match=r"time\.units: got fortnights"):
+        from_xarray(odd)
+    assert from_xarray(odd, sampling_rate=50).sampling_rate[0] == 50
+    with pytest.raises(InputError, match="uneven"):
+        from_xarray(array.assign_coords(time=step.astype("timedelta64[s]")[::-1]))
+
+
+def test_rates_that_differ_by_rounding_are_one():
+    near = np.nextafter(100.0, 101.0)
+    data = MedicalDataset(np.zeros((2, 2, 1)), None, [1, 2], [1, 2], [100.0, near])
+    assert data.sampling_rate.tolist() == [100.0, 100.0]
+    with pytest.raises(InputError, match="mixed rates"):
+        MedicalDataset(np.zeros((2, 2, 1)), None, [1, 2], [1, 2], [100.0, 100.00001])
+
+
+def test_objects_of_other_types_are_named():
+    xarray = pytest.importorskip("xarray", reason="extra xarray is not installed")
+    data = dataset(2, 3, 1, 0)
+    whole = xarray.Dataset({"ecg": to_xarray(data)})
+    with pytest.raises(InputError, match=r"array: got Dataset; pass an xarray.DataArray.*'ecg'"):
+        from_xarray(whole)
+    with pytest.raises(InputError, match="array: got ndarray; pass an"):
+        from_xarray(data.X)
+    assert codes_to_frame([[1.0, 2.0], [3.0, 4.0]], data).shape == (2, 2)
+    for codes in ([1.0, 2.0], [[1.0], [2.0, 3.0]], ["a", "b"], None, [["a"], ["b"]]):
+        with pytest.raises(InputError, match=r"codes: got .*; pass \(2, D\) or \(2, 3, D\)"):
+            codes_to_frame(codes, data)
+        with pytest.raises(InputError, match="codes: got"):
+            codes_to_xarray(codes, data)
+    with pytest.raises(InputError, match="data: got ndarray; pass the MedicalDataset"):
+        codes_to_frame(np.zeros((2, 2)), data.X)
+
+
+def test_bad_wfdb_records_are_named():
+    import wfdb
+
+    def record(**change):
+        fields = {"record_name": "r", "n_sig": 2, "fs": 250, "sig_name": ["I", "II"]}
+        return wfdb.Record(**(fields | {"p_signal": np.zeros((10, 2))} | change))
+
+    assert from_wfdb_record(record(), patient=1).channel_names == ("I", "II")
+    for change, match in (
+        ({"fs": None}, r"record\.fs: got None; set it"),
+        ({"fs": 0}, r"record\.fs: got 0; set it"),
+        ({"fs": "250"}, r"record\.fs: got 250; set it"),
+        ({"sig_name": None}, r"record\.sig_name: got None; name each of the 2"),
+        ({"sig_name": ["I"]}, r"record\.sig_name: got \['I'\]; name each of the 2"),
+    ):
+        with pytest.raises(InputError, match=match):
+            from_wfdb_record(record(**change), patient=1)
+    with pytest.raises(InputError, match="leads: got 'II'; give a list of names, such as"):
+        from_wfdb_record(record(), patient=1, leads="II")
+    with pytest.raises(InputError, match="record: got ndarray"):
+        from_wfdb_record(np.zeros((10, 2)), patient=1)

@@ -68,6 +68,68 @@ def test_save_refuses_an_existing_folder_and_overwrites_in_one_step(tmp_path):
     assert os.listdir(tmp_path) == ["d"]
 
 
+FOREIGN = {
+    "a file more": lambda folder: (folder / "notes.txt").write_text("mine"),
+    "a hidden file": lambda folder: (folder / ".git").mkdir(),
+    "a folder of its name": lambda folder: (folder / "X.npz").mkdir(),
+    "another dataset.json": lambda folder: (folder / "dataset.json").write_text('{"a": 1}'),
+    "a damaged dataset.json": lambda folder: (folder / "dataset.json").write_text("{"),
+    "no dataset.json": lambda folder: (folder / "dataset.json").unlink(),
+}
+
+
+def _held(folder):
+    return {str(one.relative_to(folder)): one.is_file() for one in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+@pytest.mark.parametrize("form", ["npy", "npz"])
+def test_overwrite_spares_a_folder_of_something_else(tmp_path, what, form):
+    data = small()
+    folder = data.save(tmp_path / "d")
+    FOREIGN[what](folder)
+    before = _held(folder)
+    with pytest.raises(InputError, match=r"directory: got .*holds something else"):
+        data.save(folder, overwrite=True, form=form)
+    assert _held(folder) == before
+
+
+def test_overwrite_takes_empty_folders_and_either_form(tmp_path):
+    data = small()
+    (tmp_path / "d").mkdir()
+    for form in ("npy", "npz", "npy"):
+        folder = data.save(tmp_path / "d", overwrite=True, form=form)
+        assert len(list(folder.iterdir())) == 3
+    for name in ("file", "link"):
+        if name == "file":
+            (tmp_path / name).write_text("mine")
+        else:
+            (tmp_path / name).symlink_to(tmp_path / "d")
+        with pytest.raises(InputError, match="not a folder"):
+            data.save(tmp_path / name, overwrite=True)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_processed_overwrite_spares_a_folder_of_something_else(tmp_path):
+    data = small()
+    folder = save_processed(data, tmp_path / "p")
+    assert save_processed(data, folder, overwrite=True) == folder
+    for extra in ("notes.txt", "Feature/notes.txt", "Label/other.npy", "Raw/one.npy"):
+        (folder / extra).parent.mkdir(exist_ok=True)
+        (folder / extra).write_text("mine")
+        with pytest.raises(InputError, match="something else"):
+            save_processed(data, folder, overwrite=True)
+        assert (folder / extra).read_text() == "mine"
+        (folder / extra).unlink()
+        if extra.startswith("Raw"):
+            (folder / "Raw").rmdir()
+    saved = data.save(tmp_path / "d")
+    with pytest.raises(InputError, match="something else"):
+        save_processed(data, saved, overwrite=True)
+    with pytest.raises(InputError, match="something else"):
+        data.save(folder, overwrite=True)
+
+
 def test_failed_save_leaves_nothing_behind(tmp_path, monkeypatch):
     data = small()
     data.save(tmp_path / "d")
