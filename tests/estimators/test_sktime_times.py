@@ -183,6 +183,16 @@ def test_gaps_of_an_axis_with_a_time_zone():
     assert regular_freq(pd.DatetimeIndex(list(months))) == "MS"
 
 
+def test_missing_values_of_the_series_are_named():
+    y = wave()
+    y.iloc[3] = np.nan
+    with pytest.raises(InputError, match=r"y\['y'\]: got nan; at 2000-01-01 03:00"):
+        tiny().fit(y)
+    text = pd.DataFrame({"price": ["high"] * 100}, index=y.index)
+    with pytest.raises(TypeError, match="categorical"):
+        tiny().fit(wave(), X=text)
+
+
 @pytest.mark.parametrize("kind", ["datetime", "period", "pooled", "panel"])
 def test_horizons_of_durations(kind):
     durations = pd.timedelta_range("1h", periods=3, freq="h")

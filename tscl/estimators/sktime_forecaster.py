@@ -13,6 +13,7 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from torch import nn
 
 from tscl.errors import InputError
+from tscl.estimators.series_inputs import draw_seed
 from tscl.estimators.sktime_inputs import (
     FrameScaler,
     Marks,
@@ -84,8 +85,9 @@ class SSCLForecaster(BaseForecaster):
         end at the same time.
     verbose : bool
         Show a progress bar.
-    random_state : int
-        Seed of weights, batches and views.
+    random_state : int, RandomState or None
+        Seed of weights, batches and views, or what to draw it from; None takes a new one in
+        every ``fit``.
 
     Examples
     --------
@@ -145,7 +147,7 @@ class SSCLForecaster(BaseForecaster):
         quantile_levels: tuple[float, ...] | None = None,
         pooled: bool = False,
         verbose: bool = False,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.context_length = context_length
         self.horizon = horizon
@@ -192,10 +194,13 @@ class SSCLForecaster(BaseForecaster):
             self.network_ = network.eval()
 
     def _check_X_y(self, X: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        check_missing("y", y)  # sktime's own errors do not say where
-        check_missing("X", X)
-        check_covers(X, y)
-        return super()._check_X_y(X, y, *args, **kwargs)
+        try:
+            return super()._check_X_y(X, y, *args, **kwargs)
+        except ValueError:  # sktime does not say where
+            check_missing("y", y)
+            check_missing("X", X)
+            check_covers(X, y)
+            raise
 
     def _set_cutoff_from_y(self, y: Any) -> None:
         earlier = self.cutoff if self.is_fitted else None
@@ -205,6 +210,7 @@ class SSCLForecaster(BaseForecaster):
     def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: Any) -> SSCLForecaster:
         parts = checked_parts(y, X)
         check_forecaster(vars(self))
+        self.seed_ = draw_seed(self.random_state)
         length, horizon = self._lengths(parts, fh)
         self.scalers_ = {key: FrameScaler.fit(one) for key, (one, _) in parts.items()}
         self.marks_ = Marks.fit_parts(list(parts.values()), calendar=self.calendar)
@@ -246,6 +252,7 @@ class SSCLForecaster(BaseForecaster):
     ) -> SSCLForecaster:
         parts = checked_parts(y, X)
         check_forecaster(vars(self))
+        self.seed_ = draw_seed(self.random_state)
         earlier = getattr(self, "pretrained_", None)
         length, horizon = self._lengths(parts, fh) if earlier is None else earlier["lengths"]
         stretches = []
@@ -315,7 +322,7 @@ class SSCLForecaster(BaseForecaster):
                 {k: torch.from_numpy(v.copy()) for k, v in pretrained["weights"].items()}
             )
             return network
-        with seeded(self.random_state, "weights"):
+        with seeded(self.seed_, "weights"):
             return ForecastNetwork(
                 channels,
                 horizon,
