@@ -116,7 +116,7 @@ def test_errors_are_named():
         ("network_params.instance_norm", {"network_params": {"instance_norm": "none"}}),
         ("network_params.encoder", {"network_params": {"encoder": "tcn"}}),
         ("network_params", {"network_params": [1]}),
-        ("output", {"network_params": {"output_dims": "a"}}),
+        ("output_dims", {"network_params": {"output_dims": "a"}}),
         ("patch", {"network_params": {"patch": 1.5}}),
         ("decoder_dims", {"network_params": {"decoder_dims": "a"}}),
         ("dropout", {"network_params": {"dropout": 2}}),

@@ -86,7 +86,8 @@ class ForecastNetwork(nn.Module):
         skip: Skip = "none",
     ) -> None:
         super().__init__()
-        sizes = {"channels": channels, "horizon": horizon, "patch": patch, "output": output_dims}
+        sizes = {"channels": channels, "horizon": horizon, "patch": patch}
+        sizes["output_dims"] = output_dims
         _check_numbers(sizes | {"marks": marks, "decoder_dims": decoder_dims}, dropout)
         for name, value in sizes.items():
             if value < 1:
