@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
 
 from tscl.errors import DataError, InputError
@@ -81,25 +82,40 @@ def _has_regular_steps(times: pd.Series) -> bool:
 
 def usual_step(timestamps: pd.DatetimeIndex) -> pd.Timedelta:
     """The most frequent step between neighbouring time stamps (sorted input)."""
-    steps, counts = np.unique(np.diff(timestamps.to_numpy()), return_counts=True)
+    steps, counts = np.unique(_elapsed(timestamps), return_counts=True)
     return pd.Timedelta(steps[counts.argmax()])
 
 
 def regular_freq(timestamps: pd.DatetimeIndex) -> str | None:
-    """Pandas name of a regular axis' step (calendar steps such as months too), or None."""
-    steps = np.unique(np.diff(timestamps.to_numpy()))
+    """Pandas name of a regular axis' step (calendar steps such as months too), or None.
+
+    Stamps with a time zone are regular in elapsed time, or by whole days of their local time.
+    """
+    steps = np.unique(_elapsed(timestamps))
     if len(steps) == 1:
         return str(to_offset(pd.Timedelta(steps[0])).freqstr)
+    if timestamps.tz is not None:
+        timestamps = timestamps.tz_localize(None)
+        days = [pd.Timedelta(step) for step in np.unique(_elapsed(timestamps))]
+        if len(days) == 1:  # a step of hours that is even in local time alone hides a gap
+            return str(to_offset(days[0]).freqstr) if days[0] == days[0].floor("D") else None
     return pd.infer_freq(timestamps) if len(timestamps) >= 3 else None
 
 
 def describe_gaps(timestamps: pd.DatetimeIndex, limit: int = 3) -> str:
     """Name the first irregular steps of an axis, and how many there are."""
     step = usual_step(timestamps)
-    steps = np.diff(timestamps.to_numpy())
+    steps = _elapsed(timestamps)
     rows = np.flatnonzero(steps != step.to_timedelta64())
     shown = "; ".join(f"{pd.Timedelta(steps[r])} after {timestamps[r]}" for r in rows[:limit])
     return f"{len(rows)} irregular steps where {step} is usual: {shown}"
+
+
+def _elapsed(timestamps: pd.DatetimeIndex) -> NDArray[np.timedelta64]:
+    """Time from each stamp to the next, changes of the clock in a time zone left out."""
+    if timestamps.tz is not None:
+        timestamps = timestamps.tz_convert(None)
+    return np.diff(timestamps.to_numpy())
 
 
 def fill_forward(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, int]:

@@ -113,11 +113,59 @@ def test_errors_are_named():
         ("context_length, horizon", {"context_length": 0}),
         ("network_params.ouput_dims", {"network_params": {"ouput_dims": 8}}),
         ("network_params.channels", {"network_params": {"channels": 8}}),
+        ("network_params.instance_norm", {"network_params": {"instance_norm": "none"}}),
+        ("network_params.encoder", {"network_params": {"encoder": "tcn"}}),
+        ("network_params", {"network_params": [1]}),
+        ("output_dims", {"network_params": {"output_dims": "a"}}),
+        ("patch", {"network_params": {"patch": 1.5}}),
+        ("decoder_dims", {"network_params": {"decoder_dims": "a"}}),
+        ("dropout", {"network_params": {"dropout": 2}}),
+        ("context_length", {"context_length": 2.5}),
+        ("context_length", {"context_length": "a"}),
+        ("context_length", {"context_length": True}),
+        ("horizon", {"horizon": "x"}),
+        ("horizon", {"horizon": 2.5}),
+        ("weight", {"weight": "x"}),
+        ("weight", {"weight": None}),
+        ("valid_share", {"valid_share": "x"}),
+        ("encoder", {"encoder": 3}),
+        ("encoder_params", {"encoder_params": 3}),
+        ("contrast_params", {"contrast_params": 3}),
+        ("max_epochs", {"max_epochs": 1.5}),
+        ("max_epochs", {"max_epochs": -1}),
+        ("update_epochs", {"update_epochs": -1}),
+        ("update_epochs", {"update_epochs": 1.5}),
+        ("patience", {"patience": "a"}),
+        ("batch_size", {"batch_size": 1.5}),
+        ("batch_size", {"batch_size": 0}),
+        ("lr", {"lr": "a"}),
+        ("lr", {"lr": float("inf")}),
+        ("levels", {"quantile_levels": 3}),
+        ("levels", {"quantile_levels": ("a", "b")}),
+        ("random_state", {"random_state": -1}),
+        ("random_state", {"random_state": "a"}),
+        ("random_state", {"random_state": 1.5}),
+        ("random_state", {"random_state": True}),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(field, setting):
     with pytest.raises((InputError, ConfigError), match=f"^{re.escape(field)}: "):
         SSCLForecaster(**{"context_length": 24, "horizon": 6} | TINY | setting).fit(hours())
+
+
+def test_seeds_may_be_drawn():
+    quick = {"context_length": 24, "horizon": 6} | TINY | {"max_epochs": 0}
+
+    def made(seed):
+        return SSCLForecaster(**quick, random_state=seed).fit(hours()).predict([1, 2]).to_numpy()
+
+    assert (made(None) != made(None)).any()
+    state = np.random.RandomState
+    np.testing.assert_array_equal(made(state(3)), made(state(3)))
+    np.testing.assert_array_equal(made(np.int64(3)), made(3))
+    fresh = SSCLForecaster(**quick | {"max_epochs": 1}, random_state=None).fit(hours(110))
+    fresh.update(hours()[110:])  # trains on, from the seed drawn in fit
+    assert fresh.random_state is None
 
 
 def test_values_and_steps_that_cannot_be_used_are_named():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,19 +13,24 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from torch import nn
 
 from tscl.errors import InputError
+from tscl.estimators.series_inputs import draw_seed
 from tscl.estimators.sktime_inputs import (
     FrameScaler,
     Marks,
     Part,
     Stretch,
-    check_forecaster,
+    check_covers,
     check_ids,
-    check_index,
+    check_missing,
     checked_parts,
     future_part,
     future_rows,
+    joined,
     panel_parts,
+    until,
 )
+from tscl.estimators.sktime_settings import TEST_PARAMS, check_forecaster
+from tscl.estimators.sktime_times import check_index, cutoff_with_freq, horizon_steps, with_freq
 from tscl.estimators.sktime_training import train_network
 from tscl.forecasters.intervals import window_codes
 from tscl.forecasters.network import ForecastNetwork
@@ -79,8 +85,9 @@ class SSCLForecaster(BaseForecaster):
         end at the same time.
     verbose : bool
         Show a progress bar.
-    random_state : int
-        Seed of weights, batches and views.
+    random_state : int, RandomState or None
+        Seed of weights, batches and views, or what to draw it from; None takes a new one in
+        every ``fit``.
 
     Examples
     --------
@@ -140,7 +147,7 @@ class SSCLForecaster(BaseForecaster):
         quantile_levels: tuple[float, ...] | None = None,
         pooled: bool = False,
         verbose: bool = False,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.context_length = context_length
         self.horizon = horizon
@@ -186,11 +193,25 @@ class SSCLForecaster(BaseForecaster):
             network.load_state_dict(saved[1])
             self.network_ = network.eval()
 
+    def _check_X_y(self, X: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._check_X_y(X, y, *args, **kwargs)
+        except ValueError:  # sktime does not say where
+            check_missing("y", y)
+            check_missing("X", X)
+            check_covers(X, y)
+            raise
+
+    def _set_cutoff_from_y(self, y: Any) -> None:
+        earlier = self.cutoff if self.is_fitted else None
+        super()._set_cutoff_from_y(y)
+        self._cutoff: pd.Index = cutoff_with_freq(self.cutoff, y, earlier)
+
     def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: Any) -> SSCLForecaster:
         parts = checked_parts(y, X)
         check_forecaster(vars(self))
-        shortest = min(len(one) for one, _ in parts.values())
-        length, horizon = self._lengths(shortest, fh)
+        self.seed_ = draw_seed(self.random_state)
+        length, horizon = self._lengths(parts, fh)
         self.scalers_ = {key: FrameScaler.fit(one) for key, (one, _) in parts.items()}
         self.marks_ = Marks.fit_parts(list(parts.values()), calendar=self.calendar)
         network = self._network(y.shape[1], self.marks_.width, length, horizon)
@@ -207,7 +228,10 @@ class SSCLForecaster(BaseForecaster):
             raise InputError(
                 "y", [str(c) for c in known.columns], "update with the variables of fit"
             )
-        parts = checked_parts(known, self._X)
+        columns = self.marks_.columns
+        if X is None and columns and (self._X is None or not known.index.isin(self._X.index).all()):
+            raise InputError("X", None, f"fitted with {list(columns)}; pass their new rows too")
+        parts = checked_parts(known, self._covariates())
         shortest = min(len(one) for one, _ in parts.values())
         if update_params and self.update_epochs and shortest >= self.length_ + self.horizon_:
             self.network_ = self._train(self.network_, self._stretches(parts), self.update_epochs)
@@ -228,9 +252,9 @@ class SSCLForecaster(BaseForecaster):
     ) -> SSCLForecaster:
         parts = checked_parts(y, X)
         check_forecaster(vars(self))
-        shortest = min(len(one) for one, _ in parts.values())
+        self.seed_ = draw_seed(self.random_state)
         earlier = getattr(self, "pretrained_", None)
-        length, horizon = self._lengths(shortest, fh) if earlier is None else earlier["lengths"]
+        length, horizon = self._lengths(parts, fh) if earlier is None else earlier["lengths"]
         stretches = []
         for one, covariates in parts.values():
             marks = Marks.fit(one.index, covariates, calendar=self.calendar)
@@ -253,15 +277,17 @@ class SSCLForecaster(BaseForecaster):
             for key, (one, covariates) in parts.items()
         ]
 
-    def _lengths(self, n_steps: int, fh: Any) -> tuple[int, int]:
-        """Context and horizon that fit a series of ``n_steps``."""
+    def _lengths(self, parts: dict[Any, Part], fh: Any) -> tuple[int, int]:
+        """Context and horizon that fit the shortest series."""
+        n_steps = min(len(one) for one, _ in parts.values())
+        end = with_freq(next(iter(parts.values()))[0].index)[-1:]
         pretrained = getattr(self, "pretrained_", None)
         if pretrained is not None:
             length, horizon = pretrained["lengths"]
         else:
             horizon = 12 if self.horizon is None else self.horizon
             if self.horizon is None and fh is not None and fh.is_relative:
-                horizon = max(1, int(np.max(fh.to_numpy())))
+                horizon = max(1, int(np.max(horizon_steps(fh, end))))
             if self.horizon is None:
                 horizon = min(horizon, max(1, n_steps // 4))
             length = self.context_length
@@ -296,7 +322,7 @@ class SSCLForecaster(BaseForecaster):
                 {k: torch.from_numpy(v.copy()) for k, v in pretrained["weights"].items()}
             )
             return network
-        with seeded(self.random_state, "weights"):
+        with seeded(self.seed_, "weights"):
             return ForecastNetwork(
                 channels,
                 horizon,
@@ -314,16 +340,10 @@ class SSCLForecaster(BaseForecaster):
 
     def _steps(self, fh: ForecastingHorizon) -> NDArray[np.int64]:
         """Relative steps of ``fh``, all ahead of the cutoff."""
-        steps = fh.to_relative(self.cutoff).to_numpy().astype(np.int64)
+        steps = horizon_steps(fh, self.cutoff)
         if len(steps) and steps.min() < 1:
             raise NotImplementedError("SSCLForecaster forecasts steps after the cutoff only")
-        if not fh.is_relative:
-            grid = ForecastingHorizon(steps, is_relative=True).to_absolute_index(self.cutoff)
-            off = fh.to_absolute_index(self.cutoff) != grid
-            if np.any(off):
-                asked = fh.to_absolute_index(self.cutoff)[off][0]
-                raise InputError("fh", str(asked), f"the step nearest to it is {grid[off][0]}")
-        return np.asarray(steps)
+        return steps
 
     def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:
         return self._join(
@@ -333,26 +353,19 @@ class SSCLForecaster(BaseForecaster):
         )
 
     def _known(self) -> dict[Any, Part]:
-        """The remembered series, which must have a common end."""
-        parts = panel_parts(self._y, self._X)
-        ends = {one.index[-1] for one, _ in parts.values()}
-        if len(ends) > 1:
-            raise InputError(
-                "y", f"series that end at {min(ends)} to {max(ends)}", "cut them alike"
-            )
-        return parts
+        """The remembered series up to the cutoff, at which all must end."""
+        return until(panel_parts(self._y, self._covariates()), self.cutoff[0])
+
+    def _covariates(self) -> pd.DataFrame | None:
+        """The remembered covariates, if the model takes any."""
+        return None if self.marks_.columns is None else self._X
 
     def _join(
         self, made: dict[Any, NDArray[np.float64]], times: pd.Index, columns: pd.Index
     ) -> pd.DataFrame:
         """One frame of the values of every series at ``times``."""
         frames = {k: pd.DataFrame(v, index=times, columns=columns) for k, v in made.items()}
-        if () in frames:
-            return frames[()]
-        joined = pd.concat({k if len(k) > 1 else k[0]: f for k, f in frames.items()})
-        joined.index.names = self._y.index.names
-        found: pd.DataFrame = joined
-        return found
+        return joined(frames, list(self._y.index.names))
 
     def _forecast(
         self, key: Any, fh: ForecastingHorizon, X: pd.DataFrame | None
@@ -373,8 +386,8 @@ class SSCLForecaster(BaseForecaster):
         past = self.marks_.make(y.index[-length:], past_x)
         coming = None if self.marks_.columns is None else future_part(X, key)
         future = self.marks_.make(times, future_rows(coming, self.marks_.columns, times, last))
-        joined = np.concatenate([past, future])
-        marks = joined if joined.shape[1] else None
+        both = np.concatenate([past, future])
+        marks = both if both.shape[1] else None
         values = scaler.apply(y.iloc[-length:])
         origins = length - 1 + horizon * np.arange(n_rounds)
         for origin in origins:
@@ -408,27 +421,4 @@ class SSCLForecaster(BaseForecaster):
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """Two cheap sets for sktime's own checks."""
-        tiny = {
-            "context_length": 3,
-            "batch_size": 64,
-            "max_epochs": 1,
-            "calendar": False,
-            "network_params": {"output_dims": 4, "decoder_dims": 0},
-        }
-        return [
-            tiny
-            | {
-                "horizon": 2,
-                "encoder": "tcn",
-                "encoder_params": {"hidden_dims": 2, "depth": 1},
-                "weight": 0.0,
-            },
-            tiny
-            | {
-                "horizon": 1,
-                "encoder": "transformer",
-                "encoder_params": {"hidden_dims": 4, "depth": 1, "heads": 1, "ffn_dims": 4},
-                "instance_norm": "standard",
-                "intervals": "quantile",
-            },
-        ]
+        return deepcopy(TEST_PARAMS)

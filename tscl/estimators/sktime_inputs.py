@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,60 +11,60 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_loaders.calendar import calendar_fields
-from data_loaders.time_axis import describe_gaps, regular_freq
-from tscl.errors import ConfigError, InputError, nearest
-from tscl.forecasters.intervals import check_levels
-from tscl.forecasters.network import check_network_params
+from tscl.errors import InputError, nearest
+from tscl.estimators.sktime_times import check_index, with_freq
 
 Float32 = NDArray[np.float32]
 Part = tuple[pd.DataFrame, pd.DataFrame | None]
 """A series and its covariates."""
 Stretch = tuple[Float32, Float32]
 """Scaled values (T, C) and covariates (T, K) of a series."""
-
-
-def check_index(index: pd.Index) -> None:
-    """Raise InputError when the steps of an index are uneven, naming the gaps."""
-    if len(index) < 3:
-        return
-    if isinstance(index, pd.DatetimeIndex):
-        if index.freq is None and regular_freq(index.tz_localize(None)) is None:
-            raise InputError("timestamps", describe_gaps(index), "resample or fill the gaps first")
-        return
-    numbers = index.asi8 if isinstance(index, pd.PeriodIndex) else index.to_numpy()
-    steps = np.diff(numbers)
-    if (steps != steps[0]).any():
-        row = int(np.flatnonzero(steps != steps[0])[0])
-        raise InputError(
-            "timestamps", f"an uneven step after {index[row]}", "resample or fill the gaps first"
-        )
-    if steps[0] != 1:  # horizons count in ones, so every second number would be named wrongly
-        raise InputError("timestamps", f"steps of {steps[0]}", "number the steps one by one")
+LARGEST = 1e305
+"""Larger values leave float64 when a forecast goes back to their unit."""
 
 
 def check_values(field: str, frame: pd.DataFrame) -> None:
-    """Raise InputError for the first value that is not finite."""
-    bad = ~np.isfinite(frame.to_numpy(np.float64))
+    """Raise InputError for the first value that is not finite, or too large to compute with."""
+    values = frame.to_numpy(np.float64)
+    _name_first(field, frame, ~np.isfinite(values), "fill it or cut the series there")
+    _name_first(field, frame, np.abs(values) > LARGEST, "pass it in a larger unit")
+
+
+def check_missing(field: str, data: Any) -> None:
+    """Raise InputError for the first missing value of a frame or series."""
+    if isinstance(data, pd.Series):
+        data = data.to_frame()
+    if isinstance(data, pd.DataFrame):
+        _name_first(field, data, data.isna().to_numpy(), "fill it or cut the series there")
+
+
+def check_covers(X: Any, y: Any) -> None:
+    """Raise InputError for the first time of the series ``y`` without a row in ``X``."""
+    frames = pd.DataFrame | pd.Series
+    if not isinstance(X, frames) or not isinstance(y, frames):
+        return
+    if X.index.nlevels == y.index.nlevels == 1:
+        rows_at(X, y.index)
+
+
+def rows_at(X: Any, index: pd.Index) -> Any:
+    """The rows of ``X`` at ``index``; InputError names the first that is not there."""
+    lack = ~index.isin(X.index)
+    if lack.any():
+        raise InputError(
+            "X.index", f"no row at {index[lack][0]}", "pass covariates of every step of y"
+        )
+    return X.loc[index]
+
+
+def _name_first(field: str, frame: pd.DataFrame, bad: NDArray[np.bool_], remedy: str) -> None:
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
         raise InputError(
             f"{field}[{frame.columns[column]!r}]",
             frame.iat[row, column],
-            f"at {frame.index[row]}; fill it or cut the series there",
+            f"at {frame.index[row]}; {remedy}",
         )
-
-
-def check_forecaster(options: Mapping[str, Any]) -> None:
-    """Raise ConfigError or InputError for a setting of the forecaster that cannot be used."""
-    if options["intervals"] not in ("conformal", "quantile"):
-        raise ConfigError("intervals", options["intervals"], "choose conformal or quantile")
-    if options["quantile_levels"] is not None:
-        check_levels(options["quantile_levels"])
-    if not 0 <= options["weight"] < 1:
-        raise InputError("weight", options["weight"], "choose lambda in [0, 1)")
-    if not 0 <= options["valid_share"] < 1:
-        raise InputError("valid_share", options["valid_share"], "choose a share in [0, 1)")
-    check_network_params(options["network_params"] or {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +76,25 @@ class FrameScaler:
 
     @classmethod
     def fit(cls, frame: pd.DataFrame) -> FrameScaler:
-        """Statistics of the columns."""
-        values = frame.to_numpy(np.float64)
-        deviation = values.std(axis=0)
-        return cls(values.mean(axis=0), np.where(deviation > 1e-12, deviation, 1.0))
+        """Statistics of the columns.
 
-    def apply(self, frame: pd.DataFrame) -> Float32:
-        """(T, C) float32."""
-        return ((frame.to_numpy(np.float64) - self.center) / self.scale).astype(np.float32)
+        A column is constant when it varies by no more than rounding, whatever its unit.
+        """
+        values = frame.to_numpy(np.float64)
+        # a power of two divides without rounding, and squares then neither vanish nor overflow
+        unit = np.ldexp(1.0, np.frexp(np.abs(values).max(axis=0))[1] - 1)
+        deviation = (values / unit).std(axis=0)
+        scale = deviation * unit
+        varies = (deviation > 1e-14) & (scale > 0)
+        return cls((values / unit).mean(axis=0) * unit, np.where(varies, scale, 1.0))
+
+    def apply(self, frame: pd.DataFrame, field: str = "y") -> Float32:
+        """(T, C) float32; InputError for a value too far from those of ``fit`` for that."""
+        with np.errstate(over="ignore"):
+            made = ((frame.to_numpy(np.float64) - self.center) / self.scale).astype(np.float32)
+        remedy = "too many deviations from the values of fit; check its unit"
+        _name_first(field, frame, ~np.isfinite(made), remedy)
+        return made
 
     def undo(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Back to the original unit."""
@@ -140,7 +151,7 @@ class Marks:
                 if column not in X.columns:
                     known = [str(c) for c in X.columns]
                     raise InputError(f"X.{column}", "missing", nearest(str(column), known))
-            parts.append(self.scaler.apply(X[list(self.columns)]))
+            parts.append(self.scaler.apply(X[list(self.columns)], "X"))
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
@@ -150,7 +161,8 @@ def future_rows(
     """Rows of ``X`` at ``times``; those after step ``last`` repeat the last known row.
 
     Raises:
-        InputError: no ``X`` although the model needs it, or a step up to ``last`` is missing.
+        InputError: no ``X`` although the model needs it, a step up to ``last`` is missing, or a
+            value up to there is not finite.
     """
     if columns is None:
         return None
@@ -165,7 +177,9 @@ def future_rows(
             f"{int(missing.sum())} of {last} steps missing, the first {times[:last][missing][0]}",
             "pass the covariates of every step up to the furthest one forecast",
         )
-    return X.reindex(times[:last]).reindex(times).ffill()
+    rows = X.reindex(times[:last])
+    check_values("X", rows[[column for column in columns if column in rows]])
+    return rows.reindex(times).ffill()
 
 
 def panel_parts(y: pd.DataFrame, X: pd.DataFrame | None = None) -> dict[Any, Part]:
@@ -175,18 +189,14 @@ def panel_parts(y: pd.DataFrame, X: pd.DataFrame | None = None) -> dict[Any, Par
         InputError: covariates of some series are missing.
     """
     if y.index.nlevels == 1:
-        return {(): (y, X)}
+        return {(): (y, None if X is None else rows_at(X, y.index))}
     levels: list[Any] = list(range(y.index.nlevels - 1))
     made: dict[Any, Part] = {}
     for key, part in y.groupby(level=levels if len(levels) > 1 else levels[0], sort=False):
         name = key if isinstance(key, tuple) else (key,)
         covariates = None
         if X is not None:
-            lack = ~part.index.isin(X.index)
-            if lack.any():
-                where = part.index[lack][0]
-                raise InputError("X.index", f"no row at {where}", "pass covariates of every step")
-            covariates = X.loc[part.index].droplevel(levels)
+            covariates = rows_at(X, part.index).droplevel(levels)
             covariates.index = with_freq(covariates.index)
         single = part.droplevel(levels)
         single.index = with_freq(single.index)
@@ -205,13 +215,31 @@ def checked_parts(y: pd.DataFrame, X: pd.DataFrame | None) -> dict[Any, Part]:
     return parts
 
 
-def with_freq(index: pd.Index) -> pd.Index:
-    """A time index with its frequency where it is regular; groups of a panel have lost it."""
-    if isinstance(index, pd.DatetimeIndex) and index.freq is None and len(index) >= 3:
-        freq = regular_freq(index.tz_localize(None))
-        if freq is not None:
-            return pd.DatetimeIndex(index, freq=freq)
-    return index
+def until(parts: dict[Any, Part], end: Any) -> dict[Any, Part]:
+    """The series up to the time ``end``, at which all must end.
+
+    Raises:
+        InputError: some end before.
+    """
+    made = {
+        key: (one.loc[:end], None if covariates is None else covariates.loc[:end])
+        for key, (one, covariates) in parts.items()
+    }
+    ends = {one.index[-1] if len(one) else None for one, _ in made.values()}
+    if ends != {end}:
+        found = [time for time in ends if time is not None]
+        first = min(found) if len(found) == len(ends) else "no row"
+        raise InputError("y", f"series that end at {first} to {end}", "cut them alike")
+    return made
+
+
+def joined(made: dict[Any, pd.DataFrame], names: list[Any]) -> pd.DataFrame:
+    """The frames of the series of a panel as one, with ``names`` of its index levels."""
+    if () in made:
+        return made[()]
+    frame: pd.DataFrame = pd.concat({k if len(k) > 1 else k[0]: f for k, f in made.items()})
+    frame.index.names = names
+    return frame
 
 
 def future_part(X: pd.DataFrame | None, key: Any) -> pd.DataFrame | None:

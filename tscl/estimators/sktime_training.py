@@ -37,15 +37,15 @@ def train_network(
         stretches: scaled values and covariates of every series.
         epochs: at most so many.
         options: ``valid_share``, ``batch_size``, ``weight``, ``contrast``, ``contrast_params``,
-            ``lr``, ``patience``, ``verbose``, ``intervals``, ``quantile_levels`` and
-            ``random_state`` of the forecaster.
+            ``lr``, ``patience``, ``verbose``, ``intervals``, ``quantile_levels`` and ``seed_``
+            of the forecaster.
 
     Returns:
         The trained network and its intervals.
     """
     horizon = int(network.horizon)  # type: ignore[arg-type]
     length = int(network.input_length)  # type: ignore[arg-type]
-    seed = int(options["random_state"])
+    seed = int(options["seed_"])
     values = np.concatenate([v for v, _ in stretches])
     known = np.concatenate([m for _, m in stretches])
     marks = known if known.shape[1] else None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 import torch
@@ -85,7 +86,9 @@ class ForecastNetwork(nn.Module):
         skip: Skip = "none",
     ) -> None:
         super().__init__()
-        sizes = {"channels": channels, "horizon": horizon, "patch": patch, "output": output_dims}
+        sizes = {"channels": channels, "horizon": horizon, "patch": patch}
+        sizes["output_dims"] = output_dims
+        _check_numbers(sizes | {"marks": marks, "decoder_dims": decoder_dims}, dropout)
         for name, value in sizes.items():
             if value < 1:
                 raise InputError(name, value, "choose at least 1")
@@ -303,6 +306,14 @@ class ForecastNetwork(nn.Module):
         if not self.channel_independent:
             return flat
         return flat.reshape(n, len(self.targets), self.horizon).transpose(1, 2)
+
+
+def _check_numbers(sizes: Mapping[str, Any], dropout: Any) -> None:
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise InputError(name, repr(value), "choose a whole number")
+    if not isinstance(dropout, Real) or not 0 <= float(dropout) <= 1:
+        raise InputError("dropout", repr(dropout), "choose a share in [0, 1]")
 
 
 OWN = ("channels", "horizon", "marks", "targets", "encoder", "encoder_params", "input_length")
