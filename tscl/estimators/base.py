@@ -19,9 +19,12 @@ class SavedEstimator(BaseEstimator):
     def save(self, folder: str | Path) -> Path:
         """Write what was fitted and the parameters, in one step.
 
+        Args:
+            folder: absent, empty, or an estimator saved earlier, which is replaced.
+
         Raises:
             UnfittedEstimatorError: before ``fit``. InputError: an encoder that is not registered,
-                or a parameter that only pickle could keep.
+                a parameter that only pickle could keep, or a ``folder`` with other files in it.
         """
         from tscl.estimators.saved import save_estimator
 
