@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from torch import nn
 
-from tscl.estimators.series_inputs import Float32
+from tscl.estimators.series_inputs import Float32, RandomState
 
 
 class SavedEstimator(BaseEstimator):
@@ -69,8 +69,8 @@ class PretrainingSettings(SeriesEstimator):
         max_epochs, batch_size, lr, averaging: training.
         max_train_length: longer series are cut into sections of this length for training.
         verbose: show a progress bar.
-        random_state: seed of weights, batches and views: a whole number, a RandomState to draw it
-            from, or None for a new one every time.
+        random_state: seed of weights, batches and views: a whole number, a RandomState or
+            Generator to draw it from, or None for a new one every time.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class PretrainingSettings(SeriesEstimator):
         averaging: str = "swa",
         max_train_length: int = 256,
         verbose: bool = False,
-        random_state: int | np.random.RandomState | None = 0,
+        random_state: RandomState = 0,
     ) -> None:
         self.method = method
         self.method_params = method_params
