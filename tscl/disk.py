@@ -17,11 +17,11 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tscl.errors import WriteError
+from tscl.errors import InputError, WriteError
 
 _RENAME_EXCHANGE = 2
 _HERE = -100  # AT_FDCWD
@@ -117,6 +117,38 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
         raise
+
+
+def check_replaceable(path: str | Path, card: str, known: Collection[str]) -> None:
+    """Raise InputError unless a save may take the place of ``path``.
+
+    It may when nothing is there, an empty folder, or an earlier save: a folder that holds the file
+    ``card`` and no other names than those ``known``.
+
+    Args:
+        path: where a user asked to save.
+        card: name of the file that tells what was saved.
+        known: files and, ending in ``/``, folders of a save, such as ``part/`` and
+            ``part/card.json``.
+    """
+    target = Path(path)
+    if target.is_symlink():
+        raise InputError("folder", target, "this is a link; name the folder itself")
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise InputError("folder", target, "this is a file; name a folder")
+    found = []
+    for one in target.rglob("*"):  # parents first, so a large folder is not walked to its end
+        name = one.relative_to(target).as_posix()
+        if one.is_dir() and not one.is_symlink():
+            name += "/"
+        if one.is_symlink() or name not in known:
+            remedy = f"it holds {name}, which is no part of a save; name another folder"
+            raise InputError("folder", target, remedy)
+        found.append(name)
+    if found and card not in found:
+        raise InputError("folder", target, f"it holds files but no {card}; name another folder")
 
 
 def _put_in_place(work: Path, target: Path) -> None:

@@ -6,9 +6,22 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from tscl.errors import ConfigError, nearest
 
 T = TypeVar("T")
+
+
+def python_values(value: Any) -> Any:
+    """``value`` with NumPy's numbers, also those in lists and mappings, as Python's own."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (list, tuple):
+        return type(value)(python_values(one) for one in value)
+    if type(value) is dict:
+        return {key: python_values(one) for key, one in value.items()}
+    return value
 
 
 class Registry(Generic[T]):
@@ -59,7 +72,7 @@ class Registry(Generic[T]):
                 raise ConfigError(f"{self.kind} {name}.{key}", params[key], nearest(key, known))
 
     def build(self, name: str, **params: Any) -> T:
-        """Construct the class filed under ``name``.
+        """Construct the class filed under ``name``, with NumPy's numbers as Python's own.
 
         Raises:
             ConfigError: unknown name or unknown parameter (with the nearest known one), or a
@@ -70,4 +83,4 @@ class Registry(Generic[T]):
             variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
             if parameter.default is parameter.empty and not variable and key not in params:
                 raise ConfigError(f"{self.kind} {name}.{key}", "no value", "it has no default")
-        return self.get(name)(**params)
+        return self.get(name)(**python_values(params))

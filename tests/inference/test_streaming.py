@@ -165,3 +165,16 @@ def test_streams_that_cannot_be_are_named() -> None:
     ):
         with pytest.raises(InputError, match=match):
             stream.push(bad)
+
+
+@pytest.mark.parametrize(("name", "params"), [FINITE[0], RECURRENT])
+def test_a_state_that_is_none_is_named(name: str, params: dict) -> None:
+    stream = StreamingEncoder(_build(name, params))
+    stream.push(_series(1, 5)[0])
+    good = stream.state_dict()
+    bad: list[Any] = [None, {}, 3, "x", [], {"history": [[1.0], [1.0, 2.0]], "seen": 1}]
+    bad += [good | {"seen": "a"}, good | {"state": [torch.zeros(1)]}, good | {"state": 3}]
+    for state in bad:
+        with pytest.raises(CheckpointError, match="state"):
+            stream.load_state_dict(state)
+    stream.load_state_dict(good)

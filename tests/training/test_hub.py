@@ -82,6 +82,19 @@ def test_a_model_goes_there_and_comes_back(server, saved, tmp_path):
     assert card["licence"] == "MIT"
 
 
+def test_a_pull_replaces_nothing_but_an_earlier_model(server, saved, tmp_path):
+    hub.push_model(saved, "me/enc", api=server.api)
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match="thesis"):
+        hub.pull_model("me/enc", place, api=server.api)
+    assert (place / "thesis.tex").exists()
+    (place / "thesis.tex").unlink()
+    for _ in range(2):
+        assert hub.pull_model("me/enc", place, api=server.api) == place
+
+
 def test_a_revision_is_pulled_whole(server, saved, tmp_path):
     hub.push_model(saved, "me/enc", api=server.api)
     save_encoder(saved, cases.encoder(), {"method": "second"})

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.registry import Registry
+from tscl.registry import Registry, python_values
 
 
 @runtime_checkable
@@ -71,7 +71,7 @@ class Encoder(nn.Module, ABC):
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments (JSON types) that rebuild this encoder by name."""
-        return dict(getattr(self, "_config", {}))
+        return dict(python_values(getattr(self, "_config", {})))
 
 
 ENCODERS: Registry[Encoder] = Registry("encoder")

@@ -10,6 +10,7 @@ codes up to step t whatever comes after t.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,7 +27,7 @@ _ROWS = 8192
 def check_dims(**values: int) -> None:
     """Raise InputError unless every named value is an integer of at least 1."""
     for field, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
             raise InputError(field, value, "choose a whole number of at least 1")
 
 

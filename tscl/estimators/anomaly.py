@@ -13,7 +13,7 @@ from tscl.errors import DataError, InputError
 from tscl.estimators.base import SavedEstimator
 from tscl.estimators.contrastive import ContrastiveTransformer
 from tscl.estimators.pretrained import as_panel
-from tscl.estimators.series_inputs import require_fitted
+from tscl.estimators.series_inputs import as_array, kept_on_error, require_fitted
 from tscl.inference.masked_distance import masked_distance
 
 Scores = NDArray[np.float64]
@@ -87,9 +87,10 @@ class ContrastiveAnomalyDetector(SavedEstimator):
             raise InputError("quiet", self.quiet, "use 0 steps or more")
         values = as_panel(X)
         base = ContrastiveTransformer() if self.transformer is None else self.transformer
-        self.transformer_ = clone(base).fit(values, None)
-        self.n_features_in_ = values.shape[2]
-        return self._calibrate(values)
+        with kept_on_error(self):
+            self.transformer_ = clone(base).fit(values, None)
+            self.n_features_in_ = values.shape[2]
+            return self._calibrate(values)
 
     def calibrate(self, X: Any) -> Self:
         """Set the threshold on another training part, such as each patient's, keeping the encoder.
@@ -166,7 +167,7 @@ class ContrastiveAnomalyDetector(SavedEstimator):
 
     @staticmethod
     def _shaped(rows: NDArray[Any], X: Any) -> NDArray[Any]:
-        return rows if getattr(X, "ndim", np.ndim(X)) == 3 else rows[0]
+        return rows if np.ndim(as_array(X)) == 3 else rows[0]
 
 
 def _rest(alarms: NDArray[np.bool_], quiet: int) -> NDArray[np.bool_]:

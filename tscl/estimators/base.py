@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from torch import nn
 
-from tscl.estimators.series_inputs import Float32
+from tscl.estimators.series_inputs import Float32, RandomState
 
 
 class SavedEstimator(BaseEstimator):
@@ -19,9 +19,12 @@ class SavedEstimator(BaseEstimator):
     def save(self, folder: str | Path) -> Path:
         """Write what was fitted and the parameters, in one step.
 
+        Args:
+            folder: absent, empty, or an estimator saved earlier, which is replaced.
+
         Raises:
             UnfittedEstimatorError: before ``fit``. InputError: an encoder that is not registered,
-                or a parameter that only pickle could keep.
+                a parameter that only pickle could keep, or a ``folder`` with other files in it.
         """
         from tscl.estimators.saved import save_estimator
 
@@ -66,8 +69,8 @@ class PretrainingSettings(SeriesEstimator):
         max_epochs, batch_size, lr, averaging: training.
         max_train_length: longer series are cut into sections of this length for training.
         verbose: show a progress bar.
-        random_state: seed of weights, batches and views: a whole number, a RandomState to draw it
-            from, or None for a new one every time.
+        random_state: seed of weights, batches and views: a whole number, a RandomState or
+            Generator to draw it from, or None for a new one every time.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class PretrainingSettings(SeriesEstimator):
         averaging: str = "swa",
         max_train_length: int = 256,
         verbose: bool = False,
-        random_state: int | np.random.RandomState | None = 0,
+        random_state: RandomState = 0,
     ) -> None:
         self.method = method
         self.method_params = method_params

@@ -12,7 +12,13 @@ from sklearn.metrics import pairwise_distances_argmin
 
 from tscl.estimators.base import StandardCodes
 from tscl.estimators.contrastive import ContrastiveTransformer
-from tscl.estimators.series_inputs import draw_seed, read_panel, require_fitted
+from tscl.estimators.series_inputs import (
+    RandomState,
+    draw_seed,
+    kept_on_error,
+    read_panel,
+    require_fitted,
+)
 
 
 class ContrastiveClusterer(ClusterMixin, StandardCodes):
@@ -37,7 +43,7 @@ class ContrastiveClusterer(ClusterMixin, StandardCodes):
         *,
         transformer: BaseEstimator | None = None,
         n_init: int = 10,
-        random_state: int | np.random.RandomState | None = 0,
+        random_state: RandomState = 0,
     ) -> None:
         self.n_clusters = n_clusters
         self.transformer = transformer
@@ -57,6 +63,10 @@ class ContrastiveClusterer(ClusterMixin, StandardCodes):
         Args and errors: see :meth:`ContrastiveTransformer.fit`. ValueError of scikit-learn for
         more clusters than series.
         """
+        with kept_on_error(self):
+            return self._fit(X, patient, trial)
+
+    def _fit(self, X: Any, patient: Any, trial: Any) -> Self:
         values = read_panel(self, X, reset=True)
         seed = draw_seed(self.random_state)
         base: Any = self.transformer

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-import torch
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.multiclass import type_of_target
 
 from data_loaders.standardize import channel_figures, standardize_groups
-from data_loaders.variable_length import series_lengths
-from tscl.encoders import ENCODERS, Encoder
 from tscl.errors import DataError, InputError
 from tscl.estimators.base import PretrainingSettings
+from tscl.estimators.by_length import encode_by_length
+from tscl.estimators.pickled import EncoderByName
 from tscl.estimators.pretraining import (
     build_method,
     check_choice,
@@ -26,6 +26,7 @@ from tscl.estimators.series_inputs import (
     Float32,
     draw_seed,
     id_codes,
+    kept_on_error,
     read_panel,
     require_fitted,
 )
@@ -39,7 +40,7 @@ SCALES = ("train", "sample", "none")
 
 
 class ContrastiveTransformer(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, PretrainingSettings
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, EncoderByName, PretrainingSettings
 ):
     """Series in, codes out: any registered method and encoder, trained in ``fit``.
 
@@ -79,7 +80,7 @@ class ContrastiveTransformer(
         patient: ArrayLike | None = None,
         trial: ArrayLike | None = None,
     ) -> Self:
-        """Train on ``X``.
+        """Train on ``X``; an estimator that was fitted stays as it was when this fails.
 
         Args:
             X: (n, T, C), or (n, T) for univariate series.
@@ -91,7 +92,8 @@ class ContrastiveTransformer(
             DataError: input that cannot be trained on. InputError: labels or ids missing that the
                 method needs. ConfigError: an unknown name or parameter.
         """
-        self._fit(read_panel(self, X, reset=True), y, patient, trial)
+        with kept_on_error(self):
+            self._fit(read_panel(self, X, reset=True), y, patient, trial)
         return self
 
     def _fit(
@@ -146,13 +148,10 @@ class ContrastiveTransformer(
 
     def pool(self, values: Float32) -> Float32:
         """``transform`` of checked series (n, T, C) float32 in the unit of ``fit``'s ``X``."""
-        values = self.scaled(values)
-        lengths = series_lengths(values)
-        out = np.empty((len(values), self._n_features_out), np.float32)
-        for length in np.unique(lengths):
-            rows = np.flatnonzero(lengths == length)
-            out[rows] = encode(self.encoder_, values[rows, :length], pooling=self.pooling)  # type: ignore[arg-type]
-        return out
+        return encode_by_length(
+            self.scaled(values),
+            lambda part: encode(self.encoder_, part, pooling=self.pooling),  # type: ignore[arg-type]
+        )
 
     def encode(self, X: Any, *, causal: bool = False, window: int = 200) -> Float32:
         """Codes of every step, (n_samples, n_timesteps, D) float32, NaN after a sample's end.
@@ -164,17 +163,13 @@ class ContrastiveTransformer(
         """
         require_fitted(self, "encoder_")
         values = self.scaled(read_panel(self, X, reset=False))
-        lengths = series_lengths(values)
-        out = np.full((*values.shape[:2], self.encoder_.output_dims), np.nan, np.float32)
-        for length in np.unique(lengths):
-            rows = np.flatnonzero(lengths == length)
-            part = values[rows, :length]
+
+        def part_codes(part: Float32) -> Float32:
             if causal:
-                codes = encode_causal(self.encoder_, part, window=window).codes  # type: ignore[arg-type]
-            else:
-                codes = encode(self.encoder_, part)  # type: ignore[arg-type]
-            out[rows, :length] = codes
-        return out
+                return encode_causal(self.encoder_, part, window=window).codes  # type: ignore[arg-type]
+            return encode(self.encoder_, part)  # type: ignore[arg-type]
+
+        return encode_by_length(values, part_codes)
 
     def stream(self) -> StreamingEncoder:
         """An encoder of live samples in the unit of ``fit``'s ``X``, scaled like them.
@@ -189,26 +184,11 @@ class ContrastiveTransformer(
         return StreamingEncoder(self.encoder_, mean=self.mean_, scale=self.scale_)  # type: ignore[arg-type]
 
     def __getstate__(self) -> dict[str, Any]:
-        """State for pickle and copies: a registered encoder goes by name and weights."""
-        state = dict(super().__getstate__())
-        encoder = state.get("encoder_")
-        if isinstance(encoder, Encoder) and getattr(encoder, "name", None) in ENCODERS.names():
-            del state["encoder_"]
-            state["_saved_encoder"] = (encoder.name, encoder.config(), encoder.state_dict())
+        """State for pickle and copies, without ``method_``."""
+        state = super().__getstate__()
         if "method_" in state:
             state["method_"] = None
         return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        saved = state.pop("_saved_encoder", None)
-        super().__setstate__(state)
-        if saved is not None:
-            name, config, weights = saved
-            with torch.random.fork_rng(devices=[]):
-                encoder = ENCODERS.build(name, **config)
-            encoder.load_state_dict(weights)
-            self.encoder_ = encoder.eval()
 
     def _measure(self, values: Float32) -> None:
         self.mean_: NDArray[np.float64] | None = None
@@ -220,7 +200,13 @@ class ContrastiveTransformer(
                 raise DataError("X", f"{channel} holds no value", "leave the channel out")
 
     def scaled(self, values: Float32) -> Float32:
-        """Series (n, T, C) float32 as the encoder sees them."""
+        """Series (n, T, C) float32 as the encoder sees them.
+
+        Raises:
+            DataError: other channels than in ``fit``.
+        """
+        if values.shape[2] != self.n_channels_in_:
+            raise DataError("X", values.shape, f"fitted on {self.n_channels_in_} channels")
         if self.scale == "train":
             assert self.mean_ is not None
             assert self.scale_ is not None
@@ -228,10 +214,18 @@ class ContrastiveTransformer(
         return standardize_groups(values, None) if self.scale == "sample" else values
 
 
+def check_labelled(y: ArrayLike) -> None:
+    """Raise InputError when a label is missing (None, NaN or pandas' NA)."""
+    missing = int(np.sum(pd.isna(np.asarray(y, dtype=object))))
+    if missing:
+        raise InputError("y", f"{missing} missing labels", "label every series, or leave it out")
+
+
 def _label_codes(y: ArrayLike | None, n: int) -> NDArray[Any]:
     """Labels as the objectives read them: class codes int64, or targets float32."""
     if y is None:
         raise InputError("y", None, "this objective is supervised; pass labels to fit")
+    check_labelled(y)
     array = np.asarray(y)
     if len(array) != n:
         raise InputError("y", f"{len(array)} labels", f"give one a sample, {n}")

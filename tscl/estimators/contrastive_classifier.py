@@ -16,9 +16,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 from torch import nn
 
+from tscl.errors import InputError
 from tscl.estimators.base import PretrainingSettings
-from tscl.estimators.contrastive import ContrastiveTransformer
-from tscl.estimators.series_inputs import read_panel, require_fitted
+from tscl.estimators.contrastive import ContrastiveTransformer, check_labelled
+from tscl.estimators.series_inputs import RandomState, kept_on_error, read_panel, require_fitted
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -77,7 +78,7 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings):
         averaging: str = "swa",
         max_train_length: int = 256,
         verbose: bool = False,
-        random_state: int | np.random.RandomState | None = 0,
+        random_state: RandomState = 0,
     ) -> None:
         super().__init__(
             method,
@@ -121,10 +122,18 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings):
             DataError, InputError, ConfigError: as of the transformer. ValueError of scikit-learn
                 for labels it cannot use.
         """
+        with kept_on_error(self):
+            return self._fit(X, y, X_unlabelled, patient, trial)
+
+    def _fit(self, X: Any, y: Any, X_unlabelled: Any, patient: Any, trial: Any) -> Self:
         values = read_panel(self, X, reset=True)
+        if y is not None:
+            check_labelled(y)
         check_classification_targets(y)
         labels = column_or_1d(y, warn=True)
         check_consistent_length(values, labels)
+        if self.head is None and len(np.unique(labels)) < 2:
+            raise InputError("y", "1 class", "give labels of at least two classes")
         series, known = values, labels
         if X_unlabelled is not None:
             more = read_panel(self, X_unlabelled, reset=False)

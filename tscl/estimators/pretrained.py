@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from torch import nn
 
-from tscl.errors import DataError, NotFittedError
+from tscl.errors import DataError, InputError, NotFittedError
+from tscl.estimators.by_length import encode_by_length
+from tscl.estimators.pickled import EncoderByName
 from tscl.estimators.pretraining import build_method, pretrain
+from tscl.estimators.series_inputs import RandomState, as_array, draw_seed
 from tscl.inference.encode import encode, encode_causal
 from tscl.pooling import check_pooling
 from tscl.training.engine import TrainSettings
@@ -25,9 +27,10 @@ def as_panel(
     """Series as (n_samples, n_timesteps, n_channels) float32.
 
     Args:
-        X: 3-D array or tensor; a 2-D array is (n_timesteps, n_channels) of one series; a 1-D
-            array or Series is one univariate series; a DataFrame is one series, one column a
-            channel, its index (when of dates) sorted without duplicates.
+        X: 3-D array or tensor, or a list of (T_i, C) arrays; a 2-D array is (n_timesteps,
+            n_channels) of one series; a 1-D array or Series is one univariate series; a DataFrame
+            is one series, one column a channel, its index (when of dates) sorted without
+            duplicates.
         allow_missing: whether NaN marks missing values or is an error.
         allow_constant: whether a channel may be constant or empty.
 
@@ -44,8 +47,7 @@ def as_panel(
             if not index.is_monotonic_increasing:
                 raise DataError("timestamps", "unsorted", "sort the rows by time")
         X = X.to_numpy()
-    if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
+    X = as_array(X)
     try:
         values = np.asarray(X, dtype=np.float32)
     except (TypeError, ValueError) as error:
@@ -69,8 +71,11 @@ def as_panel(
     return values
 
 
-class Representation(TransformerMixin, BaseEstimator):
+class Representation(TransformerMixin, EncoderByName):
     """Any registered method as an estimator.
+
+    ``X`` is (n_samples, n_timesteps, n_channels), and trailing steps without any value are padding
+    that does not enter a code. Here a 2-D ``X`` is one series (n_timesteps, n_channels).
 
     Args:
         method: name of the method (:data:`tscl.methods.METHODS`).
@@ -82,10 +87,12 @@ class Representation(TransformerMixin, BaseEstimator):
         pooling: of ``transform`` (:func:`tscl.pooling.pool_time`).
         checkpoints: folder to keep checkpoints in, for ``fit(..., resume=True)``.
         verbose: show a progress bar.
-        random_state: seed of weights, batches, masks and noise.
+        random_state: seed of weights, batches, masks and noise: a whole number, a RandomState or
+            Generator to draw it from, or None for a new one every time.
 
     Attributes:
-        encoder_: the trained encoder. method_: the whole method. history_: a row a step.
+        encoder_: the trained encoder. method_: the whole method (None in copies when its layers are
+            weight-normalised, as in ``tcn``). history_: a row a step.
         n_features_in_: number of channels.
     """
 
@@ -104,7 +111,7 @@ class Representation(TransformerMixin, BaseEstimator):
         pooling: str = "max",
         checkpoints: str | Path | None = None,
         verbose: bool = False,
-        random_state: int = 0,
+        random_state: RandomState = 0,
     ) -> None:
         self.method = method
         self.method_params = method_params
@@ -131,19 +138,20 @@ class Representation(TransformerMixin, BaseEstimator):
         """
         check_pooling(self.pooling)
         values = as_panel(X)
+        seed = draw_seed(self.random_state)
         method = build_method(
             self.method,
             self._method_arguments(),
             self.encoder,
             self.encoder_params,
             channels=values.shape[2],
-            seed=self.random_state,
+            seed=seed,
         )
         settings = TrainSettings(
             max_epochs=self.max_epochs,
             lr=self.lr,
             averaging=self.averaging,  # type: ignore[arg-type]
-            seed=self.random_state,
+            seed=seed,
         )
         result = pretrain(
             method,
@@ -167,20 +175,29 @@ class Representation(TransformerMixin, BaseEstimator):
     ) -> NDArray[np.float32]:
         """Codes (n_samples, n_timesteps, D), or (n_samples, k D) with k poolings named.
 
+        Steps after a series' end are NaN, and the code of a series is that of its own length.
+
         Args:
             X: see :func:`as_panel`.
             pooling: None, or over time (:func:`tscl.pooling.pool_time`).
             causal: codes for forecasting, each of its past only (windows for a centred encoder).
-            options: further arguments of :func:`tscl.inference.encode.encode`.
+            options: further arguments of :func:`tscl.inference.encode.encode`; ``out`` only for
+                series that all last to the end.
         """
         if not hasattr(self, "encoder_"):
             raise NotFittedError(f"{type(self).__name__} is not fitted; call fit first")
         values = as_panel(X)
         if values.shape[2] != self.n_features_in_:
             raise DataError("X", values.shape, f"fitted on {self.n_features_in_} channels")
-        if causal:
-            return np.asarray(encode_causal(self.encoder_, values, **options).codes)  # type: ignore[arg-type]
-        return np.asarray(encode(self.encoder_, values, pooling=pooling, **options))  # type: ignore[arg-type]
+        if options.get("out") is not None and np.isnan(values[:, -1]).all(axis=1).any():
+            raise InputError("out", "padded series", "leave out away; codes are put together first")
+
+        def part_codes(part: NDArray[np.float32]) -> NDArray[np.float32]:
+            if causal:
+                return encode_causal(self.encoder_, part, **options).codes  # type: ignore[arg-type]
+            return encode(self.encoder_, part, pooling=pooling, **options)  # type: ignore[arg-type]
+
+        return encode_by_length(values, part_codes)
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Codes pooled by ``pooling``, (n_samples, k D), k the number of poolings named."""
@@ -214,7 +231,7 @@ class AutoTCL(Representation):
         pooling: str = "max",
         checkpoints: str | Path | None = None,
         verbose: bool = False,
-        random_state: int = 0,
+        random_state: RandomState = 0,
     ) -> None:
         super().__init__(
             "autotcl",

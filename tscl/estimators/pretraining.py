@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import numbers
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -130,8 +131,11 @@ def pretrain(
         checkpoints: folder for ``resume``. verbose: show a progress bar. title: of the bar.
 
     Raises:
-        DataError: series of one step, or fewer than two sections.
+        DataError: series of one step, or fewer than two sections. InputError: sizes that cannot be.
     """
+    for field, size in (("batch_size", batch_size), ("max_train_length", max_train_length)):
+        if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 2:
+            raise InputError(field, size, "use a whole number of at least 2")
     if values.shape[1] < 2:
         raise DataError("X", values.shape, "series need at least two time steps")
     sections = cut_sections(values, max_train_length)

@@ -15,7 +15,7 @@ from tscl.errors import DataError, InputError
 from tscl.estimators.base import StandardCodes
 from tscl.estimators.contrastive import ContrastiveTransformer
 from tscl.estimators.pretraining import check_choice
-from tscl.estimators.series_inputs import read_panel, require_fitted
+from tscl.estimators.series_inputs import kept_on_error, read_panel, require_fitted
 
 METRICS = ("euclidean", "manhattan", "cosine")
 
@@ -65,6 +65,10 @@ class PatientRetrieval(StandardCodes):
             DataError, InputError, ConfigError: bad series, ids or settings.
         """
         check_choice("metric", self.metric, METRICS)
+        with kept_on_error(self):
+            return self._fit(X, y, patient, trial)
+
+    def _fit(self, X: Any, y: Any, patient: Any, trial: Any) -> Self:
         values = read_panel(self, X, reset=True)
         patients = as_ids("patient", patient, len(values))
         trials = np.arange(len(values)) if trial is None else as_ids("trial", trial, len(values))

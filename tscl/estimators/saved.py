@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tscl import __version__
 from tscl.disk import new_folder, sha256_of
 from tscl.errors import CheckpointError, InputError
 from tscl.estimators.anomaly import ContrastiveAnomalyDetector
@@ -25,57 +22,24 @@ from tscl.estimators.contrastive import SCALES, ContrastiveTransformer
 from tscl.estimators.contrastive_classifier import ContrastiveClassifier
 from tscl.estimators.pretraining import check_choice
 from tscl.estimators.retrieval import METRICS, PatientRetrieval, check_index
+from tscl.estimators.saved_card import (
+    PART,
+    WEIGHTS,
+    check_arrays,
+    check_figures,
+    check_target,
+    plain_params,
+    read_card,
+    read_classes,
+    read_ids,
+    readable,
+    saved_ids,
+    write_card,
+)
 from tscl.estimators.series_inputs import require_fitted
 from tscl.pooling import check_pooling
 from tscl.training.model_files import load_encoder, save_encoder
-from tscl.training.storage import (
-    load_tensors,
-    read_json,
-    save_tensors,
-    write_json,
-)
-
-FORMAT = 1
-CARD = "estimator.json"
-WEIGHTS = "arrays.safetensors"
-
-
-def write_card(folder: Path, kind: str, facts: dict[str, Any]) -> None:
-    """Write ``estimator.json`` with its format, version and kind."""
-    write_json(folder / CARD, {"format": FORMAT, "tscl": __version__, "kind": kind, **facts})
-
-
-def read_card(folder: Path, kind: str) -> dict[str, Any]:
-    """Read ``estimator.json``; CheckpointError unless it is of this format and kind."""
-    card = read_json(folder / CARD)
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise CheckpointError(CARD, folder, f"this version reads format {FORMAT}")
-    if card.get("kind") != kind:
-        raise CheckpointError(CARD, card.get("kind"), f"load it with {card.get('kind')}.load")
-    return card
-
-
-def plain_params(estimator: Any, leave: str | None = None) -> dict[str, Any]:
-    """Constructor parameters as JSON types, without the one called ``leave``.
-
-    Raises:
-        InputError: a parameter that is an object.
-    """
-    params = {k: v for k, v in estimator.get_params(deep=False).items() if k != leave}
-    for name, value in params.items():
-        try:
-            if json.loads(json.dumps(value)) != json.loads(json.dumps(_listed(value))):
-                raise TypeError
-        except (TypeError, ValueError):
-            remedy = "only names, numbers, lists and mappings of them can be saved"
-            raise InputError(name, type(value).__name__, remedy) from None
-    return {name: _listed(value) for name, value in params.items()}
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _listed(one) for key, one in value.items()}
-    return [_listed(one) for one in value] if isinstance(value, list | tuple) else value
+from tscl.training.storage import load_tensors, save_tensors
 
 
 def save_transformer(model: ContrastiveTransformer, folder: Path) -> Path:
@@ -92,7 +56,7 @@ def load_transformer(folder: Path) -> ContrastiveTransformer:
     """Read what :func:`save_transformer` wrote."""
     card = read_card(folder, "ContrastiveTransformer")
     encoder, _ = load_encoder(folder)
-    with _readable(folder):
+    with readable(folder):
         model = ContrastiveTransformer(**card["params"])
         check_pooling(model.pooling)
         check_choice("scale", model.scale, SCALES)
@@ -126,6 +90,8 @@ def _restore(model: ContrastiveTransformer, state: dict[str, Any]) -> None:
             raise ValueError(f"{name} of shape {array.shape}")
         if (array is None) == (model.scale == "train"):
             raise ValueError(f"{name} does not go with scale={model.scale!r}")
+        if array is not None:
+            check_figures(name, array)
         setattr(model, name, array)
 
 
@@ -142,7 +108,7 @@ def _save(
         name = type(fitted).__name__
         raise InputError("transformer", name, "only a ContrastiveTransformer can be saved")
     with new_folder(folder) as work:
-        save_transformer(fitted, work / "transformer")
+        save_transformer(fitted, work / PART)
         tensors = {k: torch.from_numpy(np.array(a, np.float64)) for k, a in arrays.items()}
         save_tensors(work / WEIGHTS, tensors)
         write_card(work, kind, {**facts, "sha256": sha256_of(work / WEIGHTS)})
@@ -153,28 +119,11 @@ def _load(
     folder: Path, kind: str
 ) -> tuple[dict[str, Any], ContrastiveTransformer, dict[str, NDArray[np.float64]]]:
     card = read_card(folder, kind)
-    transformer = load_transformer(folder / "transformer")
+    transformer = load_transformer(folder / PART)
     weights = folder / WEIGHTS
     if not weights.is_file() or sha256_of(weights) != card.get("sha256"):
         raise CheckpointError(weights.name, folder, "missing, damaged or cut short")
     return card, transformer, {k: t.numpy() for k, t in load_tensors(weights).items()}
-
-
-@contextmanager
-def _readable(folder: Path) -> Iterator[None]:
-    """Whatever a card of wrong content raises becomes one named error."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(CARD, folder, f"cannot be read: {error!r}") from error
-
-
-def _shaped(arrays: dict[str, NDArray[np.float64]], **shapes: tuple[int, ...]) -> None:
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise ValueError(f"{name} of shape {arrays[name].shape}, not {shape}")
 
 
 def _take_inputs(model: Any, transformer: ContrastiveTransformer, card: dict[str, Any]) -> None:
@@ -193,24 +142,6 @@ def _inputs(model: Any) -> dict[str, Any]:
     }
 
 
-def _ids(values: NDArray[Any]) -> dict[str, Any]:
-    """Labels or ids as JSON: numbers stay numbers, everything else is text."""
-    if values.dtype.kind not in "biufUO":
-        raise InputError("ids", values.dtype, "use numbers or strings")
-    text = values.dtype.kind in "UO"
-    return {
-        "dtype": "str" if text else str(values.dtype),
-        "values": [str(v) for v in values] if text else values.tolist(),
-    }
-
-
-def _from_ids(saved: dict[str, Any]) -> NDArray[Any]:
-    kind = np.dtype(saved["dtype"])
-    if kind.kind not in "biufU":
-        raise ValueError(f"ids of dtype {kind}")
-    return np.asarray(saved["values"], dtype=kind)
-
-
 def save_classifier(model: ContrastiveClassifier, folder: Path) -> Path:
     """Write ``model`` to ``folder``; see :meth:`ContrastiveClassifier.save`."""
     require_fitted(model, "head_")
@@ -226,7 +157,7 @@ def save_classifier(model: ContrastiveClassifier, folder: Path) -> Path:
     }
     facts = {
         "params": plain_params(model),
-        "classes": _ids(np.asarray(model.classes_)),
+        "classes": saved_ids(np.asarray(model.classes_)),
         **_inputs(model),
     }
     return _save(folder, "ContrastiveClassifier", model.transformer_, arrays, facts)
@@ -236,11 +167,11 @@ def load_classifier(folder: Path) -> ContrastiveClassifier:
     """Read what :func:`save_classifier` wrote."""
     card, transformer, arrays = _load(folder, "ContrastiveClassifier")
     width = transformer._n_features_out
-    with _readable(folder):
+    with readable(folder):
         model = ContrastiveClassifier(**card["params"])
-        model.classes_ = _from_ids(card["classes"])
+        model.classes_ = read_classes(card["classes"])
         rows = 1 if len(model.classes_) == 2 else len(model.classes_)
-        _shaped(arrays, mean=(width,), scale=(width,), coef=(rows, width), intercept=(rows,))
+        check_arrays(arrays, mean=(width,), scale=(width,), coef=(rows, width), intercept=(rows,))
         _take_inputs(model, transformer, card)
     scaler, logistic = StandardScaler(), LogisticRegression(C=model.C, max_iter=2000)
     scaler.mean_, scaler.scale_ = arrays["mean"], arrays["scale"]
@@ -259,7 +190,7 @@ def save_clusterer(model: ContrastiveClusterer, folder: Path) -> Path:
         "mean": model.code_mean_,
         "scale": model.code_scale_,
     }
-    facts = {"params": plain_params(model, leave="transformer"), **_inputs(model)}
+    facts = {"params": plain_params(model, leave=PART), **_inputs(model)}
     return _save(folder, "ContrastiveClusterer", model.transformer_, arrays, facts)
 
 
@@ -267,9 +198,9 @@ def load_clusterer(folder: Path) -> ContrastiveClusterer:
     """Read what :func:`save_clusterer` wrote."""
     card, transformer, arrays = _load(folder, "ContrastiveClusterer")
     width = transformer._n_features_out
-    with _readable(folder):
+    with readable(folder):
         model = ContrastiveClusterer(transformer=clone(transformer), **card["params"])
-        _shaped(arrays, centers=(int(model.n_clusters), width), mean=(width,), scale=(width,))
+        check_arrays(arrays, centers=(int(model.n_clusters), width), mean=(width,), scale=(width,))
         _take_inputs(model, transformer, card)
     model.cluster_centers_ = arrays["centers"]
     model.code_mean_, model.code_scale_ = arrays["mean"], arrays["scale"]
@@ -281,9 +212,9 @@ def save_retrieval(model: PatientRetrieval, folder: Path) -> Path:
     require_fitted(model, "codes_")
     arrays = {"codes": model.codes_, "mean": model.code_mean_, "scale": model.code_scale_}
     facts = {
-        "params": plain_params(model, leave="transformer"),
-        "patient": _ids(model.patient_),
-        "trial": _ids(model.trial_),
+        "params": plain_params(model, leave=PART),
+        "patient": saved_ids(model.patient_),
+        "trial": saved_ids(model.trial_),
         **_inputs(model),
     }
     return _save(folder, "PatientRetrieval", model.transformer_, arrays, facts)
@@ -293,11 +224,11 @@ def load_retrieval(folder: Path) -> PatientRetrieval:
     """Read what :func:`save_retrieval` wrote."""
     card, transformer, arrays = _load(folder, "PatientRetrieval")
     width = transformer._n_features_out
-    with _readable(folder):
+    with readable(folder):
         model = PatientRetrieval(clone(transformer), **card["params"])
         check_choice("metric", model.metric, METRICS)
-        patients, trials = _from_ids(card["patient"]), _from_ids(card["trial"])
-        _shaped(arrays, codes=(len(patients), width), mean=(width,), scale=(width,))
+        patients, trials = read_ids(card["patient"]), read_ids(card["trial"])
+        check_arrays(arrays, codes=(len(patients), width), mean=(width,), scale=(width,))
         check_index(arrays["codes"], patients, trials)
         _take_inputs(model, transformer, card)
         model.code_mean_, model.code_scale_ = arrays["mean"], arrays["scale"]
@@ -308,7 +239,7 @@ def save_detector(model: ContrastiveAnomalyDetector, folder: Path) -> Path:
     """Write ``model`` to ``folder``; see :meth:`ContrastiveAnomalyDetector.save`."""
     require_fitted(model, "threshold_")
     facts = {
-        "params": plain_params(model, leave="transformer"),
+        "params": plain_params(model, leave=PART),
         "n_features_in_": int(model.n_features_in_),
         "feature_names_in_": None,
     }
@@ -319,9 +250,9 @@ def save_detector(model: ContrastiveAnomalyDetector, folder: Path) -> Path:
 def load_detector(folder: Path) -> ContrastiveAnomalyDetector:
     """Read what :func:`save_detector` wrote."""
     card, transformer, arrays = _load(folder, "ContrastiveAnomalyDetector")
-    with _readable(folder):
+    with readable(folder):
         model = ContrastiveAnomalyDetector(clone(transformer), **card["params"])
-        _shaped(arrays, threshold=(1,))
+        check_arrays(arrays, threshold=(1,))
         _take_inputs(model, transformer, card)
     model.threshold_ = float(arrays["threshold"][0])
     return model
@@ -337,7 +268,12 @@ _KINDS: dict[type, tuple[Callable[[Any, Path], Path], Callable[[Path], Any]]] = 
 
 
 def save_estimator(model: Any, folder: Path) -> Path:
-    """Write any of the estimators to ``folder``."""
+    """Write any of the estimators to ``folder``, which holds nothing else afterwards.
+
+    Raises:
+        InputError: ``folder`` holds something that is not an estimator saved earlier.
+    """
+    check_target(folder)
     return next(save for kind, (save, _) in _KINDS.items() if isinstance(model, kind))(
         model, folder
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,10 +14,13 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import check_array, validate_data
 
+from data_loaders.container import MedicalDataset
+from data_loaders.fields import as_ids
 from data_loaders.variable_length import pad_series
 from tscl.errors import DataError, InputError, NotFittedError
 
 Float32 = NDArray[np.float32]
+RandomState = int | np.random.RandomState | np.random.Generator | None
 
 
 class UnfittedEstimatorError(NotFittedError, SklearnNotFittedError):
@@ -28,21 +34,59 @@ def require_fitted(estimator: BaseEstimator, attribute: str) -> None:
         raise UnfittedEstimatorError(f"this {name} is not fitted; call fit first")
 
 
+@contextmanager
+def kept_on_error(estimator: BaseEstimator) -> Iterator[None]:
+    """Put the attributes of ``estimator`` back when the block fails, so that a fit survives it."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def as_array(X: Any) -> Any:
+    """``X`` with tensors as arrays and several (T_i, C) series as one array padded with NaN.
+
+    Raises:
+        DataError: a container in place of its series, or a list of series of unequal rank or,
+            when they are 1-D, of unequal length.
+    """
+    if isinstance(X, MedicalDataset):
+        remedy = "pass its series, .X (and .label, .patient, .trial where they are needed)"
+        raise DataError("X", "a MedicalDataset", remedy)
+    if isinstance(X, torch.Tensor):
+        return X.detach().cpu().numpy()
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
+        X = list(X)
+    if not isinstance(X, list | tuple) or not len(X):
+        return X
+    remedy = "give every series as (T_i, C), such as series[:, None] for one channel"
+    try:
+        ranks = {np.ndim(one) for one in X}
+    except ValueError:
+        raise DataError("X", "rows of unequal length within a series", remedy) from None
+    if ranks == {2}:
+        return pad_series(X)[0]
+    if len(ranks) > 1 or (ranks == {1} and len({len(one) for one in X}) > 1):
+        raise DataError("X", "a list of series of unequal rank or length", remedy)
+    return X
+
+
 def read_panel(estimator: BaseEstimator, X: Any, *, reset: bool) -> Float32:
     """``X`` as (n_samples, n_timesteps, n_channels) float32 with NaN for missing values.
 
     A 2-D array or data frame holds one univariate series a row. A 3-D array or tensor is taken as
-    it is; a list of (T_i, C) arrays is padded with NaN to the longest. Sets ``n_features_in_``
-    (columns of 2-D, channels of 3-D input) and ``n_channels_in_`` when ``reset``, else checks them.
+    it is; a list or object array of (T_i, C) arrays is padded with NaN to the longest. Sets
+    ``n_features_in_`` (columns of 2-D, channels of 3-D input) and ``n_channels_in_`` when
+    ``reset``, else checks them.
 
     Raises:
         DataError: wrong rank, an empty axis, infinite values, a sample without any value, or
             other channels than in ``fit``. ValueError of scikit-learn for bad 2-D input.
     """
-    if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
-    if isinstance(X, list | tuple) and X and all(np.ndim(s) == 2 for s in X):
-        X, _ = pad_series(X)
+    X = as_array(X)
     if getattr(X, "ndim", 2) == 3:
         values = check_array(
             X, dtype=np.float32, allow_nd=True, ensure_all_finite="allow-nan", input_name="X"
@@ -81,25 +125,30 @@ def _check_channels(estimator: BaseEstimator, shape: tuple[int, ...], *, reset: 
 
 
 def id_codes(field: str, ids: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
-    """Ids of any type as codes (n,), or None.
+    """Ids as codes (n,), or None.
 
     Raises:
-        InputError: another number of ids than samples.
+        InputError: another number of ids than samples, a missing id, or ids that are neither
+            strings nor whole numbers.
     """
     if ids is None:
         return None
-    array = np.asarray(ids)
-    if array.shape != (n,):
-        raise InputError(field, f"shape {array.shape}", f"give {n} ids, one a sample")
-    return np.unique(array, return_inverse=True)[1].astype(np.int64)
+    return np.unique(as_ids(field, ids, n), return_inverse=True)[1].astype(np.int64)
 
 
-def draw_seed(random_state: int | np.random.RandomState | None) -> int:
-    """A seed: the integer itself, a draw of the RandomState, or fresh entropy for None."""
+def draw_seed(random_state: RandomState) -> int:
+    """A seed: the integer itself, a draw of the generator, or fresh entropy for None.
+
+    Raises:
+        InputError: anything else.
+    """
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31 - 1))
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31 - 1))
-    if isinstance(random_state, bool | np.bool_) or int(random_state) < 0:
+    whole = isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool)
+    if not whole or int(random_state) < 0:
         raise InputError("random_state", random_state, "pass a whole number of at least 0")
     return int(random_state)

@@ -138,15 +138,20 @@ class StreamingEncoder:
         """Continue from :meth:`state_dict`.
 
         Raises:
-            CheckpointError: the state is of another encoder.
+            CheckpointError: the state is of another encoder, or no state of a stream.
         """
-        history, seen = torch.as_tensor(state["history"], dtype=torch.float32), int(state["seen"])
+        try:
+            history = torch.as_tensor(state["history"], dtype=torch.float32)
+            seen, parts = int(state["seen"]), state.get("state")
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError):
+            raise CheckpointError(
+                "state", type(state).__name__, "pass what state_dict() of a stream gave"
+            ) from None
         kept = 0 if self.receptive_field is None else min(seen, self.receptive_field - 1)
         expected = (kept, self.encoder.input_dims)
         if tuple(history.shape) != expected:
             found = f"history {tuple(history.shape)} after {seen} samples"
             raise CheckpointError("state", found, f"this encoder keeps {expected}")
-        parts = state.get("state")
         if (parts is not None) != (self._recurrent and seen > 0):
             remedy = "it is of another kind of encoder, or of a stream that had not begun"
             raise CheckpointError("state", sorted(state), remedy)
@@ -159,11 +164,14 @@ class StreamingEncoder:
     def _checked(self, parts: Any) -> tuple[Tensor, ...]:
         """A recurrent state that the encoder accepts, on its device."""
         device, dtype = placement(self.encoder)
-        made = tuple(torch.as_tensor(part).to(device, dtype) for part in parts)
         probe = torch.zeros(1, 1, self.encoder.input_dims, device=device, dtype=dtype)
         try:
+            made = tuple(torch.as_tensor(part).to(device, dtype) for part in parts)
             with evaluating(self.encoder), torch.no_grad():
                 self.encoder.forward_from(probe, made)  # type: ignore[attr-defined]
         except InputError as error:
             raise CheckpointError("state", error.value, error.remedy) from error
+        except (TypeError, ValueError, RuntimeError) as error:
+            remedy = "pass what state_dict() of a stream gave"
+            raise CheckpointError("state", type(parts).__name__, remedy) from error
         return made

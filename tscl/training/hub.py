@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tscl.disk import new_folder, write_text
+from tscl.disk import check_replaceable, new_folder, write_text
 from tscl.errors import CheckpointError, InputError, MissingExtraError
 from tscl.training.model_files import load_encoder
 from tscl.training.model_folder import ALLOWED, CARD, WEIGHTS, check_name
@@ -65,16 +65,18 @@ def pull_model(repo: str, folder: Path, *, revision: str | None = None, api: Any
 
     Args:
         repo: ``user/name``.
-        folder: replaced when it exists.
+        folder: absent, empty, or an earlier model, which is replaced.
         revision: branch, tag or commit; None takes the main branch. All files are of one commit.
         api: see :func:`push_model`.
 
     Raises:
         CheckpointError: the repository holds files that are no part of a model, lacks some, or
             holds a model that does not load.
-        InputError: no such repository or revision, no right to it, or no connection.
+        InputError: no such repository or revision, no right to it, no connection, or ``folder``
+            holds something else than a model.
         MissingExtraError: huggingface_hub is not installed.
     """
+    check_replaceable(folder, CARD, ALLOWED)
     hub = _hub(api)
     with _reached(repo):
         commit = str(hub.model_info(repo, revision=revision).sha)

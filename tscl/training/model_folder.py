@@ -27,7 +27,7 @@ def check_name(name: str, field: str = "file name") -> str:
     return name
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, card: str = CARD) -> None:
     """Raise CheckpointError unless the folder's card and weights can be read without harm.
 
     Refused are pickle files by name or content, links that lead out of the folder, and a card of
@@ -36,7 +36,7 @@ def check_folder(folder: Path) -> None:
     if folder.is_file():
         kind = "a pickle file" if _is_pickle(folder) else "a file"
         raise CheckpointError(
-            "model folder", folder, f"is {kind}; pass a folder with {CARD} and {WEIGHTS}"
+            "model folder", folder, f"is {kind}; pass the folder that holds {card}"
         )
     if not folder.is_dir():
         raise CheckpointError("model folder", folder, "not found; check the path")
@@ -52,8 +52,8 @@ def check_folder(folder: Path) -> None:
                 path.name,
                 "is a pickle, which can run code when it is read; models are safetensors and JSON",
             )
-    card = folder / CARD
-    if card.is_file() and os.path.getsize(card) > _LARGEST_CARD:
+    encoder = folder / CARD
+    if encoder.is_file() and os.path.getsize(encoder) > _LARGEST_CARD:
         raise CheckpointError("file", CARD, "larger than 16 MiB; no card of this project is")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -92,15 +93,18 @@ class TrainSettings:
             ("max_epochs", 0),
             ("warmup", 0),
             ("patience", 0),
-            ("min_delta", 0),
             ("accumulate", 1),
             ("devices", 1),
             ("decay_epochs", 1),
             ("monitor_every", 1),
         ):
-            if getattr(self, name) < low:
-                raise InputError(name, getattr(self, name), f"use {low} or more")
-        if not self.lr > 0:
+            number = getattr(self, name)
+            whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
+            if not whole or number < low:
+                raise InputError(name, number, f"use a whole number, {low} or more")
+        if self.min_delta < 0:
+            raise InputError("min_delta", self.min_delta, "use 0 or more")
+        if not isinstance(self.lr, numbers.Real) or not 0 < self.lr < math.inf:
             raise InputError("lr", self.lr, "choose a learning rate above 0")
         for name in ("final_lr", "decay_factor"):
             if not 0 <= getattr(self, name) <= 1:
