@@ -161,6 +161,19 @@ def test_supremix_released_mixtures_are_constant_and_keep_their_length() -> None
     assert float(gradient[[0, 1, 3, 4, 5]].abs().sum()) == 0.0
 
 
+def test_supremix_keeps_targets_of_large_magnitude_apart() -> None:
+    z = draw(2, 6, 4).float()
+    small = torch.arange(6)
+    for n_mix in (0, 4):
+        want = SupReMix(0.5, n_mix=n_mix)(z, labels=small)
+        for large in (small + 1_700_000_000, small.double() + 1.7e9, small + (1 << 60)):
+            got = SupReMix(0.5, n_mix=n_mix)(z, labels=large)
+            torch.testing.assert_close(got, want)
+    wide = torch.tensor([-3e38, 0, 1, 2, 3, 3e38])
+    with pytest.raises(InputError, match="labels"):
+        SupReMix()(z, labels=wide)
+
+
 def test_supremix_positive_mixture_has_the_anchors_target() -> None:
     """On a line z = (1, y) mixtures with the anchor's target are the anchor itself."""
     y = torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64)
@@ -238,6 +251,35 @@ def test_mann_whitney_equals_loops_and_bounds_the_auc() -> None:
     )
     with pytest.raises(InputError, match="scores"):
         mann_whitney_loss(scores * torch.nan, target)
+
+
+def test_mann_whitney_with_classes_of_unequal_size_is_the_mean_over_all_pairs() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    y = torch.tensor([0] * 8 + [1, 2, 3, 4])
+    same = y.unsqueeze(0) == y.unsqueeze(1)
+    axes = torch.eye(13, dtype=torch.float64)
+    first = torch.cat((axes[:1].expand(8, -1), axes[8:12]))
+    second = torch.cat(((axes[12] - 0.001 * axes[0]).expand(8, -1), axes[8:12]))
+    for z in (torch.stack((first, second)), draw(2, 12, 4, 8)):
+        cos = torch.nn.functional.normalize(z, dim=-1)
+        scores = cos[0] @ cos[1].T
+        want = slow.mann_whitney(scores[same].tolist(), scores[~same].tolist(), 0.2)
+        value = MannWhitney(0.2)(z, labels=y)
+        assert float(value) == pytest.approx(want)
+        lost = 1 - roc_auc_score(same.flatten().numpy(), scores.flatten().numpy())
+        assert lost <= float(value) / math.log(2)
+        # a weight counts the positive pairs of its anchor
+        weights = torch.arange(12.0, dtype=torch.float64) % 3
+        each = torch.tensor(
+            [slow.mann_whitney([float(s)], scores[~same].tolist(), 0.2) for s in scores[same]]
+        )
+        share = weights.unsqueeze(1).expand(12, 12)[same]
+        want = float((each * share).sum() / share.sum())
+        got = MannWhitney(0.2)(z, labels=y, weights=weights)
+        assert float(got) == pytest.approx(want, rel=1e-6)
+    several = MannWhitney(0.2, negatives="sum")(z, labels=y)
+    assert float(several) == pytest.approx(int((~same).sum()) * float(value))
 
 
 def test_core_tuning_hard_pairs() -> None:

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import ContrastiveLoss
+from tscl.losses.columns import relative_weights
+from tscl.losses.settings import whole_setting
 from tscl.seeding import numpy_generator
 
 
@@ -48,7 +50,8 @@ def reduce_valid(
     kept = per_anchor.masked_fill(~valid, 0.0)
     share = valid.to(kept.dtype)
     if weights is not None:
-        share = share * weights.to(kept.dtype)
+        mean = loss.reduction == "mean"
+        share = share * (relative_weights(weights, kept.dtype) if mean else weights.to(kept.dtype))
     if loss.reduction == "none":
         return kept * share
     total = (kept * share).sum()
@@ -73,9 +76,7 @@ class DrawingLoss(ContrastiveLoss):
 
     def __init__(self, temperature: float, reduction: str, seed: int) -> None:
         super().__init__(temperature, reduction)  # type: ignore[arg-type]
-        if seed < 0:
-            raise InputError("seed", seed, "use 0 or more")
-        self.seed = seed
+        self.seed = whole_setting("seed", seed, 0)
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
     def next_draw(self) -> int:
@@ -107,10 +108,3 @@ class DrawingLoss(ContrastiveLoss):
         """A permutation of n items, (n,) int64 on the CPU."""
         source = numpy_generator(self.seed, f"{type(self).__name__} {stream}", call)
         return torch.as_tensor(source.permutation(n))
-
-
-def positive_setting(name: str, value: float, low: float = 0.0) -> float:
-    """``value`` when it is above ``low``, else InputError naming ``name``."""
-    if not value > low:
-        raise InputError(name, value, f"choose a value above {low:g}")
-    return float(value)

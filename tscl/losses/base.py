@@ -10,16 +10,22 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tscl.errors import InputError
+from tscl.losses.columns import check_weights, relative_weights, sample_column
 from tscl.losses.gathering import gather_optional, gather_rows, processes
+from tscl.losses.settings import positive_setting
 from tscl.registry import Registry
 
 Reduction = Literal["mean", "sum", "none"]
+Column = Tensor | Sequence[float] | NDArray[Any]
+"""One entry a sample."""
 
 
 class ContrastiveLoss(nn.Module, ABC):
@@ -28,11 +34,11 @@ class ContrastiveLoss(nn.Module, ABC):
     ``z1`` and ``z2`` are (B, D) embeddings of two views, row i of both from sample i. More views
     come as one tensor ``z1`` of shape (V, B, D) with ``z2=None``. ``labels`` (B,) are classes or
     targets for supervised losses, ``ids`` (B,) group codes, ``weights`` (B,) non-negative sample
-    weights of a weighted mean. State (queues, temperatures) lives in buffers and parameters, so
-    that it is saved with the method.
+    weights of a weighted mean; lists and arrays are taken as tensors. State (queues, temperatures)
+    lives in buffers and parameters, so that it is saved with the method.
 
     Args:
-        temperature: softmax temperature, > 0.
+        temperature: softmax temperature, > 0 and finite.
         reduction: ``mean`` (weighted mean over anchors), ``sum`` or ``none`` (per anchor).
         gather: compute the loss of the samples of all processes when ``torch.distributed`` runs
             more than one; the mean over processes of the gradients is then the gradient of a
@@ -40,23 +46,26 @@ class ContrastiveLoss(nn.Module, ABC):
             a loss whose constructor has no such argument.
 
     Raises:
-        InputError: temperature <= 0, shapes that do not fit, non-finite embeddings, negative or
-            non-finite weights, or fewer samples than the loss needs (``min_batch``, over all
-            processes when gathered).
+        InputError: temperature <= 0 or infinite, shapes that do not fit, embeddings that are not
+            finite or too large for the loss (``power``), negative or non-finite weights, or fewer
+            samples than the loss needs (``min_batch``, over all processes when gathered).
+
+    Attributes:
+        power: highest power of embeddings that the loss forms: those whose powers would leave the
+            range of their type are refused. 0 for one that brings them to unit length first.
     """
 
     min_batch: ClassVar[int] = 2
+    power: int = 0
     needs_labels: ClassVar[bool] = False
 
     def __init__(
         self, temperature: float = 0.1, reduction: Reduction = "mean", *, gather: bool = False
     ) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise InputError("temperature", temperature, "choose a value above 0")
+        self.temperature = positive_setting("temperature", temperature)
         if reduction not in ("mean", "sum", "none"):
             raise InputError("reduction", reduction, "choose mean, sum or none")
-        self.temperature = float(temperature)
         self.reduction = reduction
         self.gather = gather
 
@@ -65,25 +74,24 @@ class ContrastiveLoss(nn.Module, ABC):
         z1: Tensor,
         z2: Tensor | None = None,
         *,
-        labels: Tensor | None = None,
-        ids: Tensor | None = None,
-        weights: Tensor | None = None,
+        labels: Column | None = None,
+        ids: Column | None = None,
+        weights: Column | None = None,
     ) -> Tensor:
         """Check the inputs, stack the views to (V, B, D) and return the reduced loss.
 
         Computed in float32 at least, under autocast too.
         """
-        views = stack_views(z1, z2)
+        views = stack_views(z1, z2, self.power)
         n = views.shape[1]
-        for name, value in (("labels", labels), ("ids", ids), ("weights", weights)):
-            if value is not None and value.shape[0] != n:
-                raise InputError(name, tuple(value.shape), f"pass one entry per sample, ({n},)")
+        labels, ids, weights = (
+            None if value is None else sample_column(name, value, n, views.device)
+            for name, value in (("labels", labels), ("ids", ids), ("weights", weights))
+        )
         if self.needs_labels and labels is None:
             raise InputError("labels", None, "this loss is supervised; pass labels of shape (B,)")
-        if weights is not None and not bool((torch.isfinite(weights) & (weights >= 0)).all()):
-            raise InputError(
-                "weights", float(weights.min()), "weights must be finite and not negative"
-            )
+        if weights is not None:
+            weights = check_weights(weights, views.dtype, relative=self.reduction == "mean")
         if self.gather and processes() > 1:
             views = gather_rows(views, dim=1)
             labels, ids, weights = (gather_optional(x) for x in (labels, ids, weights))
@@ -110,21 +118,28 @@ class ContrastiveLoss(nn.Module, ABC):
             return per_anchor if weights is None else per_anchor * weights
         if weights is None:
             return per_anchor.mean() if self.reduction == "mean" else per_anchor.sum()
-        weighted = per_anchor * weights.to(per_anchor.dtype)
         if self.reduction == "sum":
-            return weighted.sum()
-        total = weights.to(per_anchor.dtype).expand_as(per_anchor).sum()
-        return weighted.sum() / total.clamp_min(torch.finfo(per_anchor.dtype).tiny)
+            return (per_anchor * weights.to(per_anchor.dtype)).sum()
+        share = relative_weights(weights, per_anchor.dtype)
+        total = share.expand_as(per_anchor).sum()
+        return (per_anchor * share).sum() / total.clamp_min(torch.finfo(per_anchor.dtype).tiny)
 
 
 LOSSES: Registry[nn.Module] = Registry("loss")
 
 
-def stack_views(z1: Tensor, z2: Tensor | None) -> Tensor:
-    """Two (B, D) views, or one (V, B, D) tensor, as (V, B, D); checks shape and finiteness.
+def stack_views(z1: Tensor, z2: Tensor | None, power: int = 0) -> Tensor:
+    """Two (B, D) views, or one (V, B, D) tensor, as (V, B, D); checks shape, finiteness and size.
 
     Half-precision input is computed in float32, so that logits stay finite.
+
+    Args:
+        z1, z2: the views.
+        power: see :attr:`ContrastiveLoss.power`.
     """
+    for name, z in (("z1", z1), ("z2", z1 if z2 is None else z2)):
+        if not isinstance(z, Tensor):
+            raise InputError(name, type(z).__name__, "pass a torch tensor: torch.as_tensor(...)")
     if z2 is None:
         if z1.ndim != 3 or z1.shape[0] < 1:
             raise InputError("z1", tuple(z1.shape), "pass z1 and z2 (B, D), or z1 (views, B, D)")
@@ -135,28 +150,60 @@ def stack_views(z1: Tensor, z2: Tensor | None) -> Tensor:
                 "z1, z2", (tuple(z1.shape), tuple(z2.shape)), "both must have one shape (B, D)"
             )
         views = torch.stack((z1, z2))
+    if views.shape[-1] < 1:
+        raise InputError("z1", tuple(views.shape), "embeddings need at least one dimension")
     if not torch.is_floating_point(views):
         raise InputError("z1", views.dtype, "pass floating point embeddings")
     if views.dtype in (torch.float16, torch.bfloat16):
         views = views.float()
-    if not _finite(views.detach()):
-        raise InputError("z1, z2", "NaN or infinity", "check the encoder's input and learning rate")
+    check_size(views, "z1, z2", power)
     return views
 
 
-def _finite(x: Tensor) -> bool:
-    """Whether all entries are finite: one sum, and the extremes only when that overflows."""
-    if x.numel() == 0 or math.isfinite(x.sum().item()):
-        return True
-    return all(math.isfinite(end.item()) for end in x.aminmax())
+ROOM = 1e6
+"""Factor that sums of powers of embeddings leave to what a loss makes of them."""
+
+
+def check_size(x: Tensor, name: str, power: int = 0) -> None:
+    """InputError unless all entries are finite and sums of their ``power``-th power stay so.
+
+    One sum (of squares with a power), and the extremes only when that is too large.
+    """
+    x = x.detach()
+    if x.numel() == 0:
+        return
+    if power:
+        flat = x.reshape(-1)
+        # NaN compares false
+        fits = torch.dot(flat, flat).item() <= (torch.finfo(x.dtype).max / ROOM) ** (2 / power)
+    else:
+        fits = math.isfinite(x.sum().item())
+    if fits:
+        return
+    largest = max(abs(end.item()) for end in x.aminmax())
+    if not math.isfinite(largest):
+        raise InputError(name, "NaN or infinity", "check the encoder's input and learning rate")
+    if power:
+        raise InputError(
+            name,
+            f"entries up to {largest:.3g}",
+            f"too large for {x.dtype}: normalise or rescale the embeddings",
+        )
 
 
 def unit(z: Tensor) -> Tensor:
     """L2-normalise along the last axis; a zero vector stays zero, with a finite gradient.
 
-    Differentiable any number of times.
+    Vectors whose squares leave the range of their type are shortened first. Differentiable any
+    number of times.
     """
-    found, _ = _Unit.apply(z)  # type: ignore[no-untyped-call]
+    found, length = _Unit.apply(z)  # type: ignore[no-untyped-call]
+    traced = torch.compiler.is_compiling()
+    if not (traced or length.numel() == 0 or math.isfinite(length.detach().amax().item())):
+        # the direction does not depend on the length, so the divisor may count as constant
+        found, _ = _Unit.apply(  # type: ignore[no-untyped-call]
+            z / z.detach().abs().amax(-1, keepdim=True).clamp_min(1.0)
+        )
     made: Tensor = found
     return made
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.settings import floor_setting
 
 
 @LOSSES.register("cacr")
@@ -52,18 +53,10 @@ class CACR(ContrastiveLoss):
         gather: bool = False,
     ) -> None:
         super().__init__(1.0, reduction, gather=gather)
-        for name, value in (
-            ("t_positive", t_positive),
-            ("t_negative", t_negative),
-            ("alpha", alpha),
-            ("beta", beta),
-        ):
-            if not (value >= 0 and math.isfinite(value)):
-                raise InputError(name, value, "choose a finite value of at least 0")
-        self.t_positive = float(t_positive)
-        self.t_negative = float(t_negative)
-        self.alpha = float(alpha)
-        self.beta = float(beta)
+        self.t_positive = floor_setting("t_positive", t_positive)
+        self.t_negative = floor_setting("t_negative", t_negative)
+        self.alpha = floor_setting("alpha", alpha)
+        self.beta = floor_setting("beta", beta)
 
     def compute(
         self,

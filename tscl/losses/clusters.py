@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
+from tscl.losses.settings import whole_setting
 
 
 @torch.no_grad()
@@ -18,10 +18,8 @@ def kmeans(z: Tensor, k: int, iterations: int = 10) -> Tensor:
     Raises:
         InputError: k or iterations below 1.
     """
-    if k < 1:
-        raise InputError("k", k, "use one group or more")
-    if iterations < 1:
-        raise InputError("iterations", iterations, "use one or more")
+    whole_setting("k", k)
+    whole_setting("iterations", iterations)
     gap = torch.cdist(z, z.mean(dim=0, keepdim=True)).squeeze(1)
     centres = [z[gap.argmin()]]
     nearest = torch.cdist(z, centres[0].unsqueeze(0)).squeeze(1)

@@ -7,7 +7,6 @@ up for most of the gain. The factors of the paper were not found; those here are
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss
+from tscl.losses.settings import floor_setting
 
 Term = str | Mapping[str, Any] | ContrastiveLoss
 
@@ -43,10 +43,15 @@ class Combined(ContrastiveLoss):
         gather: bool = False,
     ) -> None:
         super().__init__(1.0, "mean", gather=gather)
+        if isinstance(terms, str) or not isinstance(terms, Sequence):
+            raise InputError("terms", terms, "pass a list of losses")
         if not terms:
             raise InputError("terms", list(terms), "name at least one loss")
-        factors = [1.0] * len(terms) if factors is None else [float(f) for f in factors]
-        if len(factors) != len(terms) or not all(f >= 0 and math.isfinite(f) for f in factors):
+        factors = [1.0] * len(terms) if factors is None else factors
+        if isinstance(factors, str) or not isinstance(factors, Sequence):
+            raise InputError("factors", factors, f"pass {len(terms)} finite factors of at least 0")
+        factors = [floor_setting("factors", f) for f in factors]
+        if len(factors) != len(terms):
             raise InputError("factors", factors, f"pass {len(terms)} finite factors of at least 0")
         built = [_build(t) for t in terms]
         self.terms = nn.ModuleList(built)

@@ -14,7 +14,6 @@ than one step is left. Series of one step have that one scale.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from torch.autograd.function import once_differentiable
 
 from tscl.errors import InputError
 from tscl.losses.series_views import check_series_views, pool_by_two
+from tscl.losses.settings import floor_setting, positive_setting, whole_setting
 from tscl.losses.tiled_pairs import TILE, Axis, accumulate_pairs
 
 
@@ -75,10 +75,8 @@ def hierarchical_contrast(
     """
     a, b = check_series_views(z1, z2)
     for term in terms:
-        if not term.temperature > 0:
-            raise InputError("temperature", term.temperature, "choose a value above 0")
-        if not (math.isfinite(term.weight) and term.weight >= 0):
-            raise InputError("weight", term.weight, "choose a finite weight of at least 0")
+        positive_setting("temperature", term.temperature)
+        floor_setting("weight", term.weight)
         if term.axis not in ("time", "batch"):
             raise InputError("axis", term.axis, "choose time or batch")
         items = a.shape[0] if term.axis == "batch" else a.shape[1]
@@ -91,8 +89,7 @@ def hierarchical_contrast(
                 )
             if term.axis == "time" and hierarchical:
                 raise InputError("exclude", "time axis", "use it with hierarchical=False")
-    if tile < 1:
-        raise InputError("tile", tile, "hold at least one logit")
+    whole_setting("tile", tile)
     with torch.autocast(a.device.type, enabled=False):
         total, values = _Hierarchy.apply(a, b, tuple(terms), hierarchical, tile)
     return total, values
@@ -175,7 +172,8 @@ class ObservationLoss(nn.Module):
         self, temperature: float = 1.0, *, hierarchical: bool = True, tile: int = TILE
     ) -> None:
         super().__init__()
-        self.temperature, self.hierarchical, self.tile = temperature, hierarchical, tile
+        self.temperature = positive_setting("temperature", temperature)
+        self.hierarchical, self.tile = hierarchical, whole_setting("tile", tile)
 
     def forward(self, z1: Tensor, z2: Tensor) -> Tensor:
         """The loss of two views."""
@@ -202,7 +200,8 @@ class SampleLoss(nn.Module):
         self, temperature: float = 1.0, *, hierarchical: bool = True, tile: int = TILE
     ) -> None:
         super().__init__()
-        self.temperature, self.hierarchical, self.tile = temperature, hierarchical, tile
+        self.temperature = positive_setting("temperature", temperature)
+        self.hierarchical, self.tile = hierarchical, whole_setting("tile", tile)
 
     def forward(self, z1: Tensor, z2: Tensor, *, exclude: Tensor | None = None) -> Tensor:
         """The loss of two views."""

@@ -25,7 +25,9 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss, unit
+from tscl.losses.columns import relative_weights
 from tscl.losses.infonce import InfoNCE
+from tscl.losses.settings import floor_setting
 
 
 @LOSSES.register("contrastive_gap")
@@ -53,10 +55,9 @@ class ContrastiveGap(ContrastiveLoss):
         gather: bool = False,
     ) -> None:
         super().__init__(temperature, "mean", gather=gather)
-        for name, value in (("uniformity", uniformity), ("alignment", alignment), ("cross", cross)):
-            if not (value >= 0 and math.isfinite(value)):
-                raise InputError(name, value, "choose a finite factor of at least 0")
-        self.uniformity, self.alignment, self.cross = uniformity, alignment, cross
+        self.uniformity = floor_setting("uniformity", uniformity)
+        self.alignment = floor_setting("alignment", alignment)
+        self.cross = floor_setting("cross", cross)
         self.contrast = InfoNCE(temperature)
 
     def compute(
@@ -94,7 +95,8 @@ def _potential(x: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
         return logits.masked_fill(eye, -math.inf).logsumexp((0, 1)) - math.log(
             len(x) * (len(x) - 1)
         )
-    pairs = (weights[:, None] * weights).to(logits.dtype).masked_fill(eye, 0.0)
+    share = relative_weights(weights, logits.dtype)
+    pairs = (share[:, None] * share).masked_fill(eye, 0.0)
     if not bool(pairs.sum() > 0):
         return logits.sum() * 0.0
     log_pairs = pairs.log().masked_fill(pairs == 0, -math.inf)

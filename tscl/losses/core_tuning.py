@@ -29,9 +29,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tscl.errors import InputError
 from tscl.losses.anchors import class_labels, reduce_valid, same_label
 from tscl.losses.base import LOSSES, ContrastiveLoss, unit
+from tscl.losses.settings import positive_setting
 
 
 class HardPairs(NamedTuple):
@@ -140,8 +140,7 @@ def core_contrast(
         labels: (B, n_classes) one-hot labels. mixed_labels: (R, n_classes) soft labels.
         temperature: tau > 0.
     """
-    if not temperature > 0:
-        raise InputError("temperature", temperature, "choose a value above 0")
+    positive_setting("temperature", temperature)
     y = torch.cat((labels, mixed_labels))
     same = torch.cdist(y, y, p=torch.inf) < 1e-6
     per_anchor, valid = focal_contrast(unit(torch.cat((projected, mixed))), same, temperature)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.settings import positive_setting
 
 
 @LOSSES.register("cwcl")
@@ -50,10 +51,8 @@ class CWCL(ContrastiveLoss):
         gather: bool = False,
     ) -> None:
         super().__init__(temperature, reduction, gather=gather)
-        if not sharpness > 0:
-            raise InputError("sharpness", sharpness, "choose a value above 0")
         self.detach_similarity = detach_similarity
-        self.sharpness = float(sharpness)
+        self.sharpness = positive_setting("sharpness", sharpness)
 
     def compute(
         self,

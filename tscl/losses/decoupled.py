@@ -22,6 +22,7 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.settings import positive_setting
 
 
 @LOSSES.register("dcl")
@@ -95,9 +96,7 @@ class DCLW(DCL):
         gather: bool = False,
     ) -> None:
         super().__init__(temperature, reduction, gather=gather)
-        if not sigma > 0:
-            raise InputError("sigma", sigma, "choose a value above 0")
-        self.sigma = float(sigma)
+        self.sigma = positive_setting("sigma", sigma)
 
     def positive_weights(self, cosine: Tensor) -> Tensor:
         """2 - B softmax(cosine / sigma), (B,); in (2 - B, 2), of mean 1."""

@@ -29,9 +29,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.anchors import class_labels, positive_setting, reduce_valid, same_label
+from tscl.losses.anchors import class_labels, reduce_valid, same_label
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.columns import relative_weights
+from tscl.losses.settings import positive_setting, whole_setting
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
@@ -55,6 +56,7 @@ class ProtoTriplet(ContrastiveLoss):
     """
 
     needs_labels = True
+    power = 2
 
     def __init__(
         self,
@@ -119,7 +121,7 @@ def icnn_score(
     searched = min(k + 1, n - 1) if released else k
     d, neighbour = distances(z, z).masked_fill(own, torch.inf).topk(searched, dim=1, largest=False)
     same = same_label(labels).gather(1, neighbour)
-    w = torch.ones_like(d[:, 0]) if weights is None else weights.to(d.dtype)
+    w = torch.ones_like(d[:, 0]) if weights is None else relative_weights(weights, d.dtype)
     tiny = torch.finfo(d.dtype).tiny
 
     def mean(values: Tensor, counted: Tensor) -> Tensor:
@@ -155,6 +157,7 @@ class ICNN(ContrastiveLoss):
     """
 
     needs_labels = True
+    power = 2
 
     def __init__(
         self,
@@ -165,9 +168,7 @@ class ICNN(ContrastiveLoss):
         released: bool = False,
     ) -> None:
         super().__init__(temperature, reduction)
-        if k < 1:
-            raise InputError("k", k, "look at one neighbour or more")
-        self.k = k
+        self.k = whole_setting("k", k)
         self.released = released
 
     def compute(

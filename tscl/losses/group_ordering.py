@@ -25,6 +25,7 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.settings import positive_setting, whole_setting
 
 
 def soft_sort(x: Tensor, steepness: float) -> tuple[Tensor, Tensor]:
@@ -81,13 +82,10 @@ class GroupOrdering(ContrastiveLoss):
         reduction: Reduction = "mean",
         gather: bool = False,
     ) -> None:
-        if not (steepness > 0 and math.isfinite(steepness)):
-            raise InputError("steepness", steepness, "choose a finite value above 0")
+        steepness = positive_setting("steepness", steepness)
         super().__init__(1.0 / steepness, reduction, gather=gather)
-        if n_negatives < 1:
-            raise InputError("n_negatives", n_negatives, "use 1 or more")
-        self.n_negatives = n_negatives
-        self.steepness = float(steepness)
+        self.n_negatives = whole_setting("n_negatives", n_negatives)
+        self.steepness = steepness
         self.stop_gradient = stop_gradient
 
     def compute(

@@ -20,6 +20,7 @@ from torch import Tensor
 from tscl.errors import InputError
 from tscl.losses.anchors import DrawingLoss
 from tscl.losses.base import LOSSES, Reduction, unit
+from tscl.losses.settings import whole_setting
 from tscl.seeding import derive_seed
 
 
@@ -57,16 +58,9 @@ class HardNegativeMixing(DrawingLoss):
     ) -> None:
         super().__init__(temperature, reduction, seed)
         self.gather = gather
-        for name, value, low in (
-            ("n_hardest", n_hardest, 1),
-            ("n_mixed", n_mixed, 0),
-            ("n_harder", n_harder, 0),
-        ):
-            if value < low:
-                raise InputError(name, value, f"use {low} or more")
-        self.n_hardest = n_hardest
-        self.n_mixed = n_mixed
-        self.n_harder = n_harder
+        self.n_hardest = whole_setting("n_hardest", n_hardest)
+        self.n_mixed = whole_setting("n_mixed", n_mixed, 0)
+        self.n_harder = whole_setting("n_harder", n_harder, 0)
         self.stop_gradient = stop_gradient
 
     def compute(

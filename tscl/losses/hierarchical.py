@@ -24,6 +24,7 @@ from torch.autograd.function import once_differentiable
 
 from tscl.errors import InputError
 from tscl.losses.series_views import check_series_views, pool_by_two
+from tscl.losses.settings import floor_setting, number_setting, whole_setting
 from tscl.losses.tiled_pairs import TILE, Axis, accumulate_pairs
 
 
@@ -62,19 +63,14 @@ class HierarchicalContrastiveLoss(nn.Module):
         tile: int = TILE,
     ) -> None:
         super().__init__()
-        if not 0.0 <= alpha <= 1.0:
+        if not 0.0 <= number_setting("alpha", alpha) <= 1.0:
             raise InputError("alpha", alpha, "choose a value in [0, 1]")
-        if temporal_unit < 0:
-            raise InputError("temporal_unit", temporal_unit, "choose 0 or more")
         self.instance_weight = alpha if instance_weight is None else instance_weight
         self.temporal_weight = 1.0 - alpha if temporal_weight is None else temporal_weight
         for name in ("instance_weight", "temporal_weight"):
-            if not 0.0 <= getattr(self, name) < float("inf"):
-                raise InputError(name, getattr(self, name), "choose a finite value of at least 0")
-        if tile < 1:
-            raise InputError("tile", tile, "hold at least one logit")
-        self.temporal_unit = temporal_unit
-        self.tile = tile
+            floor_setting(name, getattr(self, name))
+        self.temporal_unit = whole_setting("temporal_unit", temporal_unit, 0)
+        self.tile = whole_setting("tile", tile)
 
     def forward(self, z1: Tensor, z2: Tensor) -> Tensor:
         """The weighted sum of both terms."""

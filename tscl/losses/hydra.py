@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from tscl.errors import InputError
 from tscl.losses.anchors import DrawingLoss, class_labels, reduce_valid
 from tscl.losses.base import LOSSES, Reduction
+from tscl.losses.settings import whole_setting
 from tscl.seeding import seeded
 
 
@@ -41,8 +42,8 @@ class PairGate(nn.Module):
     def __init__(self, n_classes: int, dims: int, hidden: int = 64, seed: int = 0) -> None:
         super().__init__()
         for name, value in (("n_classes", n_classes), ("dims", dims), ("hidden", hidden)):
-            if value < 1:
-                raise InputError(name, value, "use 1 or more")
+            whole_setting(name, value)
+        whole_setting("seed", seed, 0)
         with seeded(seed, "pair gate"):
             self.classes = nn.Embedding(n_classes, hidden)
             self.network = nn.Sequential(
@@ -74,6 +75,7 @@ class Hydra(DrawingLoss):
     """
 
     needs_labels = True
+    power = 2
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from tscl.errors import InputError
 from tscl.losses.series_views import check_series_views
+from tscl.losses.settings import positive_setting
 from tscl.pooling import check_pooling, pool_time
 
 Normalize = Literal["embedding", "time", "batch"]
@@ -78,8 +79,7 @@ class IdContrastLoss(nn.Module):
         pool: str | None = None,
     ) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise InputError("temperature", temperature, "choose a value above 0")
+        self.temperature = positive_setting("temperature", temperature)
         for name, value, known in (
             ("normalize", normalize, get_args(Normalize)),
             ("pairs", pairs, get_args(Pairs)),
@@ -92,7 +92,6 @@ class IdContrastLoss(nn.Module):
             if normalize == "time":
                 raise InputError("normalize", normalize, "with pool choose embedding or batch")
         self.pool = pool
-        self.temperature = float(temperature)
         self.normalize = normalize
         self.pairs = pairs
         self.own_pair = own_pair

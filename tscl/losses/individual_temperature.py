@@ -30,6 +30,7 @@ from tscl.errors import InputError
 from tscl.losses.base import LOSSES, Reduction, unit
 from tscl.losses.growing_state import GrowingState
 from tscl.losses.id_contrast import check_ids
+from tscl.losses.settings import floor_setting, number_setting, pair_setting, whole_setting
 
 LARGEST = 1 << 26
 """Largest sample index without ``n_samples`` (0.8 GB of state)."""
@@ -83,20 +84,17 @@ class IndividualTemperature(GrowingState):
         gather: bool = False,
     ) -> None:
         super().__init__(temperature, reduction, gather=gather)
-        low, high = (float(b) for b in bounds)
-        if not 0 < low <= temperature <= high:
+        low, high = pair_setting("bounds", bounds)
+        if not low <= self.temperature <= high:
             raise InputError("bounds", bounds, f"need 0 < low <= temperature {temperature} <= high")
         for name, share in (("gamma", gamma), ("beta", beta)):
-            if not 0 < share <= 1:
+            if not 0 < number_setting(name, share) <= 1:
                 raise InputError(name, share, "choose a share in (0, 1]")
-        for name, value in (("rho", rho), ("eta", eta), ("clip", clip)):
-            if not value >= 0:
-                raise InputError(name, value, "use 0 or more")
-        if n_samples is not None and n_samples < 1:
-            raise InputError("n_samples", n_samples, "use 1 or more")
+        if n_samples is not None:
+            whole_setting("n_samples", n_samples)
         self.bounds = (low, high)
-        self.rho, self.gamma, self.beta = float(rho), float(gamma), float(beta)
-        self.eta, self.clip = float(eta), float(clip)
+        self.rho, self.gamma, self.beta = floor_setting("rho", rho), float(gamma), float(beta)
+        self.eta, self.clip = floor_setting("eta", eta), floor_setting("clip", clip)
         self.n_samples = n_samples
         for name in self.growing:
             self.register_buffer(name, torch.zeros(0))

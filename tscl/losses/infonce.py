@@ -69,6 +69,7 @@ class InfoNCE(ContrastiveLoss):
         self.symmetric = symmetric
         self.negatives = negatives
         self.normalize = normalize
+        self.power = 0 if normalize else 2
         self.tile = tile
 
     def compute(

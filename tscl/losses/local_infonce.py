@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tscl.errors import InputError
 from tscl.losses.base import unit
+from tscl.losses.settings import positive_setting, whole_setting
 from tscl.seeding import randint
 
 
@@ -44,14 +45,11 @@ class LocalInfoNCE(nn.Module):
         equal_negatives: bool = False,
     ) -> None:
         super().__init__()
-        if n_segments < 4:
-            raise InputError("n_segments", n_segments, "use at least 4 segments")
-        if not temperature > 0:
-            raise InputError("temperature", temperature, "choose a value above 0")
+        whole_setting("n_segments", n_segments, 4)
         if instances not in ("all", "first"):
             raise InputError("instances", instances, "choose all or first")
         self.n_segments = n_segments
-        self.temperature = temperature
+        self.temperature = positive_setting("temperature", temperature)
         self.instances = instances
         index = torch.arange(n_segments)
         positive = torch.where(index < n_segments - 1, index + 1, index - 1)

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.anchors import DrawingLoss, positive_setting
+from tscl.losses.anchors import DrawingLoss
 from tscl.losses.base import LOSSES, Reduction, stack_views, unit
+from tscl.losses.settings import number_setting, positive_setting
 
 
 def mixed_contrast(
@@ -98,7 +99,7 @@ class M3Co(DrawingLoss):
         super().__init__(temperature, reduction, seed)
         if phase not in ("mixup", "soft"):
             raise InputError("phase", phase, "choose mixup or soft")
-        if not 0 <= mix_share <= 1:
+        if not 0 <= number_setting("mix_share", mix_share) <= 1:
             raise InputError("mix_share", mix_share, "choose a share in [0, 1]")
         self.phase = phase
         self.beta_parameter = positive_setting("beta", beta)

@@ -21,8 +21,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tscl.errors import InputError
-from tscl.losses.anchors import class_labels, positive_setting, reduce_valid, same_label
+from tscl.losses.anchors import class_labels, reduce_valid, same_label
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.columns import relative_weights
+from tscl.losses.settings import positive_setting
 
 CHUNK = 1 << 22
 
@@ -68,7 +70,7 @@ def mann_whitney_loss(
     per_positive = score_differences(scores[wanted], scores[~wanted], temperature)
     share = torch.ones_like(per_positive)
     if weights is not None:
-        share = weights.to(scores.dtype)[wanted]
+        share = relative_weights(weights, scores.dtype)[wanted]
     return (per_positive * share).sum() / share.sum().clamp_min(torch.finfo(scores.dtype).tiny)
 
 
@@ -99,6 +101,10 @@ class MannWhitney(ContrastiveLoss):
 
     A positive pair is one sample's two views; with ``labels`` any two samples of one class.
     Everything else is negative. All views count pairwise. Without a negative pair the value is 0.
+
+    The entry of an anchor is the mean over its positive pairs. ``mean`` weighs anchors by how many
+    they have, which is the mean over all positive pairs that bounds 1 - AUC whatever the sizes of
+    the classes. ``weights`` weigh a positive pair by its anchor.
     """
 
     def __init__(
@@ -143,4 +149,7 @@ class MannWhitney(ContrastiveLoss):
                 terms.append(torch.zeros_like(count).index_add(0, rows, each) / count)
         per_anchor = torch.stack(terms)
         every = torch.ones_like(per_anchor, dtype=torch.bool)
+        if labels is not None and self.reduction == "mean":
+            own = 1.0 if weights is None else relative_weights(weights, count.dtype)
+            weights = count * own
         return reduce_valid(self, per_anchor, every, weights)

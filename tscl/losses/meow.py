@@ -21,15 +21,17 @@ of them; prototypes share the temperature tau_p instead of a density each and pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.anchors import positive_setting
+from tscl.losses.anchors import class_labels
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
 from tscl.losses.clusters import kmeans
+from tscl.losses.settings import floor_setting, positive_setting, whole_setting
 from tscl.seeding import seeded
 
 
@@ -68,19 +70,20 @@ class Meow(ContrastiveLoss):
         super().__init__(temperature, reduction)
         if weighting not in ("hard", "soft"):
             raise InputError("weighting", weighting, "choose hard or soft")
-        if not n_clusters or min(n_clusters) < 1:
+        if isinstance(n_clusters, str) or not isinstance(n_clusters, Sequence) or not n_clusters:
             raise InputError("n_clusters", n_clusters, "name one clustering or more, sizes >= 1")
-        if not prototype_weight >= 0:
-            raise InputError("prototype_weight", prototype_weight, "use 0 or more")
-        self.n_clusters = tuple(n_clusters)
-        self.prototype_weight = prototype_weight
+        self.n_clusters = tuple(whole_setting("n_clusters", k) for k in n_clusters)
+        self.prototype_weight = floor_setting("prototype_weight", prototype_weight)
         self.prototype_temperature = positive_setting(
             "prototype_temperature", prototype_temperature
         )
+        whole_setting("hidden", hidden)
+        whole_setting("seed", seed, 0)
         self.network: nn.Module | None = None
         if weighting == "soft":
-            if dims is None or dims < 1:
+            if dims is None:
                 raise InputError("dims", dims, "soft weights need the embeddings' dimensions")
+            whole_setting("dims", dims)
             with seeded(seed, "meow"):
                 self.network = nn.Sequential(
                     nn.Linear(dims, hidden), nn.Tanh(), nn.Linear(hidden, 1)
@@ -102,7 +105,7 @@ class Meow(ContrastiveLoss):
         mean = z.mean(dim=0)
         codes = [kmeans(mean.detach(), k) for k in self.n_clusters]
         if labels is not None:
-            codes.append(torch.unique(labels, return_inverse=True)[1])
+            codes.append(torch.unique(class_labels(labels), return_inverse=True)[1])
         terms = []
         for a in range(n_views):
             pull = self.prototype_weight * self._prototypes(z[a], mean, codes)

@@ -33,14 +33,15 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.anchors import (
-    DrawingLoss,
-    class_labels,
-    positive_setting,
-    reduce_valid,
-    same_label,
-)
+from tscl.losses.anchors import DrawingLoss, class_labels, reduce_valid, same_label
 from tscl.losses.base import LOSSES, Reduction, unit
+from tscl.losses.settings import (
+    floor_setting,
+    number_setting,
+    pair_setting,
+    positive_setting,
+    whole_setting,
+)
 
 
 @LOSSES.register("metrix")
@@ -81,16 +82,12 @@ class Metrix(DrawingLoss):
         super().__init__(temperature, reduction, seed)
         if base not in ("contrastive", "multi_similarity"):
             raise InputError("base", base, "choose contrastive or multi_similarity")
-        if not mix_weight >= 0:
-            raise InputError("mix_weight", mix_weight, "use 0 or more")
-        if n_mix < 1:
-            raise InputError("n_mix", n_mix, "draw at least one mixture")
         self.base = base
-        self.mix_weight = mix_weight
-        self.n_mix = n_mix
+        self.mix_weight = floor_setting("mix_weight", mix_weight)
+        self.n_mix = whole_setting("n_mix", n_mix)
         self.beta_parameter = positive_setting("beta", beta)
-        self.margin = margin
-        self.sharpness = tuple(positive_setting("sharpness", value) for value in sharpness)
+        self.margin = number_setting("margin", margin)
+        self.sharpness = pair_setting("sharpness", sharpness)
 
     def compute(
         self,

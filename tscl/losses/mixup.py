@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tscl.errors import InputError
 from tscl.losses.base import stack_views, unit
+from tscl.losses.settings import positive_setting
 
 
 class MixupContrast(nn.Module):
@@ -32,9 +33,7 @@ class MixupContrast(nn.Module):
 
     def __init__(self, temperature: float = 0.5) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise InputError("temperature", temperature, "choose a value above 0")
-        self.temperature = float(temperature)
+        self.temperature = positive_setting("temperature", temperature)
 
     def forward(self, mixed: Tensor, z1: Tensor, z2: Tensor, weight: Tensor) -> Tensor:
         """Mean of l_i over the batch."""

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss
+from tscl.losses.columns import relative_weights
+from tscl.losses.settings import positive_setting, whole_setting
 
 
 @LOSSES.register("mmd")
@@ -28,12 +30,12 @@ class MMD(ContrastiveLoss):
         z1, z2: (B, D). Returns a scalar, >= 0.
     """
 
+    power = 2
+
     def __init__(self, n_kernels: int = 5, spacing: float = 2.0) -> None:
         super().__init__(1.0, "mean")
-        if n_kernels < 1 or spacing <= 0:
-            raise InputError("n_kernels, spacing", (n_kernels, spacing), "need n >= 1, spacing > 0")
-        self.n_kernels = n_kernels
-        self.spacing = spacing
+        self.n_kernels = whole_setting("n_kernels", n_kernels)
+        self.spacing = positive_setting("spacing", spacing)
 
     def compute(
         self,
@@ -60,6 +62,7 @@ class MMD(ContrastiveLoss):
             kernel = kernel + torch.exp(-squared / (bandwidth * self.spacing**i))
         share = torch.full((n,), 1.0 / n, dtype=kernel.dtype, device=kernel.device)
         if weights is not None:
-            share = weights.to(kernel.dtype) / weights.sum().clamp_min(1e-12)
+            share = relative_weights(weights, kernel.dtype)
+            share = share / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
         sign = torch.cat((share, -share))
         return sign @ kernel @ sign

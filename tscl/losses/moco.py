@@ -11,12 +11,15 @@ vectors, as in the paper's code.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
+from tscl.errors import CheckpointError, InputError
 from tscl.losses.base import LOSSES, Reduction, unit
 from tscl.losses.growing_state import GrowingState
+from tscl.losses.settings import whole_setting
 from tscl.losses.tiled_infonce import key_lse
 from tscl.seeding import randn, torch_generator
 
@@ -36,6 +39,8 @@ class MoCo(GrowingState):
         dims: D; None takes the first batch's.
         seed: of the first queue.
         gather: see :class:`ContrastiveLoss`; keys of all processes enter.
+
+    A saved queue of another size than ``queue_size`` is refused (CheckpointError).
 
     Attributes:
         queue: (K, D) unit keys; ``position`` is where the next one goes.
@@ -60,11 +65,10 @@ class MoCo(GrowingState):
         gather: bool = False,
     ) -> None:
         super().__init__(temperature, reduction, gather=gather)
-        for name, value in (("queue_size", queue_size), ("dims", dims)):
-            if value is not None and value < 1:
-                raise InputError(name, value, "use 1 or more")
-        self.queue_size = queue_size
-        self.seed = seed
+        if dims is not None:
+            whole_setting("dims", dims)
+        self.queue_size = whole_setting("queue_size", queue_size)
+        self.seed = whole_setting("seed", seed, 0)
         self.register_buffer("queue", torch.zeros(0, 0))
         self.register_buffer("position", torch.zeros((), dtype=torch.int64))
         if dims is not None:
@@ -95,6 +99,16 @@ class MoCo(GrowingState):
         if self.training:
             self.enqueue(keys.reshape(-1, d))
         return loss
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        saved = state_dict.get(f"{prefix}queue")
+        found = saved.shape if isinstance(saved, Tensor) and saved.numel() else None
+        if found is not None and (len(found) != 2 or found[0] != self.queue_size):
+            remedy = f"build the loss with queue_size={found[0]}, not {self.queue_size}"
+            raise CheckpointError(f"{prefix}queue", tuple(found), remedy)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:

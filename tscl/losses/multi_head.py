@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.settings import floor_setting, pair_setting, whole_setting
 from tscl.seeding import seeded
 
 
@@ -76,19 +77,17 @@ class AdaptiveMultiHead(ContrastiveLoss):
             ("head_dims", head_dims),
             ("n_hardest", n_hardest),
         ):
-            if count < 1:
-                raise InputError(name, count, "use 1 or more")
-        low, high = (float(b) for b in bounds)
-        if not 0 < low <= high < math.inf:
+            whole_setting(name, count)
+        whole_setting("seed", seed, 0)
+        low, high = pair_setting("bounds", bounds)
+        if not low <= high:
             raise InputError("bounds", bounds, "need 0 < low <= high")
-        if not beta >= 0:
-            raise InputError("beta", beta, "use 0 or more")
         if negatives not in ("softmax", "hardest"):
             raise InputError("negatives", negatives, "choose softmax or hardest")
         self.n_heads = n_heads
         self.dims = dims
         self.bounds = (low, high)
-        self.beta = float(beta)
+        self.beta = floor_setting("beta", beta)
         self.negatives = negatives
         self.n_hardest = n_hardest
         if released and negatives != "hardest":
@@ -97,8 +96,7 @@ class AdaptiveMultiHead(ContrastiveLoss):
         self.heads = nn.ModuleList()
         self.phi: nn.Module = nn.Identity()
         if dims is not None:
-            if dims < 1:
-                raise InputError("dims", dims, "use 1 or more")
+            whole_setting("dims", dims)
             with seeded(seed, "multi head"):
                 for _ in range(n_heads):
                     self.heads.append(_mlp(dims, dims, head_dims))

@@ -18,8 +18,10 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
+from tscl.losses.anchors import class_labels
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
 from tscl.losses.clusters import kmeans
+from tscl.losses.settings import whole_setting
 
 
 @LOSSES.register("pamc")
@@ -39,9 +41,7 @@ class PamC(ContrastiveLoss):
         self, temperature: float = 0.5, reduction: Reduction = "mean", *, n_clusters: int = 8
     ) -> None:
         super().__init__(temperature, reduction)
-        if n_clusters < 1:
-            raise InputError("n_clusters", n_clusters, "use one cluster or more")
-        self.n_clusters = n_clusters
+        self.n_clusters = whole_setting("n_clusters", n_clusters)
 
     def compute(
         self,
@@ -61,7 +61,7 @@ class PamC(ContrastiveLoss):
         mean = total / n_views
         code = kmeans(mean.detach(), self.n_clusters)
         if labels is not None:
-            code = torch.unique(labels, return_inverse=True)[1]
+            code = torch.unique(class_labels(labels), return_inverse=True)[1]
         k = int(code.max()) + 1
         meta = unit(mean.new_zeros(k, mean.shape[1]).index_add(0, code, mean))
         return self.reduce(self._negatives(meta) - pairs / self.temperature, weights)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, stack_views, unit
+from tscl.losses.settings import whole_setting
 from tscl.seeding import seeded
 
 
@@ -52,8 +53,9 @@ class SimSiam(ContrastiveLoss):
     ) -> None:
         super().__init__(1.0, reduction, gather=gather)
         for name, value in (("dims", dims), ("hidden", hidden)):
-            if value is not None and value < 1:
-                raise InputError(name, value, "use 1 or more")
+            if value is not None:
+                whole_setting(name, value)
+        whole_setting("seed", seed, 0)
         self.predictor: nn.Module = nn.Identity()
         if dims is not None:
             width = hidden or max(1, dims // 4)

@@ -14,12 +14,12 @@ VICReg (Bardes et al. 2021, arXiv 2105.04906): with batch covariance Cov (diviso
 That is the paper's sum; the authors' code and libraries after it take half of the variance terms.
 
 Neither loss normalises embeddings to unit length. Both are functions of the whole batch, so there
-is no ``reduction``; ``weights`` give weighted moments.
+is no ``reduction``; ``weights`` give weighted moments (divisor 1 - sum_i share_i^2 of the shares of
+samples, which is (B - 1) / B for equal weights).
 """
 
 from __future__ import annotations
 
-import math
 from itertools import combinations
 from typing import Any
 
@@ -29,6 +29,8 @@ from torch.autograd.function import once_differentiable
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss
+from tscl.losses.columns import relative_weights
+from tscl.losses.settings import floor_setting, positive_setting
 
 
 @LOSSES.register("barlow_twins")
@@ -44,15 +46,14 @@ class BarlowTwins(ContrastiveLoss):
         z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2. Returns a scalar, >= 0.
     """
 
+    power = 2
+
     def __init__(
         self, off_diagonal: float = 0.005, *, eps: float = 1e-5, gather: bool = False
     ) -> None:
         super().__init__(1.0, "mean", gather=gather)
-        _check(off_diagonal=off_diagonal, eps=eps)
-        if not eps > 0:
-            raise InputError("eps", eps, "choose a value above 0")
-        self.off_diagonal = float(off_diagonal)
-        self.eps = float(eps)
+        self.off_diagonal = floor_setting("off_diagonal", off_diagonal)
+        self.eps = positive_setting("eps", eps)
 
     def compute(
         self,
@@ -160,6 +161,8 @@ class VICReg(ContrastiveLoss):
         z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2. Returns a scalar, >= 0.
     """
 
+    power = 4  # squared covariances
+
     def __init__(
         self,
         invariance: float = 25.0,
@@ -170,11 +173,10 @@ class VICReg(ContrastiveLoss):
         gather: bool = False,
     ) -> None:
         super().__init__(1.0, "mean", gather=gather)
-        _check(invariance=invariance, variance=variance, covariance=covariance, eps=eps)
-        if not eps > 0:
-            raise InputError("eps", eps, "choose a value above 0")
-        self.invariance, self.variance, self.covariance = invariance, variance, covariance
-        self.eps = float(eps)
+        self.invariance = floor_setting("invariance", invariance)
+        self.variance = floor_setting("variance", variance)
+        self.covariance = floor_setting("covariance", covariance)
+        self.eps = positive_setting("eps", eps)
 
     def compute(
         self,
@@ -193,7 +195,8 @@ class VICReg(ContrastiveLoss):
             for a, b in combinations(range(v), 2)
         ]
         centred = views - (share.unsqueeze(1) * views).sum(1, keepdim=True)
-        moments = centred.transpose(1, 2) @ (centred * share.unsqueeze(1)) * (n / (n - 1))
+        moments = centred.transpose(1, 2) @ (centred * share.unsqueeze(1))
+        moments = moments * (n / (n - 1) if weights is None else _unbiased(share))
         own = moments.diagonal(dim1=1, dim2=2)
         hinge = (1.0 - torch.sqrt(own + self.eps)).relu().mean(1)
         off = (moments.square().sum((1, 2)) - own.square().sum(1)) / d
@@ -204,10 +207,9 @@ class VICReg(ContrastiveLoss):
         )
 
 
-def _check(**factors: float) -> None:
-    for name, value in factors.items():
-        if not (value >= 0 and math.isfinite(value)):
-            raise InputError(name, value, "choose a finite value of at least 0")
+def _unbiased(share: Tensor) -> Tensor:
+    """n / (n - 1) for n equal shares, whatever samples of share 0 are there too."""
+    return (share * (1.0 - share)).sum().clamp_min(torch.finfo(share.dtype).eps).reciprocal()
 
 
 def _two_views(views: Tensor) -> None:
@@ -220,5 +222,5 @@ def _shares(views: Tensor, weights: Tensor | None) -> Tensor:
     n = views.shape[1]
     if weights is None:
         return views.new_full((n,), 1.0 / n)
-    w = weights.to(views.dtype)
+    w = relative_weights(weights, views.dtype)
     return w / w.sum().clamp_min(torch.finfo(w.dtype).tiny)

@@ -24,8 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.anchors import class_labels, positive_setting, same_label
+from tscl.losses.anchors import class_labels, same_label
 from tscl.losses.base import stack_views, unit
+from tscl.losses.settings import positive_setting
 
 
 class ReplayContrast(nn.Module):

@@ -26,6 +26,8 @@ from torch import Tensor
 from tscl.errors import InputError
 from tscl.losses.anchors import class_labels
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.columns import relative_weights
+from tscl.losses.settings import floor_setting, whole_setting
 
 
 def squared_distances(z: Tensor) -> Tensor:
@@ -41,7 +43,8 @@ def log_mean_kernel(z: Tensor, tau: float, weights: Tensor) -> Tensor:
     if n < 2:
         return z.sum() * 0.0
     i, j = torch.triu_indices(n, n, 1, device=z.device)
-    pair = (weights[i] * weights[j]).log()
+    logs = weights.log()
+    pair = logs[i] + logs[j]
     exponent = -squared_distances(z)[i, j] / (2 * tau)
     return torch.logsumexp(exponent + pair, dim=0) - torch.logsumexp(pair, dim=0)
 
@@ -77,6 +80,7 @@ class SepCLR(ContrastiveLoss):
     """
 
     needs_labels = True
+    power = 2
 
     def __init__(
         self,
@@ -89,19 +93,12 @@ class SepCLR(ContrastiveLoss):
         joint_weight: float = 10.0,
     ) -> None:
         super().__init__(temperature, reduction)
-        if common_dims is not None and common_dims < 1:
-            raise InputError("common_dims", common_dims, "use 1 or more")
-        for name, value in (
-            ("salient_weight", salient_weight),
-            ("background_weight", background_weight),
-            ("joint_weight", joint_weight),
-        ):
-            if not value >= 0:
-                raise InputError(name, value, "use 0 or more")
-        self.common_dims = common_dims
-        self.salient_weight = salient_weight
-        self.background_weight = background_weight
-        self.joint_weight = joint_weight
+        self.common_dims = (
+            None if common_dims is None else whole_setting("common_dims", common_dims)
+        )
+        self.salient_weight = floor_setting("salient_weight", salient_weight)
+        self.background_weight = floor_setting("background_weight", background_weight)
+        self.joint_weight = floor_setting("joint_weight", joint_weight)
 
     def compute(
         self,
@@ -135,7 +132,11 @@ class SepCLR(ContrastiveLoss):
         width = dims // 2 if self.common_dims is None else self.common_dims
         if not 0 < width < dims:
             raise InputError("common_dims", width, f"leave room for both parts in {dims}")
-        w = views.new_ones(views.shape[1]) if weights is None else weights.to(views.dtype)
+        w = (
+            views.new_ones(views.shape[1])
+            if weights is None
+            else relative_weights(weights, views.dtype)
+        )
         kept = w > 0
         views, w, target = views[:, kept], w[kept], labels[kept] != 0
         c, s = unit(views[..., :width]), views[..., width:]

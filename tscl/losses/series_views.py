@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
+from tscl.losses.base import check_size
 
 
 def check_series_views(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
@@ -19,9 +20,7 @@ def check_series_views(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
     if z1.dtype in (torch.float16, torch.bfloat16):
         z1, z2 = z1.float(), z2.float()
     for name, z in (("z1", z1), ("z2", z2)):
-        z = z.detach()
-        if not (bool(torch.isfinite(z.sum())) or bool(torch.isfinite(z).all())):
-            raise InputError(name, "NaN or infinity", "check the encoder's input and learning rate")
+        check_size(z, name, 2)
     return z1, z2
 
 

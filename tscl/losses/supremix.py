@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.anchors import DrawingLoss, class_labels, positive_setting, reduce_valid
+from tscl.losses.anchors import DrawingLoss, class_labels, reduce_valid
 from tscl.losses.base import LOSSES, Reduction, unit
+from tscl.losses.settings import pair_setting, positive_setting, whole_setting
 
 
 @LOSSES.register("supremix")
@@ -64,10 +65,8 @@ class SupReMix(DrawingLoss):
         seed: int = 0,
     ) -> None:
         super().__init__(temperature, reduction, seed)
-        if n_mix < 0:
-            raise InputError("n_mix", n_mix, "use 0 or more mixtures")
-        self.n_mix = n_mix
-        self.beta_parameters = tuple(positive_setting("beta", value) for value in beta)
+        self.n_mix = whole_setting("n_mix", n_mix, 0)
+        self.beta_parameters = pair_setting("beta", beta)
         self.window = None if window is None else positive_setting("window", window)
         self.weighted = weighted
         self.released = released
@@ -84,10 +83,11 @@ class SupReMix(DrawingLoss):
         """Mean over the anchors of all views that have a positive."""
         n_views, n, _ = views.shape
         z = unit(views).flatten(0, 1)
-        y = class_labels(labels).to(z.dtype).repeat(n_views) / self.scale
+        y = self._targets(class_labels(labels), z.dtype).repeat(n_views)
         own = torch.eye(len(z), dtype=torch.bool, device=z.device)
         gap = (y.unsqueeze(0) - y.unsqueeze(1)).abs()
         logits, positive, used = z @ z.T / self.temperature, (gap == 0) & ~own, ~own
+        gap = gap.to(z.dtype)
         if self.n_mix:
             call = self.next_draw()
             parts = (self._hard_negatives(z, y, call), self._hard_positives(z, y, call))
@@ -104,6 +104,17 @@ class SupReMix(DrawingLoss):
         valid = (count > 0).view(n_views, n)
         return reduce_valid(self, per_anchor.view(n_views, n), valid, weights)
 
+    def _targets(self, labels: Tensor, dtype: torch.dtype) -> Tensor:
+        """Targets from 0 in units of ``scale``, as exact as ``labels``: large ones stay apart."""
+        if labels.is_floating_point():
+            y = labels.to(torch.promote_types(labels.dtype, dtype))
+        else:
+            y = labels.long()
+        y = (y - y.min()).to(torch.float64 if y.dtype == torch.int64 else y.dtype) / self.scale
+        if not bool(y.max() <= torch.finfo(dtype).max):
+            raise InputError("labels", float(y.max()), f"targets span too much for {dtype}")
+        return y
+
     def _finish(self, mixed: Tensor) -> Tensor:
         """Mixtures as they enter the similarities."""
         return mixed.detach() if self.released else unit(mixed)
@@ -115,7 +126,7 @@ class SupReMix(DrawingLoss):
         a, b = self.beta_parameters
         share = self.beta(a, b, tuple(other.shape), z, call).unsqueeze(-1)
         mixed = self._finish(share * z.unsqueeze(1) + (1 - share) * z[other])
-        gap = (1 - share.squeeze(-1)) * (y[other] - y.unsqueeze(1)).abs()
+        gap = (1 - share.squeeze(-1)) * (y[other] - y.unsqueeze(1)).abs().to(z.dtype)
         valid = allowed.any(dim=1, keepdim=True).expand_as(other)
         return (mixed * z.unsqueeze(1)).sum(-1) / self.temperature, gap, valid
 
@@ -130,7 +141,7 @@ class SupReMix(DrawingLoss):
         k = self.choose(high, self.n_mix, call, "high")
         valid = (low.any(1) & high.any(1)).unsqueeze(1).expand_as(j)
         width = torch.where(valid, y[k] - y[j], torch.ones_like(y[k]))
-        share = ((y[k] - y.unsqueeze(1)) / width).unsqueeze(-1)
+        share = ((y[k] - y.unsqueeze(1)) / width).to(z.dtype).unsqueeze(-1)
         mixed = self._finish(share * z[j] + (1 - share) * z[k])
         logits = (mixed * z.unsqueeze(1)).sum(-1) / self.temperature
         return logits, torch.zeros_like(logits), valid

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from tscl.errors import InputError
+from tscl.losses.settings import whole_setting
 
 HELD = 1 << 19
 """Similarities with constant keys held at a time (2 MiB in float32)."""
@@ -67,8 +67,7 @@ def key_lse(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
 
 def check_tile(tile: int) -> None:
     """InputError unless a block has at least one entry."""
-    if tile < 1:
-        raise InputError("tile", tile, "use blocks of at least one row; 1024 is fast")
+    whole_setting("tile", tile)
 
 
 class _Running:

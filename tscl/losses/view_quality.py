@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import unit
+from tscl.losses.settings import floor_setting
 
 
 @torch.no_grad()
@@ -68,8 +69,7 @@ def quality_weights(
     """
     if z1.ndim != 3 or z1.shape != z2.shape:
         raise InputError("z1, z2", (tuple(z1.shape), tuple(z2.shape)), "both (B, T, D)")
-    if not gamma >= 0:
-        raise InputError("gamma", gamma, "use 0 or more")
+    floor_setting("gamma", gamma)
     if z1.dtype in (torch.float16, torch.bfloat16):
         z1, z2 = z1.float(), z2.float()
     if not bool(torch.isfinite(z1).all() and torch.isfinite(z2).all()):

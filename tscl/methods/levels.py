@@ -10,9 +10,10 @@ from typing import Any, Literal, get_args
 from torch import Tensor, nn
 
 from tscl.batch import Batch
-from tscl.errors import ConfigError, nearest
+from tscl.errors import ConfigError, InputError, nearest
 from tscl.losses.base import LOSSES, ContrastiveLoss
 from tscl.losses.id_contrast import IdContrastLoss
+from tscl.losses.settings import floor_setting, positive_setting
 from tscl.masking import MASK_MODES
 from tscl.methods.instance_loss import batch_column, build_loss
 from tscl.pooling import check_pooling, pool_time
@@ -83,14 +84,16 @@ class Level:
         if not self.over_series:
             self.build()
             return
+        if not isinstance(self.params, Mapping):
+            raise ConfigError(f"{where}.params", self.params, "give a mapping of names to values")
         allowed = _PARAMS[str(self.loss)]
         for key in self.params:
             if key not in allowed:
                 raise ConfigError(f"{where}.params.{key}", self.params[key], nearest(key, allowed))
-        if not self.params.get("temperature", 1.0) > 0:
-            raise ConfigError(
-                f"{where}.params.temperature", self.params["temperature"], "choose a value above 0"
-            )
+        try:
+            positive_setting(f"{where}.params.temperature", self.params.get("temperature", 1.0))
+        except InputError as error:
+            raise ConfigError(error.field, error.value, error.remedy) from None
         if self.loss == "id":
             IdContrastLoss(**self.params)
 
@@ -156,11 +159,9 @@ def default_levels(
         augment: whether patient and trial level augment their views.
         id_params: loss arguments of patient and trial level.
     """
-    if len(lambdas) != 4:
-        raise ConfigError(
-            "lambdas", list(lambdas), "give four: patient, trial, sample, observation"
-        )
-    patient, trial, sample, observation = (float(v) for v in lambdas)
+    if isinstance(lambdas, str) or not isinstance(lambdas, Sequence) or len(lambdas) != 4:
+        raise ConfigError("lambdas", lambdas, "give four: patient, trial, sample, observation")
+    patient, trial, sample, observation = (_lambda(v) for v in lambdas)
     ids = dict(id_params or {})
     return [
         Level("patient", "id", "patient", weight=patient, augment=augment, params=ids),
@@ -168,6 +169,13 @@ def default_levels(
         Level("sample", "sample", mask="continuous", weight=sample, exclude=exclude),
         Level("observation", "observation", mask="continuous", weight=observation),
     ]
+
+
+def _lambda(value: object) -> float:
+    try:
+        return floor_setting("lambdas", value)
+    except InputError as error:
+        raise ConfigError(error.field, error.value, error.remedy) from None
 
 
 def read_levels(entries: Sequence[Level | Mapping[str, Any]]) -> list[Level]:

@@ -1,0 +1,54 @@
+"""Checks of the numbers a loss is built with: one named error for a wrong type or range."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+
+from torch import Tensor
+
+from tscl.errors import InputError
+
+
+def number_setting(name: str, value: object) -> float:
+    """``value`` as a finite float, else InputError naming ``name``; no text, None, True or False."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(name, value, f"pass a number, not {type(value).__name__}")
+    if not math.isfinite(value):
+        raise InputError(name, value, "choose a finite value")
+    return float(value)
+
+
+def positive_setting(name: str, value: object, low: float = 0.0) -> float:
+    """``value`` when it is finite and above ``low``, else InputError naming ``name``."""
+    number = number_setting(name, value)
+    if not low < number < math.inf:
+        raise InputError(name, value, f"choose a finite value above {low:g}")
+    return number
+
+
+def floor_setting(name: str, value: object, low: float = 0.0) -> float:
+    """``value`` when it is finite and at least ``low``, else InputError naming ``name``."""
+    number = number_setting(name, value)
+    if not low <= number < math.inf:
+        raise InputError(name, value, f"choose a finite value of at least {low:g}")
+    return number
+
+
+def whole_setting(name: str, value: object, low: int = 1) -> int:
+    """``value`` when it is a whole number of at least ``low``, else InputError naming ``name``."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InputError(name, value, f"pass a whole number of {low} or more")
+    if value < low:
+        raise InputError(name, value, f"use {low} or more")
+    return int(value)
+
+
+def pair_setting(name: str, values: object) -> tuple[float, float]:
+    """Two finite numbers above 0, else InputError naming ``name``."""
+    if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != 2:
+        raise InputError(name, values, "pass two numbers")
+    return positive_setting(name, values[0]), positive_setting(name, values[1])
