@@ -213,7 +213,8 @@ def load_cohort(
     truth = read_truth(root)
     config: CohortConfig = truth["config"]
     seconds = 1.2 if config.kind == "ecg" else 1.0
-    steps = window or min(config.trial_steps, round(seconds * config.sampling_rate))
+    steps = min(config.trial_steps, round(seconds * config.sampling_rate))
+    steps = steps if window is None else window
     per_trial = len(cut_windows(np.zeros((1, config.trial_steps, 1)), steps, overlap))
     by_id = {str(one["participant_id"]): one for one in truth["patients"]}
     artefact = {

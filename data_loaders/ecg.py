@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -241,14 +243,38 @@ def beats_of(record: WfdbRecord, length: int, *, method: str = "neurokit") -> np
     return beats
 
 
+def check_rate(target_rate: float | None) -> None:
+    """None keeps the files' rate; 0 and what is no number are mistakes.
+
+    Raises:
+        InputError: anything but None or a positive number of Hz.
+    """
+    if target_rate is None:
+        return
+    number = isinstance(target_rate, Real) and not isinstance(target_rate, bool)
+    if not number or not 0 < target_rate < math.inf:
+        remedy = "give a positive number of Hz, or None to keep the files' rate"
+        raise InputError("target_rate", target_rate, remedy)
+
+
+def check_count(field: str, size: int) -> None:
+    """A whole number of 1 or more.
+
+    Raises:
+        InputError: anything else; names ``field``.
+    """
+    whole = isinstance(size, Integral) and not isinstance(size, bool)
+    if not whole or size < 1:
+        raise InputError(field, size, "give 1 or more" if whole else "give a whole number")
+
+
 def group_trials(n: int, size: int, *, keep_remainder: bool = False) -> np.ndarray:
     """Trial number of each of ``n`` neighbouring samples, ``size`` a trial.
 
     Returns:
         (n,) int64 with the remainder kept, else the largest multiple of ``size``.
     """
-    if size < 1:
-        raise InputError("beats_per_trial", size, "give 1 or more")
+    check_count("beats_per_trial", size)
     count = n if keep_remainder else n - n % size
     return np.arange(count, dtype=np.int64) // size
 

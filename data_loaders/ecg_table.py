@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from data_loaders.collect import SampleCollector, each_record
 from data_loaders.container import MedicalDataset
-from data_loaders.ecg import beats_of, check_quality, choose_leads, group_trials, resample
+from data_loaders.ecg import (
+    beats_of,
+    check_count,
+    check_quality,
+    check_rate,
+    choose_leads,
+    group_trials,
+    resample,
+)
 from data_loaders.filters import filter_source, filtered
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
 from data_loaders.record_table import Table, read_record_table
@@ -79,6 +88,10 @@ def load_wfdb(
     """
     if cut not in ("beats", "windows"):
         raise InputError("cut", cut, "choose 'beats' or 'windows'")
+    check_rate(target_rate)
+    check_count("samples_per_trial", samples_per_trial)
+    if not 0 < window_seconds < math.inf:
+        raise InputError("window_seconds", window_seconds, "give a positive number of seconds")
     folder = Path(root)
     listed = read_record_table(
         table, folder, columns=columns, label_names=label_names, unlabelled=unlabelled
@@ -108,7 +121,7 @@ def load_wfdb(
             max_gap_seconds=max_gap_seconds,
         )
         samples.refuse_copies(record)
-        rate = target_rate or record.rate
+        rate = record.rate if target_rate is None else float(target_rate)
         if rates and rate != rates[0]:
             detail = f"{rate:g} Hz, the first record read has {rates[0]:g} Hz"
             raise RecordError(record_name, "mixed_rate", detail)

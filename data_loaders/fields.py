@@ -55,15 +55,19 @@ def check_trials(patient: np.ndarray, trial: np.ndarray, scope: str) -> np.ndarr
     Args:
         patient: (n,) ids.
         trial: (n,) ids.
-        scope: ``"global"`` checks, ``"patient"`` makes ids ``patient/trial``.
+        scope: ``"global"`` checks, ``"patient"`` makes ids ``patient/trial``; where two patients'
+            ids would then be one (``a/b`` + ``c`` and ``a`` + ``b/c``), slashes of patients are
+            written ``\\/``.
 
     Raises:
         InputError: a trial id of two patients under scope ``"global"``.
     """
     if scope == "patient":
-        return np.asarray(
-            [f"{p}/{t}" for p, t in zip(patient.tolist(), trial.tolist(), strict=True)]
-        )
+        pairs = [(str(p), str(t)) for p, t in zip(patient.tolist(), trial.tolist(), strict=True)]
+        joined = ["/".join(pair) for pair in pairs]
+        if len(set(joined)) < len(set(pairs)):
+            joined = [p.replace("\\", "\\\\").replace("/", "\\/") + f"/{t}" for p, t in pairs]
+        return np.asarray(joined)
     if scope != "global":
         raise InputError("trial_scope", scope, "choose 'global' or 'patient'")
     codes = np.unique(trial, return_inverse=True)[1]

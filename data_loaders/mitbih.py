@@ -9,7 +9,14 @@ import numpy as np
 
 from data_loaders.collect import SampleCollector, each_record
 from data_loaders.container import MedicalDataset
-from data_loaders.ecg import check_quality, choose_leads, group_trials, resample
+from data_loaders.ecg import (
+    check_count,
+    check_quality,
+    check_rate,
+    choose_leads,
+    group_trials,
+    resample,
+)
 from data_loaders.filters import filter_source, filtered
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
 from data_loaders.wfdb_records import inside, list_records, read_record
@@ -126,6 +133,8 @@ def load_mitbih(
         raise InputError("classes", classes, f"choose among {CLASSES}")
     if not (before_seconds >= 0 and after_seconds > 0):
         raise InputError("before_seconds, after_seconds", (before_seconds, after_seconds), "raise")
+    check_rate(target_rate)
+    check_count("beats_per_trial", beats_per_trial)
     listed = [one for one in list_records(folder) if one not in PACED]
     names = [str(one) for one in (listed if records is None else records)]
     log = RecordLog("MIT-BIH")
@@ -138,7 +147,7 @@ def load_mitbih(
         at, kind = read_beats(path, name, len(record.signal))
         record = check_quality(record, max_flat=max_flat, max_gap_seconds=max_gap_seconds)
         samples.refuse_copies(record)
-        rate = target_rate or record.rate
+        rate = record.rate if target_rate is None else float(target_rate)
         if rates and rate != rates[0]:
             raise RecordError(
                 name, "mixed_rate", f"{rate:g} Hz, the first record read has {rates[0]:g} Hz"

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from data_loaders.leakage import assert_disjoint
+from data_loaders.split_checks import check_fractions, check_ids, class_codes, group_codes
 from tscl.errors import InputError, LeakageError
 from tscl.seeding import numpy_generator
 
@@ -72,29 +74,6 @@ def allocate(strata: np.ndarray, shares: Sequence[float], rng: np.random.Generat
     return part
 
 
-def _fields(table: Any, y: Any, groups: Any, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (n,) and group codes (n,), from the table or from scikit-learn's y and groups."""
-    if groups is None:
-        if not isinstance(table, pd.DataFrame) or column not in table.columns:
-            raise InputError("table", type(table).__name__, f"give a table with column {column!r}")
-        groups = table[column].to_numpy()
-    if y is None and isinstance(table, pd.DataFrame) and "label" in table.columns:
-        y = table["label"].to_numpy()
-    ids = np.asarray(groups)
-    if not len(ids):
-        raise InputError("table", "no rows", "give at least one sample")
-    codes = pd.factorize(ids)[0]
-    if (codes < 0).any():
-        raise InputError(column, f"{int((codes < 0).sum())} missing ids", "name every sample's")
-    label = np.full(len(ids), -1) if y is None else np.asarray(y).astype(np.int64)
-    return label, codes.astype(np.int64)
-
-
-def _names(table: Any) -> Sequence[str]:
-    """Names of the classes, which a container's table carries."""
-    return table.attrs.get("label_names", ()) if isinstance(table, pd.DataFrame) else ()
-
-
 def check_classes(
     label: np.ndarray, group: np.ndarray, parts: int, column: str, names: Sequence[str] = ()
 ) -> None:
@@ -123,14 +102,14 @@ class _Dealing:
     column: str
     stratify: bool
     allow_missing: bool
-    label_names: Sequence[str] = ()
 
     def deal(
-        self, label: np.ndarray, group: np.ndarray, shares: list[float], rng: np.random.Generator
+        self, table: Any, y: Any, group: np.ndarray, shares: list[float], rng: np.random.Generator
     ) -> np.ndarray:
         """Part number of each group; every class in every part unless that is waived.
 
-        With patients of several classes one draw may leave a class out of a part, so it is drawn
+        Labels are read, from the table or scikit-learn's ``y``, only where they count. With
+        patients of several classes one draw may leave a class out of a part, so it is drawn
         again, up to 50 times.
         """
         n_groups = int(group.max()) + 1
@@ -138,9 +117,10 @@ class _Dealing:
             raise InputError(self.column, f"{n_groups} ids", f"{len(shares)} parts need one each")
         if not self.stratify:
             return allocate(np.zeros(n_groups, np.int64), shares, rng)
+        label, names = class_codes(table, y, len(group))
         if self.allow_missing:
             return allocate(group_strata(label, group), shares, rng)
-        check_classes(label, group, len(shares), self.column, self.label_names)
+        check_classes(label, group, len(shares), self.column, names)
         strata = group_strata(label, group)
         known = label >= 0
         classes = len(np.unique(label[known]))
@@ -176,16 +156,15 @@ def fixed_split(
     known = set(values.tolist())
     parts = {}
     owner: dict[Any, Any] = {}
-    for name, listed in ids.items():
+    for name, listed in check_ids(ids).items():
         twice = [one for one in listed if owner.setdefault(one, name) != name]
         if twice:
             raise LeakageError(column, twice, f"listed for {owner[twice[0]]} and for {name}")
         unknown = [one for one in listed if one not in known]
         if unknown:
             raise InputError(f"ids[{name!r}]", unknown, f"these do not occur in {column!r}")
-        parts[name] = np.flatnonzero(np.isin(values, list(listed)))
-        if not len(parts[name]):
-            raise InputError(f"ids[{name!r}]", "no ids", "give at least one")
+        wanted = set(listed)
+        parts[name] = np.flatnonzero([one in wanted for one in values.tolist()])
     assert_disjoint(table, parts, column)
     if "patient" in table.columns:
         assert_disjoint(table, parts, "patient")
@@ -216,14 +195,11 @@ def group_split(
         InputError: a class of fewer patients than parts, shares that are not positive, or fewer
             patients than parts.
     """
-    shares = dict(FRACTIONS if fractions is None else fractions)
-    total = sum(shares.values())
-    if not shares or min(shares.values()) <= 0 or abs(total - 1) > 1e-3:
-        raise InputError("fractions", shares, "give positive shares that sum to 1")
-    label, group = _fields(table, None, None, column)
+    shares = check_fractions(FRACTIONS if fractions is None else fractions)
+    group = group_codes(table, None, column)
     rng = numpy_generator(seed, "split")
-    settings = _Dealing(column, stratify, allow_missing, _names(table))
-    part = settings.deal(label, group, list(shares.values()), rng)
+    settings = _Dealing(column, stratify, allow_missing)
+    part = settings.deal(table, None, group, list(shares.values()), rng)
     return {name: np.flatnonzero(part[group] == i) for i, name in enumerate(shares)}
 
 
@@ -249,8 +225,9 @@ class GroupKFold:
         allow_missing: bool = False,
         seed: int = 0,
     ) -> None:
-        if n_splits < 2:
-            raise InputError("n_splits", n_splits, "give 2 or more")
+        whole = isinstance(n_splits, Integral) and not isinstance(n_splits, bool)
+        if not whole or n_splits < 2:
+            raise InputError("n_splits", n_splits, "give 2 or more" if whole else "give a number")
         self.n_splits = n_splits
         self.column = column
         self.stratify = stratify
@@ -263,10 +240,10 @@ class GroupKFold:
 
     def folds(self, table: Any, y: Any = None, groups: Any = None) -> list[np.ndarray]:
         """Positions of each fold's samples."""
-        label, group = _fields(table, y, groups, self.column)
+        group = group_codes(table, groups, self.column)
         rng = numpy_generator(self.seed, "folds")
-        settings = _Dealing(self.column, self.stratify, self.allow_missing, _names(table))
-        part = settings.deal(label, group, [1.0] * self.n_splits, rng)
+        settings = _Dealing(self.column, self.stratify, self.allow_missing)
+        part = settings.deal(table, y, group, [1.0] * self.n_splits, rng)
         return [np.flatnonzero(part[group] == i) for i in range(self.n_splits)]
 
     def split(
@@ -307,7 +284,7 @@ class LeaveOnePatientOut:
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Number of patients."""
-        return int(_fields(X, y, groups, self.column)[1].max()) + 1
+        return int(group_codes(X, groups, self.column).max()) + 1
 
     def split(
         self, X: Any, y: Any = None, groups: Any = None
@@ -317,7 +294,7 @@ class LeaveOnePatientOut:
         Raises:
             InputError: there is one patient only.
         """
-        _, group = _fields(X, y, groups, self.column)
+        group = group_codes(X, groups, self.column)
         if not group.max():
             raise InputError(self.column, "one id", "leaving it out leaves nothing to train on")
         for one in range(int(group.max()) + 1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 
 from tscl.errors import InputError
@@ -14,10 +16,12 @@ def cut_windows(trials: np.ndarray, window: int, overlap: float = 0.0) -> np.nda
     trial is dropped.
 
     Raises:
-        InputError: a window longer than T, or an overlap outside [0, 1).
+        InputError: a window that is no whole number of steps or longer than T, or an overlap
+            outside [0, 1).
     """
     _, length, channels = trials.shape
-    if not 1 <= window <= length:
+    whole = isinstance(window, Integral) and not isinstance(window, bool)
+    if not whole or not 1 <= window <= length:
         raise InputError("window", window, f"choose 1 to {length} steps")
     if not 0 <= overlap < 1:
         raise InputError("overlap", overlap, "choose from 0 up to, not including, 1")

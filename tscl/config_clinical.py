@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from tscl.config import (
     read_values,
     validate,
 )
+from tscl.config_checks import check_level_weights, check_probing, check_split_params, under
 from tscl.errors import ConfigError, nearest
 from tscl.pooling import check_pooling
 
@@ -150,7 +152,7 @@ class ClinicalEvaluateSection(Section):
     pooling: str = "max"
     finetune: dict[str, Any] = Field(default_factory=dict)
     finetune_epochs: list[int] | None = None
-    bands: str = "log"
+    bands: Literal["log", "eeg"] = "log"
     n_replicates: int = Field(1000, ge=1)
     umap: bool | None = None
 
@@ -158,6 +160,28 @@ class ClinicalEvaluateSection(Section):
     @classmethod
     def _poolings(cls, value: str) -> str:
         check_pooling(value)
+        return value
+
+    @field_validator("protocols", "by")
+    @classmethod
+    def _chosen(cls, value: list[Any]) -> list[Any]:
+        if not value:
+            raise ValueError("choose at least one")
+        return value
+
+    @field_validator("C")
+    @classmethod
+    def _strengths(cls, value: float | list[float]) -> float | list[float]:
+        grid = value if isinstance(value, list) else [value]
+        if not grid or not all(0 < one < math.inf for one in grid):
+            raise ValueError("give positive numbers")
+        return value
+
+    @field_validator("finetune_epochs")
+    @classmethod
+    def _epochs(cls, value: list[int] | None) -> list[int] | None:
+        if any(one < 1 for one in value or []):
+            raise ValueError("give at least 1 epoch for each")
         return value
 
     @field_validator("fractions")
@@ -199,18 +223,26 @@ def check_clinical(values: dict[str, Any]) -> ClinicalConfig:
         ConfigError: the first bad key or value, with the nearest known key or what is allowed.
     """
     from tscl.encoders import ENCODERS
+    from tscl.evaluation.finetune_settings import check_finetune
     from tscl.methods import METHODS
+    from tscl.runs.clinical_rows import ablated
 
     config = validate(ClinicalConfig, values)
     evaluate = config.evaluate
+    check_split_params(config.split)
+    check_probing(config)
+    under("evaluate.finetune", check_finetune, evaluate.finetune)
     ENCODERS.check(config.encoder.name, config.encoder.params)
     METHODS.check(config.method.name, config.method.params)
+    check_level_weights("method.params", config.method.name, config.method.params)
     for name in evaluate.compare:
         if name not in UNTRAINED:
             if name not in METHODS.names():
                 known = [*METHODS.names(), *UNTRAINED]
                 raise ConfigError("evaluate.compare", name, nearest(name, known))
-            METHODS.check(name, config.compare_params.get(name, {}))
+            params = config.compare_params.get(name, {})
+            METHODS.check(name, params)
+            check_level_weights(f"compare_params.{name}", name, params)
     if config.train.repeats > evaluate.seeds:
         need = f"evaluate.seeds is {evaluate.seeds}, so some encoders would not be used"
         raise ConfigError("train.repeats", config.train.repeats, need)
@@ -230,7 +262,11 @@ def check_clinical(values: dict[str, Any]) -> ClinicalConfig:
             raise ConfigError(f"{key}.levels", one.levels, "only comet has levels")
         if one.levels is not None and "levels" in config.method.params:
             raise ConfigError(f"{key}.levels", one.levels, "method.params.levels lists its own")
-        METHODS.check(config.method.name, {**config.method.params, **one.params})
+        params = {**config.method.params, **one.params}
+        METHODS.check(config.method.name, params)
+        check_level_weights(f"{key}.params", config.method.name, params)
+        if one.levels is not None:
+            check_level_weights(key, config.method.name, ablated(config.method.params, one))
     return config
 
 

@@ -77,6 +77,9 @@ def test_what_is_read_is_what_was_asked_for(kind: str, tmp_path: Path) -> None:
     assert np.std(data.X) > 0.05
     table = pd.read_csv(root / "participants.csv")
     assert table["label"].tolist() == list(told.values())
+    for window in (0, 100.5, True, "100"):
+        with pytest.raises(InputError, match=r"window: got .* steps"):
+            load_cohort(root, window=window)
 
 
 def test_ecg_files_are_wfdb_with_annotated_beats(tmp_path: Path) -> None:

@@ -59,3 +59,20 @@ def test_own_records_name_bad_input(root, tmp_path):
         load_wfdb(root, tmp_path / "none.csv", leads=["I"])
     with pytest.raises(DataError, match="root"):
         load_wfdb(tmp_path / "none", table(), leads=["I"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("target_rate", 0),
+        ("target_rate", float("nan")),
+        ("target_rate", "250"),
+        ("samples_per_trial", 0),
+        ("samples_per_trial", 2.5),
+        ("window_seconds", 0),
+    ],
+)
+def test_zero_is_no_default(root, setting, value):
+    with pytest.raises(InputError) as caught:
+        load_wfdb(root, table(), leads=["II"], **{setting: value})
+    assert caught.value.field == setting

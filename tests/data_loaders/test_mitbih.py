@@ -114,3 +114,12 @@ def test_real_mitbih_official_split_by_lead_name(shared_data):
     parts = fixed_split(data.table, {"train": ["DS1"], "test": ["DS2"]}, column="split")
     assert_disjoint(data.table, parts)
     assert set(data.patient[parts["train"]]) == {"114"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("target_rate", 0), ("target_rate", -1), ("beats_per_trial", 0)]
+)
+def test_mitbih_zero_is_no_default(root, setting, value):
+    with pytest.raises(InputError) as caught:
+        load_mitbih(root, **{setting: value})
+    assert caught.value.field == setting

@@ -214,6 +214,124 @@ def test_splitters_work_inside_scikit_learn():
         assert len(scores) == cv.get_n_splits(X, table["label"], table["patient"])
 
 
+def test_splitters_take_class_names_as_scikit_learn_does():
+    table = table_of((6, 6, 3))
+    names = np.array(["ill", "well", "unclear"])[table["label"]]
+    X = np.zeros((len(table), 2))
+    codes = np.array([0, 2, 1])[table["label"]]  # of the sorted names
+    for y in (names, names.astype(object), pd.Series(names), pd.Series(names, dtype="category")):
+        for one, two in zip(
+            GroupKFold(3).split(X, y, table["patient"]),
+            GroupKFold(3).split(X, codes, table["patient"]),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one[1], two[1])
+            assert set(names[one[1]]) == set(names)
+    assert len(list(LeaveOnePatientOut().split(X, names, table["patient"]))) == 15
+    by_name = group_split(table.assign(label=names))
+    assert set(names[by_name["test"]]) == set(names)
+    with pytest.raises(InputError, match=r"class 1 \(unclear\) has 3 patients"):
+        GroupKFold(4).folds(X, names, table["patient"])
+    gaps = np.where(np.arange(len(names)) < 4, None, names)
+    cover(table, GroupKFold(3).folds(X, gaps, table["patient"]))
+    cover(table, GroupKFold(3).folds(X, codes.astype(float), table["patient"]))
+
+
+def test_splitters_name_groups_and_labels_that_do_not_fit():
+    table = table_of((6, 6))
+    X, y, groups = np.zeros((len(table), 2)), table["label"].to_numpy(), table["patient"]
+    for cv in (GroupKFold(3), LeaveOnePatientOut()):
+        for short in (groups[:-1], groups[:5]):
+            with pytest.raises(InputError, match=r"groups: got .* ids; give one a sample, 48"):
+                list(cv.split(X, y, short))
+        with pytest.raises(InputError, match="groups: got shape"):
+            list(cv.split(X, y, groups.to_numpy()[:, None]))
+    for wrong in (y[:-1], y[:, None]):
+        with pytest.raises(InputError, match=r"y: got shape .* give 48 classes"):
+            list(GroupKFold(3).split(X, wrong, groups))
+    with pytest.raises(InputError, match="y: got numbers that are not whole"):
+        list(GroupKFold(3).split(X, y + 0.5, groups))
+    values = np.linspace(0, 1, len(y))
+    cover(table, GroupKFold(3, stratify=False).folds(X, values, groups))
+    for wrong in ("3", 2.5, True):
+        with pytest.raises(InputError, match="n_splits"):
+            GroupKFold(wrong)
+
+
+@pytest.mark.parametrize(
+    "fractions",
+    [
+        {"train": float("nan"), "test": 1.0},
+        {"train": 0.5, "test": float("nan")},
+        {"train": "0.5", "test": 0.5},
+        {"train": True},
+        [0.6, 0.4],
+        0.5,
+        {},
+    ],
+)
+def test_shares_that_are_no_shares_are_named(fractions):
+    with pytest.raises(InputError, match=r"fractions: got .*positive shares that sum to 1"):
+        group_split(table_of(), fractions)
+
+
+def test_listed_ids_that_are_no_lists_are_named():
+    table = table_of((3, 3)).assign(patient=lambda t: pd.factorize(t["patient"])[0].astype(str))
+    for wrong, field in (
+        ({}, "ids: "),
+        (None, "ids: "),
+        (["1", "2"], "ids: "),
+        ({"train": 1}, "ids['train']: "),
+        ({"train": "12"}, "ids['train']: "),
+        ({"train": [["1"]]}, "ids['train']: "),
+    ):
+        with pytest.raises(InputError) as caught:
+            fixed_split(table, wrong)
+        assert str(caught.value).startswith(field)
+    parts = fixed_split(table, {"train": np.array(["1", "2"]), "test": {"3"}})
+    assert len(parts["train"]) == 8
+
+
+def test_guard_reads_masks_as_masks():
+    table = table_of((2, 2))
+    masks = {"train": np.arange(16) < 6, "test": np.arange(16) >= 6}
+    with pytest.raises(LeakageError, match="c0p1; train and test share 1 patient ids"):
+        assert_disjoint(table, masks)
+    assert_disjoint(table, {"train": np.arange(16) < 8, "test": (np.arange(16) >= 8).tolist()})
+    assert_disjoint(table, {"train": [0.0, 1.0], "test": []})
+    assert describe_parts(table, masks)["samples"].to_dict() == {"train": 6, "test": 10}
+    for wrong, found in (
+        (np.ones(15, bool), "mask of 15 values; give one a sample, 16"),
+        ([0.5, 1.0], "whole positions"),
+        ([np.nan], "whole positions"),
+        (["0"], "whole positions"),
+        ([[0, 1]], "shape"),
+        (3, "shape"),
+    ):
+        with pytest.raises(InputError, match=found):
+            assert_disjoint(table, {"train": wrong, "test": [9]})
+
+
+def test_guard_does_not_pass_patients_without_a_name():
+    table = table_of((2, 2))
+    for patient in (np.nan, None):
+        with pytest.raises(InputError, match="patient: got 2 missing ids in train"):
+            assert_disjoint(table.assign(patient=patient), {"train": [0, 1], "test": [2]})
+    some = table.assign(patient=table["patient"].where(table.index > 1))
+    assert_disjoint(some, {"train": [4, 5], "test": [8]})
+
+
+def test_counts_of_a_class_called_as_a_column():
+    table = table_of((2, 2, 2, 2))
+    names = ("patients", "part", "ill", "ill patients")
+    counts = describe_parts(table, {"train": np.arange(12), "test": np.arange(12, 32)}, names)
+    assert counts.index.tolist() == ["train", "test"]
+    assert counts["patients"].tolist() == [3, 5]
+    assert counts["class patients"].tolist() == [8, 0]
+    assert counts["ill patients"].tolist() == [0, 2]
+    assert counts.columns.is_unique
+
+
 @settings(max_examples=30, deadline=None)
 @given(tables, st.sampled_from(["samples", "patients", "first"]), st.integers(0, 4))
 def test_smaller_label_fraction_is_part_of_a_larger_one(table, by, seed):

@@ -65,7 +65,9 @@ def test_bootstrap_is_a_function_of_the_seed_and_of_patients_not_names() -> None
     first = bootstrap_replicates(y, p, patient, n_replicates=20, seed=3)
     again = bootstrap_replicates(y, p, [f"p{i:03d}" for i in patient], n_replicates=20, seed=3)
     other = bootstrap_replicates(y, p, patient, n_replicates=20, seed=4)
+    backwards = bootstrap_replicates(y, p, 100 - patient, n_replicates=20, seed=3)
     np.testing.assert_array_equal(first["auroc"], again["auroc"])
+    np.testing.assert_array_equal(first["auroc"], backwards["auroc"])
     assert not np.array_equal(first["accuracy"], other["accuracy"])
 
 
@@ -91,6 +93,8 @@ def test_bootstrap_bad_input() -> None:
     p = np.full((2, 2), 0.5)
     with pytest.raises(InputError, match="patient"):
         bootstrap_replicates([0, 1], p, [0])
+    with pytest.raises(InputError, match="1 missing ids"):
+        bootstrap_replicates([0, 1], p, [0, np.nan])
     with pytest.raises(InputError, match="n_replicates"):
         bootstrap_replicates([0, 1], p, [0, 1], n_replicates=0)
     with pytest.raises(InputError, match="level"):

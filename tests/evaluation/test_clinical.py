@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tscl.evaluation.clinical_split import check_split, leakage_statement
 from tscl.evaluation.clinical_table import pooled_predictions, summarise
 from tscl.evaluation.code_classifiers import knn_proba, partial_proba
 from tscl.evaluation.metrics import METRICS, classification_metrics
+from tscl.evaluation.paired import paired_differences
 from tscl.evaluation.result_store import Cell, ResultStore
 
 FAST = {"epochs": 2, "batch_size": 32, "lr": 3e-3}
@@ -235,6 +237,46 @@ def test_without_a_validation_part_folds_of_patients_choose_C() -> None:
     one_each = np.isin(patients, [0, 1])
     labelled = codes[one_each], y[one_each], codes
     assert partial_proba(*labelled, 2, grid, patients=patients[one_each])[1] == 1e-3
+
+
+def test_names_of_patients_and_trials_change_nothing() -> None:
+    """Renaming so that the sorted order is another changes no interval, choice or digest."""
+    data = cohort(18, 2, 3, effect=0.4)
+    split = thirds(data)
+    spelled = np.random.default_rng(2).permutation(200).astype(str)
+    renamed = replace(data, patient=spelled[data.patient], trial=spelled[data.trial])
+    held = {name: split[name] for name in ("train", "test")}
+    settings: dict[str, Any] = {"fractions": [1.0, 0.5], "seeds": [0], "C": [0.001, 0.1, 10.0]}
+    found = []
+    for one in (data, renamed):
+        cells = [
+            cell
+            for name in ("partial", "knn")
+            for cell in evaluate_cells(
+                _encoder(), one, held, method=name, protocols=[name], **settings
+            )
+        ]
+        found.append((cells, summarise(cells), paired_differences(cells, "knn")))
+    (cells, table, pairs), (other_cells, other_table, other_pairs) = found
+    assert [cell.key for cell in cells] == [cell.key for cell in other_cells]
+    assert [cell.facts for cell in cells] == [cell.facts for cell in other_cells]
+    pd.testing.assert_frame_equal(table, other_table)
+    pd.testing.assert_frame_equal(pairs, other_pairs)
+
+
+def test_inner_folds_do_not_depend_on_names() -> None:
+    data = cohort(20, 2, 2, effect=0.2, seed=3)
+    codes = data.X.reshape(len(data.X), -1)
+    names = np.random.default_rng(0).permutation(20).astype(str)[data.patient]
+    grid = [10.0**k for k in range(-5, 3)]
+    chosen = [
+        [
+            partial_proba(codes[:, :width], data.label, codes[:, :width], 2, grid, patients=ids)[1]
+            for width in range(8, 40)
+        ]
+        for ids in (data.patient, names)
+    ]
+    assert chosen[0] == chosen[1]
 
 
 def test_inner_folds_see_labelled_training_patients_only() -> None:

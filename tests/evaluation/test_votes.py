@@ -57,6 +57,15 @@ def test_vote_mixed_units_are_dropped_counted_or_refused() -> None:
         vote([0, 1, 1, 1], p, ["a", "a", "b", "b"], mixed="raise")
 
 
+def test_vote_refuses_samples_without_an_id() -> None:
+    p = np.full((3, 2), 0.5)
+    for ids in ([0.0, np.nan, np.nan], ["a", None, "b"]):
+        with pytest.raises(InputError, match=r"patient: got .* missing ids"):
+            vote([0, 1, 1], p, ids)
+        with pytest.raises(InputError, match=r"trial: got .* missing ids"):
+            vote([0, 1, 1], p, [0, 1, 1], ids, level="trial")
+
+
 def test_vote_metrics_levels() -> None:
     p1 = np.array([0.9, 0.2, 0.8, 0.1, 0.6, 0.2])
     p = np.stack([1 - p1, p1], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,135 @@ def test_configuration_errors_name_the_nearest_key(
         here = here[part]
     here[last] = value
     with pytest.raises(ConfigError, match=message):
+        check_job(values)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field", "remedy"),
+    [
+        ("evaluate.finetune", {"foo": 1}, "evaluate.finetune.foo", "lr"),
+        ("evaluate.finetune", {"frozen": True}, "evaluate.finetune.frozen", "known"),
+        ("evaluate.finetune", {"lr": "abc"}, "evaluate.finetune.lr", "positive"),
+        ("evaluate.finetune", {"lr": -1}, "evaluate.finetune.lr", "positive"),
+        ("evaluate.finetune", {"lr": math.nan}, "evaluate.finetune.lr", "positive"),
+        ("evaluate.finetune", {"weight_decay": -1}, "evaluate.finetune.weight_decay", "0 or"),
+        ("evaluate.finetune", {"epochs": 1.5}, "evaluate.finetune.epochs", "whole"),
+        ("evaluate.finetune", {"batch_size": 1}, "evaluate.finetune.batch_size", "2 or more"),
+        ("evaluate.finetune", {"patience": 0}, "evaluate.finetune.patience", "None"),
+        ("evaluate.finetune", {"double_sigmoid": 1}, "evaluate.finetune.double_sigmoid", "true"),
+        ("evaluate.finetune", {"pooling": "maxx"}, "evaluate.finetune.pooling", "max"),
+        ("evaluate.finetune", {"device": "moon"}, "evaluate.finetune.device", "cpu"),
+        ("evaluate.finetune_epochs", [0, 1], "evaluate.finetune_epochs", "at least 1"),
+        ("evaluate.bands", "xx", "evaluate.bands", "'log' or 'eeg'"),
+        ("evaluate.C", 0, "evaluate.C", "positive"),
+        ("evaluate.C", [1.0, -1.0], "evaluate.C", "positive"),
+        ("evaluate.C", [], "evaluate.C", "positive"),
+        ("evaluate.protocols", [], "evaluate.protocols", "at least one"),
+        ("evaluate.by", [], "evaluate.by", "at least one"),
+        ("method.params", {"lambdas": [1, 0, 0]}, "method.params.lambdas", "give four"),
+        ("method.params", {"lambdas": ["a", 0, 0, 1]}, "method.params.lambdas", "wrong kind"),
+        ("method.params", {"lambdas": [0, 0, 0, 0]}, "method.params.lambdas", "above 0"),
+        ("split.folds", [], "split.folds", "at least one"),
+    ],
+)
+def test_settings_of_the_evaluation_are_checked_before_anything_runs(
+    tmp_path: Path, path: str, value: Any, field: str, remedy: str
+) -> None:
+    values = tiny(tmp_path)
+    section, key = path.split(".")
+    values.setdefault(section, {"name": "comet"} if section == "method" else {})[key] = value
+    with pytest.raises(ConfigError) as caught:
+        check_job(values)
+    assert caught.value.field.startswith(field)
+    assert remedy in caught.value.remedy
+
+
+GROUPS = {"fractions": {"train": 0.5, "valid": 0.1, "test": 0.4}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "field", "remedy"),
+    [
+        ("kfold", GROUPS, "fractions", "split={kind: kfold, params: {n_splits: 3}}"),
+        ("kfold", {**GROUPS, "n_splits": 3}, "fractions", "n_splits, stratify, valid"),
+        ("fixed", GROUPS, "fractions", "known: column, ids"),
+        ("official", GROUPS, "fractions", "test_fold"),
+        ("leave_one_out", {"n_splits": 3}, "n_splits", "known: allow_missing"),
+        ("group", {"fractons": {}}, "fractons", "did you mean 'fractions'"),
+        ("group", {"fractions": math.nan}, "fractions", "sum to 1"),
+        ("group", {"fractions": {"train": math.nan, "test": 1.0}}, "fractions", "sum to 1"),
+        ("group", {"fractions": {"train": "a", "test": 0.5}}, "fractions", "sum to 1"),
+        ("group", {"fractions": {"trian": 0.5, "test": 0.5}}, "fractions.trian", "train"),
+        ("group", {"fractions": {"train": 0.5, "valid": 0.5}}, "fractions", "'test'"),
+        ("group", {"stratify": "no"}, "stratify", "true or false"),
+        ("kfold", {"n_splits": "3"}, "n_splits", "3 or more"),
+        ("kfold", {"n_splits": 2}, "n_splits", "3 or more"),
+        ("kfold", {"n_splits": 1, "valid": False}, "n_splits", "2 or more"),
+        ("kfold", {"valid": "no"}, "valid", "true or false"),
+        ("leave_one_out", {"valid": True}, "valid", "share"),
+        ("fixed", {}, "ids", "ids of each part"),
+        ("fixed", {"ids": {"valid": ["a"]}}, "ids", "'test'"),
+        ("fixed", {"ids": {"test": "12"}}, "ids.test", "list"),
+        ("official", {"valid": "118"}, "valid", "list"),
+    ],
+)
+def test_split_parameters_of_another_kind_are_named(
+    tmp_path: Path, kind: str, params: dict[str, Any], field: str, remedy: str
+) -> None:
+    values = tiny(tmp_path, split={"kind": kind, "params": params})
+    with pytest.raises(ConfigError) as caught:
+        check_job(values)
+    assert caught.value.field == f"split.params.{field}"
+    assert remedy in caught.value.remedy
+
+
+def test_changing_the_kind_over_the_embedded_split_says_how() -> None:
+    with pytest.raises(ConfigError, match="whole split") as caught:
+        load_job(Path("clinical"), ["split.kind=kfold", "split.params.n_splits=3"])
+    shown = str(caught.value)
+    assert "split.params.fractions" in shown
+    assert "GroupKFold" not in shown
+    whole = shown.split("-s '")[1].split("'")[0]
+    config = load_job(Path("clinical"), [whole])
+    assert isinstance(config, ClinicalConfig)
+    assert config.split.params == {"n_splits": 3}
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        {"kind": "kfold", "params": {"n_splits": 3, "valid": False}},
+        {"kind": "leave_one_out", "params": {"valid": 0}},
+        {"kind": "fixed", "params": {"ids": {"test": ["a"]}}},
+        {"kind": "group", "params": {"fractions": {"train": 0.5, "test": 0.5}}},
+    ],
+)
+def test_probing_without_a_validation_part_names_the_setting(
+    tmp_path: Path, split: dict[str, Any]
+) -> None:
+    values = tiny(tmp_path, split=split)
+    values["train"] |= {"probe": True}
+    with pytest.raises(ConfigError, match=r"train.probe: .*valid part") as caught:
+        check_job(values)
+    assert "split.params" in caught.value.remedy
+    values["train"] |= {"probe": False, "select": "validation"}
+    with pytest.raises(ConfigError, match=r"train.select: got validation"):
+        check_job(values)
+    values["train"] |= {"select": "last"}
+    check_job(values)
+
+
+def test_weights_of_compared_and_ablated_levels_are_checked_too(tmp_path: Path) -> None:
+    values = tiny(tmp_path, method={"name": "comet", "params": {"lambdas": [1, 0, 0, 0]}})
+    values["evaluate"]["ablations"] = {"a": {"levels": ["trial"]}}
+    with pytest.raises(ConfigError, match=r"evaluate.ablations.a.lambdas: .*above 0"):
+        check_job(values)
+    values["evaluate"]["ablations"] = {"a": {"params": {"lambdas": [1]}}}
+    with pytest.raises(ConfigError, match=r"evaluate.ablations.a.params.lambdas"):
+        check_job(values)
+    values = tiny(tmp_path, method={"name": "simclr"}, compare_params={"comet": {"lambdas": [1]}})
+    values["evaluate"] |= {"compare": ["comet"], "ablations": {}, "full_rows": None}
+    with pytest.raises(ConfigError, match=r"compare_params.comet.lambdas"):
         check_job(values)
 
 

@@ -78,5 +78,5 @@ def test_other_data_have_none(kind):
 
 
 def test_an_unknown_parameter_is_named():
-    with pytest.raises(ConfigError, match=r"split.params: .*fold"):
+    with pytest.raises(ConfigError, match=r"split.params\..*fold"):
         parts(made(strat_fold=FOLDS), "ptbxl", fold=3)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from tscl.errors import InputError
@@ -148,11 +149,16 @@ def bootstrap_metric(
 
 
 def _patients(patient: ArrayLike, n: int) -> tuple[NDArray[np.int64], int]:
-    """Codes (n,) of the patients and how many there are."""
+    """Codes (n,) of the patients and how many there are.
+
+    Patients are numbered as they first appear, so that the spelling of ids changes no draw.
+    """
     ids = np.asarray(patient)
     if ids.shape != (n,):
         raise InputError("patient", f"shape {ids.shape}", f"give one id a row, {n}")
-    names, code = np.unique(ids, return_inverse=True)
+    code, names = pd.factorize(ids)
+    if (code < 0).any():
+        raise InputError("patient", f"{int((code < 0).sum())} missing ids", "name every row's")
     return code.astype(np.int64), len(names)
 
 

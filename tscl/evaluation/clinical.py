@@ -215,7 +215,8 @@ def _digest(
     """Sixteen hex digits of everything the predictions depend on besides the key."""
     sha = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     some = np.unique(np.linspace(0, len(dataset.label) - 1, 64).astype(np.int64))
-    pieces = [dataset.X[some], dataset.label, np.unique(dataset.patient, return_inverse=True)[1]]
+    patients = pd.factorize(np.asarray(dataset.patient))[0].astype(np.int64)
+    pieces = [dataset.X[some], dataset.label, patients]
     for piece in [*pieces, *parts.values()]:
         array = np.ascontiguousarray(piece)
         sha.update(str(array.shape).encode() + array.tobytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -98,6 +99,7 @@ class Job:
             proba, facts = self._on_codes(chosen, protocol, seed)
         test = self.parts["test"]
         patients = np.asarray(self.dataset.patient)
+        trials = pd.factorize(np.asarray(self.dataset.trial))[0]
         facts = {
             **facts,
             "n_train_samples": len(chosen),
@@ -107,8 +109,8 @@ class Job:
         arrays = {
             "y": self.label[test],
             "proba": proba.astype(np.float64),
-            "patient": np.unique(patients, return_inverse=True)[1][test],
-            "trial": np.unique(np.asarray(self.dataset.trial), return_inverse=True)[1][test],
+            "patient": pd.factorize(patients)[0].astype(np.int64)[test],
+            "trial": trials.astype(np.int64)[test],
         }
         return Cell(key, facts, arrays)
 

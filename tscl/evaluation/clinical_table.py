@@ -160,12 +160,12 @@ def _score(folds: list[LevelPredictions]) -> dict[str, float]:
 def _replicates(
     folds: list[LevelPredictions], n_replicates: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    found = [
-        bootstrap_replicates(
-            one.y, one.proba, one.patient, n_replicates=n_replicates, seed=seed + number
-        )
-        for number, one in enumerate(folds)
-    ]
+    found = []
+    for number, one in enumerate(folds):  # by patient: all levels and orders of folds draw alike
+        rows = np.argsort(one.patient, kind="stable")
+        y, proba, patient = one.y[rows], one.proba[rows], one.patient[rows]
+        own = seed + number
+        found.append(bootstrap_replicates(y, proba, patient, n_replicates=n_replicates, seed=own))
     if len(found) == 1:
         return found[0]
     return {

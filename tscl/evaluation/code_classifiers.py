@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -78,7 +79,7 @@ def _by_inner_folds(
     train: Array, y: Labels, patients: NDArray[Any], grid: list[float], max_iter: int
 ) -> float:
     """The C of the best macro F1 over folds of the labelled patients, each class dealt evenly."""
-    group = np.unique(patients, return_inverse=True)[1]
+    group = pd.factorize(np.asarray(patients))[0]  # as they appear: names do not matter
     fewest = min(len(np.unique(group[y == k])) for k in np.unique(y))
     if fewest < 2:
         return grid[0]

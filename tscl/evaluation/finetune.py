@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError, NotFittedError
+from tscl.evaluation.finetune_settings import SETTINGS, check_finetune
 from tscl.pooling import check_pooling, pool_time
 from tscl.seeding import derive_seed, seeded
 
@@ -247,15 +248,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     def _check_settings(self) -> None:
         if self.n_classes < 2:
             raise InputError("n_classes", self.n_classes, "need at least 2 classes")
-        for name in ("epochs", "batch_size", "hidden"):
-            if getattr(self, name) < 1:
-                raise InputError(name, getattr(self, name), "give at least 1")
-        if self.batch_size < 2:
-            raise InputError("batch_size", self.batch_size, "batch normalisation needs 2 or more")
-        if not self.lr > 0:
-            raise InputError("lr", self.lr, "give a positive learning rate")
-        if self.patience is not None and self.patience < 1:
-            raise InputError("patience", self.patience, "give at least 1, or None")
+        check_finetune({name: getattr(self, name) for name in SETTINGS})
 
     def _samples(self, name: str, X: Any) -> Any:
         """``X`` kept as it is when it already is an array on disk or in memory."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from tscl.errors import InputError
@@ -123,4 +124,7 @@ def _ids(name: str, ids: ArrayLike, n: int) -> NDArray[Any]:
     array = np.asarray(ids)
     if array.shape != (n,):
         raise InputError(name, f"shape {array.shape}", f"give one id a sample, {n}")
+    missing = int(pd.isna(array).sum())
+    if missing:
+        raise InputError(name, f"{missing} missing ids", "name every sample's")
     return array

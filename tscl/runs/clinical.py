@@ -14,10 +14,11 @@ import pandas as pd
 from torch import nn
 
 from data_loaders import MedicalDataset
+from tscl.config_checks import refuse_probing
 from tscl.config_clinical import ClinicalConfig
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
-from tscl.errors import CheckpointError, ConfigError
+from tscl.errors import CheckpointError
 from tscl.evaluation.bandpower import BandPower
 from tscl.evaluation.clinical import evaluate_cells
 from tscl.evaluation.result_store import Cell, ResultStore
@@ -60,10 +61,8 @@ class ClinicalRun:
         self.folds: list[Fold] = make_folds(self.data, config.split, config.data.kind, config.seed)
         if config.data.hash_ids:
             self.data = hashed_ids(self.data, config.data.keep_columns)
-        if config.train.probe or config.train.select == "validation":
-            for fold in self.folds:
-                if "valid" not in fold.parts:
-                    raise ConfigError("split", config.split.kind, "probing needs a valid part")
+        if any("valid" not in fold.parts for fold in self.folds):
+            refuse_probing(config, "give split.params.valid")
         self._seen: tuple[int, MedicalDataset] | None = None
 
     def begin(self, *, resume: bool) -> None:

@@ -31,6 +31,7 @@ from data_loaders.ad import load_ad
 from data_loaders.cohort import CohortConfig, load_cohort, make_cohort, read_truth
 from data_loaders.tdbrain import load_tdbrain
 from data_loaders.uci_eeg import load_uci_eeg
+from tscl.config_checks import check_split_params
 from tscl.config_clinical import ClinicalDataSection, DataKind, SplitSection
 from tscl.errors import ConfigError, DataError, TSCLError, nearest
 from tscl.evaluation.clinical_split import check_split
@@ -157,6 +158,7 @@ def make_folds(data: MedicalDataset, section: SplitSection, kind: str, seed: int
         InputError: a class of too few patients, an empty part.
         LeakageError: a patient or trial on two sides.
     """
+    check_split_params(section)
     params = dict(section.params)
     own = seed if section.seed is None else section.seed
     try:
@@ -164,8 +166,6 @@ def make_folds(data: MedicalDataset, section: SplitSection, kind: str, seed: int
             made = [group_split(data.table, seed=own, **params)]
         elif section.kind == "kfold":
             valid = params.pop("valid", True)
-            if not isinstance(valid, bool):
-                raise ConfigError("split.params.valid", valid, "give true or false")
             made = list(GroupKFold(seed=own, **params).parts(data.table, valid=valid))
         elif section.kind == "leave_one_out":
             made = list(LeaveOnePatientOut().parts(data.table, seed=own, **params))

@@ -284,7 +284,7 @@ def _scatters(run: ComparedRun, method: str) -> list[Scatter]:
     if facts["kind"] == "samples":
         present = np.unique(data["label"]).tolist()
         names = [facts["names"][i] for i in present]
-        patients = np.unique(data["patient"], return_inverse=True)[1]
+        patients = pd.factorize(data["patient"])[0]
         count = int(patients.max()) + 1
         people = [str(number) for number in range(count)]
         return [
