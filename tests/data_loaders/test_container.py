@@ -259,17 +259,8 @@ def test_codes_do_not_depend_on_the_spelling_of_ids(names):
 def test_trials_of_two_patients_stay_two_whatever_their_names_hold():
     X, given_ = np.zeros((4, 5, 1)), {"sampling_rate": 1.0, "trial_scope": "patient"}
     patient, trial = ["a", "a/b", "a", "a\\/b"], ["b/c", "c", "b/c", "c"]
-    data = MedicalDataset(
-        X, None, patient=patient, trial=trial, sampling_rate=1.0, trial_scope="patient"
-    )
+    data = MedicalDataset(X, None, patient=patient, trial=trial, **given_)
     assert data.trial_codes[0] == data.trial_codes[2]
     assert len(set(data.trial_codes.tolist())) == 3
-    plain = MedicalDataset(
-        X,
-        None,
-        patient=["a", "a/b"] * 2,
-        trial=[1, 1, 2, 2],
-        sampling_rate=1.0,
-        trial_scope="patient",
-    )
+    plain = MedicalDataset(X, None, patient=["a", "a/b"] * 2, trial=[1, 1, 2, 2], **given_)
     assert plain.trial.tolist() == ["a/1", "a/b/1", "a/2", "a/b/2"]

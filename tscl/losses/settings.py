@@ -12,7 +12,7 @@ from tscl.errors import InputError
 
 
 def number_setting(name: str, value: object) -> float:
-    """``value`` as a finite float, else InputError naming ``name``; no text, None, True or False."""
+    """``value`` as a finite float, else InputError naming ``name``; text and None are refused."""
     if isinstance(value, Tensor) and value.numel() == 1:
         return float(value)
     if isinstance(value, bool) or not isinstance(value, Real):
