@@ -199,7 +199,9 @@ class MedicalDataset:
             raise InputError("by", by, "choose 'patient' or 'label'")
         groups = frame.groupby("patient")
         counts = pd.DataFrame({"trials": groups["trial"].nunique(), "samples": groups.size()})
-        return counts.join(pd.crosstab(frame["patient"], frame["label"]))
+        classes = pd.crosstab(frame["patient"], frame["label"])
+        own = {name: f"label {name}" for name in classes if name in counts}  # such as "trials"
+        return counts.join(classes.rename(columns=own))
 
     # -- parts -----------------------------------------------------------------------------
 

@@ -264,3 +264,13 @@ def test_trials_of_two_patients_stay_two_whatever_their_names_hold():
     assert len(set(data.trial_codes.tolist())) == 3
     plain = MedicalDataset(X, None, patient=["a", "a/b"] * 2, trial=[1, 1, 2, 2], **given_)
     assert plain.trial.tolist() == ["a/1", "a/b/1", "a/2", "a/b/2"]
+
+
+def test_a_class_called_like_a_count_is_told_apart():
+    data = MedicalDataset(
+        np.zeros((4, 5, 1)), ["trials", "b"] * 2, [0, 0, 1, 1], [0, 1, 2, 3], sampling_rate=1.0
+    )
+    described = data.describe()
+    assert list(described.columns) == ["trials", "samples", "b", "label trials"]
+    assert described["trials"].tolist() == [2, 2]
+    assert described["label trials"].tolist() == [1, 1]

@@ -242,7 +242,7 @@ def test_configuration_errors_name_the_nearest_key(
         ("evaluate.protocols", [], "evaluate.protocols", "at least one"),
         ("evaluate.by", [], "evaluate.by", "at least one"),
         ("method.params", {"lambdas": [1, 0, 0]}, "method.params.lambdas", "give four"),
-        ("method.params", {"lambdas": ["a", 0, 0, 1]}, "method.params.lambdas", "wrong kind"),
+        ("method.params", {"lambdas": ["a", 0, 0, 1]}, "method.params.lambdas", "pass a number"),
         ("method.params", {"lambdas": [0, 0, 0, 0]}, "method.params.lambdas", "above 0"),
         ("split.folds", [], "split.folds", "at least one"),
     ],

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tscl.errors import InputError
@@ -24,8 +22,8 @@ from tscl.losses.settings import positive_setting
 from tscl.registry import Registry
 
 Reduction = Literal["mean", "sum", "none"]
-Column = Tensor | Sequence[float] | NDArray[Any]
-"""One entry a sample."""
+Column = Any
+"""One entry a sample: a tensor, a list or an array (n,)."""
 
 
 class ContrastiveLoss(nn.Module, ABC):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,8 +20,11 @@ def sample_column(name: str, value: object, n: int, device: torch.device) -> Ten
     """
     if not isinstance(value, Tensor):
         try:
-            # by numpy, which keeps the digits of a list of floats; a copy, as torch wants to write
-            value = torch.as_tensor(np.array(value))
+            plain = value.tolist() if hasattr(value, "tolist") else value  # any array's numbers
+            made = torch.tensor(plain)
+            if made.is_floating_point():
+                made = torch.tensor(plain, dtype=torch.float64)  # float32 would cut digits
+            value = made
         except (TypeError, ValueError, RuntimeError):
             raise InputError(name, value, f"pass one number per sample, ({n},)") from None
     if value.shape != (n,):
