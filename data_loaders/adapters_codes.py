@@ -87,10 +87,7 @@ def from_xarray(array: Any, *, sampling_rate: float | None = None) -> MedicalDat
         InputError: no DataArray, a missing dimension or coordinate, unknown units, or uneven
             times. MissingExtraError: xarray is not installed.
     """
-    try:
-        import xarray
-    except ImportError:
-        raise MissingExtraError("xarray", "xarray") from None
+    xarray = _xarray()
     if not isinstance(array, xarray.DataArray):
         held = f", one of {sorted(map(str, array))}" if isinstance(array, xarray.Dataset) else ""
         raise InputError("array", type(array).__name__, f"pass an xarray.DataArray{held}")
@@ -117,6 +114,15 @@ def from_xarray(array: Any, *, sampling_rate: float | None = None) -> MedicalDat
         source={"kind": "xarray"},
         allow_nan=True,
     )
+
+
+def _xarray() -> Any:
+    """The optional package."""
+    try:
+        import xarray
+    except ImportError:
+        raise MissingExtraError("xarray", "xarray") from None
+    return xarray
 
 
 def _label_names(label: Any) -> list[str] | None:
@@ -159,10 +165,7 @@ def _array(
     *,
     timed: bool,
 ) -> Any:
-    try:
-        import xarray
-    except ImportError:
-        raise MissingExtraError("xarray", "xarray") from None
+    xarray = _xarray()
     # As one text: not every kind of netCDF file takes a list of them.
     named = {"label_names": json.dumps(list(data.label_names))} if data.label_names else {}
     coords: dict[str, Any] = {

@@ -7,13 +7,12 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from numbers import Integral, Real
 
 import numpy as np
 
 from data_loaders.record_log import RecordError
 from data_loaders.wfdb_records import WfdbRecord
-from tscl.errors import InputError
+from tscl.errors import InputError, is_number, is_whole
 
 
 def choose_leads(record: WfdbRecord, leads: Sequence[str]) -> WfdbRecord:
@@ -251,8 +250,7 @@ def check_rate(target_rate: float | None) -> None:
     """
     if target_rate is None:
         return
-    number = isinstance(target_rate, Real) and not isinstance(target_rate, bool)
-    if not number or not 0 < target_rate < math.inf:
+    if not is_number(target_rate) or not 0 < target_rate < math.inf:
         remedy = "give a positive number of Hz, or None to keep the files' rate"
         raise InputError("target_rate", target_rate, remedy)
 
@@ -263,7 +261,7 @@ def check_count(field: str, size: int) -> None:
     Raises:
         InputError: anything else; names ``field``.
     """
-    whole = isinstance(size, Integral) and not isinstance(size, bool)
+    whole = is_whole(size)
     if not whole or size < 1:
         raise InputError(field, size, "give 1 or more" if whole else "give a whole number")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tscl.errors import InputError
+from tscl.errors import InputError, is_number
 
 
 def check_fractions(fractions: Any) -> dict[str, float]:
@@ -22,8 +22,7 @@ def check_fractions(fractions: Any) -> dict[str, float]:
     if not isinstance(fractions, Mapping) or not fractions:
         raise InputError("fractions", fractions, remedy)
     for share in fractions.values():
-        number = isinstance(share, Real) and not isinstance(share, bool)
-        if not number or not share > 0:
+        if not is_number(share) or not share > 0:
             raise InputError("fractions", dict(fractions), remedy)
     if not abs(sum(fractions.values()) - 1) <= 1e-3:
         raise InputError("fractions", dict(fractions), remedy)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import pandas as pd
 
 from data_loaders.leakage import assert_disjoint
 from data_loaders.split_checks import check_fractions, check_ids, class_codes, group_codes
-from tscl.errors import InputError, LeakageError
+from tscl.errors import InputError, LeakageError, is_whole
 from tscl.seeding import numpy_generator
 
 Parts = dict[str, np.ndarray]
@@ -225,7 +224,7 @@ class GroupKFold:
         allow_missing: bool = False,
         seed: int = 0,
     ) -> None:
-        whole = isinstance(n_splits, Integral) and not isinstance(n_splits, bool)
+        whole = is_whole(n_splits)
         if not whole or n_splits < 2:
             raise InputError("n_splits", n_splits, "give 2 or more" if whole else "give a number")
         self.n_splits = n_splits

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import numpy as np
 
-from tscl.errors import InputError
+from tscl.errors import InputError, is_whole
 
 
 def cut_windows(trials: np.ndarray, window: int, overlap: float = 0.0) -> np.ndarray:
@@ -20,8 +18,7 @@ def cut_windows(trials: np.ndarray, window: int, overlap: float = 0.0) -> np.nda
             outside [0, 1).
     """
     _, length, channels = trials.shape
-    whole = isinstance(window, Integral) and not isinstance(window, bool)
-    if not whole or not 1 <= window <= length:
+    if not is_whole(window) or not 1 <= window <= length:
         raise InputError("window", window, f"choose 1 to {length} steps")
     if not 0 <= overlap < 1:
         raise InputError("overlap", overlap, "choose from 0 up to, not including, 1")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import errno
 from collections.abc import Iterable
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, TypeGuard
 
 
 class TSCLError(Exception):
@@ -110,3 +111,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}known: {', '.join(names) or 'none'}"
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether ``value`` is a whole number, NumPy's too; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether ``value`` is a real number, NumPy's too; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -10,7 +10,6 @@ codes up to step t whatever comes after t.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from tscl.errors import InputError
+from tscl.errors import InputError, is_whole
 
 _ROWS = 8192
 
@@ -27,7 +26,7 @@ _ROWS = 8192
 def check_dims(**values: int) -> None:
     """Raise InputError unless every named value is an integer of at least 1."""
     for field, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        if not is_whole(value) or value < 1:
             raise InputError(field, value, "choose a whole number of at least 1")
 
 

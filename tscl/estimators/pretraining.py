@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import numbers
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, DataError, InputError, nearest
+from tscl.errors import ConfigError, DataError, InputError, is_whole, nearest
 from tscl.methods import METHODS, Method
 from tscl.seeding import seeded
 from tscl.training.engine import Trainer, TrainResult, TrainSettings
@@ -134,7 +133,7 @@ def pretrain(
         DataError: series of one step, or fewer than two sections. InputError: sizes that cannot be.
     """
     for field, size in (("batch_size", batch_size), ("max_train_length", max_train_length)):
-        if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 2:
+        if not is_whole(size) or size < 2:
             raise InputError(field, size, "use a whole number of at least 2")
     if values.shape[1] < 2:
         raise DataError("X", values.shape, "series need at least two time steps")

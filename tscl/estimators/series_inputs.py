@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,7 @@ from sklearn.utils.validation import check_array, validate_data
 from data_loaders.container import MedicalDataset
 from data_loaders.fields import as_ids
 from data_loaders.variable_length import pad_series
-from tscl.errors import DataError, InputError, NotFittedError
+from tscl.errors import DataError, InputError, NotFittedError, is_whole
 
 Float32 = NDArray[np.float32]
 RandomState = int | np.random.RandomState | np.random.Generator | None
@@ -148,7 +147,6 @@ def draw_seed(random_state: RandomState) -> int:
         return int(random_state.integers(2**31 - 1))
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31 - 1))
-    whole = isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool)
-    if not whole or int(random_state) < 0:
+    if not is_whole(random_state) or random_state < 0:
         raise InputError("random_state", random_state, "pass a whole number of at least 0")
     return int(random_state)

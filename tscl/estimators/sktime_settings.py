@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, InputError
+from tscl.errors import ConfigError, InputError, is_number, is_whole
 from tscl.forecasters.intervals import check_levels
 from tscl.forecasters.network import check_network_params
 
@@ -50,13 +49,12 @@ def _check_numbers(options: Mapping[str, Any]) -> None:
     if seed is not None and not isinstance(seed, np.random.RandomState):
         _whole("random_state", seed, 0)
     for name in ("weight", "valid_share", "lr"):
-        if isinstance(options[name], bool) or not isinstance(options[name], Real):
+        if not is_number(options[name]):
             raise InputError(name, repr(options[name]), "pass a number")
 
 
 def _whole(name: str, value: Any, low: int | None) -> None:
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or (low is not None and value < low):
+    if not is_whole(value) or (low is not None and value < low):
         least = "" if low is None else f" of at least {low}"
         raise InputError(name, repr(value), f"pass a whole number{least}")
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from numbers import Integral, Real
 from typing import Any
 
 import torch
 
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, is_number, is_whole, nearest
 from tscl.pooling import check_pooling
 
 _COUNTS = {"epochs": 1, "batch_size": 2, "hidden": 1}
@@ -53,11 +52,11 @@ def check_finetune(settings: Mapping[str, Any]) -> None:
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return is_number(value) and math.isfinite(value)
 
 
 def _count(key: str, value: Any, least: int, more: str = "") -> None:
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    whole = is_whole(value)
     if not whole or value < least:
         why = "batch normalisation needs 2 or more" if least == 2 else f"give at least {least}"
         raise InputError(key, value, f"{why}{more}" if whole else f"{why}{more}, a whole number")

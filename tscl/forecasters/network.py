@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, InputError, nearest
+from tscl.errors import ConfigError, InputError, is_whole, nearest
 from tscl.forecasters.normalize import InstanceNorm, window_scale
 
 Query = Literal["auto", "append", "reuse"]
@@ -310,7 +310,7 @@ class ForecastNetwork(nn.Module):
 
 def _check_numbers(sizes: Mapping[str, Any], dropout: Any) -> None:
     for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, Integral):
+        if not is_whole(value):
             raise InputError(name, repr(value), "choose a whole number")
     if not isinstance(dropout, Real) or not 0 <= float(dropout) <= 1:
         raise InputError("dropout", repr(dropout), "choose a share in [0, 1]")

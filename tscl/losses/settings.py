@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral, Real
 
 from torch import Tensor
 
-from tscl.errors import InputError
+from tscl.errors import InputError, is_number, is_whole
 
 
 def number_setting(name: str, value: object) -> float:
     """``value`` as a finite float, else InputError naming ``name``; text and None are refused."""
     if isinstance(value, Tensor) and value.numel() == 1:
         return float(value)
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not is_number(value):
         raise InputError(name, value, f"pass a number, not {type(value).__name__}")
     if not math.isfinite(value):
         raise InputError(name, value, "choose a finite value")
@@ -40,7 +39,7 @@ def floor_setting(name: str, value: object, low: float = 0.0) -> float:
 
 def whole_setting(name: str, value: object, low: int = 1) -> int:
     """``value`` when it is a whole number of at least ``low``, else InputError naming ``name``."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if not is_whole(value):
         raise InputError(name, value, f"pass a whole number of {low} or more")
     if value < low:
         raise InputError(name, value, f"use {low} or more")

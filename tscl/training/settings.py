@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from torch import nn
 
-from tscl.errors import InputError, TSCLError, nearest
+from tscl.errors import InputError, TSCLError, is_whole, nearest
 from tscl.training.averaging import AverageMode
 
 Monitor = Callable[[nn.Module], float]
@@ -99,8 +99,7 @@ class TrainSettings:
             ("monitor_every", 1),
         ):
             number = getattr(self, name)
-            whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
-            if not whole or number < low:
+            if not is_whole(number) or number < low:
                 raise InputError(name, number, f"use a whole number, {low} or more")
         if self.min_delta < 0:
             raise InputError("min_delta", self.min_delta, "use 0 or more")
