@@ -1,8 +1,7 @@
 """Loaders of clinical and forecasting series into typed containers."""
 
-from data_loaders.ad import load_ad
-from data_loaders.adapters_codes import codes_to_frame, codes_to_xarray, from_xarray, to_xarray
-from data_loaders.adapters_frames import (
+from data_loaders.adapters.codes import codes_to_frame, codes_to_xarray, from_xarray, to_xarray
+from data_loaders.adapters.frames import (
     from_long,
     from_sktime,
     from_wide,
@@ -10,53 +9,54 @@ from data_loaders.adapters_frames import (
     to_sktime,
     to_wide,
 )
-from data_loaders.adapters_records import from_wfdb_record
+from data_loaders.adapters.wfdb import from_wfdb_record
 from data_loaders.archive import (
     ClassificationData,
     bundled_classification,
     load_classification,
     load_ts,
 )
-from data_loaders.calendar import calendar_by_frequency, calendar_features, frequency_fields
-from data_loaders.cohort import CohortConfig, load_cohort, make_cohort
-from data_loaders.container import MedicalDataset
-from data_loaders.ecg_table import load_wfdb
-from data_loaders.eeg import read_eeg
-from data_loaders.eeg_files import EEGFile, EEGProtocol, load_eeg_files
-from data_loaders.eeg_table import load_eeg_table
-from data_loaders.epochs import from_epochs, from_raw
-from data_loaders.forecasting import from_frame, load_builtin, load_csv, load_ett
-from data_loaders.forecasting_series import ForecastingSeries
-from data_loaders.forecasting_sets import (
-    FORECASTING_DATASETS,
-    forecasting_dataset,
-    load_forecasting,
+from data_loaders.cohort.cohort import CohortConfig, load_cohort, make_cohort
+from data_loaders.container.dataset import MedicalDataset
+from data_loaders.container.standardize import ChannelStats
+from data_loaders.container.windows import mask_after, pad_series, series_lengths, unpad
+from data_loaders.ecg.mitbih import load_mitbih
+from data_loaders.ecg.ptb import load_ptb
+from data_loaders.ecg.ptbxl import load_ptbxl
+from data_loaders.eeg.ad import load_ad
+from data_loaders.eeg.mne_objects import from_epochs, from_raw
+from data_loaders.eeg.protocol import EEGFile, EEGProtocol, load_eeg_files
+from data_loaders.eeg.recording import read_eeg
+from data_loaders.eeg.tdbrain import load_tdbrain
+from data_loaders.eeg.uci import load_uci_eeg
+from data_loaders.own_recordings import load_eeg_table, load_wfdb
+from data_loaders.processed import load_processed, save_processed
+from data_loaders.record_log import RecordError, RecordLog
+from data_loaders.series.catalog import FORECASTING_DATASETS, forecasting_dataset, load_forecasting
+from data_loaders.series.series import (
+    ForecastingSeries,
+    from_frame,
+    load_builtin,
+    load_csv,
+    load_ett,
 )
-from data_loaders.forecasting_splits import (
+from data_loaders.series.splits import (
     ForecastSplit,
     TrainScaler,
     ett_hourly,
     ett_minute,
     ratio_split,
 )
-from data_loaders.fractions import label_fraction
-from data_loaders.leakage import assert_disjoint, describe_parts
-from data_loaders.mitbih import load_mitbih
-from data_loaders.processed import load_processed, save_processed
-from data_loaders.ptb import load_ptb
-from data_loaders.ptbxl import load_ptbxl
-from data_loaders.record_log import RecordError, RecordLog
-from data_loaders.splits import (
+from data_loaders.series.time_axis import calendar_by_frequency, calendar_features, frequency_fields
+from data_loaders.splits.label_fraction import label_fraction
+from data_loaders.splits.leakage import assert_disjoint, describe_parts
+from data_loaders.splits.patients import (
     GroupKFold,
     LeaveOnePatientOut,
     fixed_split,
     group_split,
     sample_split,
 )
-from data_loaders.standardize import ChannelStats
-from data_loaders.tdbrain import load_tdbrain
-from data_loaders.uci_eeg import load_uci_eeg
-from data_loaders.variable_length import mask_after, pad_series, series_lengths, unpad
 
 __all__ = [
     "FORECASTING_DATASETS",

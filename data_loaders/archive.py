@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_loaders.array_files import FREE_BYTES, MAX_RATIO
+from data_loaders.vetting.arrays import FREE_BYTES, MAX_RATIO
 from tscl.errors import DataError, nearest
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_loaders.container import MedicalDataset
-from data_loaders.storage import load_array, other_files, write_folder
-from data_loaders.windows import cut_windows
+from data_loaders.container.dataset import MedicalDataset
+from data_loaders.container.saving import load_array, other_files, write_folder
+from data_loaders.container.windows import cut_windows
 from tscl.errors import DataError, InputError
 
 

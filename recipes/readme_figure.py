@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from tscl.disk import write_bytes
 from tscl.reporting.document import png
-from tscl.runs.compared import ComparedRun, open_runs
-from tscl.runs.comparison_tables import by_horizon
+from tscl.runs.comparison.finished_runs import ComparedRun, open_runs
+from tscl.runs.comparison.tables import by_horizon
 
 SHOWN = {
     "raw-window ridge": ("ridge on raw values", "#5f6b6d"),

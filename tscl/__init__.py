@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from tscl.inference.encode import encode_causal as encode_causal
     from tscl.losses import LOSSES as LOSSES
     from tscl.methods import METHODS as METHODS
-    from tscl.training.engine import Trainer as Trainer
-    from tscl.training.engine import TrainSettings as TrainSettings
-    from tscl.training.model_files import load_encoder as load_encoder
-    from tscl.training.model_files import save_encoder as save_encoder
+    from tscl.saving.encoder import load_encoder as load_encoder
+    from tscl.saving.encoder import save_encoder as save_encoder
+    from tscl.training.trainer import Trainer as Trainer
+    from tscl.training.trainer import TrainSettings as TrainSettings
 
 __version__ = "0.1.0"
 
@@ -38,12 +38,12 @@ _HOMES = {
     "METHODS": "tscl.methods",
     "PatientRetrieval": "tscl.estimators",
     "Representation": "tscl.estimators",
-    "TrainSettings": "tscl.training.engine",
-    "Trainer": "tscl.training.engine",
+    "TrainSettings": "tscl.training.trainer",
+    "Trainer": "tscl.training.trainer",
     "encode": "tscl.inference.encode",
     "encode_causal": "tscl.inference.encode",
-    "load_encoder": "tscl.training.model_files",
-    "save_encoder": "tscl.training.model_files",
+    "load_encoder": "tscl.saving.encoder",
+    "save_encoder": "tscl.saving.encoder",
 }
 __all__ = [*_HOMES, "__version__"]
 

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tscl.config import load_config
 from tscl.disk import write_text
-from tscl.runs.forecasting import ForecastingRun
+from tscl.runs.forecasting.config import load_config
+from tscl.runs.forecasting.run import ForecastingRun
 
 HERE = Path(__file__).parent
 VARIANTS: dict[str, list[str]] = {

@@ -15,7 +15,7 @@ import torch
 
 from data_loaders.archive import ClassificationData, load_classification
 from tscl.estimators import Representation
-from tscl.evaluation.probes import knn_probe, linear_probe, svm_probe
+from tscl.evaluation.probes.classifiers import knn_probe, linear_probe, svm_probe
 
 PROBES = ("SVM", "logistic", "kNN")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tscl.runs.folder import RunFolder
-from tscl.runs.forecasting_report import label
+from tscl.runs.forecasting.report import label
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from tscl.config_clinical import load_job
-from tscl.evaluation.clinical_table import summarise
-from tscl.reporting.markdown import markdown_table
-from tscl.runs.clinical import ClinicalRun
+from tscl.evaluation.clinical.table import summarise
+from tscl.reporting.document import markdown_table
+from tscl.runs.clinical.run import ClinicalRun
+from tscl.runs.jobs import load_job
 
 
 def auroc(seed: int, out: Path, sets: list[str]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tscl.reporting.markdown import markdown_table
+from tscl.reporting.document import markdown_table
 
 
 def curves(folder: Path) -> pd.DataFrame:

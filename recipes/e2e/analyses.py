@@ -3,7 +3,7 @@
 python recipes/e2e/analyses.py --into docs/results_e2e.md --figures docs/figures   (minutes)
 
 Networks of study_etth1_patched.yaml at one horizon and seed. Every variable is encoded alone, so
-the encoder also takes the single controlled series of tscl.evaluation.retention.
+the encoder also takes the single controlled series of tscl.evaluation.probes.retention.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import torch
 from collect import rewrite
 from torch import nn
 
-from tscl.config_study import load_study
-from tscl.evaluation.retention import FACTORS, network_codes, retention, window_codes
+from recipes.e2e.figures import receptive_field_figure, retention_figure
+from tscl.evaluation.probes.retention import FACTORS, network_codes, retention, window_codes
 from tscl.forecasters import ForecastNetwork
 from tscl.forecasters.receptive_field import receptive_field
 from tscl.forecasters.strategies import StrategyRun
-from tscl.reporting.analysis_figures import receptive_field_figure, retention_figure
-from tscl.reporting.markdown import markdown_table
-from tscl.runs.study import Study, cells_of, settings_of
+from tscl.reporting.document import markdown_table
+from tscl.runs.study.config import load_study
+from tscl.runs.study.study import Study, cells_of, settings_of
 
 RECIPE = Path(__file__).parent / "study_etth1_patched.yaml"
 DAY = 24

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tscl.reporting.forecasting_figures import COLOURS
-from tscl.reporting.markdown import markdown_table
+from tscl.reporting.document import markdown_table
+from tscl.runs.forecasting.figures import COLOURS
 
 E2E = "Transformer, end to end"
 SUPERVISED = "Transformer, MSE only"

@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tscl.config import DataSection
 from tscl.forecasters.strategies import StrategyRun, StrategySettings
-from tscl.runs.forecasting_data import prepare
+from tscl.runs.forecasting.config import DataSection
+from tscl.runs.forecasting.data import prepare
 
 SHORT: dict[str, Any] = {
     "length": 336,

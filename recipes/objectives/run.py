@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tscl.config_objectives import load_objectives
-from tscl.runs.objectives import ObjectiveStudy
-from tscl.runs.objectives_page import write_page
+from recipes.objectives.config import load_objectives
+from recipes.objectives.page import write_page
+from recipes.objectives.study import ObjectiveStudy
 
 
 def main() -> None:

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.benchmarks.rows import Row, row, show
-from tscl.batch import Batch
 from tscl.encoders import DilatedConvEncoder
 from tscl.masking import draw_mask
+from tscl.methods.base import Batch
 from tscl.methods.comet import COMETMethod
 from tscl.seeding import randn, torch_generator
 

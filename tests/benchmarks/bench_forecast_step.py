@@ -30,9 +30,9 @@ from tests.benchmarks.rows import seconds as time_of
 from tests.reference.e2e_forecaster import PlainForecaster, Windows
 from tscl.forecasters import ForecastNetwork, WindowSource
 from tscl.forecasters.windows import EpochSampler, window_forecasts
-from tscl.methods.e2e import EndToEnd
+from tscl.methods.end_to_end.method import EndToEnd
 from tscl.seeding import numpy_generator, seeded
-from tscl.training.engine import Trainer, TrainSettings
+from tscl.training.trainer import Trainer, TrainSettings
 
 STEPS, CHANNELS, MARKS, BATCH = 8640, 7, 7, 16
 

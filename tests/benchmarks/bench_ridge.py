@@ -14,8 +14,7 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 from tests.benchmarks.rows import Row, row, show
-from tscl.evaluation.forecasting import TS2VEC_ALPHAS
-from tscl.evaluation.ridge import RidgePath
+from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, RidgePath
 
 ROWS, NEW_ROWS, WIDTH, OUTPUTS = 7720, 2160, 320, 720
 

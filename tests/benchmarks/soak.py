@@ -23,9 +23,8 @@ from tscl.encoders import ENCODERS
 from tscl.methods import METHODS
 from tscl.seeding import seeded
 from tscl.training.callbacks import Callback, StepReport
-from tscl.training.engine import Trainer, TrainSettings
-from tscl.training.samplers import GroupedSampler
-from tscl.training.sources import ArraySource
+from tscl.training.data import ArraySource, GroupedSampler
+from tscl.training.trainer import Trainer, TrainSettings
 
 
 def resident() -> int:

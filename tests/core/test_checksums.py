@@ -5,8 +5,8 @@ import hashlib
 import pytest
 from typer.testing import CliRunner
 
-from tscl.checksums import checksums, compare, read_list
-from tscl.cli import app
+from tscl.cli.app import app
+from tscl.cli.data import checksums, compare, read_list
 from tscl.errors import DataError
 
 RUNNER = CliRunner()

@@ -10,12 +10,12 @@ import torch
 from typer.testing import CliRunner
 
 import tscl
-from tscl import versions
-from tscl.cli import app
+from tscl.cli.app import app
 from tscl.encoders import ENCODERS
 from tscl.losses import LOSSES
 from tscl.methods import METHODS
 from tscl.pooling import POOLS
+from tscl.saving import card as versions
 
 
 def said(*words: str, code: int = 0) -> str:

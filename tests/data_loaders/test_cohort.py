@@ -14,12 +14,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from data_loaders.cohort import CohortConfig, load_cohort, make_cohort, read_truth
-from data_loaders.cohort_patients import generate
-from data_loaders.container import MedicalDataset
-from data_loaders.ecg_model import Heart, lead_matrix, simulate
-from data_loaders.eeg_model import coloured, positions
-from data_loaders.ptb import load_ptb
+from data_loaders.cohort.cohort import CohortConfig, load_cohort, make_cohort, read_truth
+from data_loaders.cohort.ecg_model import Heart, lead_matrix, simulate
+from data_loaders.cohort.eeg_model import coloured, positions
+from data_loaders.cohort.patients import generate
+from data_loaders.container.dataset import MedicalDataset
+from data_loaders.ecg.ptb import load_ptb
 from data_loaders.record_log import RecordError
 from tscl.errors import ConfigError, DataError, InputError
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_loaders import ChannelStats, MedicalDataset, RecordLog
-from data_loaders.rows import RowView
+from data_loaders.container.rows import RowView
 from tscl.errors import InputError
 
 

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_loaders import RecordError
-from data_loaders.ecg import (
+from data_loaders.ecg.records import WfdbRecord
+from data_loaders.ecg.signal import (
     beats_of,
     check_quality,
     choose_leads,
@@ -16,7 +17,6 @@ from data_loaders.ecg import (
     resample,
     standardize_record,
 )
-from data_loaders.wfdb_records import WfdbRecord
 from tests.data_loaders.wfdb_files import bumps
 from tscl.errors import InputError
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_loaders.eeg import EEGRecording, check_quality, filter_recording, read_eeg
-from data_loaders.eeg_files import EEGFile, EEGProtocol, load_eeg_files
-from data_loaders.eeg_headers import canonical_channel
+from data_loaders.eeg.channels import canonical_channel
+from data_loaders.eeg.protocol import EEGFile, EEGProtocol, load_eeg_files
+from data_loaders.eeg.recording import EEGRecording, check_quality, filter_recording, read_eeg
 from data_loaders.record_log import RecordError
 from tests.data_loaders.eeg_writers import brainlike, write_brainvision, write_edf, write_set
 from tscl.errors import DataError, InputError

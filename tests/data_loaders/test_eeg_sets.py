@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_loaders.ad import CHANNELS as AD_CHANNELS
-from data_loaders.ad import load_ad
-from data_loaders.eeg_files import EEGProtocol
-from data_loaders.epochs import from_epochs, from_raw
+from data_loaders.eeg.ad import CHANNELS as AD_CHANNELS
+from data_loaders.eeg.ad import load_ad
+from data_loaders.eeg.mne_objects import from_epochs, from_raw
+from data_loaders.eeg.protocol import EEGProtocol
+from data_loaders.eeg.tdbrain import CHANNELS as TD_CHANNELS
+from data_loaders.eeg.tdbrain import load_tdbrain
+from data_loaders.eeg.uci import load_uci_eeg
 from data_loaders.record_log import RecordError
-from data_loaders.tdbrain import CHANNELS as TD_CHANNELS
-from data_loaders.tdbrain import load_tdbrain
-from data_loaders.uci_eeg import load_uci_eeg
 from tests.data_loaders.eeg_writers import brainlike, write_brainvision, write_edf
 from tscl.errors import DataError, InputError
 

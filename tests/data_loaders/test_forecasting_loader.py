@@ -7,10 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_loaders.forecasting import from_frame, load_builtin, load_csv, load_ett
-from data_loaders.forecasting_series import ForecastingSeries
-from data_loaders.forecasting_sets import FORECASTING_DATASETS, load_forecasting
-from data_loaders.forecasting_sets.registration import ForecastingDataset, register_forecasting
+from data_loaders.series.catalog import (
+    FORECASTING_DATASETS,
+    ForecastingDataset,
+    load_forecasting,
+    register_forecasting,
+)
+from data_loaders.series.series import (
+    ForecastingSeries,
+    from_frame,
+    load_builtin,
+    load_csv,
+    load_ett,
+)
 from tscl.errors import DataError
 
 

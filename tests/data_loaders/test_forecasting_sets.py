@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_loaders.calendar import calendar_by_frequency, frequency_fields
-from data_loaders.forecasting_sets import FORECASTING_DATASETS, load_forecasting
-from data_loaders.time_axis import frequency_step
+from data_loaders.series.catalog import FORECASTING_DATASETS, load_forecasting
+from data_loaders.series.time_axis import calendar_by_frequency, frequency_fields, frequency_step
 from tscl.errors import DataError, InputError
 
 WTH = [

@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
-from data_loaders.calendar import CALENDAR_NAMES, calendar_features, calendar_fields
-from data_loaders.forecasting_splits import (
+from data_loaders.series.splits import (
     ForecastSplit,
     TrainScaler,
     ett_hourly,
     ett_minute,
     ratio_split,
 )
+from data_loaders.series.time_axis import CALENDAR_NAMES, calendar_features, calendar_fields
 from tscl.errors import DataError, InputError, LeakageError
 
 

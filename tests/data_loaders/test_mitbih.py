@@ -3,7 +3,7 @@ import pytest
 import wfdb
 
 from data_loaders import RecordError, assert_disjoint, fixed_split, load_mitbih
-from data_loaders.mitbih import DS1, DS2, PACED
+from data_loaders.ecg.mitbih import DS1, DS2, PACED
 from tests.data_loaders.wfdb_files import bumps, write_record
 from tscl.errors import DataError, InputError, LeakageError
 

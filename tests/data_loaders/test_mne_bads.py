@@ -143,7 +143,7 @@ def test_other_objects_are_named():
 
 
 def test_files_of_a_folder_keep_bad_channels_and_note_them(tmp_path):
-    from data_loaders.eeg import read_eeg
+    from data_loaders.eeg.recording import read_eeg
 
     raw = make_raw([(2.0, 1.0, "BAD_")], bads=["Pz", "EOG"])
     raw.save(tmp_path / "one_raw.fif", verbose="error")

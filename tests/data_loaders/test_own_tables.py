@@ -9,16 +9,9 @@ import pandas as pd
 import pytest
 import wfdb
 
-from data_loaders import (
-    load_eeg_table,
-    load_mitbih,
-    load_ptb,
-    load_ptbxl,
-    load_wfdb,
-    ptb,
-    ptbxl,
-)
-from data_loaders.record_table import read_record_table
+from data_loaders import load_eeg_table, load_mitbih, load_ptb, load_ptbxl, load_wfdb
+from data_loaders.ecg import ptb, ptbxl
+from data_loaders.own_recordings import read_record_table
 from tests.data_loaders.eeg_writers import brainlike, write_edf
 from tests.data_loaders.wfdb_files import bumps, write_record
 from tscl.errors import DataError, InputError

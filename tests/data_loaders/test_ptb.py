@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_loaders import RecordError, load_ptb
-from data_loaders.ptb import LEADS
+from data_loaders.ecg.ptb import LEADS
 from tests.data_loaders.wfdb_files import bumps, edit_header, write_record
 from tscl.errors import DataError
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from data_loaders import RecordError, load_ptbxl
-from data_loaders.ptbxl import LEADS, parse_codes, task_label
+from data_loaders.ecg.ptbxl import LEADS, parse_codes, task_label
 from tests.data_loaders.wfdb_files import bumps, write_record
 from tscl.errors import DataError, InputError
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_loaders import MedicalDataset, RecordLog, load_processed, save_processed
-from data_loaders.windows import cut_windows
+from data_loaders.container.windows import cut_windows
 from tscl.errors import DataError, InputError
 
 
@@ -133,7 +133,7 @@ def test_processed_overwrite_spares_a_folder_of_something_else(tmp_path):
 def test_failed_save_leaves_nothing_behind(tmp_path, monkeypatch):
     data = small()
     data.save(tmp_path / "d")
-    monkeypatch.setattr("data_loaders.storage.sha256_of", lambda path: 1 / 0)
+    monkeypatch.setattr("data_loaders.container.saving.sha256_of", lambda path: 1 / 0)
     for target in ("d", "e"):
         with pytest.raises(ZeroDivisionError):
             data.save(tmp_path / target, overwrite=True)

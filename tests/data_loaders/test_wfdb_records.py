@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from data_loaders import RecordError
-from data_loaders.wfdb_records import inside, list_records, read_record
+from data_loaders.ecg.records import list_records, read_record
+from data_loaders.vetting.paths import inside
 from tests.data_loaders.wfdb_files import bumps, edit_header, write_record
 
 

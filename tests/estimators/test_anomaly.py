@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from tests.estimators.tiny import transformer
 from tscl.errors import DataError, InputError
 from tscl.estimators import ContrastiveAnomalyDetector, ContrastiveTransformer
-from tscl.evaluation.anomaly import delay_scores
+from tscl.evaluation.metrics.alarms import delay_scores
 
 CUT = 650
 

@@ -60,7 +60,7 @@ def test_missing_labels_are_named(missing):
 
 def test_one_class_is_named_before_training(monkeypatch):
     monkeypatch.setattr(
-        "tscl.estimators.contrastive.pretrain", lambda *a, **k: pytest.fail("trained")
+        "tscl.estimators.transformer.pretrain", lambda *a, **k: pytest.fail("trained")
     )
     with pytest.raises(InputError, match="two classes"):
         classifier().fit(X, np.zeros(24))

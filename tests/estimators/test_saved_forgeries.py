@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from tests.estimators.tiny import classifier, retrieval, transformer, waves
 from tscl.disk import sha256_of
 from tscl.errors import CheckpointError, InputError
-from tscl.training.storage import sha256_of_json
+from tscl.saving.tensors import sha256_of_json
 
 X, Y = waves(12)
 Card = dict[str, Any]

@@ -7,8 +7,8 @@ import warnings
 import pytest
 from sktime.utils.estimator_checks import check_estimator
 
-from tscl.estimators.sktime_forecaster import SSCLForecaster
-from tscl.estimators.sktime_panel import ContrastivePanelClassifier, ContrastivePanelTransformer
+from tscl.estimators.sktime.forecaster import SSCLForecaster
+from tscl.estimators.sktime.panel import ContrastivePanelClassifier, ContrastivePanelTransformer
 
 
 @pytest.mark.slow

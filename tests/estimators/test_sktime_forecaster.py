@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tscl.errors import ConfigError, InputError
-from tscl.estimators.sktime_forecaster import SSCLForecaster
+from tscl.estimators.sktime.forecaster import SSCLForecaster
 
 TINY = {
     "encoder": "dilated",

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from data_loaders import to_sktime
 from tests.estimators.tiny import LEARN, classifier, transformer, waves
 from tscl.errors import DataError
-from tscl.estimators.sktime_panel import ContrastivePanelClassifier, ContrastivePanelTransformer
+from tscl.estimators.sktime.panel import ContrastivePanelClassifier, ContrastivePanelTransformer
 
 X, Y = waves(12)
 RAGGED = X.copy()

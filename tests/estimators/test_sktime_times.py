@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from sktime.transformations.hierarchical.aggregate import Aggregator
 
-from data_loaders.time_axis import describe_gaps, regular_freq, usual_step
+from data_loaders.series.time_axis import describe_gaps, regular_freq, usual_step
 from tscl.errors import InputError
-from tscl.estimators.sktime_forecaster import SSCLForecaster
+from tscl.estimators.sktime.forecaster import SSCLForecaster
 
 TIMES = pd.date_range("2000", periods=100, freq="h")
 AHEAD = pd.date_range(TIMES[-1], periods=6, freq="h")[1:]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from tscl.errors import InputError
-from tscl.evaluation.anomaly import adjust_by_delay, delay_scores
+from tscl.evaluation.metrics.alarms import adjust_by_delay, delay_scores
 
 
 def test_by_hand():

@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tscl.errors import InputError
-from tscl.evaluation.bandpower import EEG_BANDS, BandPower, log_bands
+from tscl.evaluation.clinical.bandpower import EEG_BANDS, BandPower, log_bands
 
 
 @pytest.mark.parametrize(("hertz", "band"), [(2, 0), (6, 1), (10, 2), (20, 3), (38, 4)])

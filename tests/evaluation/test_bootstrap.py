@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from tscl.errors import InputError
-from tscl.evaluation.bootstrap import (
+from tscl.evaluation.metrics.bootstrap import (
     bootstrap_intervals,
     bootstrap_metric,
     bootstrap_replicates,
     draw_patients,
     percentile_interval,
 )
-from tscl.evaluation.metrics import METRICS, classification_metrics
+from tscl.evaluation.metrics.classification import METRICS, classification_metrics
 
 
 def _predictions(n_patients: int, per: int, k: int, seed: int) -> tuple[np.ndarray, ...]:

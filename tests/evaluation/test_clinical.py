@@ -11,16 +11,20 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from data_loaders.splits.leakage import check_split, leakage_statement
 from tests.evaluation.clinical_parts import Cohort, TinyEncoder, cohort, thirds
 from tscl.errors import InputError, LeakageError
-from tscl.evaluation.clinical import evaluate_cells, evaluate_encoder, evaluate_with_baselines
-from tscl.evaluation.clinical_job import pooled_codes
-from tscl.evaluation.clinical_split import check_split, leakage_statement
-from tscl.evaluation.clinical_table import pooled_predictions, summarise
-from tscl.evaluation.code_classifiers import knn_proba, partial_proba
-from tscl.evaluation.metrics import METRICS, classification_metrics
-from tscl.evaluation.paired import paired_differences
-from tscl.evaluation.result_store import Cell, ResultStore
+from tscl.evaluation.clinical.evaluate import (
+    evaluate_cells,
+    evaluate_encoder,
+    evaluate_with_baselines,
+    pooled_codes,
+)
+from tscl.evaluation.clinical.paired import paired_differences
+from tscl.evaluation.clinical.table import pooled_predictions, summarise
+from tscl.evaluation.metrics.classification import METRICS, classification_metrics
+from tscl.evaluation.probes.classifiers import knn_proba, partial_proba
+from tscl.saving.cells import Cell, ResultStore
 
 FAST = {"epochs": 2, "batch_size": 32, "lr": 3e-3}
 

@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from tests.evaluation.clinical_parts import TinyEncoder, cohort, thirds
 from tscl.errors import InputError
-from tscl.evaluation.continual import forgetting
-from tscl.evaluation.core_tuning import CoreTuner, RankTuner
+from tscl.evaluation.clinical.core_tuning import CoreTuner, RankTuner
+from tscl.evaluation.metrics.continual import forgetting
 
 
 def _parts() -> tuple[tuple[np.ndarray, np.ndarray], ...]:

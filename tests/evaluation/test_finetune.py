@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 
 from tests.evaluation.clinical_parts import TinyEncoder, cohort, thirds
 from tscl.errors import InputError, NotFittedError
-from tscl.evaluation.finetune import FineTuner, _batches
+from tscl.evaluation.clinical.finetune import FineTuner, _batches
 
 
 def _parts() -> tuple[tuple[np.ndarray, np.ndarray], ...]:

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_loaders.forecasting import load_ett
-from data_loaders.forecasting_splits import ForecastSplit, TrainScaler, ett_hourly
+from data_loaders.series.series import load_ett
+from data_loaders.series.splits import ForecastSplit, TrainScaler, ett_hourly
 from tscl.errors import InputError
-from tscl.evaluation.baselines import (
+from tscl.evaluation.forecasting.baselines import (
     last_value,
     season_of,
     seasonal_naive,

@@ -7,11 +7,12 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from data_loaders.forecasting_splits import ForecastSplit
+from data_loaders.series.splits import ForecastSplit
+from data_loaders.splits.leakage import assert_parts_disjoint
 from tscl.errors import InputError, LeakageError
-from tscl.evaluation import forecast_rows
-from tscl.evaluation.forecasting import TS2VEC_ALPHAS, forecast_protocol, predict_last
-from tscl.evaluation.leakage import assert_parts_disjoint
+from tscl.evaluation.forecasting import scores as forecast_rows
+from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS
+from tscl.evaluation.forecasting.protocol import forecast_protocol, predict_last
 
 SPLIT = ForecastSplit(slice(0, 150), slice(150, 200), slice(200, 250))
 

@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tscl.errors import InputError
-from tscl.evaluation.calibration import expected_calibration_error, reliability_bins
-from tscl.evaluation.metrics import METRICS, classification_metrics
+from tscl.evaluation.metrics.calibration import expected_calibration_error, reliability_bins
+from tscl.evaluation.metrics.classification import METRICS, classification_metrics
 
 
 def _random(n: int, k: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from tscl.errors import InputError
-from tscl.evaluation.bootstrap import bootstrap_replicates
-from tscl.evaluation.metrics import classification_metrics
-from tscl.evaluation.paired import paired_differences
-from tscl.evaluation.result_store import Cell
-from tscl.reporting.clinical_tables import difference_table
+from tscl.evaluation.clinical.paired import paired_differences
+from tscl.evaluation.metrics.bootstrap import bootstrap_replicates
+from tscl.evaluation.metrics.classification import classification_metrics
+from tscl.runs.clinical.tables import difference_table
+from tscl.saving.cells import Cell
 
 PATIENTS = np.repeat(np.arange(30), 6)
 Y = PATIENTS % 2

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.svm import SVC
 
 from tscl.errors import InputError
-from tscl.evaluation.probes import knn_probe, linear_probe, svm_probe
+from tscl.evaluation.probes.classifiers import knn_probe, linear_probe, svm_probe
 
 
 def blobs(classes: int, n: int = 30, spread: float = 1.0, seed: int = 0) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tscl.errors import CheckpointError
-from tscl.evaluation.result_store import Cell, ResultStore
+from tscl.saving.cells import Cell, ResultStore
 
 
 def _cell(seed: int) -> Cell:

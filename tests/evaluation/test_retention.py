@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from recipes.e2e.figures import receptive_field_figure, retention_figure
 from tscl.errors import InputError
-from tscl.evaluation.retention import (
+from tscl.evaluation.probes.retention import (
     FACTORS,
     controlled_series,
     network_codes,
@@ -17,10 +18,9 @@ from tscl.evaluation.retention import (
 )
 from tscl.forecasters import ForecastNetwork, WindowSource
 from tscl.forecasters.windows import EpochSampler
-from tscl.methods.e2e import EndToEnd
-from tscl.reporting.analysis_figures import receptive_field_figure, retention_figure
+from tscl.methods.end_to_end.method import EndToEnd
 from tscl.seeding import seeded
-from tscl.training.engine import Trainer, TrainSettings
+from tscl.training.trainer import Trainer, TrainSettings
 
 N, LENGTH = 240, 48
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from tscl.errors import InputError, NotFittedError
-from tscl.evaluation.ridge import RidgePath
+from tscl.evaluation.forecasting.head import RidgePath
 
 ALPHAS = (0.1, 5.0, 1000.0)
 

@@ -7,10 +7,10 @@ import builtins
 import numpy as np
 import pytest
 
-from data_loaders.forecasting_splits import ratio_split
+from data_loaders.series.splits import ratio_split
 from tscl.errors import ConfigError, InputError, MissingExtraError
-from tscl.evaluation.baselines import last_value, seasonal_naive
-from tscl.evaluation.statistical import build_model, statistical_baseline
+from tscl.evaluation.forecasting.baselines import last_value, seasonal_naive
+from tscl.evaluation.forecasting.statistical import build_model, statistical_baseline
 
 SPLIT = ratio_split(300)
 SMALL = {"season": 6, "fit_steps": 120, "context": 60}

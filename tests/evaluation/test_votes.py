@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tscl.errors import InputError
-from tscl.evaluation.votes import vote, vote_metrics
+from tscl.evaluation.clinical.votes import vote, vote_metrics
 
 
 @settings(max_examples=15, deadline=None)

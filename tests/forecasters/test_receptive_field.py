@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_loaders.forecasting_splits import ForecastSplit
+from data_loaders.series.splits import ForecastSplit
 from tscl.errors import InputError
 from tscl.forecasters import StrategySettings, run_strategy
 from tscl.forecasters.receptive_field import receptive_field

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from data_loaders.forecasting_splits import ForecastSplit
+from data_loaders.series.splits import ForecastSplit
 from tscl.errors import ConfigError
 from tscl.forecasters import ForecastNetwork, StrategySettings, run_strategy
 from tscl.forecasters.ridge_head import ALPHAS, RidgeHead, ridge_head

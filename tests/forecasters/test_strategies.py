@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data_loaders.forecasting_splits import ForecastSplit
+from data_loaders.series.splits import ForecastSplit
 from tscl.errors import ConfigError, InputError
-from tscl.evaluation.baselines import last_value
+from tscl.evaluation.forecasting.baselines import last_value
 from tscl.forecasters import STRATEGIES, StrategySettings, run_strategy, strategies
 from tscl.training.callbacks import Callback
 

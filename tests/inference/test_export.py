@@ -10,15 +10,15 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from tscl.cli import app
+from tscl.cli.app import app
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import Encoder
 from tscl.errors import InputError
 from tscl.estimators import ContrastiveTransformer
-from tscl.inference import export
-from tscl.inference.export import export_encoder
+from tscl.saving import export
+from tscl.saving.encoder import save_encoder
+from tscl.saving.export import export_encoder
 from tscl.seeding import seeded
-from tscl.training.model_files import save_encoder
 
 SMALL = {
     "dilated": {"hidden_dims": 8, "depth": 2},

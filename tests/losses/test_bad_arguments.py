@@ -14,9 +14,9 @@ from tests.losses.test_contract import NAMES, build, draw, finite_or_named, valu
 from tscl.errors import CheckpointError, ConfigError, InputError
 from tscl.losses import LOSSES, MoCo, VICReg
 from tscl.losses.base import unit
-from tscl.losses.id_contrast import IdContrastLoss
-from tscl.losses.series_views import check_series_views
-from tscl.methods.levels import Level, default_levels
+from tscl.losses.series.id_contrast import IdContrastLoss
+from tscl.losses.series.views import check_series_views
+from tscl.methods.comet_levels import Level, default_levels
 
 IDS = torch.arange(6)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.reference import comet as slow
 from tscl.errors import InputError
 from tscl.losses import ObservationLoss, PairTerm, SampleLoss, hierarchical_contrast, same_id
-from tscl.losses.tiled_pairs import TILE
+from tscl.losses.shared.tiled_pairs import TILE
 from tscl.seeding import randn, torch_generator
 
 

@@ -135,7 +135,7 @@ def test_moco_equals_its_plain_form_at_any_range_and_may_enqueue_before_backward
 def test_moco_works_through_its_queue_in_blocks(monkeypatch):
     z = draw(2, 9, 4, seed=14)
     whole = MoCo(0.3, queue_size=6, dims=4).double().eval()(z)
-    monkeypatch.setattr("tscl.losses.tiled_infonce.HELD", 12)
+    monkeypatch.setattr("tscl.losses.shared.tiled_infonce.HELD", 12)
     torch.testing.assert_close(MoCo(0.3, queue_size=6, dims=4).double().eval()(z), whole)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from tscl.errors import InputError
 from tscl.losses import LOSSES, ContrastiveLoss
-from tscl.losses.anchors import DrawingLoss
+from tscl.losses.labelled import DrawingLoss
 from tscl.seeding import torch_generator
 
 SETTINGS: dict[str, dict[str, Any]] = {"hydra": {"n_classes": 6, "dims": 8}}

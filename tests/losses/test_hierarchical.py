@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.reference import baseline_losses as slow
 from tscl.errors import InputError
 from tscl.losses import HierarchicalContrastiveLoss
-from tscl.losses.series_views import pool_by_two
+from tscl.losses.series.views import pool_by_two
 from tscl.seeding import torch_generator
 
 

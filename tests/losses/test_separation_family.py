@@ -24,8 +24,8 @@ from tscl.losses import (
     quality_weights,
     sampled_compactness,
 )
-from tscl.losses.clusters import kmeans
 from tscl.losses.hydra import gated_cosine
+from tscl.losses.shared.clusters import kmeans
 from tscl.seeding import torch_generator
 
 

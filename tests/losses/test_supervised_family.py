@@ -23,7 +23,7 @@ from tscl.losses import (
     SupReMix,
     mann_whitney_loss,
 )
-from tscl.losses.core_tuning import core_contrast, hard_pairs
+from tscl.losses.focal_supcon import core_contrast, hard_pairs
 from tscl.losses.m3col import mixed_contrast, soft_contrast
 from tscl.losses.mann_whitney import one_against_rest
 from tscl.seeding import torch_generator

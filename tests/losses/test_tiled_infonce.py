@@ -14,7 +14,7 @@ from tests.losses.gather_worker import LOSSES_TO_GATHER, build, views_of, worker
 from tests.reference import contrastive_losses as slow
 from tscl.errors import InputError
 from tscl.losses import InfoNCE, NTXent
-from tscl.losses.tiled_infonce import own_lse, pair_lse
+from tscl.losses.shared.tiled_infonce import own_lse, pair_lse
 from tscl.seeding import torch_generator
 
 

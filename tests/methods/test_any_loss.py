@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tscl.batch import Batch
 from tscl.encoders import DilatedConvEncoder
 from tscl.errors import ConfigError, InputError
 from tscl.losses import LOSSES, ContrastiveLoss
 from tscl.methods import AutoTCLMethod, Method, SimCLR
+from tscl.methods.base import Batch
 from tscl.methods.instance_loss import batch_column, build_loss
 from tscl.seeding import seeded, torch_generator
 

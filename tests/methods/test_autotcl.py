@@ -7,15 +7,14 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tscl.batch import Batch
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, InputError
 from tscl.losses import InfoNCE
 from tscl.methods.autotcl import AutoTCLMethod, smoothness, sparsity
+from tscl.methods.base import Batch
 from tscl.seeding import randint, randn, seeded, torch_generator
-from tscl.training.engine import Trainer, TrainSettings
-from tscl.training.samplers import RandomSampler
-from tscl.training.sources import ArraySource
+from tscl.training.data import ArraySource, RandomSampler
+from tscl.training.trainer import Trainer, TrainSettings
 
 
 def build(seed: int = 0, encoder: str = "dilated", channels: int = 2, **options) -> AutoTCLMethod:

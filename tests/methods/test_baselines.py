@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from tests.reference import baseline_losses as slow
 from tscl.augmentations import Jitter
-from tscl.batch import Batch
 from tscl.encoders import Encoder
 from tscl.errors import ConfigError, InputError
 from tscl.losses import InfoNCE, MixupContrast
 from tscl.methods import CLOCS, TFC, TSTCC, MixingUp, SimCLR, TS2Vec
+from tscl.methods.base import Batch
 from tscl.methods.heads import ProjectionHead, fresh_copy
 from tscl.methods.mixing_up import draw_beta
 from tscl.methods.tf_c import amplitude_spectrum, perturb_spectrum

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tscl.batch import Batch
 from tscl.encoders import ENCODERS, Encoder
 from tscl.encoders.base import project_input
 from tscl.errors import InputError
 from tscl.methods import METHODS, Method
+from tscl.methods.base import Batch
 from tscl.seeding import seeded, torch_generator
 
 SMALL: dict[str, dict[str, Any]] = {

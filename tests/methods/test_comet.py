@@ -10,11 +10,11 @@ import torch
 
 from tests.reference import comet as slow
 from tests.reference import supervised_losses as supervised
-from tscl.batch import Batch
 from tscl.encoders import DilatedConvEncoder
 from tscl.errors import ConfigError, InputError
 from tscl.losses import LOSSES, ContrastiveLoss, SupCon
 from tscl.methods import METHODS, COMETMethod, Level, default_levels
+from tscl.methods.base import Batch
 from tscl.seeding import randn, seeded, torch_generator
 
 INSTANCE_LOSSES = [n for n in LOSSES.names() if issubclass(LOSSES.get(n), ContrastiveLoss)]

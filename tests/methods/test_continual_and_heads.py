@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from tscl.batch import Batch
 from tscl.encoders import ENCODERS
 from tscl.errors import InputError
 from tscl.methods import AutoTCLMethod, Coconut, SimCLR
+from tscl.methods.base import Batch
 from tscl.methods.coconut import ReplayMemory
-from tscl.methods.projection import HeadStack, ReweightHead, build_head, mlp_head
+from tscl.methods.heads import HeadStack, ReweightHead, build_head, mlp_head
 from tscl.seeding import seeded, torch_generator
 
 

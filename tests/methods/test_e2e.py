@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from tscl.batch import Batch
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, InputError
 from tscl.forecasters import DLinear, ForecastNetwork
 from tscl.masking import draw_mask
 from tscl.methods import METHODS
-from tscl.methods.e2e_momentum import MoCoTerm, frequency_contrast
-from tscl.methods.e2e_terms import CONTRASTS, HierarchicalTerm
+from tscl.methods.base import Batch
+from tscl.methods.end_to_end.momentum import MoCoTerm, frequency_contrast
+from tscl.methods.end_to_end.terms import CONTRASTS, HierarchicalTerm
 from tscl.seeding import seeded, torch_generator
 
 CONTRAST_NAMES = ["hierarchical", "moco", "cost", "simclr", "byol", "infonce"]

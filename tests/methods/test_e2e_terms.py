@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tscl.errors import ConfigError, InputError
-from tscl.methods.e2e_terms import build_contrast, pool_codes, two_views
+from tscl.methods.end_to_end.terms import build_contrast, pool_codes, two_views
 
 
 def test_codes_are_pooled_as_their_name_says():

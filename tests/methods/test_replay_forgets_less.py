@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tscl.batch import Batch
 from tscl.encoders import ENCODERS
-from tscl.evaluation.continual import ContinualScores, forgetting
+from tscl.evaluation.metrics.continual import ContinualScores, forgetting
 from tscl.methods import Coconut
+from tscl.methods.base import Batch
 from tscl.seeding import seeded, torch_generator
 
 TASKS = ((0, 1), (2, 3), (4, 5))

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tscl.config_objectives import load_objectives
-from tscl.runs.objective_tasks import ClassificationTask
+from recipes.objectives.config import load_objectives
+from recipes.objectives.tasks import ClassificationTask
 from tscl.seeding import numpy_generator
 
 SCRIPT = Path(__file__).parents[2] / "recipes/heads/study.py"

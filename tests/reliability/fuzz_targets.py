@@ -28,7 +28,7 @@ from data_loaders import (
     read_eeg,
     save_processed,
 )
-from data_loaders.participants import list_recordings, read_participants
+from data_loaders.eeg.participants import list_recordings, read_participants
 from data_loaders.record_log import RecordLog
 from tests.data_loaders.eeg_writers import (
     brainlike,
@@ -39,15 +39,15 @@ from tests.data_loaders.eeg_writers import (
 )
 from tests.data_loaders.wfdb_files import bumps, write_record
 from tests.reliability.mutations import Rng, mutate, mutate_zip
-from tscl.config import apply_override
-from tscl.config_clinical import load_job
-from tscl.config_study import load_study
 from tscl.encoders import ENCODERS
-from tscl.evaluation.result_store import Cell, ResultStore
+from tscl.runs.config import apply_override
 from tscl.runs.folder import RunFolder
+from tscl.runs.jobs import load_job
+from tscl.runs.study.config import load_study
+from tscl.saving.cells import Cell, ResultStore
+from tscl.saving.encoder import load_encoder, save_encoder
+from tscl.saving.tensors import sha256_of_json
 from tscl.training.checkpoint import CheckpointStore
-from tscl.training.model_files import load_encoder, save_encoder
-from tscl.training.storage import sha256_of_json
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,8 +5,8 @@
 
 Every job runs three times: uninterrupted; killed at a seeded random moment between its first file
 and its end; and again, with ``--resume`` where the command has it, until it is done. Then all
-files of both folders are compared. Processes are started anew (``python -m tscl.cli ...``); with
-``--fork`` they are forked from this one after its imports, which is quicker and as mortal.
+files of both folders are compared. Processes are started anew (``python -m tscl.cli.app ...``);
+with ``--fork`` they are forked from this one after its imports, which is quicker and as mortal.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def main_of(arguments: list[str]) -> None:
     if arguments[0] == "convert":
         convert(arguments[1], int(arguments[2]))
         return
-    from tscl.cli import app
+    from tscl.cli.app import app
 
     app(arguments, standalone_mode=False)
 
@@ -166,10 +166,10 @@ def warm() -> None:
     import pyarrow.parquet  # noqa: F401
     import wfdb  # noqa: F401
 
-    import tscl.cli
-    import tscl.runs.clinical_summary
-    import tscl.runs.forecasting_report
-    import tscl.runs.study  # noqa: F401
+    import tscl.cli.app
+    import tscl.runs.clinical.report
+    import tscl.runs.forecasting.report
+    import tscl.runs.study.study  # noqa: F401
 
 
 class Process:

@@ -12,8 +12,8 @@ import torch
 
 from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError
+from tscl.saving.encoder import load_encoder, save_encoder
 from tscl.training.checkpoint import CheckpointStore
-from tscl.training.model_files import load_encoder, save_encoder
 
 
 def state(step: int) -> dict:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from data_loaders import RecordError, read_eeg
-from data_loaders.hdf5_files import check_hdf5
+from data_loaders.vetting.hdf5 import check_hdf5
 from tests.data_loaders.eeg_writers import brainlike, write_set, write_set_hdf5
 
 NAMES, RATE = ["Fp1", "O2"], 64.0

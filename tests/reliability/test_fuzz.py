@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_loaders import from_frame
+from data_loaders.ecg.records import read_record
 from data_loaders.record_log import RecordError
-from data_loaders.wfdb_records import read_record
 from tests.reliability.fuzz import memory_error, run
 from tests.reliability.fuzz_targets import TARGETS, shares
-from tscl.config import parse_yaml
-from tscl.config_clinical import check_job
 from tscl.errors import ConfigError, DataError, InputError
+from tscl.runs.config import parse_yaml
+from tscl.runs.jobs import check_job
 
 QUICK = settings(
     max_examples=60,

@@ -27,21 +27,22 @@ from data_loaders import (
     make_cohort,
     read_eeg,
 )
-from data_loaders.array_files import ArrayFileError, read_npy, read_npz
-from data_loaders.fields import as_ids, as_labels
-from data_loaders.participants import list_recordings
-from data_loaders.wfdb_records import inside, read_record
+from data_loaders.container.fields import as_ids, as_labels
+from data_loaders.ecg.records import read_record
+from data_loaders.eeg.participants import list_recordings
+from data_loaders.vetting.arrays import ArrayFileError, read_npy, read_npz
+from data_loaders.vetting.paths import inside
 from tests.data_loaders.eeg_writers import brainlike, write_edf, write_set
 from tests.data_loaders.wfdb_files import bumps, edit_header, write_record
 from tests.reliability.fuzz_targets import TARGETS
 from tests.reliability.mutations import BOMB
-from tscl.config import parse_yaml
-from tscl.config_clinical import check_job
 from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError, ConfigError, DataError, InputError
-from tscl.evaluation.result_store import ResultStore
+from tscl.runs.config import parse_yaml
 from tscl.runs.folder import RunFolder
-from tscl.training.model_files import load_encoder, save_encoder
+from tscl.runs.jobs import check_job
+from tscl.saving.cells import ResultStore
+from tscl.saving.encoder import load_encoder, save_encoder
 
 
 def npy(header: str) -> bytes:

@@ -18,21 +18,21 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from data_loaders import MedicalDataset, RecordLog, make_cohort, save_processed
-from data_loaders.collect import SampleCollector
+from data_loaders.container.collect import SampleCollector
 from tests.reliability.disks import KINDS, disk
 from tscl import disk as disk_module
-from tscl.cli import app
+from tscl.cli.app import app
 from tscl.disk import atomic_file, new_folder, write_bytes, write_text
 from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError, WriteError
-from tscl.evaluation.clinical_table import GROUP
-from tscl.evaluation.result_store import Cell, ResultStore
+from tscl.evaluation.clinical.table import GROUP
 from tscl.inference.encode import encode
-from tscl.reporting.clinical_report import Plot, write_report
 from tscl.reporting.document import Document, png
+from tscl.runs.clinical.report import Plot, write_report
 from tscl.runs.folder import RunFolder
+from tscl.saving.cells import Cell, ResultStore
+from tscl.saving.encoder import load_encoder, save_encoder
 from tscl.training.checkpoint import CheckpointStore
-from tscl.training.model_files import load_encoder, save_encoder
 
 ROOT = Path(__file__).resolve().parents[2]
 

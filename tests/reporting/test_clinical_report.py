@@ -11,25 +11,19 @@ import pandas
 import pytest
 from matplotlib.figure import Figure
 
+from data_loaders.splits.leakage import leakage_statement
 from tests.evaluation.clinical_parts import TinyEncoder, cohort, thirds
 from tscl.errors import InputError, MissingExtraError
-from tscl.evaluation.clinical import evaluate_with_baselines
-from tscl.evaluation.clinical_job import pooled_codes
-from tscl.evaluation.clinical_split import leakage_statement
-from tscl.reporting.clinical_figures import (
+from tscl.evaluation.clinical.evaluate import evaluate_with_baselines, pooled_codes
+from tscl.reporting.document import STYLE, markdown_table
+from tscl.runs.clinical.figures import (
     calibration_figure,
     confusion_figure,
     embedding_figure,
     roc_pr_figure,
 )
-from tscl.reporting.clinical_report import (
-    EmbeddingData,
-    _readable,
-    clinical_report,
-)
-from tscl.reporting.clinical_tables import compact_table, figure_text, wide_table
-from tscl.reporting.document import STYLE
-from tscl.reporting.markdown import markdown_table
+from tscl.runs.clinical.report import EmbeddingData, _readable, clinical_report
+from tscl.runs.clinical.tables import compact_table, figure_text, wide_table
 
 
 def _predictions(k: int = 2) -> tuple[np.ndarray, np.ndarray]:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recipes.objectives.figures import geometry_figure, rank_figure
+from recipes.objectives.ranking import format_interval, rank_methods
 from tscl.errors import InputError
-from tscl.reporting.objective_figures import geometry_figure, rank_figure
-from tscl.reporting.objective_ranking import format_interval, rank_methods
 
 ERRORS = {
     # method: one row a data set, one column a seed

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from tscl.config import check_config
-from tscl.config_clinical import check_clinical
-from tscl.config_study import StudyConfig
-from tscl.runs.clinical import ClinicalRun
-from tscl.runs.clinical_summary import write_clinical_report
-from tscl.runs.forecasting import ForecastingRun
-from tscl.runs.forecasting_report import write_report
-from tscl.runs.study import Study
+from tscl.runs.clinical.config import check_clinical
+from tscl.runs.clinical.report import write_clinical_report
+from tscl.runs.clinical.run import ClinicalRun
+from tscl.runs.forecasting.config import check_config
+from tscl.runs.forecasting.report import write_report
+from tscl.runs.forecasting.run import ForecastingRun
+from tscl.runs.study.config import StudyConfig
+from tscl.runs.study.study import Study
 
 
 def forecasting_run(out: Path, *, seed: int, lr: float = 1e-3) -> Path:

@@ -13,18 +13,19 @@ import pytest
 from typer.testing import CliRunner
 
 from data_loaders import MedicalDataset, sample_split
-from data_loaders.cohort import load_cohort, make_cohort
-from tscl.cli import app
-from tscl.config_clinical import ClinicalConfig, check_clinical, check_job, load_job
+from data_loaders.cohort.cohort import load_cohort, make_cohort
+from tscl.cli.app import app
 from tscl.errors import ConfigError, InputError, LeakageError
-from tscl.evaluation.bandpower import BandPower
-from tscl.evaluation.clinical import evaluate_encoder
-from tscl.reporting.clinical_tables import compact_table, figure_text
-from tscl.runs.clinical import ClinicalRun
-from tscl.runs.clinical_data import make_folds, standardised
-from tscl.runs.clinical_rows import table_rows
-from tscl.runs.clinical_summary import leakage, write_clinical_report
-from tscl.training.engine import Trainer
+from tscl.evaluation.clinical.bandpower import BandPower
+from tscl.evaluation.clinical.evaluate import evaluate_encoder
+from tscl.runs.clinical.config import ClinicalConfig, check_clinical
+from tscl.runs.clinical.data import make_folds, standardised
+from tscl.runs.clinical.report import leakage, write_clinical_report
+from tscl.runs.clinical.rows import table_rows
+from tscl.runs.clinical.run import ClinicalRun
+from tscl.runs.clinical.tables import compact_table, figure_text
+from tscl.runs.jobs import check_job, load_job
+from tscl.training.trainer import Trainer
 
 RUNNER = CliRunner()
 MAKE = {

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from data_loaders import MedicalDataset, make_cohort
 from data_loaders.record_log import REASONS
 from tests.runs.test_clinical import tiny
-from tscl.cli import app
-from tscl.config_clinical import DataKind, check_clinical
+from tscl.cli.app import app
 from tscl.errors import ConfigError
-from tscl.runs.clinical import ClinicalRun
-from tscl.runs.clinical_data import load_patients, make_folds
+from tscl.runs.clinical.config import DataKind, check_clinical
+from tscl.runs.clinical.data import load_patients, make_folds
+from tscl.runs.clinical.run import ClinicalRun
 
 RUNNER = CliRunner()
 COLUMNS = "columns={record: file, patient: who, label: dx}"

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from tests.runs.page_reader import Page
 from tests.runs.small_runs import clinical_run, forecasting_run, study
-from tscl.cli import app
+from tscl.cli.app import app
 from tscl.errors import CheckpointError, ConfigError
-from tscl.runs.compared import differences, open_runs, short_names
-from tscl.runs.comparison_report import comparison
-from tscl.runs.comparison_tables import ALL, by_horizon, forecasting_table, over_seeds
+from tscl.runs.comparison.finished_runs import differences, open_runs, short_names
+from tscl.runs.comparison.page import comparison
+from tscl.runs.comparison.tables import ALL, by_horizon, forecasting_table, over_seeds
 from tscl.runs.plot_data import PlotData
 
 RUNNER = CliRunner()

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tscl.config import validate
-from tscl.config_study import StudyConfig
 from tscl.errors import ConfigError
-from tscl.runs.study import Study
+from tscl.runs.config import validate
+from tscl.runs.study.config import StudyConfig
+from tscl.runs.study.study import Study
 
 ETT = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tscl.config_clinical import check_clinical
-from tscl.evaluation.clinical_table import summarise
-from tscl.runs.clinical import ClinicalRun
+from tscl.evaluation.clinical.table import summarise
+from tscl.runs.clinical.config import check_clinical
+from tscl.runs.clinical.run import ClinicalRun
 
 POOL = "max+mean+log_std"
 

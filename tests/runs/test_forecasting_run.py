@@ -12,13 +12,13 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from tscl import cli
-from tscl.cli import app
-from tscl.config import check_config, load_config
+from tscl.cli import app as cli
+from tscl.cli.app import app
 from tscl.errors import CheckpointError, ConfigError, DataError, InputError
-from tscl.runs.forecasting import ForecastingRun
-from tscl.runs.forecasting_data import load_series, relative_form
-from tscl.training.model_files import load_encoder
+from tscl.runs.forecasting.config import check_config, load_config
+from tscl.runs.forecasting.data import load_series, relative_form
+from tscl.runs.forecasting.run import ForecastingRun
+from tscl.saving.encoder import load_encoder
 
 RUNNER = CliRunner()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tscl.evaluation.result_store import Cell
-from tscl.runs.model_metrics import mean_auroc
+from tscl.runs.clinical.run import mean_auroc
+from tscl.saving.cells import Cell
 
 
 def cell(y, score, protocol="partial", fraction=1.0, by="samples", seed=0):

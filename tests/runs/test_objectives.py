@@ -11,17 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from tscl.config import validate
-from tscl.config_objectives import (
+from recipes.objectives.config import (
     ObjectivesConfig,
     SeriesTask,
     check_objectives,
     load_objectives,
 )
-from tscl.errors import ConfigError, InputError
-from tscl.evaluation.plain_features import raw_features, summary_features
-from tscl.losses import LOSSES, ContrastiveLoss
-from tscl.runs.objective_feeds import (
+from recipes.objectives.feeds import (
     CHANNEL_GROUPS,
     WITH_LABELS,
     WITHOUT_LABELS,
@@ -29,9 +25,13 @@ from tscl.runs.objective_feeds import (
     default_objectives,
     group_of,
 )
-from tscl.runs.objective_tasks import TaskSource, windows_of
-from tscl.runs.objectives import BASELINES, ObjectiveStudy
-from tscl.runs.objectives_page import write_page
+from recipes.objectives.page import write_page
+from recipes.objectives.study import BASELINES, ObjectiveStudy
+from recipes.objectives.tasks import TaskSource, windows_of
+from tscl.errors import ConfigError, InputError
+from tscl.evaluation.probes.plain_features import raw_features, summary_features
+from tscl.losses import LOSSES, ContrastiveLoss
+from tscl.runs.config import validate
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes/objectives/objectives.yaml"
 SMALL: dict[str, Any] = {

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from data_loaders import MedicalDataset
-from tscl.config_clinical import SplitSection
 from tscl.errors import ConfigError, LeakageError
-from tscl.runs.clinical_data import make_folds
+from tscl.runs.clinical.config import SplitSection
+from tscl.runs.clinical.data import make_folds
 
 
 def made(**columns: list[Any]) -> MedicalDataset:

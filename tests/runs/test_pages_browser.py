@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from tests.runs.small_runs import clinical_run, forecasting_run
-from tscl.runs.comparison_report import write_comparison
+from tscl.runs.comparison.page import write_comparison
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), "")

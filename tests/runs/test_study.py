@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from tscl.cli import app
-from tscl.config_study import load_study
+from tscl.cli.app import app
 from tscl.errors import CheckpointError, ConfigError, InputError
-from tscl.runs.backtest import rolling_splits
-from tscl.runs.study import Study, cells_of, settings_of, summary
+from tscl.runs.study.backtest import rolling_splits
+from tscl.runs.study.config import load_study
+from tscl.runs.study.study import Study, cells_of, settings_of, summary
 
 SMALL = """
 job: study

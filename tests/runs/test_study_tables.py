@@ -14,12 +14,12 @@ import pytest
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
-from tscl.cli import app
-from tscl.config_study import load_study
+from tscl.cli.app import app
 from tscl.errors import ConfigError, DataError, InputError
-from tscl.runs.compare import compare_studies
-from tscl.runs.study import Study, write_tables
-from tscl.runs.study_tables import by_variable, ranks_of, score_table, with_skill
+from tscl.runs.study.compare import compare_studies
+from tscl.runs.study.config import load_study
+from tscl.runs.study.study import Study, write_tables
+from tscl.runs.study.tables import by_variable, ranks_of, score_table, with_skill
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = """
@@ -49,7 +49,7 @@ def config(tmp_path):
 
 def test_a_study_killed_at_once_goes_on_to_the_same_figures(config, tmp_path):
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "tscl.cli", "study", str(config), "--out", str(out)]
+    command = [sys.executable, "-m", "tscl.cli.app", "study", str(config), "--out", str(out)]
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     job = Study(load_study(config, [f"out={out}"]))

@@ -10,15 +10,13 @@ import numpy as np
 import torch
 from torch import distributed
 
-from tscl.batch import Batch
 from tscl.encoders import ENCODERS
 from tscl.methods import METHODS
-from tscl.methods.base import Losses, Method
+from tscl.methods.base import Batch, Losses, Method
 from tscl.seeding import seeded
 from tscl.training.callbacks import Callback, EpochReport, Start, StepReport
-from tscl.training.engine import Trainer, TrainResult, TrainSettings
-from tscl.training.samplers import GroupedSampler, Sampler
-from tscl.training.sources import ArraySource
+from tscl.training.data import ArraySource, GroupedSampler, Sampler
+from tscl.training.trainer import Trainer, TrainResult, TrainSettings
 
 N, STEPS, CHANNELS = 22, 32, 2
 TRIAL = np.repeat(np.arange(11), 2)

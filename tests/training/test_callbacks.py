@@ -8,8 +8,8 @@ import pytest
 
 from tests.training import cases
 from tscl.errors import InputError, MissingExtraError
-from tscl.training.engine import Trainer, TrainSettings
 from tscl.training.loggers import MLflowLogger, TensorBoardLogger
+from tscl.training.trainer import Trainer, TrainSettings
 
 
 def test_calls_come_in_order_and_the_end_comes_once():

@@ -18,10 +18,9 @@ from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError, InputError
 from tscl.methods.autotcl import AutoTCLMethod
 from tscl.seeding import seeded
-from tscl.training.averaging import WeightAverage
-from tscl.training.engine import Trainer, TrainingDiverged, TrainSettings
-from tscl.training.samplers import RandomSampler
-from tscl.training.sources import ArraySource, cut_sections
+from tscl.training.data import ArraySource, RandomSampler, cut_sections
+from tscl.training.selection import WeightAverage
+from tscl.training.trainer import Trainer, TrainingDiverged, TrainSettings
 
 
 def series(n: int = 12, steps: int = 40, channels: int = 2) -> np.ndarray:

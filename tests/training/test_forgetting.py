@@ -9,10 +9,10 @@ from torch import nn
 
 from tscl.encoders import ENCODERS
 from tscl.errors import InputError
-from tscl.evaluation.membership import attack_scores, membership_inference
 from tscl.losses import NTXent
+from tscl.privacy.membership import attack_scores, membership_inference
+from tscl.privacy.unlearning import forget
 from tscl.seeding import numpy_generator, seeded, torch_generator
-from tscl.training.forgetting import forget
 
 
 def series(n: int, seed: int) -> np.ndarray:

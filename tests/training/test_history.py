@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training import cases
+from tscl.training.callbacks import History
 from tscl.training.checkpoint import CheckpointStore
-from tscl.training.history import History
 
 NAMES = st.sampled_from(["loss", "patient", "trial"])
 ROWS = st.lists(

@@ -14,11 +14,11 @@ import torch
 from typer.testing import CliRunner
 
 from tests.training import cases
-from tscl.cli import app
+from tscl.cli.app import app
 from tscl.errors import CheckpointError, InputError, MissingExtraError
-from tscl.training import hub
-from tscl.training.model_card import ModelCard
-from tscl.training.model_files import load_encoder, save_encoder
+from tscl.saving import hub
+from tscl.saving.card import ModelCard
+from tscl.saving.encoder import load_encoder, save_encoder
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 

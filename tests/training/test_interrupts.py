@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from tscl.training.interrupts import forwarded, interrupt_between_steps
+from tscl.training.checkpoint import forwarded, interrupt_between_steps
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

@@ -11,8 +11,8 @@ import torch
 from tests.training import cases
 from tscl.disk import sha256_of
 from tscl.errors import CheckpointError
-from tscl.training.model_card import ModelCard, RowsOf, sha256_of_array
-from tscl.training.model_files import load_encoder, save_encoder, update_card
+from tscl.saving.card import ModelCard, RowsOf, sha256_of_array
+from tscl.saving.encoder import load_encoder, save_encoder, update_card
 
 
 @pytest.fixture

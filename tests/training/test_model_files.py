@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from tests.training import cases
 from tscl.disk import sha256_of
 from tscl.errors import CheckpointError
-from tscl.training.model_card import ModelCard, sha256_of_array
-from tscl.training.model_files import load_encoder, save_encoder, update_card
-from tscl.training.storage import sha256_of_json
+from tscl.saving.card import ModelCard, sha256_of_array
+from tscl.saving.encoder import load_encoder, save_encoder, update_card
+from tscl.saving.tensors import sha256_of_json
 
 
 @pytest.fixture

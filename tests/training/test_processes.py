@@ -16,8 +16,8 @@ import torch
 from tests.training import cases
 from tests.training.refusing import refuse
 from tscl.errors import InputError
-from tscl.training import processes
-from tscl.training.processes import in_processes
+from tscl.training import distributed as processes
+from tscl.training.distributed import in_processes
 from tscl.training.settings import TrainSettings
 
 

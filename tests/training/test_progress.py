@@ -8,7 +8,7 @@ import pickle
 import pytest
 from rich.console import Console
 
-from tscl.training.progress import ProgressBar
+from tscl.training.callbacks import ProgressBar
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import torch
 
 from tests.training import cases
 from tscl.training.checkpoint import CheckpointStore
-from tscl.training.engine import Trainer, TrainSettings
-from tscl.training.schedules import rate_factor
+from tscl.training.step import rate_factor
+from tscl.training.trainer import Trainer, TrainSettings
 
 OPTIONS = {
     "accumulate": {"accumulate": 3},

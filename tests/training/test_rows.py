@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.training import cases
 from tscl.errors import InputError
-from tscl.training.rows import EncoderRows, cut_batch
+from tscl.training.distributed import EncoderRows, cut_batch
 
 
 @settings(max_examples=200, deadline=None)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tscl.errors import InputError
-from tscl.training.samplers import GroupedSampler, RandomSampler
+from tscl.training.data import GroupedSampler, RandomSampler
 
 
 def table(patients: int, trials: int, samples: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tscl.errors import InputError
-from tscl.training.sources import ArraySource
+from tscl.training.data import ArraySource
 
 X = np.zeros((4, 6, 2), np.float32)
 

@@ -1,11 +1,10 @@
 """scikit-learn and sktime adapters."""
 
 from tscl.estimators.anomaly import ContrastiveAnomalyDetector
+from tscl.estimators.classifier import ContrastiveClassifier
 from tscl.estimators.clustering import ContrastiveClusterer
-from tscl.estimators.contrastive import ContrastiveTransformer
-from tscl.estimators.contrastive_classifier import ContrastiveClassifier
-from tscl.estimators.pretrained import AutoTCL, Representation
 from tscl.estimators.retrieval import PatientRetrieval
+from tscl.estimators.transformer import AutoTCL, ContrastiveTransformer, Representation
 
 __all__ = [
     "AutoTCL",

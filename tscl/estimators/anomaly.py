@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -11,9 +12,17 @@ from sklearn.base import BaseEstimator, clone
 
 from tscl.errors import DataError, InputError
 from tscl.estimators.base import SavedEstimator
-from tscl.estimators.contrastive import ContrastiveTransformer
-from tscl.estimators.pretrained import as_panel
-from tscl.estimators.series_inputs import as_array, kept_on_error, require_fitted
+from tscl.estimators.inputs import as_array, kept_on_error, require_fitted
+from tscl.estimators.saved import (
+    PART,
+    _load,
+    _save,
+    _take_inputs,
+    check_arrays,
+    plain_params,
+    readable,
+)
+from tscl.estimators.transformer import ContrastiveTransformer, as_panel
 from tscl.inference.masked_distance import masked_distance
 
 Scores = NDArray[np.float64]
@@ -181,3 +190,26 @@ def _rest(alarms: NDArray[np.bool_], quiet: int) -> NDArray[np.bool_]:
             else:
                 last = t
     return out
+
+
+def save_detector(model: ContrastiveAnomalyDetector, folder: Path) -> Path:
+    """Write ``model`` to ``folder``; see :meth:`ContrastiveAnomalyDetector.save`."""
+    require_fitted(model, "threshold_")
+    facts = {
+        "params": plain_params(model, leave=PART),
+        "n_features_in_": int(model.n_features_in_),
+        "feature_names_in_": None,
+    }
+    arrays = {"threshold": [model.threshold_]}
+    return _save(folder, "ContrastiveAnomalyDetector", model.transformer_, arrays, facts)
+
+
+def load_detector(folder: Path) -> ContrastiveAnomalyDetector:
+    """Read what :func:`save_detector` wrote."""
+    card, transformer, arrays = _load(folder, "ContrastiveAnomalyDetector")
+    with readable(folder):
+        model = ContrastiveAnomalyDetector(clone(transformer), **card["params"])
+        check_arrays(arrays, threshold=(1,))
+        _take_inputs(model, transformer, card)
+    model.threshold_ = float(arrays["threshold"][0])
+    return model

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from torch import nn
 
-from tscl.estimators.series_inputs import Float32, RandomState
+from tscl.estimators.inputs import Float32, RandomState
 
 
 class SavedEstimator(BaseEstimator):

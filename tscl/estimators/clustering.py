@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.base import BaseEstimator, ClusterMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin
 
 from tscl.estimators.base import StandardCodes
-from tscl.estimators.contrastive import ContrastiveTransformer
-from tscl.estimators.series_inputs import (
-    RandomState,
-    draw_seed,
-    kept_on_error,
-    read_panel,
-    require_fitted,
+from tscl.estimators.inputs import RandomState, draw_seed, kept_on_error, read_panel, require_fitted
+from tscl.estimators.saved import (
+    PART,
+    _inputs,
+    _load,
+    _save,
+    _take_inputs,
+    check_arrays,
+    plain_params,
+    readable,
 )
+from tscl.estimators.transformer import ContrastiveTransformer
 
 
 class ContrastiveClusterer(ClusterMixin, StandardCodes):
@@ -85,3 +90,28 @@ class ContrastiveClusterer(ClusterMixin, StandardCodes):
         require_fitted(self, "cluster_centers_")
         codes = self._codes(read_panel(self, X, reset=False))
         return np.asarray(pairwise_distances_argmin(codes, self.cluster_centers_), np.int64)
+
+
+def save_clusterer(model: ContrastiveClusterer, folder: Path) -> Path:
+    """Write ``model`` to ``folder``; see :meth:`ContrastiveClusterer.save`."""
+    require_fitted(model, "cluster_centers_")
+    arrays = {
+        "centers": model.cluster_centers_,
+        "mean": model.code_mean_,
+        "scale": model.code_scale_,
+    }
+    facts = {"params": plain_params(model, leave=PART), **_inputs(model)}
+    return _save(folder, "ContrastiveClusterer", model.transformer_, arrays, facts)
+
+
+def load_clusterer(folder: Path) -> ContrastiveClusterer:
+    """Read what :func:`save_clusterer` wrote."""
+    card, transformer, arrays = _load(folder, "ContrastiveClusterer")
+    width = transformer._n_features_out
+    with readable(folder):
+        model = ContrastiveClusterer(transformer=clone(transformer), **card["params"])
+        check_arrays(arrays, centers=(int(model.n_clusters), width), mean=(width,), scale=(width,))
+        _take_inputs(model, transformer, card)
+    model.cluster_centers_ = arrays["centers"]
+    model.code_mean_, model.code_scale_ = arrays["mean"], arrays["scale"]
+    return model

@@ -15,10 +15,9 @@ from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, DataError, InputError, is_whole, nearest
 from tscl.methods import METHODS, Method
 from tscl.seeding import seeded
-from tscl.training.engine import Trainer, TrainResult, TrainSettings
-from tscl.training.progress import ProgressBar, ProgressReporter, Silent
-from tscl.training.samplers import GroupedSampler, RandomSampler, Sampler
-from tscl.training.sources import ArraySource, cut_sections
+from tscl.training.callbacks import ProgressBar, ProgressReporter, Silent
+from tscl.training.data import ArraySource, GroupedSampler, RandomSampler, Sampler, cut_sections
+from tscl.training.trainer import Trainer, TrainResult, TrainSettings
 
 
 def build_method(
@@ -100,7 +99,7 @@ def reads_ids(method: Method) -> bool:
 
 
 def section_owners(values: NDArray[np.float32], max_length: int) -> NDArray[np.int64]:
-    """Which series each row of :func:`tscl.training.sources.cut_sections` was cut from."""
+    """Which series each row of :func:`tscl.training.data.cut_sections` was cut from."""
     parts = np.array_split(values, max(1, values.shape[1] // max_length), axis=1)
     return np.concatenate([np.flatnonzero(~np.isnan(p).all(axis=(1, 2))) for p in parts])
 

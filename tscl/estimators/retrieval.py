@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.neighbors import NearestNeighbors
 
-from data_loaders.fields import as_ids
+from data_loaders.container.fields import as_ids
 from tscl.errors import DataError, InputError
 from tscl.estimators.base import StandardCodes
-from tscl.estimators.contrastive import ContrastiveTransformer
+from tscl.estimators.inputs import kept_on_error, read_panel, require_fitted
 from tscl.estimators.pretraining import check_choice
-from tscl.estimators.series_inputs import kept_on_error, read_panel, require_fitted
+from tscl.estimators.saved import (
+    PART,
+    _inputs,
+    _load,
+    _save,
+    _take_inputs,
+    check_arrays,
+    plain_params,
+    read_ids,
+    readable,
+    saved_ids,
+)
+from tscl.estimators.transformer import ContrastiveTransformer
 
 METRICS = ("euclidean", "manhattan", "cosine")
 
@@ -189,3 +202,31 @@ def check_index(codes: NDArray[Any], patients: NDArray[Any], trials: NDArray[Any
         raise DataError("index", codes.shape, f"{patients.shape} patients, {trials.shape} trials")
     if not np.isfinite(codes).all():
         raise DataError("index", "codes that are not finite", "build it anew")
+
+
+def save_retrieval(model: PatientRetrieval, folder: Path) -> Path:
+    """Write ``model`` to ``folder``; see :meth:`PatientRetrieval.save`."""
+    require_fitted(model, "codes_")
+    arrays = {"codes": model.codes_, "mean": model.code_mean_, "scale": model.code_scale_}
+    facts = {
+        "params": plain_params(model, leave=PART),
+        "patient": saved_ids(model.patient_),
+        "trial": saved_ids(model.trial_),
+        **_inputs(model),
+    }
+    return _save(folder, "PatientRetrieval", model.transformer_, arrays, facts)
+
+
+def load_retrieval(folder: Path) -> PatientRetrieval:
+    """Read what :func:`save_retrieval` wrote."""
+    card, transformer, arrays = _load(folder, "PatientRetrieval")
+    width = transformer._n_features_out
+    with readable(folder):
+        model = PatientRetrieval(clone(transformer), **card["params"])
+        check_choice("metric", model.metric, METRICS)
+        patients, trials = read_ids(card["patient"]), read_ids(card["trial"])
+        check_arrays(arrays, codes=(len(patients), width), mean=(width,), scale=(width,))
+        check_index(arrays["codes"], patients, trials)
+        _take_inputs(model, transformer, card)
+        model.code_mean_, model.code_scale_ = arrays["mean"], arrays["scale"]
+        return model._index(arrays["codes"], patients, trials)

@@ -2,97 +2,195 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.base import BaseEstimator
+from torch import nn
+from torch.nn.utils import parametrize
 
-from tscl.disk import new_folder, sha256_of
+from tscl import __version__
+from tscl.disk import check_replaceable, new_folder, sha256_of
+from tscl.encoders import ENCODERS, Encoder
 from tscl.errors import CheckpointError, InputError
-from tscl.estimators.anomaly import ContrastiveAnomalyDetector
-from tscl.estimators.clustering import ContrastiveClusterer
-from tscl.estimators.contrastive import SCALES, ContrastiveTransformer
-from tscl.estimators.contrastive_classifier import ContrastiveClassifier
-from tscl.estimators.pretraining import check_choice
-from tscl.estimators.retrieval import METRICS, PatientRetrieval, check_index
-from tscl.estimators.saved_card import (
-    PART,
-    WEIGHTS,
-    check_arrays,
-    check_figures,
-    check_target,
-    plain_params,
-    read_card,
-    read_classes,
-    read_ids,
-    readable,
-    saved_ids,
-    write_card,
+from tscl.estimators.anomaly import ContrastiveAnomalyDetector, load_detector, save_detector
+from tscl.estimators.classifier import ContrastiveClassifier, load_classifier, save_classifier
+from tscl.estimators.clustering import ContrastiveClusterer, load_clusterer, save_clusterer
+from tscl.estimators.retrieval import (
+    PatientRetrieval,
+    load_retrieval,
+    save_retrieval,
 )
-from tscl.estimators.series_inputs import require_fitted
-from tscl.pooling import check_pooling
-from tscl.training.model_files import load_encoder, save_encoder
-from tscl.training.storage import load_tensors, save_tensors
+from tscl.estimators.transformer import (
+    ContrastiveTransformer,
+    load_transformer,
+    save_transformer,
+)
+from tscl.registry import python_values
+from tscl.saving.encoder import CARD as ENCODER_CARD
+from tscl.saving.encoder import WEIGHTS as ENCODER_WEIGHTS
+from tscl.saving.encoder import check_folder
+from tscl.saving.tensors import load_tensors, read_json, save_tensors, sha256_of_json, write_json
 
 
-def save_transformer(model: ContrastiveTransformer, folder: Path) -> Path:
-    """Write ``model`` to ``folder``; see :meth:`ContrastiveTransformer.save`."""
-    require_fitted(model, "encoder_")
-    params = plain_params(model)
-    with new_folder(folder) as work:
-        save_encoder(work, model.encoder_)
-        write_card(work, "ContrastiveTransformer", {"params": params, "state": _state(model)})
-    return folder
+class EncoderByName(BaseEstimator):
+    """An estimator with ``encoder_`` and ``method_``, of which not every module can be pickled."""
+
+    encoder_: nn.Module
+
+    def __getstate__(self) -> dict[str, Any]:
+        """State with the encoder by name; a method of weight-normalised layers becomes None."""
+        state = dict(super().__getstate__())
+        encoder = state.get("encoder_")
+        if isinstance(encoder, Encoder) and getattr(encoder, "name", None) in ENCODERS.names():
+            del state["encoder_"]
+            state["_saved_encoder"] = (encoder.name, encoder.config(), encoder.state_dict())
+        method = state.get("method_")
+        if isinstance(method, nn.Module) and any(
+            map(parametrize.is_parametrized, method.modules())
+        ):
+            state["method_"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        saved = state.pop("_saved_encoder", None)
+        super().__setstate__(state)
+        if saved is not None:
+            name, config, weights = saved
+            with torch.random.fork_rng(devices=[]):
+                encoder = ENCODERS.build(name, **config)
+            encoder.load_state_dict(weights)
+            self.encoder_ = encoder.eval()
 
 
-def load_transformer(folder: Path) -> ContrastiveTransformer:
-    """Read what :func:`save_transformer` wrote."""
-    card = read_card(folder, "ContrastiveTransformer")
-    encoder, _ = load_encoder(folder)
-    with readable(folder):
-        model = ContrastiveTransformer(**card["params"])
-        check_pooling(model.pooling)
-        check_choice("scale", model.scale, SCALES)
-        _restore(model, card["state"])
-        if encoder.input_dims != model.n_channels_in_:
-            raise ValueError(f"encoder of {encoder.input_dims} channels")
-    model.encoder_ = encoder
-    model.method_ = None
-    model.history_ = []
-    return model
+FORMAT = 2
+"""Format 1 had no checksum of the card; it is still read."""
+
+CARD = "estimator.json"
+WEIGHTS = "arrays.safetensors"
+PART = "transformer"
+_OWN = (CARD, ENCODER_CARD, ENCODER_WEIGHTS)
+SAVED = (*_OWN, WEIGHTS, f"{PART}/", *(f"{PART}/{name}" for name in _OWN))
+"""All names in a saved estimator's folder."""
 
 
-def _state(model: ContrastiveTransformer) -> dict[str, Any]:
+def check_target(folder: Path) -> None:
+    """Raise InputError unless ``folder`` is absent, empty, or an estimator saved earlier."""
+    check_replaceable(folder, CARD, SAVED)
+
+
+def write_card(folder: Path, kind: str, facts: dict[str, Any]) -> None:
+    """Write ``estimator.json`` with its format, version, kind and checksum."""
+    card = {"format": FORMAT, "tscl": __version__, "kind": kind, **facts}
+    write_json(folder / CARD, card | {"card_sha256": sha256_of_json(card)})
+
+
+def read_card(folder: Path, kind: str) -> dict[str, Any]:
+    """Read ``estimator.json``.
+
+    Raises:
+        CheckpointError: no folder, pickles or links in it, a card of another format or kind, or
+            one that was changed after it was written.
+    """
+    check_folder(folder, CARD)
+    card = read_json(folder / CARD)
+    if not isinstance(card, dict) or card.get("format") not in (1, FORMAT):
+        raise CheckpointError(CARD, folder, f"this version reads formats 1 to {FORMAT}")
+    if card.get("kind") != kind:
+        raise CheckpointError(CARD, card.get("kind"), f"load it with {card.get('kind')}.load")
+    told = card.pop("card_sha256", None)
+    if card["format"] > 1 and told != sha256_of_json(card):
+        raise CheckpointError(CARD, folder, "damaged or changed by hand")
+    return card
+
+
+def plain_params(estimator: Any, leave: str | None = None) -> dict[str, Any]:
+    """Constructor parameters as JSON types, without the one called ``leave``.
+
+    Raises:
+        InputError: a parameter that is an object.
+    """
+    params = {k: v for k, v in estimator.get_params(deep=False).items() if k != leave}
+    plain = {}
+    for name, value in params.items():
+        plain[name] = _listed(python_values(value))
+        try:
+            if json.loads(json.dumps(plain[name])) != plain[name]:
+                raise TypeError
+        except (TypeError, ValueError):
+            remedy = "only names, numbers, lists and mappings of them can be saved"
+            raise InputError(name, type(value).__name__, remedy) from None
+    return plain
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(one) for key, one in value.items()}
+    return [_listed(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Whatever a card of wrong content raises becomes one named error."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise CheckpointError(CARD, folder, f"cannot be read: {error!r}") from error
+
+
+def check_arrays(arrays: dict[str, NDArray[np.float64]], **shapes: tuple[int, ...]) -> None:
+    """ValueError unless the named arrays have these shapes; ``scale`` must be positive."""
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise ValueError(f"{name} of shape {arrays[name].shape}, not {shape}")
+        check_figures(name, arrays[name])
+
+
+def check_figures(name: str, values: NDArray[np.float64]) -> None:
+    """ValueError for means or scales that would make codes of nonsense."""
+    if name.startswith("scale") and not (values > 0).all():
+        raise ValueError(f"{name} that is not positive")
+    if name != "threshold" and not np.isfinite(values).all():
+        raise ValueError(f"{name} that is not finite")
+
+
+def saved_ids(values: NDArray[Any]) -> dict[str, Any]:
+    """Labels or ids as JSON: numbers stay numbers, everything else is text."""
+    if values.dtype.kind not in "biufUO":
+        raise InputError("ids", values.dtype, "use numbers or strings")
+    text = values.dtype.kind in "UO"
     return {
-        **_inputs(model),
-        "n_channels_in_": int(model.n_channels_in_),
-        "mean_": None if model.mean_ is None else model.mean_.tolist(),
-        "scale_": None if model.scale_ is None else model.scale_.tolist(),
+        "dtype": "str" if text else str(values.dtype),
+        "values": [str(v) for v in values] if text else values.tolist(),
     }
 
 
-def _restore(model: ContrastiveTransformer, state: dict[str, Any]) -> None:
-    model.n_features_in_ = int(state["n_features_in_"])
-    model.n_channels_in_ = int(state["n_channels_in_"])
-    if state["feature_names_in_"] is not None:
-        model.feature_names_in_ = np.asarray(state["feature_names_in_"], dtype=object)
-    for name in ("mean_", "scale_"):
-        value = state[name]
-        array = None if value is None else np.asarray(value, np.float64)
-        if array is not None and array.shape != (model.n_channels_in_,):
-            raise ValueError(f"{name} of shape {array.shape}")
-        if (array is None) == (model.scale == "train"):
-            raise ValueError(f"{name} does not go with scale={model.scale!r}")
-        if array is not None:
-            check_figures(name, array)
-        setattr(model, name, array)
+def read_ids(saved: dict[str, Any]) -> NDArray[Any]:
+    """What :func:`saved_ids` gave; ValueError unless it is a list of values."""
+    kind = np.dtype(saved["dtype"])
+    if kind.kind not in "biufU":
+        raise ValueError(f"ids of dtype {kind}")
+    values = np.asarray(saved["values"], dtype=kind)
+    if values.ndim != 1:
+        raise ValueError(f"ids of shape {values.shape}")
+    return values
+
+
+def read_classes(saved: dict[str, Any]) -> NDArray[Any]:
+    """Class labels in the order of the head's rows: at least two, all different."""
+    classes = read_ids(saved)
+    if len(classes) < 2 or len(np.unique(classes)) != len(classes):
+        raise ValueError("classes that are not two or more different labels")
+    return classes
 
 
 def _save(
@@ -140,122 +238,6 @@ def _inputs(model: Any) -> dict[str, Any]:
         "n_features_in_": int(model.n_features_in_),
         "feature_names_in_": None if names is None else [str(name) for name in names],
     }
-
-
-def save_classifier(model: ContrastiveClassifier, folder: Path) -> Path:
-    """Write ``model`` to ``folder``; see :meth:`ContrastiveClassifier.save`."""
-    require_fitted(model, "head_")
-    if model.head is not None:
-        remedy = "only the default head is saved; keep the transformer_ and refit your head"
-        raise InputError("head", type(model.head).__name__, remedy)
-    scaler, logistic = model.head_[0], model.head_[-1]
-    arrays = {
-        "mean": scaler.mean_,
-        "scale": scaler.scale_,
-        "coef": logistic.coef_,
-        "intercept": logistic.intercept_,
-    }
-    facts = {
-        "params": plain_params(model),
-        "classes": saved_ids(np.asarray(model.classes_)),
-        **_inputs(model),
-    }
-    return _save(folder, "ContrastiveClassifier", model.transformer_, arrays, facts)
-
-
-def load_classifier(folder: Path) -> ContrastiveClassifier:
-    """Read what :func:`save_classifier` wrote."""
-    card, transformer, arrays = _load(folder, "ContrastiveClassifier")
-    width = transformer._n_features_out
-    with readable(folder):
-        model = ContrastiveClassifier(**card["params"])
-        model.classes_ = read_classes(card["classes"])
-        rows = 1 if len(model.classes_) == 2 else len(model.classes_)
-        check_arrays(arrays, mean=(width,), scale=(width,), coef=(rows, width), intercept=(rows,))
-        _take_inputs(model, transformer, card)
-    scaler, logistic = StandardScaler(), LogisticRegression(C=model.C, max_iter=2000)
-    scaler.mean_, scaler.scale_ = arrays["mean"], arrays["scale"]
-    scaler.var_, scaler.n_features_in_, scaler.n_samples_seen_ = arrays["scale"] ** 2, width, 0
-    logistic.coef_, logistic.intercept_ = arrays["coef"], arrays["intercept"]
-    logistic.classes_, logistic.n_features_in_ = model.classes_, width
-    model.head_ = make_pipeline(scaler, logistic)
-    return model
-
-
-def save_clusterer(model: ContrastiveClusterer, folder: Path) -> Path:
-    """Write ``model`` to ``folder``; see :meth:`ContrastiveClusterer.save`."""
-    require_fitted(model, "cluster_centers_")
-    arrays = {
-        "centers": model.cluster_centers_,
-        "mean": model.code_mean_,
-        "scale": model.code_scale_,
-    }
-    facts = {"params": plain_params(model, leave=PART), **_inputs(model)}
-    return _save(folder, "ContrastiveClusterer", model.transformer_, arrays, facts)
-
-
-def load_clusterer(folder: Path) -> ContrastiveClusterer:
-    """Read what :func:`save_clusterer` wrote."""
-    card, transformer, arrays = _load(folder, "ContrastiveClusterer")
-    width = transformer._n_features_out
-    with readable(folder):
-        model = ContrastiveClusterer(transformer=clone(transformer), **card["params"])
-        check_arrays(arrays, centers=(int(model.n_clusters), width), mean=(width,), scale=(width,))
-        _take_inputs(model, transformer, card)
-    model.cluster_centers_ = arrays["centers"]
-    model.code_mean_, model.code_scale_ = arrays["mean"], arrays["scale"]
-    return model
-
-
-def save_retrieval(model: PatientRetrieval, folder: Path) -> Path:
-    """Write ``model`` to ``folder``; see :meth:`PatientRetrieval.save`."""
-    require_fitted(model, "codes_")
-    arrays = {"codes": model.codes_, "mean": model.code_mean_, "scale": model.code_scale_}
-    facts = {
-        "params": plain_params(model, leave=PART),
-        "patient": saved_ids(model.patient_),
-        "trial": saved_ids(model.trial_),
-        **_inputs(model),
-    }
-    return _save(folder, "PatientRetrieval", model.transformer_, arrays, facts)
-
-
-def load_retrieval(folder: Path) -> PatientRetrieval:
-    """Read what :func:`save_retrieval` wrote."""
-    card, transformer, arrays = _load(folder, "PatientRetrieval")
-    width = transformer._n_features_out
-    with readable(folder):
-        model = PatientRetrieval(clone(transformer), **card["params"])
-        check_choice("metric", model.metric, METRICS)
-        patients, trials = read_ids(card["patient"]), read_ids(card["trial"])
-        check_arrays(arrays, codes=(len(patients), width), mean=(width,), scale=(width,))
-        check_index(arrays["codes"], patients, trials)
-        _take_inputs(model, transformer, card)
-        model.code_mean_, model.code_scale_ = arrays["mean"], arrays["scale"]
-        return model._index(arrays["codes"], patients, trials)
-
-
-def save_detector(model: ContrastiveAnomalyDetector, folder: Path) -> Path:
-    """Write ``model`` to ``folder``; see :meth:`ContrastiveAnomalyDetector.save`."""
-    require_fitted(model, "threshold_")
-    facts = {
-        "params": plain_params(model, leave=PART),
-        "n_features_in_": int(model.n_features_in_),
-        "feature_names_in_": None,
-    }
-    arrays = {"threshold": [model.threshold_]}
-    return _save(folder, "ContrastiveAnomalyDetector", model.transformer_, arrays, facts)
-
-
-def load_detector(folder: Path) -> ContrastiveAnomalyDetector:
-    """Read what :func:`save_detector` wrote."""
-    card, transformer, arrays = _load(folder, "ContrastiveAnomalyDetector")
-    with readable(folder):
-        model = ContrastiveAnomalyDetector(clone(transformer), **card["params"])
-        check_arrays(arrays, threshold=(1,))
-        _take_inputs(model, transformer, card)
-    model.threshold_ = float(arrays["threshold"][0])
-    return model
 
 
 _KINDS: dict[type, tuple[Callable[[Any, Path], Path], Callable[[Path], Any]]] = {

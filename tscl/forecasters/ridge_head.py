@@ -14,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from tscl.errors import ConfigError
-from tscl.evaluation.forecast_rows import ErrorSums, Float64, SplitLike, score
-from tscl.evaluation.forecasting import TS2VEC_ALPHAS
-from tscl.evaluation.ridge import RidgePath
+from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, RidgePath
+from tscl.evaluation.forecasting.scores import ErrorSums, Float64, SplitLike, score
 from tscl.forecasters.network import ForecastNetwork
 from tscl.forecasters.normalize import window_scale
 from tscl.forecasters.windows import WindowSource

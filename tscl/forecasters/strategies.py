@@ -1,8 +1,8 @@
 """Learning strategies: supervised, two-stage, pretrain then fine-tune, end to end.
 
 The strategies arXiv 2306.12086 compares, each scored on the rows of
-:mod:`tscl.evaluation.forecasting`, so that figures stand beside those of frozen representations
-and simple baselines.
+:mod:`tscl.evaluation.forecasting.protocol`, so that figures stand beside those of frozen
+representations and simple baselines.
 """
 
 from __future__ import annotations
@@ -18,21 +18,25 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from tscl.errors import ConfigError, InputError, nearest
-from tscl.evaluation.forecast_rows import ErrorSums, Float64, SplitLike, check_finite, score
-from tscl.evaluation.forecasting import (
+from tscl.evaluation.forecasting.protocol import forecast_protocol
+from tscl.evaluation.forecasting.scores import (
+    ErrorSums,
+    Float64,
     HorizonResult,
+    SplitLike,
+    check_finite,
     check_scale,
-    forecast_protocol,
     make_result,
+    score,
 )
-from tscl.forecasters.baselines import DLinear, patch_transformer
 from tscl.forecasters.network import ForecastNetwork
 from tscl.forecasters.ridge_head import ridge_head
+from tscl.forecasters.simple_networks import DLinear, patch_transformer
 from tscl.forecasters.windows import EpochSampler, WindowSource, window_forecasts
-from tscl.methods.e2e import EndToEnd
+from tscl.methods.end_to_end.method import EndToEnd
 from tscl.seeding import seeded
-from tscl.training.engine import Trainer, TrainSettings
-from tscl.training.progress import ProgressReporter
+from tscl.training.callbacks import ProgressReporter
+from tscl.training.trainer import Trainer, TrainSettings
 
 Strategy = Literal[
     "supervised", "two_stage_ridge", "two_stage_mlp", "pretrain_finetune", "end_to_end"
@@ -50,7 +54,7 @@ class StrategySettings:
         backbone: registered encoder, ``dlinear`` or ``patch_transformer`` (supervised only).
         backbone_params: arguments of the encoder (or of the simple network).
         network_params: further arguments of the network (``query``, ``instance_norm``, ...).
-        contrast, contrast_params: see :class:`tscl.methods.e2e.EndToEnd`.
+        contrast, contrast_params: see :class:`tscl.methods.end_to_end.method.EndToEnd`.
         weight, schedule, decay: lambda, and how it changes.
         pretrain_epochs: of contrast alone, in the strategies of two stages.
         max_epochs, patience, batch_size, lr, weight_decay: of training on validation MSE.

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tscl.batch import Batch
 from tscl.errors import InputError
-from tscl.training.samplers import RandomSampler
+from tscl.methods.base import Batch
+from tscl.training.data import RandomSampler
 
 Float32 = NDArray[np.float32]
 
@@ -84,7 +84,7 @@ class WindowSource:
     def after(part: slice, length: int, horizon: int, stride: int = 1) -> NDArray[np.int64]:
         """Origins in ``part`` whose future lies in it; the past may begin before it.
 
-        These are the rows of :func:`tscl.evaluation.forecasting.forecast_protocol`.
+        These are the rows of :func:`tscl.evaluation.forecasting.protocol.forecast_protocol`.
         """
         first = max(part.start, length - 1)
         return np.arange(first, part.stop - horizon, stride, dtype=np.int64)

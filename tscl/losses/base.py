@@ -16,10 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.columns import check_weights, relative_weights, sample_column
-from tscl.losses.gathering import gather_optional, gather_rows, processes
-from tscl.losses.settings import positive_setting
+from tscl.losses.shared.columns import check_weights, relative_weights, sample_column
+from tscl.losses.shared.gathering import gather_optional, gather_rows, processes
+from tscl.losses.shared.settings import positive_setting
 from tscl.registry import Registry
+
+
+def is_instance_loss(name: str) -> bool:
+    """Whether ``name`` is a registered loss over (B, D) embeddings."""
+    return name in LOSSES.names() and issubclass(LOSSES.get(name), ContrastiveLoss)
+
 
 Reduction = Literal["mean", "sum", "none"]
 Column = Any
@@ -235,3 +241,23 @@ class _Unit(torch.autograd.Function):
             stretch = u * (along * free)
             made = stretch if made is None else made + stretch
         return made
+
+
+class GrowingState(ContrastiveLoss):
+    """A loss with buffers that start empty and take the shape found in a checkpoint.
+
+    Attributes:
+        growing: names of these buffers.
+    """
+
+    growing: ClassVar[tuple[str, ...]] = ()
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        for name in self.growing:
+            saved = state_dict.get(prefix + name)
+            own = getattr(self, name)
+            if isinstance(saved, Tensor) and saved.shape != own.shape:
+                setattr(self, name, torch.empty(saved.shape, dtype=own.dtype, device=own.device))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

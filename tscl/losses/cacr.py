@@ -23,7 +23,7 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.settings import floor_setting
+from tscl.losses.shared.settings import floor_setting
 
 
 @LOSSES.register("cacr")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss
-from tscl.losses.settings import floor_setting
+from tscl.losses.shared.settings import floor_setting
 
 Term = str | Mapping[str, Any] | ContrastiveLoss
 

@@ -25,9 +25,9 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss, unit
-from tscl.losses.columns import relative_weights
 from tscl.losses.infonce import InfoNCE
-from tscl.losses.settings import floor_setting
+from tscl.losses.shared.columns import relative_weights
+from tscl.losses.shared.settings import floor_setting
 
 
 @LOSSES.register("contrastive_gap")

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.settings import positive_setting
+from tscl.losses.shared.settings import positive_setting
 
 
 @LOSSES.register("cwcl")

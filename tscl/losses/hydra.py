@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.anchors import DrawingLoss, class_labels, reduce_valid
 from tscl.losses.base import LOSSES, Reduction
-from tscl.losses.settings import whole_setting
+from tscl.losses.labelled import DrawingLoss, class_labels, reduce_valid
+from tscl.losses.shared.settings import whole_setting
 from tscl.seeding import seeded
 
 

@@ -8,7 +8,8 @@ For unit embeddings u, v of two views and temperature tau,
 eq. 1, whose denominator also holds the anchor's own view without the anchor itself).
 
 Similarities are computed in blocks of ``tile`` and, with more than one block, again in the backward
-pass (:mod:`tscl.losses.tiled_infonce`), so that memory grows with the batch and not its square.
+pass (:mod:`tscl.losses.shared.tiled_infonce`), so that memory grows with the batch and not its
+square.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.tiled_infonce import check_tile, own_lse, pair_lse
+from tscl.losses.shared.tiled_infonce import check_tile, own_lse, pair_lse
 
 TILE = 1024
 """Default block: 4 MiB in float32; larger batches go through in several blocks."""

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.anchors import DrawingLoss
 from tscl.losses.base import LOSSES, Reduction, stack_views, unit
-from tscl.losses.settings import number_setting, positive_setting
+from tscl.losses.labelled import DrawingLoss
+from tscl.losses.shared.settings import number_setting, positive_setting
 
 
 def mixed_contrast(

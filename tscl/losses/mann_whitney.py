@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tscl.errors import InputError
-from tscl.losses.anchors import class_labels, reduce_valid, same_label
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.columns import relative_weights
-from tscl.losses.settings import positive_setting
+from tscl.losses.labelled import class_labels, reduce_valid, same_label
+from tscl.losses.shared.columns import relative_weights
+from tscl.losses.shared.settings import positive_setting
 
 CHUNK = 1 << 22
 

@@ -28,10 +28,10 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.anchors import class_labels
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.clusters import kmeans
-from tscl.losses.settings import floor_setting, positive_setting, whole_setting
+from tscl.losses.labelled import class_labels
+from tscl.losses.shared.clusters import kmeans
+from tscl.losses.shared.settings import floor_setting, positive_setting, whole_setting
 from tscl.seeding import seeded
 
 

@@ -33,9 +33,9 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.anchors import DrawingLoss, class_labels, reduce_valid, same_label
 from tscl.losses.base import LOSSES, Reduction, unit
-from tscl.losses.settings import (
+from tscl.losses.labelled import DrawingLoss, class_labels, reduce_valid, same_label
+from tscl.losses.shared.settings import (
     floor_setting,
     number_setting,
     pair_setting,

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from tscl.errors import InputError
 from tscl.losses.base import LOSSES, ContrastiveLoss
-from tscl.losses.columns import relative_weights
-from tscl.losses.settings import positive_setting, whole_setting
+from tscl.losses.shared.columns import relative_weights
+from tscl.losses.shared.settings import positive_setting, whole_setting
 
 
 @LOSSES.register("mmd")

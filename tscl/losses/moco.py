@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 
 from tscl.errors import CheckpointError, InputError
-from tscl.losses.base import LOSSES, Reduction, unit
-from tscl.losses.growing_state import GrowingState
-from tscl.losses.settings import whole_setting
-from tscl.losses.tiled_infonce import key_lse
+from tscl.losses.base import LOSSES, GrowingState, Reduction, unit
+from tscl.losses.shared.settings import whole_setting
+from tscl.losses.shared.tiled_infonce import key_lse
 from tscl.seeding import randn, torch_generator
 
 

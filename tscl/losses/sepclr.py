@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.anchors import class_labels
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.columns import relative_weights
-from tscl.losses.settings import floor_setting, whole_setting
+from tscl.losses.labelled import class_labels
+from tscl.losses.shared.columns import relative_weights
+from tscl.losses.shared.settings import floor_setting, whole_setting
 
 
 def squared_distances(z: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.anchors import class_labels, reduce_valid, same_label
 from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.labelled import class_labels, reduce_valid, same_label
 
 
 @LOSSES.register("supcon")

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.anchors import DrawingLoss, class_labels, reduce_valid
 from tscl.losses.base import LOSSES, Reduction, unit
-from tscl.losses.settings import pair_setting, positive_setting, whole_setting
+from tscl.losses.labelled import DrawingLoss, class_labels, reduce_valid
+from tscl.losses.shared.settings import pair_setting, positive_setting, whole_setting
 
 
 @LOSSES.register("supremix")

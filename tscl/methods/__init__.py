@@ -5,8 +5,8 @@ from tscl.methods.base import METHODS, Method
 from tscl.methods.clocs import CLOCS
 from tscl.methods.coconut import Coconut
 from tscl.methods.comet import COMETMethod
-from tscl.methods.e2e import EndToEnd
-from tscl.methods.levels import Level, default_levels
+from tscl.methods.comet_levels import Level, default_levels
+from tscl.methods.end_to_end.method import EndToEnd
 from tscl.methods.mixing_up import MixingUp
 from tscl.methods.simclr import SimCLR
 from tscl.methods.tf_c import TFC

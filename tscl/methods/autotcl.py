@@ -14,15 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from tscl.augmentations.parametric import AugmentedView, ParametricAugmentation
-from tscl.batch import Batch
 from tscl.encoders.base import ENCODERS, Encoder, EncoderLike, evaluating
 from tscl.errors import ConfigError, InputError
+from tscl.losses.genview import quality_weights
 from tscl.losses.infonce import InfoNCE
-from tscl.losses.local_infonce import LocalInfoNCE
 from tscl.losses.mmd import MMD
-from tscl.losses.view_quality import quality_weights
+from tscl.losses.series.local_infonce import LocalInfoNCE
 from tscl.masking import draw_mask
-from tscl.methods.base import METHODS, Losses, Method, ParameterGroup
+from tscl.methods.base import METHODS, Batch, Losses, Method, ParameterGroup
 from tscl.methods.instance_loss import build_loss, loss_inputs
 from tscl.seeding import randint
 
@@ -104,7 +103,7 @@ class AutoTCLMethod(Method):
             (CoST's network before its mixture), as the public code does by accident.
         fixed_channels: leading channels (covariates) that pass the augmentation unchanged.
         view_quality: weigh each pair of the global loss by the quality of its learned view
-            (GenView, :func:`tscl.losses.view_quality.quality_weights`, its gamma) with the mask h,
+            (GenView, :func:`tscl.losses.genview.quality_weights`, its gamma) with the mask h,
             the mean over channels, as foreground; None weighs all alike.
     """
 

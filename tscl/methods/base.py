@@ -22,14 +22,33 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from tscl.batch import Batch
 from tscl.encoders.base import EncoderLike
 from tscl.registry import Registry
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one optimisation step, on the training device.
+
+    Attributes:
+        x: series, (B, T, C) float; NaN marks missing values.
+        index: position of each sample in its source, (B,) int64.
+        ids: integer codes per sample by level, such as ``{"patient": (B,), "trial": (B,)}``.
+        labels: class codes (B,) int64 or targets (B, ...) float, when the source has them.
+        extra: further tensors with a leading dimension B (forecast targets, calendar, ...).
+    """
+
+    x: Tensor
+    index: Tensor
+    ids: dict[str, Tensor] = field(default_factory=dict)
+    labels: Tensor | None = None
+    extra: dict[str, Tensor] = field(default_factory=dict)
+
 
 Losses = Mapping[str, Tensor]
 

@@ -18,11 +18,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from tscl.batch import Batch
 from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError, nearest
-from tscl.losses.id_contrast import IdContrastLoss
-from tscl.methods.base import METHODS, Losses, Method
+from tscl.losses.series.id_contrast import IdContrastLoss
+from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import (
     ProjectionHead,
     check_batch,

@@ -20,15 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from tscl.augmentations import AugmentationSpec, build_augmentation
-from tscl.batch import Batch
 from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError, nearest
-from tscl.losses.anchors import class_labels
-from tscl.losses.replay_contrast import ReplayContrast
+from tscl.losses.coconut import ReplayContrast
+from tscl.losses.labelled import class_labels
 from tscl.losses.supcon import SupCon
-from tscl.methods.base import METHODS, Losses, Method, ParameterGroup
-from tscl.methods.heads import check_batch, embed, output_dims
-from tscl.methods.projection import mlp_head
+from tscl.methods.base import METHODS, Batch, Losses, Method, ParameterGroup
+from tscl.methods.heads import check_batch, embed, mlp_head, output_dims
 from tscl.pooling import check_one_pooling
 from tscl.seeding import randint
 

@@ -16,15 +16,14 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from tscl.augmentations.base import AugmentationSpec, build_augmentation
-from tscl.batch import Batch
 from tscl.encoders.base import EncoderLike
 from tscl.errors import ConfigError, InputError, nearest
-from tscl.losses.comet_levels import PairTerm, hierarchical_contrast
-from tscl.losses.id_contrast import IdContrastLoss, check_ids, same_id
-from tscl.losses.tiled_pairs import TILE, Axis
+from tscl.losses.series.comet import PairTerm, hierarchical_contrast
+from tscl.losses.series.id_contrast import IdContrastLoss, check_ids, same_id
+from tscl.losses.shared.tiled_pairs import TILE, Axis
 from tscl.masking import draw_mask
-from tscl.methods.base import METHODS, Losses, Method
-from tscl.methods.levels import Level, default_levels, read_levels
+from tscl.methods.base import METHODS, Batch, Losses, Method
+from tscl.methods.comet_levels import Level, default_levels, read_levels
 
 
 @METHODS.register("comet")

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tscl.batch import Batch
 from tscl.errors import ConfigError, InputError, nearest
 from tscl.losses.base import LOSSES
+from tscl.methods.base import Batch
 
 LossSpec = str | nn.Module
 

@@ -13,11 +13,10 @@ import torch
 from scipy import special
 from torch import Tensor, nn
 
-from tscl.batch import Batch
 from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError
-from tscl.losses.mixup import MixupContrast
-from tscl.methods.base import METHODS, Losses, Method
+from tscl.losses.mixing_up import MixupContrast
+from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import (
     ProjectionHead,
     check_batch,

@@ -12,17 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from tscl.augmentations import AugmentationSpec, build_augmentation
-from tscl.batch import Batch
 from tscl.encoders.base import EncoderLike
-from tscl.methods.base import METHODS, Losses, Method
+from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import (
     ProjectionHead,
+    build_head,
     check_batch,
     embed,
     output_dims,
 )
 from tscl.methods.instance_loss import build_loss, loss_inputs
-from tscl.methods.projection import build_head
 from tscl.pooling import check_one_pooling
 
 
@@ -41,7 +40,7 @@ class SimCLR(Method):
         hidden_dims: width of the head; None takes the encoder's output dimensions.
         batch_norm: batch normalisation in the head.
         head: a module (B, D) to (B, any), or a mapping ``{"name": "mlp"|"reweight"|"none",
-            **parameters}`` for :func:`tscl.methods.projection.build_head`; it takes the place of
+            **parameters}`` for :func:`tscl.methods.heads.build_head`; it takes the place of
             the head described by the three arguments before.
         pooling: over time, one of :data:`tscl.pooling.POOLS`.
         mask: latent mask mode of both views.

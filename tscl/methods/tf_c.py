@@ -20,11 +20,10 @@ from torch import Tensor, nn
 
 from tscl.augmentations import AugmentationSpec, build_augmentation
 from tscl.augmentations.base import check_fraction
-from tscl.batch import Batch
 from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError
 from tscl.losses import NTXent
-from tscl.methods.base import METHODS, Losses, Method
+from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import (
     ProjectionHead,
     check_batch,

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from tscl.augmentations.crop import take_windows
-from tscl.batch import Batch
 from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError
-from tscl.losses.hierarchical import HierarchicalContrastiveLoss
-from tscl.methods.base import METHODS, Losses, Method
+from tscl.losses.series.hierarchical import HierarchicalContrastiveLoss
+from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import check_batch, encode
 from tscl.seeding import randint
 

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tscl.augmentations import AugmentationSpec, build_augmentation
-from tscl.batch import Batch
 from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError
 from tscl.losses import NTXent
 from tscl.losses.base import unit
-from tscl.methods.base import METHODS, Losses, Method
+from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import ProjectionHead, check_batch, encode, output_dims
 from tscl.seeding import randint
 

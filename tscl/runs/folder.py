@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tscl.config import JobConfig, parse_yaml
-from tscl.config_clinical import check_job
 from tscl.disk import write_errors, write_text
 from tscl.errors import CheckpointError, ConfigError
-from tscl.training.storage import read_json, write_json
-from tscl.versions import versions
+from tscl.runs.config import JobConfig, parse_yaml
+from tscl.runs.jobs import check_job
+from tscl.saving.card import versions
+from tscl.saving.tensors import read_json, write_json
 
 
 class RunFolder:

@@ -18,7 +18,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from tscl.errors import CheckpointError
-from tscl.training.storage import load_tensors, read_json, save_tensors, write_json
+from tscl.saving.tensors import load_tensors, read_json, save_tensors, write_json
 
 POINTS = 1500
 ARRAYS, FACTS = "plots.safetensors", "plots.json"

@@ -6,11 +6,179 @@ keeps in :meth:`Callback.state` is saved with every checkpoint and given back on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol, Self, overload
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from tscl.training.settings import TrainResult, TrainSettings
+
+COUNTS: tuple[str, ...] = ("step", "epoch")
+"""Columns of whole numbers."""
+Row = dict[str, float]
+
+
+class History(Sequence[Row]):
+    """Rows of numbers by name, kept as columns; a row may lack a column.
+
+    Args:
+        rows: what it holds at first.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, float]] = ()) -> None:
+        self._length = 0
+        self._values: dict[str, array[float]] = {}
+        self._known: dict[str, bytearray] = {}
+        for row in rows:
+            self.append(row)
+
+    def append(self, row: Mapping[str, float]) -> None:
+        """Add a row."""
+        for name in row:
+            if name not in self._values:
+                self._values[name] = array("d", bytes(8 * self._length))
+                self._known[name] = bytearray(self._length)
+        for name, column in self._values.items():
+            column.append(row.get(name, 0.0))
+            self._known[name].append(name in row)
+        self._length += 1
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._length))]
+        i = range(self._length)[index]
+        return {
+            name: int(column[i]) if name in COUNTS else column[i]
+            for name, column in self._values.items()
+            if self._known[name][i]
+        }
+
+    def state(self) -> dict[str, dict[str, str]]:
+        """The columns as base64 of their bytes, for a checkpoint's JSON.
+
+        Not as tensors: safetensors makes a ctypes type for every length it writes, and those stay.
+        """
+        return {
+            name: {
+                "values": b64encode(column.tobytes()).decode("ascii"),
+                "known": b64encode(self._known[name]).decode("ascii"),
+            }
+            for name, column in self._values.items()
+        }
+
+    @classmethod
+    def restored(
+        cls, state: Mapping[str, Mapping[str, str]] | Sequence[Mapping[str, float]]
+    ) -> History:
+        """The history of :meth:`state`, or of the list of rows of older checkpoints."""
+        if not isinstance(state, Mapping):
+            return cls(state)
+        made = cls()
+        for name, column in state.items():
+            made._values[name] = array("d", b64decode(column["values"]))
+            made._known[name] = bytearray(b64decode(column["known"]))
+            made._length = len(made._values[name])
+        return made
+
+
+class ProgressReporter(Protocol):
+    """What the engine tells about its progress."""
+
+    def start(self, total: int, done: int, title: str) -> None:
+        """A task of ``total`` steps begins, ``done`` of them already finished."""
+        ...
+
+    def advance(self, terms: Mapping[str, float]) -> None:
+        """One step finished with these loss terms."""
+        ...
+
+    def stop(self) -> None:
+        """The task ended."""
+        ...
+
+
+class Silent:
+    """Reports nothing."""
+
+    def start(self, total: int, done: int, title: str) -> None:
+        """Nothing."""
+
+    def advance(self, terms: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def stop(self) -> None:
+        """Nothing."""
+
+
+class ProgressBar:
+    """A rich progress bar with losses, elapsed time and time left, on standard error."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._bar: Progress | None = None
+
+    def __reduce__(self) -> tuple[type[ProgressBar], tuple[()]]:
+        """A process that is started shows the bar on its own standard error."""
+        return type(self), ()
+
+    def start(self, total: int, done: int, title: str) -> None:
+        """Show the bar."""
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[terms]}"),
+            console=self.console,
+        )
+        self._bar.start()
+        self._bar.add_task(title, total=total, completed=done, terms="")
+
+    def advance(self, terms: Mapping[str, float]) -> None:
+        """Move the bar by one step."""
+        if self._bar is not None:
+            text = "  ".join(f"{k} {v:.4g}" for k, v in terms.items())
+            self._bar.update(self._bar.task_ids[0], advance=1, terms=text)
+
+    def stop(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from typing import Literal, get_args
 from torch import nn
 
 from tscl.errors import InputError, TSCLError, is_whole, nearest
-from tscl.training.averaging import AverageMode
+
+AverageMode = Literal["none", "swa", "ema"]
+
 
 Monitor = Callable[[nn.Module], float]
 Precision = Literal["32-true", "32", "bf16-mixed", "16-mixed"]

@@ -1,0 +1,1 @@
+"""Other libraries' containers in and out."""

@@ -1,0 +1,308 @@
+"""Pandas tables and sktime panels in and out of containers of clinical series."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data_loaders.container.dataset import MedicalDataset
+from data_loaders.container.fields import as_list
+from data_loaders.container.windows import pad_series, series_lengths
+from tscl.errors import DataError, InputError, nearest
+
+MAX_DRIFT = 0.01
+"""How far a sample's mean step may be from that of its sampling rate."""
+
+
+def sorted_steps(
+    column: pd.Series, owner: NDArray[Any], keys: Any, rate: float
+) -> NDArray[np.int64]:
+    """Order of the rows by sample and time, once the times are found to be even.
+
+    Args:
+        column: the times.
+        owner: (n,) number of each row's sample.
+        keys: name of each sample, for errors.
+        rate: Hz.
+
+    Raises:
+        DataError: times that are no numbers, a time twice, a gap within a sample, or steps that
+            contradict ``rate``. InputError: a rate that is no positive number.
+    """
+    if np.ndim(rate) or not math.isfinite(float(rate)) or not float(rate) > 0:
+        raise InputError("sampling_rate", rate, "give one positive number of Hz")
+    name = str(column.name)
+    times, in_seconds = _elapsed(column, name)
+    order = np.lexsort((times, owner))
+    rows = np.flatnonzero(owner[order][1:] == owner[order][:-1])
+    before, after = order[rows], order[rows + 1]
+    if not len(rows):
+        return order
+    steps = times[after] - times[before]
+    if (steps == 0).any():
+        row = int(before[np.argmax(steps == 0)])
+        found = f"{column.iloc[row]} twice in sample {keys[owner[row]]}"
+        raise DataError(name, found, "keep one row a step")
+    usual = float(np.median(steps))
+    numbered = not in_seconds and math.isclose(usual, 1.0, rel_tol=1e-6)
+    wanted = 1.0 if numbered else 1.0 / float(rate)
+    if abs(usual - wanted) > wanted / 4:
+        _contradict(name, usual, rate, "the usual step")
+    uneven = np.abs(steps - wanted) >= wanted / 2 * (1 - 1e-9)
+    if uneven.any():
+        at = int(np.argmax(uneven))
+        first, second = column.iloc[int(before[at])], column.iloc[int(after[at])]
+        found = f"from {first} to {second} in sample {keys[owner[before[at]]]}"
+        remedy = "add rows of NaN for the steps that are missing, or resample to even steps"
+        raise DataError(name, f"a gap or uneven steps, {found}", remedy)
+    counts = np.bincount(owner[before], minlength=len(keys))
+    drift = np.abs(np.bincount(owner[before], steps, len(keys)) - counts * wanted)
+    far = drift > wanted * np.maximum(MAX_DRIFT * counts, 0.25)
+    if far.any():
+        worst = int(np.argmax(far))
+        mean = float(steps[owner[before] == worst].mean())
+        _contradict(name, mean, rate, f"the mean step in sample {keys[worst]}")
+    return order
+
+
+def _contradict(name: str, step: float, rate: float, what: str) -> None:
+    found = f"{what} is {step:.6g}, at {rate:g} Hz it is {1 / rate:.6g} s"
+    remedy = "give the right sampling_rate and times in seconds, or number the steps"
+    raise DataError(name, found, remedy)
+
+
+def _elapsed(column: pd.Series, name: str) -> tuple[NDArray[np.float64], bool]:
+    """Times from the first one on as float64, and whether they are in seconds for sure."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    column = column.infer_objects()
+    if column.dtype.kind in "mM":
+        return (column - column.min()).dt.total_seconds().to_numpy(np.float64), True
+    try:
+        made = pd.to_numeric(column)
+        times = (made - made.min()).to_numpy(np.float64, na_value=np.nan)
+    except (TypeError, ValueError, OverflowError):
+        times = np.array([np.nan])
+    if not np.isfinite(times).all() or pd.api.types.is_bool_dtype(column.dtype):
+        remedy = "give seconds, numbers of the steps, or dates (pandas.to_datetime)"
+        raise DataError(name, f"{column.dtype} such as {column.iloc[0]!r}", remedy)
+    return times, False
+
+
+PANELS = ("pd-multiindex", "numpy3D", "nested_univ")
+
+
+def from_wide(
+    frame: pd.DataFrame,
+    *,
+    patient: str,
+    sampling_rate: float,
+    label: str | None = None,
+    trial: str | None = None,
+    steps: Sequence[str] | None = None,
+    name: str = "wide",
+) -> MedicalDataset:
+    """One univariate series a row, one step a column.
+
+    Args:
+        frame: the table; missing values are NaN.
+        patient: column of patient ids. label: column of classes. trial: column of trial ids; by
+            default every row is a trial.
+        sampling_rate: Hz.
+        steps: columns of the values in order of time; by default all others, as they stand.
+
+    Raises:
+        InputError: an unknown column, or values that are no numbers.
+    """
+    taken = [one for one in (patient, label, trial) if one is not None]
+    rest = [c for c in frame.columns if c not in taken]
+    values = rest if steps is None else as_list("steps", steps)
+    _known(frame, [*taken, *values])
+    if not len(frame) or not values:
+        raise InputError("frame", frame.shape, "pass at least one row and one step")
+    return MedicalDataset(
+        _numbers(frame, values)[:, :, None],
+        None if label is None else frame[label].to_numpy(),
+        frame[patient].to_numpy(),
+        np.arange(len(frame)) if trial is None else frame[trial].to_numpy(),
+        sampling_rate,
+        name=name,
+        source={"kind": "wide table"},
+        trial_scope="global" if trial is None else "patient",
+        allow_nan=True,
+    )
+
+
+def to_wide(data: MedicalDataset, channel: int = 0) -> pd.DataFrame:
+    """One row a sample: ``patient``, ``trial``, ``label`` and a column ``t0``, ``t1``, ... a step.
+
+    Raises:
+        InputError: an unknown channel.
+    """
+    if not 0 <= channel < data.n_channels:
+        raise InputError("channel", channel, f"choose 0 to {data.n_channels - 1}")
+    values = np.asarray(data.X[:, :, channel])
+    table = pd.DataFrame(values, columns=[f"t{i}" for i in range(data.n_timesteps)])
+    ids = pd.DataFrame({"patient": data.patient, "trial": data.trial, "label": data.label})
+    return pd.concat([ids, table], axis=1)
+
+
+def from_long(
+    frame: pd.DataFrame,
+    *,
+    sample: str,
+    time: str,
+    channels: Sequence[str],
+    patient: str,
+    sampling_rate: float,
+    label: str | None = None,
+    trial: str | None = None,
+    name: str = "long",
+) -> MedicalDataset:
+    """One time step a row; series may differ in length and end in NaN then.
+
+    Args:
+        frame: the table. Rows of one sample need not stand together nor in order.
+        sample: column that tells samples apart; they keep the order of their first rows.
+        time: column that orders the steps of a sample: seconds, numbers of the steps (one apart),
+            dates or durations. Steps must be even and agree with ``sampling_rate``: a step left
+            out is no row of NaN, see :mod:`data_loaders.adapters.frames`.
+        channels: columns of the values.
+        patient: column of patient ids. label, trial: columns, each constant within a sample; by
+            default every sample is a trial.
+        sampling_rate: Hz.
+
+    Raises:
+        InputError: an unknown column, or values that are no numbers. DataError: a missing or
+            repeated time of a sample, a gap between its times, times that are no numbers or
+            contradict ``sampling_rate``, or an id that changes within a sample.
+    """
+    facts = [one for one in (patient, label, trial) if one is not None]
+    channels = as_list("channels", channels)
+    _known(frame, [sample, time, *channels, *facts])
+    if not len(frame):
+        raise DataError("frame", "no rows", "pass at least one sample")
+    if frame[sample].isna().any() or frame[time].isna().any():
+        raise DataError(f"{sample}, {time}", "missing", "name the sample and time of every row")
+    owner, keys = pd.factorize(frame[sample])
+    order = sorted_steps(frame[time], owner, keys, sampling_rate)
+    for one in facts:
+        several = frame[one].groupby(owner).nunique(dropna=False).to_numpy() > 1
+        if several.any():
+            found = f"several in sample {keys[int(np.argmax(several))]}"
+            raise DataError(one, found, "give one a sample")
+    values = np.split(_numbers(frame, list(channels))[order], np.cumsum(np.bincount(owner))[:-1])
+    X, _ = pad_series(values)
+    first_rows = frame[~pd.Series(owner).duplicated().to_numpy()]
+    return MedicalDataset(
+        X,
+        None if label is None else first_rows[label].to_numpy(),
+        first_rows[patient].to_numpy(),
+        np.arange(len(keys)) if trial is None else first_rows[trial].to_numpy(),
+        sampling_rate,
+        channel_names=[str(one) for one in channels],
+        name=name,
+        source={"kind": "long table"},
+        trial_scope="global" if trial is None else "patient",
+        allow_nan=True,
+    )
+
+
+def to_long(data: MedicalDataset) -> pd.DataFrame:
+    """One row a step: ``sample``, ``time`` (s), ``patient``, ``trial``, ``label`` and the channels.
+
+    Steps after the last value of a sample are left out.
+    """
+    X = np.asarray(data.X)
+    lengths = series_lengths(X)
+    sample = np.repeat(np.arange(len(X)), lengths)
+    step = np.concatenate([np.arange(n) for n in lengths])
+    ids = {
+        "sample": sample,
+        "time": step / data.sampling_rate[sample],
+        "patient": data.patient[sample],
+        "trial": data.trial[sample],
+        "label": data.label[sample],
+    }
+    values = pd.DataFrame(X[sample, step], columns=list(data.channel_names))
+    return pd.concat([pd.DataFrame(ids), values], axis=1)
+
+
+def from_sktime(panel: Any) -> NDArray[np.float32]:
+    """An sktime panel as (n_samples, n_timesteps, n_channels) float32, NaN after short series.
+
+    Args:
+        panel: ``pd-multiindex`` (instance, time), ``numpy3D`` in sktime's order (instances,
+            channels, time), or ``nested_univ`` (a frame whose cells are series).
+
+    Raises:
+        DataError: none of these, no numbers, or channels of one instance that differ in length.
+    """
+    if isinstance(panel, np.ndarray):
+        if panel.ndim != 3:
+            raise DataError("panel", panel.shape, "pass (instances, channels, time)")
+        return np.ascontiguousarray(panel.transpose(0, 2, 1), np.float32)
+    if not isinstance(panel, pd.DataFrame) or not len(panel):
+        raise DataError("panel", type(panel).__name__, f"pass one of {', '.join(PANELS)}")
+    if isinstance(panel.index, pd.MultiIndex):
+        if panel.index.nlevels != 2 or panel.index.has_duplicates:
+            raise DataError("panel.index", panel.index.names, "pass unique (instance, time)")
+        parts = [part.sort_index() for _, part in panel.groupby(level=0, sort=False)]
+        return pad_series([_numbers(part, list(part.columns)) for part in parts])[0]
+    series = []
+    for key, row in zip(panel.index, panel.to_numpy(), strict=True):
+        if not all(isinstance(cell, pd.Series | np.ndarray) for cell in row):
+            raise DataError("panel", type(row[0]).__name__, "cells must be series")
+        if len({len(cell) for cell in row}) > 1:
+            raise DataError(f"instance {key}", "channels of several lengths", "align them first")
+        series.append(np.stack([np.asarray(cell, np.float32) for cell in row], axis=1))
+    return pad_series(series)[0]
+
+
+def to_sktime(X: NDArray[np.floating[Any]], kind: str = "pd-multiindex") -> Any:
+    """X (n, T, C) as an sktime panel; series lose the NaN at their end but in ``numpy3D``.
+
+    Raises:
+        InputError: an unknown kind, another rank, or a series without values.
+    """
+    if kind not in PANELS:
+        raise InputError("kind", kind, nearest(kind, PANELS))
+    if X.ndim != 3:
+        raise InputError("X", X.shape, "pass (n_samples, n_timesteps, n_channels)")
+    if kind == "numpy3D":
+        return np.ascontiguousarray(np.asarray(X).transpose(0, 2, 1))
+    lengths = series_lengths(X)
+    if (lengths == 0).any():
+        found = f"series {int(np.argmin(lengths))} holds no value"
+        raise InputError("X", found, "leave it out, or use numpy3D")
+    names = [f"var_{c}" for c in range(X.shape[2])]
+    if kind == "nested_univ":
+        cells = {
+            name: [pd.Series(row[:n, c]) for row, n in zip(X, lengths, strict=True)]
+            for c, name in enumerate(names)
+        }
+        return pd.DataFrame(cells)
+    sample = np.repeat(np.arange(len(X)), lengths)
+    step = np.concatenate([np.arange(n) for n in lengths])
+    index = pd.MultiIndex.from_arrays([sample, step], names=["instances", "timepoints"])
+    return pd.DataFrame(np.asarray(X)[sample, step], index=index, columns=names)
+
+
+def _known(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    for one in columns:
+        if one not in frame.columns:
+            raise InputError("columns", one, nearest(str(one), [str(c) for c in frame.columns]))
+
+
+def _numbers(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.float32]:
+    try:
+        return frame[list(columns)].to_numpy(np.float32, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "values", f"columns {list(columns)[:5]}", f"pass numbers ({error})"
+        ) from None

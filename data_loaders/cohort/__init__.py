@@ -1,0 +1,1 @@
+"""Generated patients, written as real WFDB and EDF files."""

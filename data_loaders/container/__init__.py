@@ -1,0 +1,1 @@
+"""The clinical container and what is done with it."""

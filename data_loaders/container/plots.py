@@ -1,0 +1,66 @@
+"""Pictures of what a container holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tscl.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from data_loaders.container.dataset import MedicalDataset
+
+
+def plot_patient(
+    data: MedicalDataset, patient: object, *, channel: int | str = 0, max_trials: int = 8
+) -> Figure:
+    """One panel a trial of ``patient``; its samples stand one below the other.
+
+    Args:
+        data: the container.
+        patient: a patient id.
+        channel: channel number or name.
+        max_trials: panels drawn at most; the title says how many there are.
+
+    Raises:
+        InputError: unknown patient or channel.
+    """
+    from matplotlib.figure import Figure
+
+    if isinstance(channel, str):
+        if channel not in data.channel_names:
+            raise InputError("channel", channel, f"choose among {data.channel_names}")
+        channel = data.channel_names.index(channel)
+    if not 0 <= channel < data.n_channels:
+        raise InputError("channel", channel, f"choose 0 to {data.n_channels - 1}")
+    one = data.by_patient(patient, lazy=data.lazy)
+    unit = f" {data.source['unit']}" if "unit" in data.source else ""
+    trials = list(dict.fromkeys(one.trial.tolist()))
+    shown = trials[: max(1, max_trials)]
+    figure = Figure(figsize=(8, 1.2 + 1.8 * len(shown)), layout="constrained")
+    axes = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
+    for axis, trial in zip(axes, shown, strict=True):
+        rows = np.flatnonzero(one.trial == trial)
+        values = np.asarray(one.X[rows])[:, :, channel]
+        low, high = np.nanpercentile(values, [1, 99])
+        offset = max(float(high - low), 1e-9)
+        for place, (row, series) in enumerate(zip(rows, values, strict=True)):
+            seconds = np.arange(data.n_timesteps) / one.sampling_rate[row]
+            axis.plot(seconds, series - place * offset, linewidth=0.8)
+        names = sorted({data.label_name(int(code)) for code in one.label[rows]})
+        axis.set_ylabel(f"trial {trial}\n{', '.join(names)}", fontsize=8)
+        axis.set_yticks([])
+        axis.text(
+            1.0, 1.01, f"lines {offset:.3g}{unit} apart", transform=axis.transAxes, ha="right",
+            va="bottom", fontsize=7,
+        )  # fmt: skip
+    axes[-1].set_xlabel("seconds")
+    figure.suptitle(
+        f"{data.name}: patient {patient}, {data.channel_names[channel]}, "
+        f"{len(shown)} of {len(trials)} trials",
+        fontsize=10,
+    )
+    return figure

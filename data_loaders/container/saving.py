@@ -1,0 +1,227 @@
+"""Containers on disk: a folder written in one step and checked when read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data_loaders.container.dataset import MedicalDataset
+from data_loaders.container.rows import blocks
+from data_loaders.record_log import RecordLog
+from data_loaders.vetting.arrays import ArrayFileError, read_npy, read_npz
+from tscl.disk import new_folder, sha256_of
+from tscl.errors import DataError, InputError, nearest
+
+FORMAT = "tscl-medical-dataset"
+VERSION = 1
+ARRAYS = {"npy": "X.npy", "npz": "X.npz"}
+TABLE, META = "table.parquet", "dataset.json"
+
+
+def write_folder(
+    target: Path,
+    fill: Callable[[Path], None],
+    *,
+    overwrite: bool,
+    foreign: Callable[[Path], str | None],
+) -> Path:
+    """Fill a temporary folder beside ``target`` and move it there once it is complete.
+
+    Args:
+        target: folder to create.
+        fill: writes the content into the folder it is given.
+        overwrite: replace ``target`` when it is empty or holds nothing foreign.
+        foreign: what in a folder this format did not write, such as a file's name, or None.
+
+    Raises:
+        InputError: ``target`` exists and ``overwrite`` is false, it is no folder, or it holds
+            something else.
+        WriteError: it cannot be written; what was there stays.
+    """
+    target = target.absolute()
+    if target.exists() and not overwrite:
+        remedy = "it exists; pass overwrite=True (--overwrite) or another name"
+        raise InputError("directory", target, remedy)
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise InputError("directory", target, "it is not a folder")
+    if target.exists() and any(target.iterdir()):
+        found = foreign(target)
+        if found is not None:
+            remedy = f"it holds something else than a data set ({found}) and is not overwritten"
+            raise InputError("directory", target, remedy)
+    with new_folder(target) as work:
+        fill(work)
+    return target
+
+
+def other_files(folder: Path, ours: Collection[str]) -> str | None:
+    """The first entry of a folder, sorted, that is no plain file of these names; None if none."""
+    for path in sorted(folder.iterdir()):
+        if path.name not in ours or path.is_symlink() or not path.is_file():
+            return path.name
+    return None
+
+
+def _foreign(folder: Path) -> str | None:
+    """What in a folder :func:`save_dataset` did not write."""
+    found = other_files(folder, {*ARRAYS.values(), TABLE, META})
+    if found is not None:
+        return found
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        known = isinstance(meta, dict) and meta.get("format") == FORMAT
+    except (ValueError, RecursionError, OSError):
+        known = False
+    return None if known else f"no {META} of one"
+
+
+def save_dataset(
+    data: MedicalDataset, directory: Path, *, overwrite: bool = False, form: str = "npy"
+) -> Path:
+    """Write ``X.npy`` or ``X.npz``, ``table.parquet`` and ``dataset.json`` in one step.
+
+    The folder appears complete or not at all. The JSON file holds names, version, source, record
+    log and the SHA-256 of the other two.
+
+    Args:
+        data: the data set.
+        directory: folder to create.
+        overwrite: replace it when it is empty or holds an earlier data set and nothing else.
+        form: ``"npy"``: the values can stay on disk and be mapped when read; ``"npz"``:
+            compressed, read into memory (and held there once while it is written).
+
+    Raises:
+        InputError: the folder exists and ``overwrite`` is false, or it holds something else; an
+            unknown ``form``; ``source`` is not plain JSON.
+    """
+    if form not in ARRAYS:
+        raise InputError("form", form, nearest(form, ARRAYS))
+    meta: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": data.name,
+        "shape": list(data.X.shape),
+        "label_names": list(data.label_names),
+        "channel_names": list(data.channel_names),
+        "allow_nan": data.allow_nan,
+        "allow_mixed_rates": data.allow_mixed_rates,
+        "source": data.source,
+        "log": data.log.as_dict() if data.log is not None else None,
+    }
+    try:
+        json.dumps(meta, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError("source", error, "hold plain JSON values only") from None
+
+    def fill(folder: Path) -> None:
+        if form == "npz":
+            np.savez_compressed(folder / ARRAYS[form], X=np.asarray(data.X))
+        else:
+            shape = tuple(int(size) for size in data.X.shape)
+            # Plain writes: on a full disk a memory map would end the process with SIGBUS.
+            with (folder / ARRAYS[form]).open("wb") as file:
+                head = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, head)
+                for _, block in blocks(data.X):
+                    file.write(np.ascontiguousarray(block, "<f4").data)
+        data.table.to_parquet(folder / TABLE, index=False)
+        meta["sha256"] = {name: sha256_of(folder / name) for name in (ARRAYS[form], TABLE)}
+        (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+
+    return write_folder(directory, fill, overwrite=overwrite, foreign=_foreign)
+
+
+def load_array(path: Path, mmap: bool) -> np.ndarray:
+    """A numeric .npy file; objects are refused, so nothing in it can run."""
+    try:
+        return read_npy(path, mmap=mmap)
+    except FileNotFoundError:
+        raise DataError("file", path, "it is missing; write the data set again") from None
+    except (ArrayFileError, OSError) as error:
+        raise DataError("file", f"{path}: {error}", "not a .npy file of real numbers") from None
+
+
+def _read_table(path: Path, n_rows: int) -> pd.DataFrame:
+    """A parquet table whose footer tells of ``n_rows`` rows, checked before they are read."""
+    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+
+    try:
+        with ParquetFile(path) as file:
+            if file.metadata.num_rows != n_rows:
+                raise ValueError(f"{file.metadata.num_rows} rows beside {n_rows} samples")
+            made: pd.DataFrame = file.read(use_threads=False).to_pandas()
+            return made
+    except Exception as error:  # pyarrow and pandas raise many types for a damaged file
+        raise DataError(TABLE, error, "the file is damaged; write the data set again") from None
+
+
+def _load_packed(path: Path) -> np.ndarray:
+    """The array of an .npz file that :func:`save_dataset` wrote."""
+    try:
+        return read_npz(path, ["X"])["X"]
+    except (ArrayFileError, OSError) as error:
+        remedy = "not a readable .npz file; write the data set again"
+        raise DataError("file", f"{path}: {error}", remedy) from None
+
+
+def load_dataset(
+    directory: Path, *, in_memory: bool = False, verify: bool = True
+) -> MedicalDataset:
+    """Read what :func:`save_dataset` wrote.
+
+    Args:
+        directory: the folder.
+        in_memory: read the values now instead of mapping the file (``npz`` always is).
+        verify: compare the SHA-256 sums (reads the whole file once).
+
+    Raises:
+        DataError: a missing or damaged file, another format or version, a checksum that differs.
+    """
+    try:
+        meta = json.loads((directory / META).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError("directory", directory, f"it holds no {META}") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise DataError(META, error, "the file is damaged; write the data set again") from None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise DataError(META, directory, "this is not a saved MedicalDataset")
+    if meta.get("version") != VERSION:
+        raise DataError("version", meta.get("version"), f"this code reads version {VERSION}")
+    try:
+        form = next((one for one, name in ARRAYS.items() if name in meta["sha256"]), "npy")
+        sums = {name: str(meta["sha256"][name]) for name in (ARRAYS[form], TABLE)}
+        shape = tuple(int(size) for size in meta["shape"])
+        fields = {
+            "label_names": [str(one) for one in meta["label_names"]],
+            "channel_names": [str(one) for one in meta["channel_names"]],
+            "name": str(meta["name"]),
+            "source": dict(meta["source"]),
+            "allow_nan": bool(meta["allow_nan"]),
+            "allow_mixed_rates": bool(meta["allow_mixed_rates"]),
+            "log": RecordLog.from_dict(meta["log"]) if meta["log"] else None,
+        }
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise DataError(META, repr(error), "the file is damaged; write it again") from None
+    for name, expected in sums.items():
+        path = directory / name
+        if not path.is_file():
+            raise DataError("file", path, "it is missing; write the data set again")
+        if verify and sha256_of(path) != expected:
+            raise DataError("sha256", path, "the file was changed or damaged; write it again")
+    path = directory / ARRAYS[form]
+    X = load_array(path, mmap=not in_memory) if form == "npy" else _load_packed(path)
+    table = _read_table(directory / TABLE, len(X))
+    fixed = ["label", "patient", "trial", "sampling_rate"]
+    if X.shape != shape or len(table) != len(X) or not set(fixed) <= set(table.columns):
+        raise DataError("directory", directory, "array, table and JSON do not fit together")
+    return MedicalDataset(
+        X,
+        *(table[column].to_numpy() for column in fixed),
+        columns=table.drop(columns=fixed),
+        **fields,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,1 @@
+"""WFDB records to beats and windows."""

@@ -1,0 +1,118 @@
+"""Participants tables (BIDS ``participants.tsv`` and its kin) and the recordings they point to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from data_loaders.eeg.protocol import EEGFile
+from data_loaders.eeg.recording import EXTENSIONS
+from tscl.errors import DataError, nearest
+
+MAX_ID_BYTES = 200
+NAMES = ("participants.tsv", "participants.csv")
+
+
+def read_participants(path: str | Path) -> pd.DataFrame:
+    """A participants table (tab or comma separated), every value as text.
+
+    Args:
+        path: the table, or the folder that holds one of :data:`NAMES`.
+
+    Raises:
+        DataError: no table, an empty or unreadable one.
+    """
+    where = Path(path)
+    if where.is_dir():
+        found = [where / one for one in NAMES if (where / one).is_file()]
+        if not found:
+            raise DataError("participants", where, f"put {' or '.join(NAMES)} there")
+        where = found[0]
+    if not where.is_file():
+        raise DataError("participants", where, "no such file")
+    separator = "," if where.suffix.lower() == ".csv" else "\t"
+    try:
+        table = pd.read_csv(where, sep=separator, dtype=str, keep_default_na=False)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError("participants", where, f"it cannot be read: {error}") from None
+    if not len(table):
+        raise DataError("participants", where, "the table has no rows")
+    return table
+
+
+def find_column(table: pd.DataFrame, wanted: Sequence[str], what: str) -> str:
+    """The first of the ``wanted`` columns that the table has; names compare without case.
+
+    Raises:
+        DataError: it has none of them.
+    """
+    has = {str(one).strip().lower(): str(one) for one in table.columns}
+    for name in wanted:
+        if name.lower() in has:
+            return has[name.lower()]
+    hint = nearest(wanted[0] if wanted else what, [str(one) for one in table.columns])
+    raise DataError(f"participants: {what}", ", ".join(wanted), f"no such column; {hint}")
+
+
+def class_of(value: str, classes: Mapping[str, Sequence[str]]) -> str | None:
+    """The class one of whose spellings is ``value``, without case and outer spaces, or None."""
+    text = value.strip().lower()
+    return next((name for name, spelt in classes.items() if text in spelt), None)
+
+
+def list_recordings(
+    root: Path,
+    table: pd.DataFrame,
+    *,
+    id_columns: Sequence[str],
+    label_columns: Sequence[str],
+    classes: Mapping[str, Sequence[str]],
+    keep: Callable[[Path], bool] = lambda path: True,
+    only_first: bool = False,
+) -> list[EEGFile]:
+    """The recordings of every participant, in the table's order.
+
+    A participant's recordings lie in the folder of its id, with or without ``sub-``, at any depth
+    (BIDS: ``sub-01/eeg/sub-01_task-rest_eeg.set``), or beside the table with a name that begins
+    with the id. A participant of one of the classes without a recording is listed with a path
+    that does not exist, so that the log tells of it.
+
+    Args:
+        root: the data's folder.
+        table: see :func:`read_participants`.
+        id_columns: names under which the id may stand.
+        label_columns: names under which the class may stand; the first that decides is taken.
+        classes: class name -> its spellings in lower case.
+        keep: which files to take, by their path.
+        only_first: take the first file of a participant in the order of names.
+    """
+    id_column = find_column(table, id_columns, "id")
+    find_column(table, label_columns, "label")
+    present = {str(one).lower(): str(one) for one in table.columns}
+    labels = [present[name.lower()] for name in label_columns if name.lower() in present]
+    files = []
+    for row in table.to_dict("records"):
+        patient = str(row[id_column]).strip()
+        spelt = (class_of(str(row[column]), classes) for column in labels)
+        label = next((one for one in spelt if one is not None), None)
+        found = [path for path in _recordings(root, patient) if keep(path)]
+        for path in (found[:1] if only_first else found) or [root / "no recording.edf"]:
+            name = path.relative_to(root).as_posix() if found else patient
+            files.append(EEGFile(path, patient, label, name))
+    return files
+
+
+def _recordings(root: Path, patient: str) -> list[Path]:
+    """Recordings of one participant below ``root``, sorted; ids with path parts find nothing."""
+    bare = patient.removeprefix("sub-")
+    too_long = len(bare.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES
+    if not bare or too_long or any(one in bare for one in "/\\\0*?[") or bare in (".", ".."):
+        return []
+    found: set[Path] = set()
+    for name in (patient, f"sub-{bare}", bare):
+        if (root / name).is_dir():
+            found.update((root / name).rglob("*"))
+        found.update(root.glob(f"{name}[._]*"))
+    return sorted(one for one in found if one.suffix.lower() in EXTENSIONS and one.is_file())

@@ -1,0 +1,103 @@
+"""TDBRAIN, Parkinson's disease against healthy, eyes closed, in the protocol of COMET.
+
+H. van Dijk et al., "The two decades brainclinics research archive for insights in neurophysiology
+(TDBRAIN) database", Scientific Data 9, 2022. Recordings are BrainVision files of 33 channels at
+500 Hz, ``sub-ID/ses-1/eeg/sub-ID_ses-1_task-restEC_eeg.vhdr``; the table of participants names each
+one's indication. The protocol is that of arXiv 2310.14017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_loaders.container.dataset import MedicalDataset
+from data_loaders.eeg.participants import find_column, list_recordings, read_participants
+from data_loaders.eeg.protocol import EEGProtocol, load_eeg_files
+from tscl.errors import DataError
+
+CHANNELS = (
+    *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC3", "FCz", "FC4", "T7", "C3", "Cz", "C4"),
+    *("T8", "CP3", "CPz", "CP4", "P7", "P3", "Pz", "P4", "P8", "O1", "Oz", "O2"),
+    *("VPVA", "VNVB", "HPHL", "HNHR", "Erbs", "OrbOcc", "Mass"),
+)
+CLASSES: dict[str, tuple[str, ...]] = {
+    "healthy": ("healthy", "control", "healthy control", "hc"),
+    "parkinson": ("parkinson", "parkinsons", "parkinson's", "parkinson's disease", "pd"),
+}
+PROTOCOL = EEGProtocol(trial_seconds=10.0, sample_steps=256, rate=256.0, channels=CHANNELS)
+"""2,560 steps a pseudo-trial, 19 half overlapping samples of 256 steps."""
+
+ID_COLUMNS = ("participant_id", "participants_id", "id")
+
+
+def load_tdbrain(
+    root: str | Path,
+    *,
+    participants: str | Path | None = None,
+    patients: Sequence[str] | None = None,
+    label_columns: Sequence[str] = ("formal_status", "indication", "group", "diagnosis"),
+    classes: Mapping[str, Sequence[str]] = CLASSES,
+    task: str = "restEC",
+    all_sessions: bool = False,
+    strict: bool = False,
+    cache: str | Path | None = None,
+    **changes: Any,
+) -> MedicalDataset:
+    """Load eyes-closed EEG of Parkinson's disease and healthy people.
+
+    Args:
+        root: folder of the recordings; any format of :func:`data_loaders.eeg.recording.read_eeg`.
+        participants: the table (TSV or CSV; save the archive's spreadsheet as one); by default
+            ``participants.tsv`` or ``.csv`` in ``root``.
+        patients: ids to take (COMET used 25 + 25); default all of the classes.
+        label_columns: columns that may hold the diagnosis; the first that decides is taken.
+        classes: class -> spellings in lower case; the order gives the codes.
+        task: only files named ``task-<task>``.
+        all_sessions: take every session of a participant instead of the first one.
+        strict: raise on the first bad record instead of leaving it out with a line in the log.
+        cache: folder for the values when memory is short.
+        **changes: fields of :class:`data_loaders.eeg.protocol.EEGProtocol` to change.
+
+    Returns:
+        Samples (n, 256, 33) in microvolt, labels 0 healthy and 1 Parkinson's disease, pseudo-trial
+        ids, and ``.log``.
+
+    Raises:
+        DataError: no folder, no table, unknown ``patients``, or no record could be used.
+        InputError: a change that the protocol does not have.
+        RecordError: with ``strict``, the first bad record.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise DataError("root", root, "give the folder of the recordings")
+    table = read_participants(participants or folder)
+    id_column = find_column(table, ID_COLUMNS, "id")
+    # The table has a row for every session of a participant.
+    table = table.drop_duplicates(id_column)
+    if patients is not None:
+        bare = table[id_column].str.strip().str.removeprefix("sub-")
+        wanted = {str(one).removeprefix("sub-") for one in patients}
+        unknown = sorted(wanted - set(bare))
+        if unknown:
+            raise DataError("patients", ", ".join(unknown), "they are not in the table")
+        table = table[bare.isin(wanted)]
+    marker = f"_task-{task}_".lower()
+    files = list_recordings(
+        folder,
+        table,
+        id_columns=ID_COLUMNS,
+        label_columns=label_columns,
+        classes=classes,
+        keep=lambda path: marker in path.name.lower(),
+        only_first=not all_sessions,
+    )
+    return load_eeg_files(
+        files,
+        PROTOCOL.changed(changes),
+        label_names=tuple(classes),
+        name="TDBRAIN",
+        cache=cache,
+        strict=strict,
+    )

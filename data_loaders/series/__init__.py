@@ -1,0 +1,1 @@
+"""Forecasting series: tables, time axes, splits and named sets."""

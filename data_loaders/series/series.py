@@ -1,0 +1,364 @@
+"""Read forecasting series from tables: any CSV, the ETT files, and series that need no file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data_loaders.series.time_axis import describe_gaps, fill_forward, parse_times, regular_freq
+from tscl.disk import sha256_of
+from tscl.errors import DataError, nearest
+
+MAX_LOSS = 0.01
+"""Largest rounding error of float32 that is taken, in deviations of the column."""
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastingSeries:
+    """A series of T steps and C columns on a sorted time axis.
+
+    Everything is checked on construction, so a series that exists can be used.
+
+    Attributes:
+        values: (T, C) float32.
+        timestamps: T increasing time stamps without time zone.
+        columns: names of the C columns.
+        targets: the columns to forecast, each one of ``columns``.
+        freq: pandas name of the step ("h", "15min", "D", ...); None for an irregular axis.
+        name: what the series is called in tables.
+        source: where it came from: ``path`` (file name), ``sha256``, ``rows``, ``filled``, ...
+        allow_missing: accept NaN in ``values`` (infinite values are never accepted).
+
+    Raises:
+        DataError: shapes that do not fit, repeated or unsorted time stamps, unknown targets,
+            NaN or infinite values (how many, and the first), constant columns, columns whose
+            level is so large that float32 loses their differences.
+    """
+
+    values: NDArray[np.float32]
+    timestamps: pd.DatetimeIndex
+    columns: tuple[str, ...]
+    targets: tuple[str, ...]
+    freq: str | None = None
+    name: str = "series"
+    source: Mapping[str, Any] = field(default_factory=dict)
+    allow_missing: bool = False
+
+    def __post_init__(self) -> None:
+        given = np.asarray(self.values, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            values = np.array(given, dtype=np.float32, order="C")
+        values.setflags(write=False)
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "columns", tuple(str(c) for c in self.columns))
+        object.__setattr__(self, "targets", tuple(str(c) for c in self.targets))
+        object.__setattr__(self, "source", MappingProxyType(dict(self.source)))
+        self._check_shapes()
+        check_timestamps(self.timestamps, self.name)
+        self._check_values(given)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _rebuild, (values | {"source": dict(self.source)},)
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+    @property
+    def target_index(self) -> list[int]:
+        """Positions of the target columns in ``columns``."""
+        return [self.columns.index(name) for name in self.targets]
+
+    @property
+    def target_values(self) -> NDArray[np.float32]:
+        """Values of the target columns, (T, C_target) float32."""
+        return self.values[:, self.target_index]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The series as a DataFrame indexed by time."""
+        return pd.DataFrame(self.values, index=self.timestamps, columns=list(self.columns))
+
+    def _check_shapes(self) -> None:
+        shape = self.values.shape
+        if self.values.ndim != 2 or shape[1] == 0:
+            raise DataError(f"{self.name}.values", shape, "pass (n_timesteps, n_channels)")
+        if shape[0] < 2:
+            raise DataError(f"{self.name}.values", f"{shape[0]} rows", "a series needs 2 or more")
+        if shape[0] != len(self.timestamps):
+            raise DataError(
+                f"{self.name}.timestamps", len(self.timestamps), f"pass one for each of {shape[0]}"
+            )
+        if len(self.columns) != shape[1] or len(set(self.columns)) != shape[1]:
+            raise DataError(
+                f"{self.name}.columns", self.columns, f"pass {shape[1]} different names"
+            )
+        if not self.targets:
+            raise DataError(f"{self.name}.targets", "()", "name at least one target column")
+        for target in self.targets:
+            if target not in self.columns:
+                raise DataError(f"{self.name}.targets", target, nearest(target, self.columns))
+
+    def _check_values(self, given: NDArray[np.float64]) -> None:
+        finite = np.isfinite(given)
+        bad = ~(finite | np.isnan(given)) if self.allow_missing else ~finite
+        if bad.any():
+            row, col = (int(i) for i in np.argwhere(bad)[0])
+            hint = "" if row else "; a first row has nothing before it: leave it out"
+            raise DataError(
+                f"{self.name}.{self.columns[col]}",
+                f"{int(bad.sum())} NaN or infinite values, the first at {self.timestamps[row]}",
+                f"fill or remove them (missing='forward' carries the last value on{hint})",
+            )
+        for col, column in enumerate(self.columns):
+            field_name, seen = f"{self.name}.{column}", given[finite[:, col], col]
+            if seen.size == 0 or (seen == seen[0]).all():
+                raise DataError(
+                    field_name,
+                    f"the constant {seen[0]}" if seen.size else "no values",
+                    "drop the column: it cannot be scaled or forecast",
+                )
+            spread = float(seen.std())
+            lost = float(np.abs(self.values[finite[:, col], col] - seen).max())
+            if not lost <= MAX_LOSS * spread:
+                raise DataError(
+                    field_name,
+                    f"values around {float(np.median(seen)):g} with a deviation of {spread:.3g}",
+                    "float32 loses the differences; subtract the level or change the unit first",
+                )
+
+
+def _rebuild(values: dict[str, Any]) -> ForecastingSeries:
+    return ForecastingSeries(**values)
+
+
+def check_timestamps(timestamps: pd.DatetimeIndex, name: str) -> None:
+    """Raise DataError at the first missing, repeated or backward time stamp."""
+    if not isinstance(timestamps, pd.DatetimeIndex):
+        raise DataError(f"{name}.timestamps", type(timestamps).__name__, "pass a DatetimeIndex")
+    if timestamps.tz is not None:
+        raise DataError(f"{name}.timestamps", timestamps.tz, "pass local times without time zone")
+    if timestamps.hasnans:
+        row = int(np.flatnonzero(timestamps.isna())[0])
+        raise DataError(f"{name}.timestamps", f"no time in row {row}", "fill or drop the row")
+    steps = np.diff(timestamps.to_numpy())
+    zero = np.timedelta64(0)
+    if (steps <= zero).any():
+        row = int(np.flatnonzero(steps <= zero)[0]) + 1
+        kind = (
+            "repeats the row before" if steps[row - 1] == zero else "is earlier than the row before"
+        )
+        remedy = "drop duplicates" if steps[row - 1] == zero else "sort the rows by time"
+        raise DataError(f"{name}.timestamps", f"row {row} ({timestamps[row]}) {kind}", remedy)
+
+
+Irregular = Literal["error", "fill", "allow"]
+Missing = Literal["error", "forward", "allow"]
+
+ETT_COLUMNS = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
+BUILTIN_TEMPERATURES = ("seattle-temps", "sf-temps", "west-coast-temps")
+BUILTIN_SERIES = (*BUILTIN_TEMPERATURES, "seattle-weather")
+
+
+def load_csv(
+    path: str | Path,
+    *,
+    time_column: str = "date",
+    target: str | Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    name: str | None = None,
+    irregular: Irregular = "error",
+    missing: Missing = "error",
+    min_steps: int = 2,
+) -> ForecastingSeries:
+    """Read a CSV file with one time column and one column per variable.
+
+    Args:
+        path: the file.
+        time_column: name of the column of times.
+        target: column or columns to forecast; all value columns when None.
+        columns: value columns to read, in this order; all but the time column when None.
+        name: name of the series; the file's stem when None.
+        irregular: what to do about an uneven step: refuse, "fill" gaps with the last value
+            before them, or "allow" it (``freq`` is then None).
+        missing: what to do about empty cells: refuse, carry the last value "forward", or "allow".
+        min_steps: the least number of rows.
+
+    Raises:
+        DataError: missing, empty or unreadable file; missing column (with the nearest name);
+            a cell that is no number (row and column); times that cannot be parsed, are unsorted,
+            repeated or uneven; NaN or infinite values; constant columns; too few rows.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError("path", path, "no such file: check the path")
+    try:
+        frame = pd.read_csv(path, dtype={time_column: "string"}, encoding="utf-8-sig")
+    except pd.errors.EmptyDataError:
+        raise DataError("path", path, "the file is empty") from None
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise DataError("path", path, f"not a CSV file: {error}") from error
+    source = {"path": path.name, "sha256": sha256_of(path), "rows": len(frame)}
+    return from_frame(
+        frame,
+        time_column=time_column,
+        target=target,
+        columns=columns,
+        name=name or path.stem,
+        irregular=irregular,
+        missing=missing,
+        min_steps=min_steps,
+        source=source,
+    )
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    *,
+    time_column: str | None = "date",
+    target: str | Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    name: str = "series",
+    irregular: Irregular = "error",
+    missing: Missing = "error",
+    min_steps: int = 2,
+    source: dict[str, Any] | None = None,
+) -> ForecastingSeries:
+    """Make a series from a DataFrame; ``time_column=None`` takes the index as the time.
+
+    Arguments and errors are those of :func:`load_csv`. Row numbers in errors count from 0
+    below the header.
+    """
+    known = [str(c) for c in frame.columns]
+    frame = frame.set_axis(known, axis=1)
+    if len(frame) < max(min_steps, 2):
+        raise DataError(name, f"{len(frame)} rows", f"at least {max(min_steps, 2)} are needed")
+    if time_column is None:
+        raw_times = pd.Series(frame.index)
+    elif time_column in known:
+        raw_times = frame[time_column]
+    elif len(known) == 1 and (other := [mark for mark in ";\t|" if mark in known[0]]):
+        raise DataError(
+            "time_column", time_column, f"the columns are parted by {other[0]!r}; part them by ','"
+        )
+    else:
+        raise DataError("time_column", time_column, nearest(time_column, known))
+    values_of = [c for c in known if c != time_column] if columns is None else list(columns)
+    targets = values_of if target is None else [target] if isinstance(target, str) else list(target)
+    for label, wanted in (("columns", values_of), ("target", targets)):
+        for column in wanted:
+            if column not in known or column == time_column:
+                raise DataError(label, column, nearest(column, set(known) - {time_column}))
+    for column in targets:
+        if column not in values_of:
+            raise DataError("target", column, nearest(column, values_of))
+    times = parse_times(raw_times, f"{name}.{time_column or 'index'}")
+    check_timestamps(times, name)
+    table = pd.DataFrame(
+        {c: _numbers(frame[c], f"{name}.{c}", times) for c in values_of}, index=times
+    )
+    info = {"rows": len(frame), **(source or {})}
+    if missing == "forward":
+        info["filled_cells"] = int(table.isna().to_numpy().sum())
+        table = table.ffill()
+    freq = regular_freq(times)
+    if freq is None and irregular == "error":
+        raise DataError(
+            f"{name}.timestamps", describe_gaps(times), "resample, or read with irregular='fill'"
+        )
+    if freq is None and irregular == "fill":
+        table, info["filled_rows"] = fill_forward(table, f"{name}.timestamps")
+        freq = regular_freq(pd.DatetimeIndex(table.index))
+    return ForecastingSeries(
+        values=table.to_numpy(np.float64),
+        timestamps=pd.DatetimeIndex(table.index),
+        columns=tuple(values_of),
+        targets=tuple(targets),
+        freq=freq,
+        name=name,
+        source=info,
+        allow_missing=missing == "allow",
+    )
+
+
+def _numbers(column: pd.Series, name: str, times: pd.DatetimeIndex) -> np.ndarray:
+    """Float64 values of a column; DataError names the first cell that is not a number."""
+    if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+        numbers = pd.to_numeric(column, errors="coerce")
+        bad = (numbers.isna() & column.notna()).to_numpy()
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise DataError(
+                name,
+                f"{column.iloc[row]!r} in row {row} ({times[row]})",
+                "every cell must be a number; leave the column out or clean it",
+            )
+        column = numbers
+    return column.to_numpy(np.float64, na_value=np.nan)
+
+
+def load_ett(
+    path: str | Path, features: Literal["S", "M", "MS"] = "S", target: str = "OT"
+) -> ForecastingSeries:
+    """Read an ETT file (arXiv 2012.07436): hourly ETTh1, ETTh2 or 15-minute ETTm1, ETTm2.
+
+    Args:
+        path: the CSV file.
+        features: "S" for the target alone, "M" for all seven columns, each a target;
+            "MS" for all seven columns with the univariate target.
+        target: the univariate target.
+
+    Raises:
+        DataError: as :func:`load_csv`, and an unknown ``features``.
+    """
+    if features not in ("S", "M", "MS"):
+        known = "use 'S' (univariate), 'M' (all seven columns) or 'MS' (all seven for one target)"
+        raise DataError("features", features, known)
+    columns = [target] if features == "S" else list(ETT_COLUMNS)
+    targets = columns if features == "M" else [target]
+    return load_csv(path, target=targets, columns=columns)
+
+
+def load_builtin(name: str = "west-coast-temps") -> ForecastingSeries:
+    """A series that ships in the vega_datasets wheel; nothing is downloaded.
+
+    ``seattle-temps`` and ``sf-temps`` are a year of hourly temperatures (degrees Fahrenheit, a
+    climate average) with one column, of that name; ``west-coast-temps`` has both. The hour skipped
+    when summer time begins is filled with the hour before (``source["filled_rows"]`` counts such
+    rows). ``seattle-weather`` is the weather of each day of 2012 to 2015: ``precipitation`` (mm),
+    ``temp_max``, ``temp_min`` (degrees Celsius) and ``wind`` (m/s), with ``temp_max`` to forecast.
+
+    Raises:
+        DataError: unknown name, with the nearest known one.
+    """
+    if name not in BUILTIN_SERIES:
+        raise DataError("name", name, nearest(name, BUILTIN_SERIES))
+    cities = ("seattle-temps", "sf-temps") if name == "west-coast-temps" else (name,)
+    folder = resources.files("vega_datasets") / "_data"
+    if name == "seattle-weather":
+        columns = ["precipitation", "temp_max", "temp_min", "wind"]
+        with resources.as_file(folder / f"{name}.csv") as path:
+            return load_csv(path, target="temp_max", columns=columns, name=name)
+    parts, digests = [], []
+    for city in cities:
+        with resources.as_file(folder / f"{city}.csv") as path:
+            series = load_csv(path, target="temp", name=city, irregular="fill")
+        parts.append(series.to_frame().rename(columns={"temp": city}))
+        digests.append(series.source)
+    return from_frame(
+        pd.concat(parts, axis=1, join="inner"),
+        time_column=None,
+        name=name,
+        source={
+            "path": " + ".join(d["path"] for d in digests),
+            "sha256": " + ".join(d["sha256"] for d in digests),
+            "filled_rows": digests[0].get("filled_rows", 0),
+        },
+    )

@@ -1,0 +1,1 @@
+"""Splits in which no patient stands on two sides."""

@@ -1,0 +1,1 @@
+"""What a file claims, checked before it is read."""

@@ -1,0 +1,66 @@
+"""What each objective is fed in a comparison: views, labels, sizes; and the group it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from recipes.objectives.config import Objective
+from recipes.objectives.tasks import Task
+from tscl.losses import LOSSES, ContrastiveLoss
+from tscl.losses.base import is_instance_loss
+
+WITHOUT_LABELS, WITH_LABELS, CHANNEL_GROUPS = "without labels", "with labels", "channel groups"
+BASELINE = "baseline"
+GROUPS = (WITHOUT_LABELS, WITH_LABELS, CHANNEL_GROUPS, BASELINE)
+
+CROSS_MODAL = ("contrastive_gap", "cwcl", "m3col")
+"""Losses between two modalities; their views are two groups of channels."""
+
+EXTRA = {
+    "infonce (channel groups)": Objective(loss="infonce", views="channels"),
+    "mann_whitney (labels)": Objective(loss="mann_whitney", labels=True),
+}
+"""The same loss fed otherwise: InfoNCE beside the cross-modal losses, MW loss with its labels."""
+
+Sizes = Callable[[Task, int], dict[str, Any]]
+
+SIZES: dict[str, Sizes] = {
+    "adaptive_multi_head": lambda task, dims: {"dims": dims},
+    "byol": lambda task, dims: {"dims": dims},
+    "simsiam": lambda task, dims: {"dims": dims},
+    "hydra": lambda task, dims: {"dims": dims, "n_classes": task.n_classes},
+    "individual_temperature": lambda task, dims: {"n_samples": len(task.x)},
+    "moco": lambda task, dims: {"queue_size": 256},
+    "supremix": lambda task, dims: {"scale": float(task.targets.std()) or 1.0},
+}
+"""Arguments that follow from the data or the head; all others are the library's defaults."""
+
+
+def default_objectives() -> dict[str, Objective]:
+    """Every registered loss over embeddings, and :data:`EXTRA`, by title."""
+    made = {
+        name: Objective(loss=name, views="channels" if name in CROSS_MODAL else "augmented")
+        for name in LOSSES.names()
+        if is_instance_loss(name)
+    }
+    return made | EXTRA
+
+
+def group_of(objective: Objective) -> str:
+    """The group an objective is ranked in."""
+    if objective.views == "channels":
+        return CHANNEL_GROUPS
+    needs = bool(getattr(LOSSES.get(objective.loss), "needs_labels", False))
+    return WITH_LABELS if objective.labels or needs else WITHOUT_LABELS
+
+
+def build_objective(objective: Objective, task: Task, dims: int) -> ContrastiveLoss:
+    """The loss for ``task`` with embeddings of ``dims`` dimensions."""
+    sizes = SIZES.get(objective.loss)
+    params = {} if sizes is None else sizes(task, dims)
+    loss = LOSSES.build(objective.loss, **(params | objective.params))
+    assert isinstance(loss, ContrastiveLoss)
+    if objective.labels:
+        loss.needs_labels = True  # type: ignore[misc]
+    return loss

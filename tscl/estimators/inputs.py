@@ -1,0 +1,188 @@
+"""What the scikit-learn estimators accept as ``X``, and how a sample's true length is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError as SklearnNotFittedError
+from sklearn.utils.validation import check_array, validate_data
+
+from data_loaders.container.dataset import MedicalDataset
+from data_loaders.container.fields import as_ids
+from data_loaders.container.windows import pad_series, series_lengths
+from tscl.errors import DataError, InputError, NotFittedError, is_whole
+
+Float32 = NDArray[np.float32]
+
+
+def encode_by_length(values: Float32, encode_part: Callable[[Float32], Float32]) -> Float32:
+    """Codes of series (n, T, C) of which trailing steps without any value are padding.
+
+    Args:
+        values: the series.
+        encode_part: called with series of one length (m, t, C); gives codes of every step
+            (m, t, D), or one code a series (m, k).
+
+    Returns:
+        (n, T, D) with NaN after a series' end, or (n, k).
+
+    Raises:
+        DataError: a series without any value.
+    """
+    lengths = series_lengths(values)
+    if not lengths.all():
+        raise DataError("X", f"sample {int(np.argmin(lengths))} holds no value", "leave it out")
+    if (lengths == values.shape[1]).all():
+        return np.asarray(encode_part(values))
+    out: Float32 | None = None
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        part = encode_part(values[rows, :length])
+        if out is None:
+            steps = values.shape[1:2] if part.ndim == 3 else ()
+            out = np.full((len(values), *steps, part.shape[-1]), np.nan, np.float32)
+        if part.ndim == 3:
+            out[rows, :length] = part
+        else:
+            out[rows] = part
+    assert out is not None
+    return out
+
+
+RandomState = int | np.random.RandomState | np.random.Generator | None
+
+
+class UnfittedEstimatorError(NotFittedError, SklearnNotFittedError):
+    """The estimator was used before ``fit``; scikit-learn's own error too."""
+
+
+def require_fitted(estimator: BaseEstimator, attribute: str) -> None:
+    """Raise unless ``fit`` has set ``attribute``."""
+    if not hasattr(estimator, attribute):
+        name = type(estimator).__name__
+        raise UnfittedEstimatorError(f"this {name} is not fitted; call fit first")
+
+
+@contextmanager
+def kept_on_error(estimator: BaseEstimator) -> Iterator[None]:
+    """Put the attributes of ``estimator`` back when the block fails, so that a fit survives it."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def as_array(X: Any) -> Any:
+    """``X`` with tensors as arrays and several (T_i, C) series as one array padded with NaN.
+
+    Raises:
+        DataError: a container in place of its series, or a list of series of unequal rank or,
+            when they are 1-D, of unequal length.
+    """
+    if isinstance(X, MedicalDataset):
+        remedy = "pass its series, .X (and .label, .patient, .trial where they are needed)"
+        raise DataError("X", "a MedicalDataset", remedy)
+    if isinstance(X, torch.Tensor):
+        return X.detach().cpu().numpy()
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
+        X = list(X)
+    if not isinstance(X, list | tuple) or not len(X):
+        return X
+    remedy = "give every series as (T_i, C), such as series[:, None] for one channel"
+    try:
+        ranks = {np.ndim(one) for one in X}
+    except ValueError:
+        raise DataError("X", "rows of unequal length within a series", remedy) from None
+    if ranks == {2}:
+        return pad_series(X)[0]
+    if len(ranks) > 1 or (ranks == {1} and len({len(one) for one in X}) > 1):
+        raise DataError("X", "a list of series of unequal rank or length", remedy)
+    return X
+
+
+def read_panel(estimator: BaseEstimator, X: Any, *, reset: bool) -> Float32:
+    """``X`` as (n_samples, n_timesteps, n_channels) float32 with NaN for missing values.
+
+    A 2-D array or data frame holds one univariate series a row. A 3-D array or tensor is taken as
+    it is; a list or object array of (T_i, C) arrays is padded with NaN to the longest. Sets
+    ``n_features_in_`` (columns of 2-D, channels of 3-D input) and ``n_channels_in_`` when
+    ``reset``, else checks them.
+
+    Raises:
+        DataError: wrong rank, an empty axis, infinite values, a sample without any value, or
+            other channels than in ``fit``. ValueError of scikit-learn for bad 2-D input.
+    """
+    X = as_array(X)
+    if getattr(X, "ndim", 2) == 3:
+        values = check_array(
+            X, dtype=np.float32, allow_nd=True, ensure_all_finite="allow-nan", input_name="X"
+        )
+        if 0 in values.shape:
+            raise DataError("X", values.shape, "pass at least one sample, step and channel")
+        _check_channels(estimator, values.shape, reset=reset)
+    else:
+        if not reset and getattr(estimator, "n_channels_in_", 1) != 1:
+            channels = estimator.n_channels_in_
+            raise DataError("X", np.shape(X), f"fitted on (n, T, {channels}); pass 3-D input")
+        values = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            dtype=np.float32,
+            ensure_all_finite="allow-nan",
+            ensure_min_features=2 if reset else 1,
+        )[:, :, None]
+        if reset:
+            estimator.n_channels_in_ = 1
+    empty = np.isnan(values).all(axis=(1, 2))
+    if empty.any():
+        raise DataError("X", f"sample {int(np.argmax(empty))} holds no value", "leave it out")
+    return np.ascontiguousarray(values)
+
+
+def _check_channels(estimator: BaseEstimator, shape: tuple[int, ...], *, reset: bool) -> None:
+    if reset:
+        estimator.n_features_in_ = shape[2]
+        estimator.n_channels_in_ = shape[2]
+        if hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+    elif estimator.n_channels_in_ != shape[2]:
+        raise DataError("X", shape, f"fitted on {estimator.n_channels_in_} channels")
+
+
+def id_codes(field: str, ids: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
+    """Ids as codes (n,), or None.
+
+    Raises:
+        InputError: another number of ids than samples, a missing id, or ids that are neither
+            strings nor whole numbers.
+    """
+    if ids is None:
+        return None
+    return np.unique(as_ids(field, ids, n), return_inverse=True)[1].astype(np.int64)
+
+
+def draw_seed(random_state: RandomState) -> int:
+    """A seed: the integer itself, a draw of the generator, or fresh entropy for None.
+
+    Raises:
+        InputError: anything else.
+    """
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31 - 1))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    if not is_whole(random_state) or random_state < 0:
+        raise InputError("random_state", random_state, "pass a whole number of at least 0")
+    return int(random_state)

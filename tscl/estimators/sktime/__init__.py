@@ -1,0 +1,1 @@
+"""Forecasters and transformers after sktime's extension contract."""

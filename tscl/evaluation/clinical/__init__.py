@@ -1,0 +1,1 @@
+"""Label fractions, fine-tuning, votes and paired differences on clinical data."""

@@ -1,0 +1,181 @@
+"""Fine-tuning with contrast (Core-tuning), and for the area under the ROC curve (MW loss).
+
+Core-tuning (arXiv 2102.06605) adds a focal supervised contrast over samples and hard mixtures to
+the cross entropy, which is taken on the same mixtures; see :mod:`tscl.losses.focal_supcon`. The MW
+loss (arXiv 2510.00137) ranks every diseased sample above every healthy one, whatever their shares;
+see :mod:`tscl.losses.mann_whitney`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tscl.encoders.base import EncoderLike
+from tscl.errors import InputError
+from tscl.evaluation.clinical.finetune import FineTuneNetwork, FineTuner
+from tscl.losses.focal_supcon import core_contrast, hard_pairs
+from tscl.losses.mann_whitney import one_against_rest
+from tscl.seeding import numpy_generator
+
+
+class CoreNetwork(FineTuneNetwork):
+    """A fine-tuned network with a projection for the contrast beside its head."""
+
+    def __init__(
+        self, encoder: nn.Module, n_classes: int, hidden: int, projection_dims: int
+    ) -> None:
+        super().__init__(encoder, n_classes, hidden)
+        dims = int(encoder.output_dims)  # type: ignore[arg-type]
+        self.contrastor = nn.Sequential(
+            nn.Linear(dims, dims), nn.ReLU(), nn.Linear(dims, projection_dims)
+        )
+
+
+class CoreTuner(FineTuner):
+    """:class:`FineTuner` trained with Core-tuning's loss.
+
+    Args:
+        encoder, n_classes: see :class:`FineTuner`, as are all arguments not named here.
+        contrast_weight: eta >= 0, factor of the contrast; 0 leaves mixup of codes.
+        beta: a > 0 of the mixtures' Beta(a, a).
+        temperature: > 0 of the contrast.
+        projection_dims: dimensions the contrast sees.
+
+    ``frozen`` and ``double_sigmoid`` cannot be used: the contrast trains the encoder.
+    """
+
+    def __init__(
+        self,
+        encoder: EncoderLike,
+        n_classes: int,
+        *,
+        contrast_weight: float = 0.1,
+        beta: float = 1.0,
+        temperature: float = 0.07,
+        projection_dims: int = 64,
+        epochs: int = 50,
+        batch_size: int = 128,
+        lr: float = 1e-4,
+        weight_decay: float = 0.01,
+        hidden: int = 128,
+        patience: int | None = None,
+        seed: int = 0,
+        device: str | None = None,
+    ) -> None:
+        super().__init__(
+            encoder,
+            n_classes,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            weight_decay=weight_decay,
+            hidden=hidden,
+            patience=patience,
+            seed=seed,
+            device=device,
+        )
+        self.contrast_weight = contrast_weight
+        self.beta = beta
+        self.temperature = temperature
+        self.projection_dims = projection_dims
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        if not self.contrast_weight >= 0:
+            raise InputError("contrast_weight", self.contrast_weight, "use 0 or more")
+        for name in ("beta", "temperature", "projection_dims"):
+            if not getattr(self, name) > 0:
+                raise InputError(name, getattr(self, name), "choose a value above 0")
+        self._steps = 0
+
+    def _network(self, encoder: nn.Module) -> FineTuneNetwork:
+        return CoreNetwork(encoder, self.n_classes, self.hidden, self.projection_dims)
+
+    def _step_loss(self, network: nn.Module, x: Tensor, target: NDArray[np.int64]) -> Tensor:
+        assert isinstance(network, CoreNetwork)
+        codes = network.codes(x)
+        wanted = torch.from_numpy(target).to(codes.device)
+        draws = numpy_generator(self.seed, "core tuning", self._steps)
+        self._steps += 1
+        share = torch.as_tensor(draws.beta(self.beta, self.beta, (2, len(codes)))).to(codes)
+        pick = torch.as_tensor(draws.random(len(codes))).to(codes)
+        mixed = hard_pairs(codes, wanted, self.n_classes, share, pick)
+        labels = F.one_hot(wanted, self.n_classes).to(codes.dtype)
+        logits = network.head(torch.cat((codes, mixed.features)))
+        loss = F.cross_entropy(logits, torch.cat((labels, mixed.labels)))
+        if self.contrast_weight:
+            together = network.contrastor(torch.cat((codes, mixed.features)))
+            first, second = together.split((len(codes), len(mixed.features)))
+            loss = loss + self.contrast_weight * core_contrast(
+                first, labels, second, mixed.labels, self.temperature
+            )
+        return loss
+
+
+class RankTuner(FineTuner):
+    """:class:`FineTuner` trained for the area under the ROC curve, for imbalanced labels.
+
+    The loss is ``rank_weight`` times the MW loss (one class against the rest) plus the cross
+    entropy times ``1 - rank_weight``. A share of cross entropy keeps probabilities calibrated:
+    with ``rank_weight=1`` only their order means something. In a batch of one class the MW loss is
+    0.
+
+    Args:
+        rank_weight: in [0, 1].
+        temperature: > 0 of the MW loss.
+
+    All other arguments are those of :class:`FineTuner`.
+    """
+
+    def __init__(
+        self,
+        encoder: EncoderLike,
+        n_classes: int,
+        *,
+        rank_weight: float = 0.9,
+        temperature: float = 1.0,
+        epochs: int = 50,
+        batch_size: int = 128,
+        lr: float = 1e-4,
+        weight_decay: float = 0.01,
+        hidden: int = 128,
+        frozen: bool = False,
+        patience: int | None = None,
+        seed: int = 0,
+        device: str | None = None,
+    ) -> None:
+        super().__init__(
+            encoder,
+            n_classes,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            weight_decay=weight_decay,
+            hidden=hidden,
+            frozen=frozen,
+            patience=patience,
+            seed=seed,
+            device=device,
+        )
+        self.rank_weight = rank_weight
+        self.temperature = temperature
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        if not 0 <= self.rank_weight <= 1:
+            raise InputError("rank_weight", self.rank_weight, "choose a share in [0, 1]")
+        if not self.temperature > 0:
+            raise InputError("temperature", self.temperature, "choose a value above 0")
+
+    def _loss(self, logits: Tensor, target: NDArray[np.int64]) -> Tensor:
+        wanted = torch.from_numpy(target).to(logits.device)
+        ranked: Any = one_against_rest(logits, wanted, self.temperature)
+        plain = F.cross_entropy(logits, wanted)
+        out: Tensor = self.rank_weight * ranked + (1 - self.rank_weight) * plain
+        return out

@@ -1,0 +1,398 @@
+"""Evaluation of an encoder on patients never seen, by protocol, label fraction and seed.
+
+The protocols of COMET (arXiv 2310.14017, section 5.1). Every method, the random encoder, training
+from scratch and band power go through :func:`evaluate_cells`, so all give the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from data_loaders.splits.label_fraction import label_subset
+from data_loaders.splits.leakage import ClinicalData, check_split
+from tscl.errors import InputError
+from tscl.evaluation.clinical.bandpower import BandPower
+from tscl.evaluation.clinical.finetune import FineTuner
+from tscl.evaluation.clinical.table import summarise
+from tscl.evaluation.probes.classifiers import knn_proba, partial_proba
+from tscl.pooling import check_pooling, pool_time
+from tscl.saving.cells import Cell, ResultStore
+from tscl.seeding import seeded
+
+
+def is_transformer(encoder: Any) -> bool:
+    """True for objects that turn series into features with ``transform``, not torch modules."""
+    return not isinstance(encoder, nn.Module) and hasattr(encoder, "transform")
+
+
+def pooled_codes(
+    encoder: nn.Module,
+    X: Any,
+    index: NDArray[np.int64] | None = None,
+    *,
+    pooling: str = "max",
+    batch_size: int = 256,
+) -> NDArray[np.float32]:
+    """The encoder's output pooled over time, (n, k D), for X (n, T, C), or its rows ``index``.
+
+    ``pooling`` as in :func:`tscl.pooling.pool_time`; the maximum is the paper's.
+
+    Rows are read a batch at a time, so X may stay on disk.
+
+    The encoder runs in eval mode without gradients and is left in the mode it was in.
+    """
+    was_training = encoder.training
+    where = next((p.device for p in encoder.parameters()), torch.device("cpu"))
+    rows = np.arange(len(X)) if index is None else index
+    parts = []
+    encoder.eval()
+    try:
+        with torch.no_grad():
+            for start in range(0, len(rows), batch_size):
+                x = np.asarray(X[rows[start : start + batch_size]], dtype=np.float32)
+                codes: torch.Tensor = encoder(torch.from_numpy(x).to(where))
+                parts.append(pool_time(codes.float(), pooling).cpu().numpy())
+    finally:
+        encoder.train(was_training)
+    return np.concatenate(parts)
+
+
+class Job:
+    """Runs cells of one encoder and split, keeping codes between them.
+
+    Args:
+        encoder: module, factory of modules or transformer.
+        dataset: X, label, patient, trial.
+        parts: checked split.
+        label: (n,) class codes.
+        n_classes: columns of the predictions.
+        settings: ``C``, ``n_neighbors``, ``finetune`` and ``pooling``.
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        dataset: ClinicalData,
+        parts: dict[str, NDArray[np.int64]],
+        label: NDArray[np.int64],
+        n_classes: int,
+        settings: dict[str, Any],
+    ) -> None:
+        self.encoder, self.dataset, self.parts = encoder, dataset, parts
+        self.label, self.n_classes, self.settings = label, n_classes, settings
+        self.fresh = not isinstance(encoder, nn.Module) and not is_transformer(encoder)
+        self._codes: dict[int, dict[str, NDArray[Any]]] = {}
+        self._repeat: dict[str, tuple[NDArray[Any], dict[str, Any]]] = {}
+
+    def run(self, key: dict[str, Any]) -> Cell:
+        """Train and test one configuration."""
+        seed, protocol = key["seed"], key["protocol"]
+        by = "samples" if key["by"] == "all" else key["by"]
+        train = self.parts["train"]
+        chosen = label_subset(self.dataset, train, key["fraction"], by=by, seed=seed)
+        if protocol in ("full", "head"):
+            proba, facts = self._finetune(chosen, key)
+        elif key["fraction"] == 1 and not self.fresh:  # the same for every seed
+            if protocol not in self._repeat:
+                self._repeat[protocol] = self._on_codes(chosen, protocol, seed)
+            proba, facts = self._repeat[protocol]
+        else:
+            proba, facts = self._on_codes(chosen, protocol, seed)
+        test = self.parts["test"]
+        patients = np.asarray(self.dataset.patient)
+        trials = pd.factorize(np.asarray(self.dataset.trial))[0]
+        facts = {
+            **facts,
+            "n_train_samples": len(chosen),
+            "n_train_patients": len(np.unique(patients[chosen])),
+            "n_train_classes": len(np.unique(self.label[chosen])),
+        }
+        arrays = {
+            "y": self.label[test],
+            "proba": proba.astype(np.float64),
+            "patient": pd.factorize(patients)[0].astype(np.int64)[test],
+            "trial": trials.astype(np.int64)[test],
+        }
+        return Cell(key, facts, arrays)
+
+    def _on_codes(
+        self, chosen: NDArray[np.int64], protocol: str, seed: int
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        codes = self._encoded(seed if self.fresh else 0)
+        train = codes["train"][np.searchsorted(self.parts["train"], chosen)]
+        y = self.label[chosen]
+        if protocol == "knn":
+            k = self.settings["n_neighbors"]
+            return knn_proba(train, y, codes["test"], self.n_classes, k), {}
+        valid = None
+        if "valid" in codes:
+            valid = codes["valid"], self.label[self.parts["valid"]]
+        C = self.settings["C"]
+        patients = np.asarray(self.dataset.patient)[chosen]
+        proba, best = partial_proba(
+            train, y, codes["test"], self.n_classes, C, valid, patients=patients
+        )
+        return proba, {"C": best}
+
+    def _encoded(self, seed: int) -> dict[str, NDArray[Any]]:
+        """Codes of every part; those of the last fresh encoders are kept too."""
+        if seed not in self._codes:
+            encoder: Any = self._module(seed) if self.fresh else self.encoder
+            found = {}
+            for name, index in self.parts.items():
+                if is_transformer(encoder):
+                    found[name] = np.asarray(encoder.transform(self.dataset.X[index]))
+                else:
+                    found[name] = pooled_codes(
+                        encoder, self.dataset.X, index, pooling=self.settings["pooling"]
+                    )
+                if found[name].ndim != 2 or not np.isfinite(found[name]).all():
+                    shape = found[name].shape
+                    raise InputError(f"codes of {name}", shape, "need finite codes (n, F)")
+            self._codes[seed] = found
+        return self._codes[seed]
+
+    def _module(self, seed: int) -> nn.Module:
+        with seeded(seed, "fresh encoder"):
+            module: nn.Module = self.encoder() if self.fresh else self.encoder
+            return module
+
+    def _finetune(
+        self, chosen: NDArray[np.int64], key: dict[str, Any]
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        given = {
+            "epochs": 50 if key["fraction"] == 1 else 100,
+            "pooling": self.settings["pooling"],
+            **self.settings["finetune"],
+        }
+        tuner = FineTuner(
+            self._module(key["seed"]),  # type: ignore[arg-type]
+            self.n_classes,
+            seed=key["seed"],
+            frozen=key["protocol"] == "head",
+            **given,
+        )
+        valid = None
+        if "valid" in self.parts:
+            index = self.parts["valid"]
+            valid = self.dataset.X[index], self.label[index]
+        tuner.fit(self.dataset.X[chosen], self.label[chosen], valid)
+        proba = tuner.predict_proba(self.dataset.X[self.parts["test"]])
+        return proba, {"best_epoch": tuner.best_epoch_}
+
+
+PROTOCOLS: tuple[str, ...] = ("partial", "knn", "head", "full")
+Factory = Callable[[], nn.Module]
+
+
+def evaluate_cells(
+    encoder: Any,
+    dataset: ClinicalData,
+    split: Mapping[str, ArrayLike],
+    *,
+    method: str = "encoder",
+    protocols: Sequence[str] = ("partial", "full", "knn"),
+    fractions: Sequence[float] = (1.0, 0.1, 0.01),
+    by: str | Sequence[str] = "samples",
+    seeds: Iterable[int] = range(5),
+    fold: int | str = 0,
+    data_name: str | None = None,
+    C: float | Sequence[float] = 1.0,
+    n_neighbors: int = 5,
+    finetune: Mapping[str, Any] | None = None,
+    pooling: str = "max",
+    store: ResultStore | None = None,
+    on_cell: Callable[[Cell], None] | None = None,
+) -> list[Cell]:
+    """Train on each labelled part, predict the test part; one cell a configuration.
+
+    Each part is encoded once and used for all fractions and seeds. Cells the store already holds
+    are not computed again; a change of the data, the split, the settings or the encoder's
+    weights makes other cells.
+
+    Args:
+        encoder: what gives the codes: a torch module (B, T, C) -> (B, T, D); or a function
+            without arguments that returns a fresh one (called under each seed: the random
+            encoder, or training from scratch); or an object with ``transform(X) -> (n, F)``.
+        dataset: X, label, patient and trial of all samples.
+        split: ``train``, ``test`` and, where wanted, ``valid`` indices; no patient in two.
+        method: name of the rows.
+        protocols: ``partial``: standardised codes and logistic regression on the frozen encoder;
+            ``knn``: standardised codes and distance-weighted neighbours; ``head``: the two-layer
+            head on the frozen encoder; ``full``: encoder and head trained together.
+        fractions: shares of the training labels; the validation part is always whole.
+        by: ``samples``, ``patients`` (or ``first``, as the public code draws) or several of
+            them: what a share is a share of. With all labels they
+            are one, and the cell's ``by`` is ``all``.
+        seeds: seeds of the labelled part, of fine-tuning and of a fresh encoder.
+        fold: name of the split, when several splits of the same data are pooled later.
+        data_name: name of the data; the data set's ``name`` by default.
+        C: inverse regularisation of the logistic regression; of several the one with the best
+            macro F1 on the validation part is taken, or, where the split has none, over folds of
+            the labelled patients.
+        n_neighbors: neighbours, at most the number of labelled samples.
+        finetune: settings of :class:`tscl.evaluation.clinical.finetune.FineTuner`; epochs are 50
+            with all labels and 100 with less unless given.
+        pooling: how codes of all steps become one vector (:func:`tscl.pooling.pool_time`), for
+            frozen and fine-tuned encoders alike; ``max`` is the paper's.
+        store: where finished cells are kept.
+        on_cell: called with every cell, finished now or before.
+
+    Raises:
+        LeakageError: a patient or trial in two parts of the split.
+        InputError: anything else that does not fit; ``full`` or ``head`` without a torch module.
+    """
+    parts = check_split(dataset, split)
+    check_pooling(pooling)
+    settings = {
+        "C": _plain(C),
+        "n_neighbors": n_neighbors,
+        "finetune": dict(finetune or {}),
+        "pooling": pooling,
+    }
+    _check_choices(encoder, protocols, fractions)
+    store = ResultStore() if store is None else store
+    label = np.asarray(dataset.label, dtype=np.int64)
+    n_classes = max(2, len(getattr(dataset, "label_names", ())), int(label.max()) + 1)
+    digest = _digest(encoder, dataset, parts, settings)
+    job = Job(encoder, dataset, parts, label, n_classes, settings)
+    seeds = list(seeds)
+    ways = [by] if isinstance(by, str) else list(by)
+    cells = []
+    for fraction in fractions:
+        for how in ["all"] if fraction == 1 else ways:
+            for protocol in protocols:
+                for seed in seeds:
+                    key = {
+                        "data": data_name or str(getattr(dataset, "name", "data")),
+                        "method": method,
+                        "protocol": protocol,
+                        "fraction": float(fraction),
+                        "by": how,
+                        "seed": int(seed),
+                        "fold": fold,
+                        "digest": digest,
+                    }
+                    if key not in store:
+                        store.add(job.run(key))
+                    cells.append(store.get(key))
+                    if on_cell is not None:
+                        on_cell(cells[-1])
+    return cells
+
+
+def evaluate_encoder(
+    encoder: Any, dataset: ClinicalData, split: Mapping[str, ArrayLike], **settings: Any
+) -> pd.DataFrame:
+    """Tidy table of one method: :func:`evaluate_cells`, then the summary over seeds.
+
+    ``settings`` are those of :func:`evaluate_cells`.
+    """
+    return summarise(evaluate_cells(encoder, dataset, split, **settings))
+
+
+def evaluate_with_baselines(
+    encoders: Mapping[str, nn.Module],
+    dataset: ClinicalData,
+    split: Mapping[str, ArrayLike],
+    *,
+    fresh: Factory,
+    bands: str | Mapping[str, tuple[float, float]] | None = "log",
+    protocols: Sequence[str] = ("partial", "full", "knn"),
+    **settings: Any,
+) -> list[Cell]:
+    """Cells of pretrained encoders and, beside them, of every baseline.
+
+    Baselines: ``random encoder`` (a fresh one a seed; the frozen protocols), ``supervised`` (a
+    fresh one a seed, trained on the labels; ``full``), ``band power`` (``partial``, ``knn``).
+
+    Args:
+        encoders: pretrained encoders by name.
+        dataset: see :func:`evaluate_cells`.
+        split: see :func:`evaluate_cells`.
+        fresh: returns a newly initialised encoder.
+        bands: see :class:`tscl.evaluation.clinical.bandpower.BandPower`; None leaves band power
+            out.
+        protocols: see :func:`evaluate_cells`.
+        settings: further settings of :func:`evaluate_cells`.
+    """
+    frozen = [p for p in protocols if p != "full"]
+    on_codes = [p for p in frozen if p != "head"]
+    cells = []
+    for name, encoder in encoders.items():
+        cells += evaluate_cells(
+            encoder, dataset, split, method=name, protocols=protocols, **settings
+        )
+    if frozen:
+        cells += evaluate_cells(
+            fresh, dataset, split, method="random encoder", protocols=frozen, **settings
+        )
+    if "full" in protocols:
+        cells += evaluate_cells(
+            fresh, dataset, split, method="supervised", protocols=["full"], **settings
+        )
+    if bands is not None and on_codes:
+        rates = np.unique(np.asarray(getattr(dataset, "sampling_rate", np.nan)))
+        if len(rates) != 1 or not np.isfinite(rates[0]):
+            raise InputError("sampling_rate", rates.tolist(), "one rate is needed for band power")
+        features = BandPower(float(rates[0]), bands)
+        cells += evaluate_cells(
+            features, dataset, split, method="band power", protocols=on_codes, **settings
+        )
+    return cells
+
+
+def _plain(C: float | Sequence[float]) -> float | list[float]:
+    return float(C) if isinstance(C, int | float) else [float(c) for c in C]
+
+
+def _check_choices(
+    encoder: Any,
+    protocols: Sequence[str],
+    fractions: Sequence[float],
+) -> None:
+    for protocol in protocols:
+        if protocol not in PROTOCOLS:
+            raise InputError("protocols", protocol, f"choose among {PROTOCOLS}")
+        if protocol in ("full", "head") and is_transformer(encoder):
+            raise InputError("protocols", protocol, "fine-tuning needs a torch encoder")
+    if not protocols or not len(fractions):
+        raise InputError("protocols, fractions", "none", "choose at least one of each")
+    if not (is_transformer(encoder) or callable(encoder)):
+        kind = type(encoder).__name__
+        raise InputError("encoder", kind, "pass a torch module, a factory or a transformer")
+
+
+def _digest(
+    encoder: Any,
+    dataset: ClinicalData,
+    parts: dict[str, NDArray[np.int64]],
+    settings: dict[str, Any],
+) -> str:
+    """Sixteen hex digits of everything the predictions depend on besides the key."""
+    sha = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    some = np.unique(np.linspace(0, len(dataset.label) - 1, 64).astype(np.int64))
+    patients = pd.factorize(np.asarray(dataset.patient))[0].astype(np.int64)
+    pieces = [dataset.X[some], dataset.label, patients]
+    for piece in [*pieces, *parts.values()]:
+        array = np.ascontiguousarray(piece)
+        sha.update(str(array.shape).encode() + array.tobytes())
+    if is_transformer(encoder):
+        sha.update(repr(encoder).encode())
+        return sha.hexdigest()[:16]
+    module = encoder
+    if not isinstance(encoder, nn.Module):
+        with seeded(0, "fresh encoder"):
+            module = encoder()
+    for name, value in module.state_dict().items():
+        sha.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()[:16]

@@ -1,0 +1,338 @@
+"""Full fine-tuning: an encoder and a small head trained on labels.
+
+The protocol of COMET (arXiv 2310.14017, section 5.1): the maximum over time of the
+encoder's output, a two-layer head 320 -> 128 -> classes with batch normalisation, AdamW at
+1e-4, batches of 128.
+Trained from a fresh encoder the same class is the supervised baseline.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import f1_score
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tscl.encoders.base import EncoderLike
+from tscl.errors import InputError, NotFittedError, is_number, is_whole, nearest
+from tscl.pooling import check_pooling, pool_time
+from tscl.seeding import derive_seed, seeded
+
+_COUNTS = {"epochs": 1, "batch_size": 2, "hidden": 1}
+SETTINGS: tuple[str, ...] = (
+    *_COUNTS,
+    *("lr", "weight_decay", "double_sigmoid", "patience", "pooling", "device"),
+)
+"""Arguments of :class:`tscl.evaluation.clinical.finetune.FineTuner` that a user may set; the
+encoder, the classes, the seed and what is frozen are the protocol's."""
+
+
+def check_finetune(settings: Mapping[str, Any]) -> None:
+    """Names and values of fine-tuning settings; those not given keep their defaults.
+
+    Raises:
+        InputError: an unknown setting, or one of the wrong kind or out of range; ``field`` is
+            its name.
+    """
+    for key, value in settings.items():
+        if key not in SETTINGS:
+            raise InputError(str(key), value, nearest(str(key), SETTINGS))
+        if key in _COUNTS:
+            _count(key, value, _COUNTS[key])
+        elif key == "patience" and value is not None:
+            _count(key, value, 1, ", or None")
+        elif key == "double_sigmoid" and not isinstance(value, bool):
+            raise InputError(key, value, "give true or false")
+        elif key == "lr" and not (_finite(value) and value > 0):
+            raise InputError(key, value, "give a positive learning rate, such as 1.0e-4")
+        elif key == "weight_decay" and not (_finite(value) and value >= 0):
+            raise InputError(key, value, "give 0 or a positive number, such as 1.0e-2")
+        elif key == "pooling":
+            if not isinstance(value, str):
+                raise InputError(key, value, "give a name, such as max")
+            check_pooling(value)
+        elif key == "device" and value is not None:
+            try:
+                torch.device(value)
+            except (RuntimeError, TypeError):
+                raise InputError(key, value, "name a device, such as cpu or cuda") from None
+
+
+def _finite(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)
+
+
+def _count(key: str, value: Any, least: int, more: str = "") -> None:
+    whole = is_whole(value)
+    if not whole or value < least:
+        why = "batch normalisation needs 2 or more" if least == 2 else f"give at least {least}"
+        raise InputError(key, value, f"{why}{more}" if whole else f"{why}{more}, a whole number")
+
+
+class FineTuneNetwork(nn.Module):
+    """Encoder, pooling over time, head; (B, T, C) to logits (B, n_classes)."""
+
+    def __init__(
+        self, encoder: nn.Module, n_classes: int, hidden: int, pooling: str = "max"
+    ) -> None:
+        super().__init__()
+        self.encoder, self.pooling = encoder, pooling
+        width = int(encoder.output_dims) * len(check_pooling(pooling))  # type: ignore[arg-type]
+        self.head = nn.Sequential(
+            nn.Linear(width, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, n_classes),
+        )
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Pooled codes (B, k D)."""
+        out: Tensor = self.encoder(x)
+        return pool_time(out, self.pooling)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, n_classes)."""
+        out: Tensor = self.head(self.codes(x))
+        return out
+
+
+class FineTuner(ClassifierMixin, BaseEstimator):
+    """Classifier that trains a copy of ``encoder`` with a two-layer head.
+
+    Args:
+        encoder: a torch module (B, T, C) -> (B, T, D) with ``output_dims``; it is copied in
+            ``fit`` and never changed.
+        n_classes: number of classes, also those missing from the labels seen.
+        epochs: passes over the data; the paper uses 50 with all labels, 100 with 10 or 1 %.
+        batch_size: samples a step.
+        lr: AdamW's learning rate.
+        weight_decay: AdamW's weight decay.
+        hidden: width of the head.
+        frozen: train the head only, on codes computed once with the encoder in eval mode.
+        double_sigmoid: squash the logits by two sigmoids before the cross entropy, as the
+            public code of COMET does; for two classes the loss then cannot fall below
+            log(1 + exp(1/2 - sigmoid(1))) = 0.5843.
+        patience: stop after this many epochs without a better validation F1; None never stops.
+        pooling: how codes of all steps become one vector (:func:`tscl.pooling.pool_time`).
+        seed: of head initialisation, order of samples and dropout.
+        device: where to train; None keeps the encoder's own device.
+
+    Attributes:
+        network_: the trained network, weights of the best epoch.
+        best_epoch_: epoch (from 1) of the highest macro F1 on the validation part, the first of
+            equals; the last epoch when ``fit`` got no validation part.
+        history_: per epoch ``{"epoch", "loss", "valid_f1"}``.
+        classes_: 0..n_classes-1.
+    """
+
+    def __init__(
+        self,
+        encoder: EncoderLike,
+        n_classes: int,
+        *,
+        epochs: int = 50,
+        batch_size: int = 128,
+        lr: float = 1e-4,
+        weight_decay: float = 0.01,
+        hidden: int = 128,
+        frozen: bool = False,
+        double_sigmoid: bool = False,
+        patience: int | None = None,
+        pooling: str = "max",
+        seed: int = 0,
+        device: str | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.n_classes = n_classes
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.hidden = hidden
+        self.frozen = frozen
+        self.double_sigmoid = double_sigmoid
+        self.patience = patience
+        self.pooling = pooling
+        self.seed = seed
+        self.device = device
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, valid: tuple[ArrayLike, ArrayLike] | None = None
+    ) -> FineTuner:
+        """Train on X (n, T, C) with codes y (n,), choosing the epoch on ``valid`` = (X, y).
+
+        Raises:
+            InputError: shapes or labels that do not fit, infinite values, settings out of range.
+        """
+        self._check_settings()
+        x, target = self._samples("X", X), self._labels("y", y)
+        if len(x) != len(target):
+            raise InputError("y", f"{len(target)} labels", f"give one a sample, {len(x)}")
+        held = None
+        if valid is not None:
+            held = self._samples("valid X", valid[0]), self._labels("valid y", valid[1])
+            if len(held[0]) != len(held[1]):
+                raise InputError("valid y", f"{len(held[1])} labels", f"give {len(held[0])}")
+        self.classes_ = np.arange(self.n_classes)
+        with seeded(self.seed, "finetune"):
+            encoder = copy.deepcopy(self.encoder)
+            if not isinstance(encoder, nn.Module):
+                raise InputError("encoder", type(encoder).__name__, "pass a torch module")
+            self.network_ = self._network(encoder)
+            where = self.device or next((p.device for p in encoder.parameters()), "cpu")
+            self._device = torch.device(where)
+            self.network_.to(self._device).requires_grad_(True)
+            self._train(x, target, held)
+        self.network_.eval()
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Class probabilities (n, n_classes) of X (n, T, C).
+
+        Raises:
+            NotFittedError: before ``fit``.
+        """
+        if not hasattr(self, "network_"):
+            raise NotFittedError("FineTuner: call fit before predict_proba")
+        return self._proba(self.network_, self._samples("X", X))
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Most probable class (n,) of X (n, T, C)."""
+        made: NDArray[np.int64] = self.predict_proba(X).argmax(axis=1).astype(np.int64)
+        return made
+
+    # -- training ------------------------------------------------------------------------------
+
+    def _train(
+        self,
+        x: Any,
+        target: NDArray[np.int64],
+        held: tuple[Any, NDArray[np.int64]] | None,
+    ) -> None:
+        network: nn.Module = self.network_
+        valid_x = held[0] if held else None
+        if self.frozen:
+            self.network_.encoder.requires_grad_(False)
+            x = self._codes(x)
+            valid_x = self._codes(valid_x) if held else None
+            network = self.network_.head
+        trained = [p for p in network.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(trained, lr=self.lr, weight_decay=self.weight_decay)
+        order = np.random.default_rng(derive_seed(self.seed, "finetune order"))
+        best, best_f1, best_state = 0, -1.0, None
+        self.history_: list[dict[str, float]] = []
+        for epoch in range(1, self.epochs + 1):
+            network.train()
+            if len(x) == 1:
+                _freeze_batch_norm(network)
+            total = 0.0
+            for rows in _batches(order.permutation(len(x)), self.batch_size):
+                optimiser.zero_grad(set_to_none=True)
+                loss = self._step_loss(network, self._batch(x, rows), target[rows])
+                loss.backward()
+                optimiser.step()
+                total += loss.item() * len(rows)
+            row = {"epoch": float(epoch), "loss": total / len(x), "valid_f1": float("nan")}
+            self.history_.append(row)
+            if held is None:
+                best = epoch
+                continue
+            predicted = self._proba(network, valid_x).argmax(axis=1)
+            row["valid_f1"] = float(f1_score(held[1], predicted, average="macro", zero_division=0))
+            if row["valid_f1"] > best_f1:
+                best, best_f1 = epoch, row["valid_f1"]
+                state = network.state_dict()
+                best_state = {name: value.detach().clone() for name, value in state.items()}
+            elif self.patience is not None and epoch - best >= self.patience:
+                break
+        if best_state is not None:
+            network.load_state_dict(best_state)
+        self.best_epoch_ = best
+
+    def _network(self, encoder: nn.Module) -> FineTuneNetwork:
+        """What is trained; drawn under the estimator's seed."""
+        return FineTuneNetwork(encoder, self.n_classes, self.hidden, self.pooling)
+
+    def _step_loss(self, network: nn.Module, x: Tensor, target: NDArray[np.int64]) -> Tensor:
+        """Loss of one batch, given to ``network`` (whole, or the head on codes)."""
+        return self._loss(network(x), target)
+
+    def _loss(self, logits: Tensor, target: NDArray[np.int64]) -> Tensor:
+        """Cross entropy of the logits, applied once unless ``double_sigmoid``."""
+        wanted = torch.from_numpy(target).to(logits.device)
+        return F.cross_entropy(self._squash(logits), wanted)
+
+    def _squash(self, logits: Tensor) -> Tensor:
+        return torch.sigmoid(torch.sigmoid(logits)) if self.double_sigmoid else logits
+
+    @torch.no_grad()
+    def _proba(self, network: nn.Module, x: Any) -> NDArray[np.float64]:
+        """Probabilities with ``network`` (whole, or the head on codes) in eval mode."""
+        network.eval()
+        parts = [self._squash(network(self._batch(x, rows))) for rows in self._slices(len(x))]
+        return torch.cat(parts).double().softmax(dim=1).cpu().numpy()
+
+    @torch.no_grad()
+    def _codes(self, x: Any) -> NDArray[np.float32]:
+        """Pooled codes (n, k D) with the encoder in eval mode."""
+        self.network_.eval()
+        parts = [self.network_.codes(self._batch(x, rows)) for rows in self._slices(len(x))]
+        return torch.cat(parts).float().cpu().numpy()
+
+    def _slices(self, n: int) -> list[NDArray[np.int64]]:
+        return np.array_split(np.arange(n), range(256, n, 256))
+
+    def _batch(self, x: Any, rows: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(np.asarray(x[rows], dtype=np.float32)).to(self._device)
+
+    # -- checks --------------------------------------------------------------------------------
+
+    def _check_settings(self) -> None:
+        if self.n_classes < 2:
+            raise InputError("n_classes", self.n_classes, "need at least 2 classes")
+        check_finetune({name: getattr(self, name) for name in SETTINGS})
+
+    def _samples(self, name: str, X: Any) -> Any:
+        """``X`` kept as it is when it already is an array on disk or in memory."""
+        x = X if hasattr(X, "shape") and not isinstance(X, Tensor) else np.asarray(X)
+        if len(x.shape) != 3 or 0 in x.shape:
+            raise InputError(name, f"shape {x.shape}", "give (n_samples, n_timesteps, n_channels)")
+        width = getattr(self.encoder, "input_dims", x.shape[2])
+        if x.shape[2] != width:
+            raise InputError(name, f"{x.shape[2]} channels", f"the encoder takes {width}")
+        for rows in self._slices(len(x)):
+            if np.isinf(np.asarray(x[rows], dtype=np.float32)).any():
+                raise InputError(name, "infinite values", "give finite numbers, or NaN for gaps")
+        return x
+
+    def _labels(self, name: str, y: ArrayLike) -> NDArray[np.int64]:
+        labels = np.asarray(y)
+        if labels.ndim != 1 or labels.dtype.kind not in "iub":
+            raise InputError(name, f"{labels.dtype} {labels.shape}", "give (n,) integer codes")
+        if labels.size and (labels.min() < 0 or labels.max() >= self.n_classes):
+            wrong = f"{labels.min()}..{labels.max()}"
+            raise InputError(name, wrong, f"give codes 0..{self.n_classes - 1}")
+        return labels.astype(np.int64)
+
+
+def _batches(order: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    """Consecutive parts of ``order``; a last part of one sample joins the one before it."""
+    cuts = list(range(size, len(order), size))
+    if cuts and len(order) - cuts[-1] == 1:
+        cuts.pop()
+    yield from np.split(order, cuts)
+
+
+def _freeze_batch_norm(network: nn.Module) -> None:
+    """Let batch normalisation use its running figures: one sample has no variance."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()

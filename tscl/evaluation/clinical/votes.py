@@ -1,0 +1,130 @@
+"""From samples to trials to patients: votes over the predictions of a unit's samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from tscl.errors import InputError
+from tscl.evaluation.metrics.calibration import check_probabilities
+from tscl.evaluation.metrics.classification import ClassificationMetrics, classification_metrics
+
+LEVELS: tuple[str, ...] = ("sample", "trial", "patient")
+Vote = Literal["mean", "majority"]
+_TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class LevelPredictions:
+    """Predictions of one level: one row a sample, a trial or a patient.
+
+    Attributes:
+        level: ``sample``, ``trial`` or ``patient``.
+        y: (m,) class codes.
+        proba: (m, K) probabilities, or shares of votes.
+        patient: (m,) the patient of each row.
+        n_mixed: units left out because their samples carry different labels.
+    """
+
+    level: str
+    y: NDArray[np.int64]
+    proba: NDArray[np.float64]
+    patient: NDArray[Any]
+    n_mixed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def vote(
+    y_true: ArrayLike,
+    proba: ArrayLike,
+    patient: ArrayLike,
+    trial: ArrayLike | None = None,
+    *,
+    level: str = "patient",
+    how: Vote = "mean",
+    mixed: Literal["drop", "raise"] = "drop",
+) -> LevelPredictions:
+    """Aggregate sample predictions to one row a trial or a patient.
+
+    Args:
+        y_true: (n,) class codes.
+        proba: (n, K) probabilities.
+        patient: (n,) ids.
+        trial: (n,) ids; equal trial ids of two patients are two trials.
+        level: ``sample`` (returned as it is), ``trial`` or ``patient``.
+        how: ``mean`` averages the probabilities; ``majority`` gives the share of samples that
+            vote for each class, a tie going to the class of the higher mean probability.
+        mixed: a unit whose samples have different labels has no label of its own: ``drop`` it
+            (counted in ``n_mixed``) or ``raise``.
+
+    Raises:
+        InputError: unknown level or vote, lengths that differ, no trial ids for ``trial``, a
+            unit of mixed labels with ``mixed="raise"``.
+    """
+    y, p = check_probabilities(y_true, proba)
+    if level not in LEVELS:
+        raise InputError("level", level, f"choose among {LEVELS}")
+    if how not in ("mean", "majority"):
+        raise InputError("how", how, "choose 'mean' or 'majority'")
+    who = _ids("patient", patient, len(y))
+    if level == "sample":
+        return LevelPredictions(level, y, p, who)
+    unit = np.unique(who, return_inverse=True)[1]
+    if level == "trial":
+        if trial is None:
+            raise InputError("trial", None, "give trial ids for level 'trial'")
+        codes = np.unique(_ids("trial", trial, len(y)), return_inverse=True)[1]
+        unit = np.unique(unit * (codes.max() + 1) + codes, return_inverse=True)[1]
+    first = np.unique(unit, return_index=True)[1]
+    size = np.bincount(unit)
+    mean = np.stack([np.bincount(unit, weights=column) for column in p.T], axis=1) / size[:, None]
+    if how == "majority":
+        votes = np.zeros_like(mean)
+        np.add.at(votes, (unit, p.argmax(axis=1)), 1.0)
+        mean = (votes / size[:, None] + _TIE * mean) / (1 + _TIE)
+    own = y[first]
+    pure = np.bincount(unit, weights=y != own[unit]) == 0
+    if mixed == "raise" and not pure.all():
+        which = who[first[~pure]][:5].tolist()
+        raise InputError(f"{level} label", f"several, patient {which}", "pass mixed='drop'")
+    return LevelPredictions(level, own[pure], mean[pure], who[first][pure], int((~pure).sum()))
+
+
+def vote_metrics(
+    y_true: ArrayLike,
+    proba: ArrayLike,
+    patient: ArrayLike,
+    trial: ArrayLike | None = None,
+    *,
+    how: Vote = "mean",
+    mixed: Literal["drop", "raise"] = "drop",
+) -> dict[str, ClassificationMetrics]:
+    """Metrics at sample, trial (where ids are given) and patient level; see :func:`vote`.
+
+    A level at which every unit is of mixed labels is left out.
+    """
+    found: dict[str, ClassificationMetrics] = {}
+    for level in LEVELS:
+        if level == "trial" and trial is None:
+            continue
+        rows = vote(y_true, proba, patient, trial, level=level, how=how, mixed=mixed)
+        if len(rows):
+            found[level] = classification_metrics(rows.y, rows.proba)
+    return found
+
+
+def _ids(name: str, ids: ArrayLike, n: int) -> NDArray[Any]:
+    """``ids`` as (n,)."""
+    array = np.asarray(ids)
+    if array.shape != (n,):
+        raise InputError(name, f"shape {array.shape}", f"give one id a sample, {n}")
+    missing = int(pd.isna(array).sum())
+    if missing:
+        raise InputError(name, f"{missing} missing ids", "name every sample's")
+    return array

@@ -1,0 +1,1 @@
+"""Forecasting protocols: heads on embeddings, scores by horizon, baselines."""

@@ -1,0 +1,246 @@
+"""Forecasts without a learned representation, scored on the same rows as the representations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from pandas.tseries.frequencies import to_offset
+
+from tscl.errors import InputError
+from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS
+from tscl.evaluation.forecasting.protocol import forecast_protocol
+from tscl.evaluation.forecasting.scores import (
+    ErrorSums,
+    Float64,
+    HorizonResult,
+    Predictor,
+    SplitLike,
+    check_finite,
+    check_matrix,
+    check_scale,
+    check_split,
+    make_result,
+    score,
+)
+
+Float32 = NDArray[np.float32]
+
+
+def season_of(freq: str | None) -> int:
+    """Steps of the usual season of a pandas frequency.
+
+    A day for steps below a day (24 for "h", 96 for "15min"), a week for days (7; 5 for business
+    days), a year for weeks (52), months (12) and quarters (4).
+
+    Raises:
+        InputError: no frequency, or one without a usual season.
+    """
+    if freq is None:
+        raise InputError("freq", freq, "pass the season in steps")
+    try:
+        offset = to_offset(freq)
+    except ValueError:
+        raise InputError("freq", freq, "pass a pandas frequency such as 'h'") from None
+    name = offset.rule_code.split("-")[0]
+    named = {"B": 5, "W": 52, "MS": 12, "ME": 12, "M": 12, "QS": 4, "QE": 4, "Q": 4}
+    if name in named and offset.n == 1:
+        return named[name]
+    try:
+        step = pd.Timedelta(offset)  # type: ignore[arg-type]
+    except ValueError:
+        raise InputError("freq", freq, "pass the season in steps") from None
+    day, week = pd.Timedelta(days=1), pd.Timedelta(days=7)
+    for season, limit in ((day, day), (week, week), (52 * week, 52 * week)):
+        if step < limit:
+            return max(1, round(season / step))
+    raise InputError("freq", freq, "pass the season in steps")
+
+
+def last_value(
+    data: ArrayLike, split: SplitLike, horizons: Sequence[int], *, scale: ArrayLike | None = None
+) -> list[HorizonResult]:
+    """Every future value is the current one."""
+
+    def forecaster(values: Float32, horizon: int) -> Predictor:
+        return lambda start, stop: np.repeat(
+            values[start:stop, None, :].astype(np.float64), horizon, axis=1
+        )
+
+    return _score_all(forecaster, data, split, horizons, scale)
+
+
+def seasonal_naive(
+    data: ArrayLike,
+    split: SplitLike,
+    horizons: Sequence[int],
+    *,
+    season: int,
+    scale: ArrayLike | None = None,
+) -> list[HorizonResult]:
+    """Every future value is the latest known one at the same place of the season.
+
+    Args:
+        season: steps of a season; see :func:`season_of`.
+
+    Raises:
+        InputError: a season below one step or longer than the training part.
+    """
+    if not 1 <= season <= split.train.stop - split.train.start:
+        raise InputError("season", season, "use 1 up to the length of the training part")
+
+    def forecaster(values: Float32, horizon: int) -> Predictor:
+        ahead = np.arange(1, horizon + 1)
+        offsets = ahead - season * -(-ahead // season)
+
+        def predict(start: int, stop: int) -> Float64:
+            rows = np.arange(start, stop)[:, None] + offsets
+            return values[rows].astype(np.float64)
+
+        return predict
+
+    return _score_all(forecaster, data, split, horizons, scale)
+
+
+def train_mean(
+    data: ArrayLike, split: SplitLike, horizons: Sequence[int], *, scale: ArrayLike | None = None
+) -> list[HorizonResult]:
+    """Every future value is the mean of the training part."""
+
+    def forecaster(values: Float32, horizon: int) -> Predictor:
+        mean = values[split.train].astype(np.float64).mean(axis=0)
+        return lambda start, stop: np.broadcast_to(mean, (stop - start, horizon, len(mean)))
+
+    return _score_all(forecaster, data, split, horizons, scale)
+
+
+def window_ridge(
+    data: ArrayLike,
+    split: SplitLike,
+    horizons: Sequence[int],
+    *,
+    window: int = 200,
+    residual: bool = False,
+    per_channel: bool = False,
+    extra_features: ArrayLike | None = None,
+    drop: int = 200,
+    alphas: Sequence[float] = TS2VEC_ALPHAS,
+    scale: ArrayLike | None = None,
+) -> list[HorizonResult]:
+    """Ridge on the last ``window`` raw values, penalty chosen on validation.
+
+    Args:
+        window: how many values of each channel, the current one included.
+        residual: predict the difference to the current value from a window relative to it, so
+            that a shift of the level shifts the forecast by as much.
+        per_channel: one ridge per channel on its own window, each with its own penalty.
+        extra_features: (T, E) features known at the step, such as the calendar.
+
+    The other arguments and the errors are those of
+    :func:`tscl.evaluation.forecasting.protocol.forecast_protocol`.
+    """
+    values = check_matrix("data", data)
+    deviations = check_scale(scale, values.shape[1])
+
+    def run(columns: slice) -> list[HorizonResult]:
+        return forecast_protocol(
+            None,
+            values[:, columns],
+            split,
+            horizons,
+            drop=drop,
+            alphas=alphas,
+            extra_features=extra_features,
+            residual=residual,
+            window_features=window,
+            relative_window=residual,
+            scale=None if deviations is None else deviations[columns],
+        )
+
+    if not per_channel:
+        return run(slice(None))
+    channels = [run(slice(c, c + 1)) for c in range(values.shape[1])]
+    return [_average(results) for results in zip(*channels, strict=True)]
+
+
+def standard_baselines(
+    data: ArrayLike,
+    split: SplitLike,
+    horizons: Sequence[int],
+    *,
+    season: int,
+    window: int = 200,
+    drop: int = 200,
+    scale: ArrayLike | None = None,
+) -> dict[str, list[HorizonResult]]:
+    """The rows every forecasting table carries, by name.
+
+    With several channels the ridge on raw windows is given jointly and per channel.
+    """
+    rows = {
+        "last value": last_value(data, split, horizons, scale=scale),
+        "seasonal naive": seasonal_naive(data, split, horizons, season=season, scale=scale),
+        "training mean": train_mean(data, split, horizons, scale=scale),
+    }
+    several = check_matrix("data", data).shape[1] > 1
+    for residual in (False, True):
+        for per_channel in (False, True) if several else (False,):
+            name = "raw-window ridge" + (", residual" if residual else "")
+            name += ", per channel" if per_channel else ""
+            rows[name] = window_ridge(
+                data,
+                split,
+                horizons,
+                window=window,
+                residual=residual,
+                per_channel=per_channel,
+                drop=drop,
+                scale=scale,
+            )
+    return rows
+
+
+def _score_all(
+    forecaster: Callable[[Float32, int], Predictor],
+    data: ArrayLike,
+    split: SplitLike,
+    horizons: Sequence[int],
+    scale: ArrayLike | None,
+) -> list[HorizonResult]:
+    values = check_matrix("data", data)
+    check_split(split, len(values), tuple(horizons))
+    check_finite("data", values, split.train.start)
+    deviations = check_scale(scale, values.shape[1])
+    results = []
+    for horizon in horizons:
+        predict = forecaster(values, horizon)
+        valid: ErrorSums = score(predict, values, split.valid, horizon)
+        test = score(predict, values, split.test, horizon)
+        results.append(make_result(horizon, test, valid, split, deviations))
+    return results
+
+
+def _average(results: Sequence[HorizonResult]) -> HorizonResult:
+    """Mean over channels of results on the same rows."""
+
+    def mean(values: Sequence[float]) -> float:
+        return float(np.mean(values))
+
+    first = results[0]
+    raw = first.mse_raw is not None
+    return HorizonResult(
+        horizon=first.horizon,
+        mse=mean([r.mse for r in results]),
+        mae=mean([r.mae for r in results]),
+        mse_raw=mean([r.mse_raw or 0.0 for r in results]) if raw else None,
+        mae_raw=mean([r.mae_raw or 0.0 for r in results]) if raw else None,
+        alpha=tuple(r.alpha for r in results if isinstance(r.alpha, float)),
+        valid_mse=mean([r.valid_mse for r in results]),
+        valid_mae=mean([r.valid_mae for r in results]),
+        n_train=first.n_train,
+        n_valid=first.n_valid,
+        n_test=first.n_test,
+        variables=tuple(v for r in results for v in r.variables),
+    )

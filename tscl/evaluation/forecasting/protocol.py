@@ -1,0 +1,217 @@
+"""Forecasting from frozen representations: ridge per horizon, penalty chosen on validation.
+
+The protocol of TS2Vec (arXiv 2106.10466, section 4.2), which AutoTCL (arXiv 2402.10434) follows.
+For horizon H, the row of step t has the representation of step t as features and the values of
+steps t+1..t+H as targets, and belongs to a part when all of them lie inside that part. The
+representations come from one causal pass over the whole series, so a row of the test part may
+use earlier steps of the validation part, never later ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tscl.errors import InputError
+from tscl.evaluation.forecasting.head import (
+    TS2VEC_ALPHAS,
+    FeatureRows,
+    ForecastHead,
+    HeadSettings,
+)
+from tscl.evaluation.forecasting.scores import (
+    HorizonResult,
+    SplitLike,
+    check_finite,
+    check_matrix,
+    check_scale,
+    check_split,
+    make_result,
+    score,
+)
+
+
+def forecast_protocol(
+    codes: ArrayLike | None,
+    data: ArrayLike,
+    split: SplitLike,
+    horizons: Sequence[int],
+    *,
+    drop: int = 200,
+    alphas: Sequence[float] = TS2VEC_ALPHAS,
+    extra_features: ArrayLike | None = None,
+    residual: bool = False,
+    window_features: int = 0,
+    relative_window: bool = True,
+    standardise: bool = False,
+    scale: ArrayLike | None = None,
+) -> list[HorizonResult]:
+    """Score representations by ridge forecasts at several horizons.
+
+    Args:
+        codes: (T, D) representations, each of what is known at its step; None for none.
+        data: (T, C) targets, scaled by the training part.
+        split: slices ``train``, ``valid``, ``test`` of the T steps.
+        horizons: steps ahead, one result each.
+        drop: steps at the start of training left out; their codes may be NaN.
+        alphas: penalties to choose from on validation, by RMSE + MAE.
+        extra_features: (T, E) further features known at the step, such as the calendar.
+        residual: predict the difference to the current value.
+        window_features: append this many of the last target values (0: none).
+        relative_window: subtract the current value from the appended window.
+        standardise: scale features by the training rows.
+        scale: (C,) training deviations of the unscaled data, for errors in the original unit.
+
+    Returns:
+        One :class:`HorizonResult` per horizon, in the order given.
+
+    Raises:
+        InputError: wrong shapes, non-finite values, a horizon too long for some part (before
+            anything is computed).
+        LeakageError: parts that share a time step.
+    """
+    settings = HeadSettings(
+        drop, tuple(alphas), residual, window_features, relative_window, standardise
+    )
+    rows = _prepare(codes, data, split, tuple(horizons), settings, extra_features)
+    deviations = check_scale(scale, rows.data.shape[1])
+    results = []
+    for horizon in horizons:
+        head = ForecastHead(rows, split, horizon, settings)
+        test = score(head.predict, rows.data, split.test, horizon, rows.width)
+        results.append(
+            make_result(
+                horizon, test, head.valid, split, deviations, alpha=head.alpha, n_train=head.n_train
+            )
+        )
+    return results
+
+
+@dataclass(frozen=True, eq=False)
+class OriginForecast:
+    """Forecasts from chosen steps beside what came.
+
+    Attributes:
+        origins: (n,) the steps forecast from; step ``origin + 1`` is the first one forecast.
+        forecast: (n, horizon, C) float32, scaled as the data.
+        truth: (n, horizon, C) float32; NaN after the end of the series.
+        alpha: the penalty chosen on validation.
+    """
+
+    origins: NDArray[np.int64]
+    forecast: NDArray[np.float32]
+    truth: NDArray[np.float32]
+    alpha: float
+
+
+def predict_last(
+    codes: ArrayLike | None,
+    data: ArrayLike,
+    split: SplitLike,
+    horizon: int,
+    *,
+    origins: Sequence[int] | None = None,
+    drop: int = 200,
+    alphas: Sequence[float] = TS2VEC_ALPHAS,
+    extra_features: ArrayLike | None = None,
+    residual: bool = False,
+    window_features: int = 0,
+    relative_window: bool = True,
+    standardise: bool = False,
+) -> OriginForecast:
+    """Forecast from chosen steps with the head that :func:`forecast_protocol` scores.
+
+    Args:
+        origins: steps to forecast from; None for the last test step whose truth is complete.
+            The last step of the series forecasts beyond it (the truth is then NaN).
+
+    The other arguments and the errors are those of :func:`forecast_protocol`.
+    """
+    settings = HeadSettings(
+        drop, tuple(alphas), residual, window_features, relative_window, standardise
+    )
+    rows = _prepare(codes, data, split, (horizon,), settings, extra_features)
+    n_steps = len(rows.data)
+    steps = [split.test.stop - horizon - 1] if origins is None else [int(o) for o in origins]
+    for step in steps:
+        if not rows.first <= step < n_steps:
+            raise InputError("origins", step, f"use steps {rows.first}..{n_steps - 1}")
+    head = ForecastHead(rows, split, horizon, settings)
+    truth = np.full((len(steps), horizon, rows.data.shape[1]), np.nan, dtype=np.float32)
+    for i, step in enumerate(steps):
+        known = rows.data[step + 1 : step + 1 + horizon]
+        truth[i, : len(known)] = known
+    forecast = [head.predict(step, step + 1)[0] for step in steps]
+    return OriginForecast(
+        np.asarray(steps, np.int64), np.asarray(forecast, np.float32), truth, head.alpha
+    )
+
+
+def _prepare(
+    codes: ArrayLike | None,
+    data: ArrayLike,
+    split: SplitLike,
+    horizons: tuple[int, ...],
+    settings: HeadSettings,
+    extra: ArrayLike | None,
+) -> FeatureRows:
+    values = check_matrix("data", data)
+    n_steps = len(values)
+    check_split(split, n_steps, horizons)
+    parts = {
+        name: None if part is None else check_matrix(name, part, n_steps)
+        for name, part in (("codes", codes), ("extra_features", extra))
+    }
+    rows = FeatureRows(
+        values, parts["codes"], parts["extra_features"], settings.window, settings.relative_window
+    )
+    if rows.width == 0:
+        raise InputError("codes", "no features", "pass codes, extra features or a window")
+    start = max(split.train.start + settings.drop, rows.first)
+    longest = max(horizons)
+    if split.train.stop - longest - start < 2:
+        raise InputError(
+            "horizon",
+            longest,
+            f"no training rows are left of {split.train.stop - split.train.start} steps "
+            f"after dropping {start}",
+        )
+    if split.valid.start < rows.first:
+        raise InputError("window_features", settings.window, "shorter than the training part")
+    check_finite("data", values, split.train.start)
+    for name, part in parts.items():
+        if part is not None:
+            check_finite(name, part, start)
+    return rows
+
+
+def validation_score(
+    codes: ArrayLike | None,
+    data: ArrayLike,
+    split: SplitLike,
+    horizons: Sequence[int],
+    *,
+    settings: HeadSettings | None = None,
+) -> float:
+    """Mean over horizons of RMSE + MAE on the validation part; nothing after it is read.
+
+    Args:
+        codes: (T, D) representations of at least the training and validation steps.
+        data: (T, C) targets, scaled.
+        split: only ``train`` and ``valid`` are used.
+        horizons: steps ahead.
+        settings: of the ridge head.
+    """
+    settings = settings or HeadSettings()
+    stop = split.valid.stop
+    values = check_matrix("data", data)[:stop]
+    features = None if codes is None else check_matrix("codes", codes)[:stop]
+    rows = FeatureRows(values, features, None, settings.window, settings.relative_window)
+    scores = []
+    for horizon in horizons:
+        valid = ForecastHead(rows, split, horizon, settings).valid
+        scores.append(float(np.sqrt(valid.mse())) + valid.mae())
+    return float(np.mean(scores))

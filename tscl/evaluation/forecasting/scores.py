@@ -1,0 +1,211 @@
+"""Rows of the forecasting protocol: features at a step, targets after it, errors over both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+
+from data_loaders.splits.leakage import assert_parts_disjoint
+from tscl.errors import InputError
+
+Float64 = NDArray[np.float64]
+Predictor = Callable[[int, int], Float64]
+"""Called with (start, stop): forecasts (stop - start, horizon, C) from those steps."""
+
+BLOCK_BYTES = 1 << 25
+
+
+class SplitLike(Protocol):
+    """Three slices of a time axis with explicit start and stop."""
+
+    @property
+    def train(self) -> slice: ...  # noqa: D102
+    @property
+    def valid(self) -> slice: ...  # noqa: D102
+    @property
+    def test(self) -> slice: ...  # noqa: D102
+
+
+def check_split(split: SplitLike, n_steps: int, horizons: tuple[int, ...]) -> None:
+    """Raise before any work when a split or a horizon cannot be scored.
+
+    Raises:
+        LeakageError: the parts share a step.
+        InputError: a part beyond the series, or a horizon without a row in some part.
+    """
+    parts = {"train": split.train, "valid": split.valid, "test": split.test}
+    assert_parts_disjoint("time step", **parts)
+    if not horizons:
+        raise InputError("horizons", horizons, "pass at least one horizon")
+    for name, part in parts.items():
+        if part.stop > n_steps or part.start < 0:
+            raise InputError(f"split.{name}", part, f"the series has {n_steps} steps")
+        for horizon in horizons:
+            if not 1 <= horizon < part.stop - part.start:
+                raise InputError(
+                    "horizon",
+                    horizon,
+                    f"the {name} part has {part.stop - part.start} steps, "
+                    f"so use 1..{part.stop - part.start - 1}",
+                )
+
+
+def check_matrix(name: str, values: ArrayLike, n_steps: int | None = None) -> NDArray[np.float32]:
+    """``values`` as (T, columns) float32; InputError on another rank or length."""
+    array = np.asarray(values, dtype=np.float32)
+    if array.ndim != 2:
+        raise InputError(name, array.shape, "pass (n_timesteps, n_columns)")
+    if n_steps is not None and len(array) != n_steps:
+        raise InputError(name, f"{len(array)} steps", f"the series has {n_steps}")
+    return array
+
+
+def check_finite(name: str, values: NDArray[np.float32], first: int = 0) -> None:
+    """Raise InputError with count and first place when rows from ``first`` on hold NaN or Inf."""
+    bad = ~np.isfinite(values[first:])
+    if bad.any():
+        row, col = (int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            name,
+            f"{int(bad.sum())} NaN or infinite values, the first at step {first + row}, "
+            f"column {col}",
+            "fill the gaps, or drop more steps at the start",
+        )
+
+
+def row_blocks(start: int, stop: int, row_width: int) -> Iterator[tuple[int, int]]:
+    """Bounds of blocks of rows that hold about BLOCK_BYTES of float64."""
+    size = max(1, BLOCK_BYTES // (8 * max(1, row_width)))
+    for first in range(start, stop, size):
+        yield first, min(first + size, stop)
+
+
+def future(data: NDArray[np.float32], start: int, stop: int, horizon: int) -> Float64:
+    """Targets ``y[t+1 .. t+horizon]`` for t in [start, stop): (stop - start, horizon, C)."""
+    windows = sliding_window_view(data, horizon, axis=0)[start + 1 : stop + 1]
+    return windows.transpose(0, 2, 1).astype(np.float64)
+
+
+@dataclass
+class ErrorSums:
+    """Squared and absolute errors per channel, summed over rows and horizon steps."""
+
+    squared: Float64 = field(default_factory=lambda: np.zeros(1))
+    absolute: Float64 = field(default_factory=lambda: np.zeros(1))
+    count: int = 0
+
+    def add(self, forecast: Float64, truth: Float64) -> None:
+        """Add a block of forecasts and truths, (b, horizon, C) each."""
+        error = forecast - truth
+        self.squared = self.squared + np.einsum("bhc,bhc->c", error, error)
+        self.absolute = self.absolute + np.abs(error).sum(axis=(0, 1))
+        self.count += error.shape[0] * error.shape[1]
+
+    def by_variable(self) -> tuple[tuple[float, float], ...]:
+        """Mean squared and mean absolute error of every channel."""
+        pairs = zip(self.squared / self.count, self.absolute / self.count, strict=True)
+        return tuple((float(a), float(b)) for a, b in pairs)
+
+    def mse(self, scale: Float64 | None = None) -> float:
+        """Mean squared error over channels, in the original unit when ``scale`` (C,) is given."""
+        weight = 1.0 if scale is None else np.square(scale)
+        return float(np.mean(self.squared * weight) / self.count)
+
+    def mae(self, scale: Float64 | None = None) -> float:
+        """Mean absolute error over channels, in the original unit when ``scale`` is given."""
+        return float(np.mean(self.absolute * (1.0 if scale is None else scale)) / self.count)
+
+
+def score(
+    predict: Predictor, data: NDArray[np.float32], part: slice, horizon: int, width: int = 0
+) -> ErrorSums:
+    """Errors of ``predict`` over all rows of a part whose targets lie inside that part."""
+    sums = ErrorSums()
+    outputs = horizon * data.shape[1]
+    for start, stop in row_blocks(part.start, part.stop - horizon, outputs + width):
+        sums.add(predict(start, stop), future(data, start, stop, horizon))
+    return sums
+
+
+@dataclass(frozen=True)
+class HorizonResult:
+    """Errors of one forecaster at one horizon; scaled unless the name ends in ``_raw``.
+
+    Attributes:
+        horizon: number of steps ahead.
+        mse: mean squared error over test rows, steps and channels.
+        mae: mean absolute error of the same.
+        mse_raw: mean squared error in the original unit, when the scale was given.
+        mae_raw: mean absolute error in the original unit.
+        alpha: penalty chosen on validation; one per channel for per-channel ridges.
+        valid_mse: mean squared error on the validation part (what choices may look at).
+        valid_mae: mean absolute error on the validation part.
+        n_train: training rows (0 for forecasters that fit nothing).
+        n_valid: validation rows.
+        n_test: test rows.
+        variables: test MSE and MAE of every target, scaled, in the order of the channels.
+    """
+
+    horizon: int
+    mse: float
+    mae: float
+    mse_raw: float | None
+    mae_raw: float | None
+    alpha: float | tuple[float, ...] | None
+    valid_mse: float
+    valid_mae: float
+    n_train: int
+    n_valid: int
+    n_test: int
+    variables: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def valid_score(self) -> float:
+        """RMSE + MAE on validation, by which TS2Vec chooses the penalty."""
+        return float(np.sqrt(self.valid_mse)) + self.valid_mae
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON types, without the single variables."""
+        return {k: v for k, v in asdict(self).items() if k != "variables"}
+
+
+def make_result(
+    horizon: int,
+    test: ErrorSums,
+    valid: ErrorSums,
+    split: SplitLike,
+    scale: Float64 | None,
+    *,
+    alpha: float | tuple[float, ...] | None = None,
+    n_train: int = 0,
+) -> HorizonResult:
+    """Collect the error sums of one horizon into a row of the table."""
+    return HorizonResult(
+        horizon=horizon,
+        mse=test.mse(),
+        mae=test.mae(),
+        mse_raw=None if scale is None else test.mse(scale),
+        mae_raw=None if scale is None else test.mae(scale),
+        alpha=alpha,
+        valid_mse=valid.mse(),
+        valid_mae=valid.mae(),
+        n_train=n_train,
+        n_valid=split.valid.stop - split.valid.start - horizon,
+        n_test=split.test.stop - split.test.start - horizon,
+        variables=test.by_variable(),
+    )
+
+
+def check_scale(scale: ArrayLike | None, n_channels: int) -> Float64 | None:
+    """``scale`` as (C,) float64; InputError when it does not fit."""
+    if scale is None:
+        return None
+    values = np.atleast_1d(np.asarray(scale, dtype=np.float64))
+    if values.shape != (n_channels,):
+        raise InputError("scale", values.shape, f"pass one deviation for each of {n_channels}")
+    return values

@@ -1,0 +1,1 @@
+"""Losses over embeddings of every time step, (B, T, D)."""

@@ -1,0 +1,1 @@
+"""What several losses share: tiles, columns, gathering across processes."""

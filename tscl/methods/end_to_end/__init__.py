@@ -1,0 +1,1 @@
+"""Forecast error and contrastive terms trained together."""

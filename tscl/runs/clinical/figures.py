@@ -1,0 +1,261 @@
+"""Figures of a clinical evaluation: curves, calibration, confusion, embedding.
+
+Every function returns a ``matplotlib.figure.Figure`` of its own; nothing touches pyplot's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+from sklearn.decomposition import PCA
+from sklearn.metrics import (
+    auc,
+    average_precision_score,
+    confusion_matrix,
+    precision_recall_curve,
+    roc_curve,
+)
+from sklearn.preprocessing import StandardScaler
+
+from tscl.errors import InputError, MissingExtraError
+from tscl.evaluation.metrics.calibration import check_probabilities, reliability_bins
+from tscl.seeding import numpy_generator
+
+Predictions = Mapping[str, tuple[ArrayLike, ArrayLike]]
+
+
+def roc_pr_figure(
+    predictions: Predictions, *, names: Sequence[str] = (), title: str = ""
+) -> Figure:
+    """ROC and precision-recall curves, one a method, side by side.
+
+    Two classes: curves of class 1. More: micro-averaged over one class against the rest. A
+    method whose labels hold one class only is named in the legend without a curve.
+
+    Args:
+        predictions: name -> (y (n,), proba (n, K)).
+        names: name of each class.
+        title: of the figure.
+    """
+    if not predictions:
+        raise InputError("predictions", "none", "give at least one method")
+    below = len(predictions) > 4
+    height = 4.8 + (0.22 * len(predictions) if below else 0)
+    figure = Figure(figsize=(10.5, height), layout="constrained")
+    roc_axes, pr_axes = figure.subplots(1, 2)
+    prevalence = []
+    micro = False
+    for number, (name, (y_true, proba)) in enumerate(predictions.items()):
+        y, p = check_probabilities(y_true, proba)
+        micro = p.shape[1] > 2
+        hit = (np.eye(p.shape[1])[y]).ravel() if micro else (y == 1).astype(float)
+        score = p.ravel() if micro else p[:, 1]
+        colour = qualitative_colours(len(predictions))[number]
+        if hit.min() == hit.max():
+            for axes in (roc_axes, pr_axes):
+                axes.plot([], [], color=colour, label=f"{name} (one class only)")
+            continue
+        prevalence.append(float(hit.mean()))
+        false, true, _ = roc_curve(hit, score)
+        style: dict[str, Any] = {"color": colour, "lw": 1.6}
+        roc_axes.plot(false, true, label=f"{name} (area {auc(false, true):.3f})", **style)
+        precision, recall, _ = precision_recall_curve(hit, score)
+        average = average_precision_score(hit, score)
+        label = f"{name} (average precision {average:.3f})"
+        pr_axes.plot(recall, precision, drawstyle="steps-post", label=label, **style)
+    roc_axes.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--", label="chance")
+    if prevalence:
+        pr_axes.axhline(prevalence[0], color="0.6", lw=1, ls="--", label="chance")
+    kind = "micro average" if micro else (names[1] if len(names) > 1 else "class 1")
+    labels = [("false positive rate", "true positive rate"), ("recall", "precision")]
+    for axes, (x_label, y_label) in zip((roc_axes, pr_axes), labels, strict=True):
+        axes.set(xlabel=x_label, ylabel=y_label, xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))
+        axes.grid(alpha=0.25)
+        where: dict[str, Any] = {"loc": "lower right" if axes is roc_axes else "lower left"}
+        if below:
+            where = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "frameon": False}
+        axes.legend(fontsize=8, **where)
+    roc_axes.set_title(f"ROC, {kind}", fontsize=10)
+    pr_axes.set_title(f"precision and recall, {kind}", fontsize=10)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def calibration_figure(predictions: Predictions, *, n_bins: int = 15, title: str = "") -> Figure:
+    """Accuracy against confidence of the top label, and how many samples a bin holds."""
+    if not predictions:
+        raise InputError("predictions", "none", "give at least one method")
+    figure = Figure(figsize=(8.6, 6.0), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    top.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--", label="perfect calibration")
+    low = 1.0
+    for number, (name, (y_true, proba)) in enumerate(predictions.items()):
+        bins = reliability_bins(y_true, proba, n_bins)
+        used = bins.count > 0
+        colour = qualitative_colours(len(predictions))[number]
+        label = f"{name} (ECE {bins.ece:.3f})"
+        style: dict[str, Any] = {"color": colour, "lw": 1.4, "marker": "o", "ms": 4}
+        top.plot(bins.confidence[used], bins.accuracy[used], label=label, **style)
+        share = bins.count / bins.count.sum()
+        bottom.stairs(share, bins.edges, color=colour, lw=1.4)
+        low = min(low, 1 / np.shape(proba)[1], float(bins.edges[:-1][used].min()))
+    top.set(ylabel="accuracy", ylim=(-0.02, 1.02), xlim=(max(0.0, low - 0.02), 1.01))
+    bottom.set(xlabel="confidence (probability of the predicted class)", ylabel="share of samples")
+    for axes in (top, bottom):
+        axes.grid(alpha=0.25)
+    top.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
+    if title:
+        top.set_title(title, fontsize=11)
+    return figure
+
+
+def confusion_figure(
+    predictions: Predictions, *, names: Sequence[str] = (), title: str = ""
+) -> Figure:
+    """Confusion matrices side by side: counts, coloured by the share of the true class.
+
+    Args:
+        predictions: name of a panel, such as a level -> (y (n,), proba (n, K)).
+        names: name of each class.
+        title: of the figure.
+    """
+    if not predictions:
+        raise InputError("predictions", "none", "give at least one level")
+    checked = {name: check_probabilities(y, p) for name, (y, p) in predictions.items()}
+    k = max(p.shape[1] for _, p in checked.values())
+    labels = [names[i] if i < len(names) else str(i) for i in range(k)]
+    size = (1.2 + (1.6 + 0.8 * k) * len(checked), 2.4 + 0.7 * k)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(checked), squeeze=False)[0]
+    for number, (axes, (name, (y, p))) in enumerate(zip(panels, checked.items(), strict=True)):
+        counts = confusion_matrix(y, p.argmax(axis=1), labels=np.arange(k))
+        share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for i in range(k):
+            for j in range(k):
+                colour = "white" if share[i, j] > 0.55 else "black"
+                text = f"{counts[i, j]}\n{share[i, j]:.0%}"
+                axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
+        long = max(map(len, labels)) > 6
+        axes.set_xticks(
+            np.arange(k), labels, rotation=30 if long else 0, ha="right" if long else "center"
+        )
+        axes.set_yticks(np.arange(k), labels if number == 0 else [""] * k)
+        axes.set(xlabel="predicted", ylabel="true" if number == 0 else "")
+        axes.set_title(name, fontsize=10)
+    figure.colorbar(image, ax=panels[-1], label="share of the true class", shrink=0.85)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def embedding_figure(
+    codes: ArrayLike,
+    label: ArrayLike,
+    patient: ArrayLike,
+    *,
+    names: Sequence[str] = (),
+    umap: bool | None = None,
+    max_points: int = 3000,
+    seed: int = 0,
+    title: str = "",
+) -> Figure:
+    """Two dimensions of the codes, coloured by label and by patient.
+
+    The upper row is PCA of standardised codes; a lower row is UMAP. Codes that gather by patient
+    rather than by label are the sign of a code that tells people apart.
+
+    Args:
+        codes: (n, D), D >= 2.
+        label: (n,) class codes.
+        patient: (n,) ids.
+        names: name of each class.
+        umap: True needs umap-learn, None draws UMAP when it is installed, False leaves it out.
+        max_points: draw a random choice of this many.
+        seed: of the choice and of UMAP.
+        title: of the figure.
+
+    Raises:
+        InputError: shapes that do not fit, codes that are not finite.
+        MissingExtraError: ``umap=True`` without umap-learn.
+    """
+    z, y, who = np.asarray(codes, dtype=np.float64), np.asarray(label), np.asarray(patient)
+    if z.ndim != 2 or z.shape[1] < 2 or len(z) < 3 or not np.isfinite(z).all():
+        raise InputError("codes", f"shape {z.shape}", "give 3 or more finite codes (n, D >= 2)")
+    if y.shape != (len(z),) or who.shape != (len(z),):
+        raise InputError("label, patient", (y.shape, who.shape), f"give one a code, {len(z)}")
+    if len(z) > max_points:
+        some = numpy_generator(seed, "embedding").choice(len(z), max_points, replace=False)
+        z, y, who = z[some], y[some], who[some]
+    z = StandardScaler().fit_transform(z)
+    pca = PCA(2, random_state=seed).fit(z)
+    shares = pca.explained_variance_ratio_
+    rows = [("PCA", pca.transform(z), [f"component {i + 1} ({shares[i]:.0%})" for i in (0, 1)])]
+    mapped = _umap(z, umap, seed)
+    if mapped is not None:
+        rows.append(("UMAP", mapped, ["dimension 1", "dimension 2"]))
+    figure = Figure(figsize=(11.5, 4.6 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), 2, squeeze=False)
+    order = numpy_generator(seed, "drawing order").permutation(len(z))
+    texts = {k: names[k] if 0 <= k < len(names) else str(k) for k in np.unique(y).tolist()}
+    for (kind, points, axis_labels), axes in zip(rows, grid, strict=True):
+        _scatter(axes[0], points, y, order, [texts[k] for k in np.unique(y).tolist()])
+        patients = np.unique(who)
+        shown = [str(one) for one in patients] if len(patients) <= 12 else None
+        _scatter(axes[1], points, who, order, shown)
+        axes[0].set_title(f"{kind} by label", fontsize=10)
+        axes[1].set_title(f"{kind} by patient ({len(patients)})", fontsize=10)
+        for one in axes:
+            one.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _scatter(
+    axes: Any,
+    points: NDArray[Any],
+    groups: NDArray[Any],
+    order: NDArray[Any],
+    texts: Sequence[str] | None,
+) -> None:
+    """Points in a random order, so that no group hides another, with a legend if ``texts``."""
+    unique, code = np.unique(groups, return_inverse=True)
+    colours = np.asarray(qualitative_colours(len(unique)))
+    size = 14 if len(points) < 1000 else 7
+    axes.scatter(*points[order].T, c=colours[code[order]], s=size, alpha=0.7, linewidths=0)
+    axes.grid(alpha=0.2)
+    if texts is not None:
+        for colour, text in zip(colours, texts, strict=True):
+            axes.scatter([], [], color=colour, s=22, label=text)
+        axes.legend(fontsize=8, loc="best", framealpha=0.8)
+
+
+def _umap(z: NDArray[Any], wanted: bool | None, seed: int) -> NDArray[Any] | None:
+    """UMAP of ``z`` where it is wanted and installed (or the few points allow it)."""
+    if wanted is False or (wanted is None and len(z) < 15):
+        return None
+    try:
+        from umap import UMAP
+    except ImportError as error:
+        if wanted:
+            raise MissingExtraError("umap-learn", "umap") from error
+        return None
+    neighbours = min(15, len(z) - 1)
+    mapped: NDArray[Any] = UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(
+        z
+    )
+    return mapped
+
+
+def qualitative_colours(n: int) -> list[tuple[float, float, float, float]]:
+    """``n`` colours: a qualitative set while it lasts, then a hue circle."""
+    if n <= 10:
+        return [tuple(matplotlib.colormaps["tab10"](i)) for i in range(n)]  # type: ignore[misc]
+    return [tuple(matplotlib.colormaps["turbo"](i / (n - 1))) for i in range(n)]  # type: ignore[misc]

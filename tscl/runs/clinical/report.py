@@ -1,0 +1,440 @@
+"""Report of a clinical run: the full table, compact tables, curves, embedding, leakage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from data_loaders.splits.leakage import leakage_statement
+from tscl.disk import atomic_file, write_text
+from tscl.errors import InputError
+from tscl.evaluation.clinical.evaluate import pooled_codes
+from tscl.evaluation.clinical.paired import paired_differences
+from tscl.evaluation.clinical.table import pooled_predictions, summarise
+from tscl.evaluation.clinical.votes import LEVELS
+from tscl.reporting.document import Document, markdown_table
+from tscl.runs.clinical.figures import (
+    calibration_figure,
+    confusion_figure,
+    embedding_figure,
+    roc_pr_figure,
+)
+from tscl.runs.clinical.run import ClinicalRun
+from tscl.runs.clinical.tables import compact_table, difference_table, legend, wide_table
+from tscl.runs.plot_data import PlotData
+from tscl.saving.cells import Cell
+
+Name = tuple[str, str, str]
+
+
+class ReportFiles(NamedTuple):
+    """Where a report was written."""
+
+    markdown: Path
+    html: Path
+    table: Path
+
+
+class EmbeddingData(NamedTuple):
+    """Codes (n, D) to draw, with the label and the patient of each (n,)."""
+
+    codes: ArrayLike
+    label: ArrayLike
+    patient: ArrayLike
+
+
+class Plot(NamedTuple):
+    """A figure of a report: its file's name, heading and caption."""
+
+    name: str
+    heading: str
+    figure: Figure
+    caption: str
+
+
+def write_report(
+    directory: str | Path,
+    *,
+    title: str,
+    table: pd.DataFrame,
+    leakage: str,
+    plots: Sequence[Plot] = (),
+    notes: Sequence[str] = (),
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    configuration: str = "",
+) -> ReportFiles:
+    """Write ``report.md``, its ``figures/*.png``, ``report.html`` (one file) and ``table.csv``.
+
+    Args:
+        directory: created when missing; files of an earlier report are replaced.
+        title: heading.
+        table: tidy table; written whole to the CSV and in wide form to the report's end, AUROC
+            by sample, trial and patient to its beginning.
+        leakage: statement of the split.
+        plots: figures in order.
+        notes: sentences on data and methods.
+        tables: heading -> further table.
+        configuration: of the run, as YAML.
+    """
+    wide = wide_table(table)
+    several = table["data"].nunique() > 1
+    document = Document(Path(directory), title)
+    if notes:
+        document.items(list(notes))
+    document.heading("AUROC on patients never seen")
+    for level in LEVELS:
+        compact = compact_table(table, "auroc", level)
+        if not compact.empty:
+            document.paragraph(f"By {level}, by share of the training labels:")
+            document.table(compact, names=2 + several)
+    document.paragraph(legend(table))
+    for plot in plots:
+        document.heading(plot.heading)
+        document.figure(plot.name, plot.figure, plot.caption)
+    for heading, frame in (tables or {}).items():
+        document.heading(heading)
+        document.table(frame)
+    document.heading("Patients in each part of the split")
+    document.code(leakage)
+    document.heading("All metrics")
+    rows = f"{len(wide)} rows; the same figures stand in table.csv"
+    document.table(wide, names=5, summary=rows)
+    if configuration:
+        document.heading("Configuration")
+        document.code(configuration, summary="config.yaml")
+    markdown, page = document.write()
+    with atomic_file(markdown.with_name("table.csv")) as work:
+        table.to_csv(work, index=False)
+    return ReportFiles(markdown, page, markdown.with_name("table.csv"))
+
+
+def clinical_report(
+    directory: str | Path,
+    cells: Sequence[Cell],
+    *,
+    title: str,
+    leakage: str,
+    label_names: Sequence[str] = (),
+    primary: str | None = None,
+    embedding: EmbeddingData | None = None,
+    embedding_note: str = "",
+    umap: bool | None = None,
+    n_replicates: int = 1000,
+    notes: Sequence[str] = (),
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    configuration: str = "",
+) -> ReportFiles:
+    """The whole report of evaluation cells: tables, curves, calibration, confusion, embedding.
+
+    Curves show every method and protocol (above ten: one protocol a method, and ten at most,
+    variants named "primary, ..." last) at the largest label fraction, first seed, predictions
+    pooled over folds; the confusion matrices are those of ``primary`` at each level.
+
+    Args:
+        directory: where to write.
+        cells: results of :func:`tscl.evaluation.clinical.evaluate.evaluate_cells`.
+        title: heading.
+        leakage: from :func:`data_loaders.splits.leakage.leakage_statement`, one a fold.
+        label_names: name of each class.
+        primary: method of the confusion matrices; the first by default.
+        embedding: codes to draw; None leaves the embedding out.
+        embedding_note: whose codes they are, in one sentence.
+        umap: see :func:`tscl.runs.clinical.figures.embedding_figure`.
+        n_replicates: bootstrap replicates.
+        notes: see :func:`write_report`.
+        tables: see :func:`write_report`.
+        configuration: see :func:`write_report`.
+    """
+    if not cells:
+        raise InputError("cells", "none", "evaluate at least one method")
+    chosen = _shown_cells(cells)
+    several = len({name[2] for name in chosen}) > 1
+    labels = {n: ", ".join(n if several else n[:2]) for n in chosen}
+    first = primary or str(cells[0].key["method"])
+    mine = [name for name in chosen if name[0] == first]
+    if not mine:
+        raise InputError("primary", first, f"choose among {sorted({n[0] for n in chosen})}")
+    top = max(cell.key["fraction"] for cell in cells)
+    shown = f"{100 * top:g} % of the labels, seed {cells[0].key.get('seed', 0)}"
+    if len({str(cell.key.get("fold", 0)) for cell in cells}) > 1:
+        shown += ", all folds pooled"
+    drawn, facts = _readable(list(chosen), first), shown
+    if len(drawn) < len(chosen):
+        shown += f"; {len(drawn)} of {len(chosen)} rows are drawn"
+    plots = []
+    for level in ("sample", "patient"):
+        curves = {}
+        for name in drawn:
+            rows = pooled_predictions(chosen[name], level=level)
+            if len(rows):
+                curves[labels[name]] = (rows.y, rows.proba)
+        if not curves:
+            continue
+        caption = f"One curve a method, by {level}: {shown}. The tables give means over seeds."
+        figure = roc_pr_figure(curves, names=label_names)
+        plots.append(
+            Plot(f"curves-{level}", f"ROC and precision-recall by {level}", figure, caption)
+        )
+        if level == "sample":
+            caption = (
+                f"By sample: {shown}. Below the diagonal a method is surer than it is right. ECE: "
+                "distance from it, weighted by how often a confidence occurs (lower panel)."
+            )
+            figure = calibration_figure(curves)
+            calibration = Plot("calibration", "Calibration", figure, caption)
+    plots.append(calibration)
+    votes = {level: pooled_predictions(chosen[mine[0]], level=level) for level in LEVELS}
+    counts = {f"by {level}": (rows.y, rows.proba) for level, rows in votes.items() if len(rows)}
+    caption = f"{labels[mine[0]]}: {facts}. Counts, and shares of the true class."
+    figure = confusion_figure(counts, names=label_names)
+    plots.append(Plot("confusion", "Confusion", figure, caption))
+    if embedding is not None:
+        figure = embedding_figure(*embedding, names=label_names, umap=umap)
+        caption = (
+            f"{embedding_note} Each point is a test sample; both columns show the same points. "
+            "Groups on the right that have no counterpart on the left: the codes tell people "
+            "apart, not labels."
+        ).strip()
+        plots.append(Plot("embedding", "Embedding of the test samples", figure, caption))
+    table = summarise(cells, n_replicates=n_replicates)
+    return write_report(
+        directory,
+        title=title,
+        table=table,
+        leakage=leakage,
+        plots=plots,
+        notes=notes,
+        tables=tables,
+        configuration=configuration,
+    )
+
+
+def _shown_cells(cells: Sequence[Cell]) -> dict[Name, list[Cell]]:
+    """Cells of each method and protocol at the largest fraction: first seed, all folds."""
+    top = max(cell.key["fraction"] for cell in cells)
+    chosen: dict[Name, list[Cell]] = {}
+    for cell in cells:
+        key = cell.key
+        name = (str(key["method"]), str(key["protocol"]), str(key["data"]))
+        if key["fraction"] != top or (name in chosen and _other_run(chosen[name][0], cell)):
+            continue
+        chosen.setdefault(name, []).append(cell)
+    return chosen
+
+
+def _readable(names: list[Name], primary: str, most: int = 10) -> list[Name]:
+    """The curves to draw: all, or when too many the frozen (else first) protocol a method.
+
+    Of more methods than ``most``, variants of the primary one are left out first.
+    """
+    if len(names) <= most:
+        return names
+    kept: dict[tuple[str, str], Name] = {}
+    for name in names:
+        method = name[0], name[2]
+        if method not in kept or (name[1] == "partial" != kept[method][1]):
+            kept[method] = name
+    ordered = sorted(kept.values(), key=lambda name: name[0].startswith(f"{primary}, "))
+    return ordered[:most]
+
+
+def _other_run(one: Cell, other: Cell) -> bool:
+    """True when the cell is of another seed or way of drawing labels than the first found."""
+    return any(one.key[part] != other.key[part] for part in ("seed", "by"))
+
+
+COMPACT: tuple[tuple[str, str], ...] = (
+    ("auroc", "sample"),
+    ("auroc", "patient"),
+    ("accuracy", "sample"),
+    ("f1", "sample"),
+    ("f1", "patient"),
+)
+REFERENCES: tuple[str, ...] = ("random encoder", "supervised", "band power")
+"""Baselines whose score is taken off every other row's."""
+
+
+def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
+    """Write ``report.md``, ``report.html``, ``table.csv``, ``summary.md`` and ``metrics.json``."""
+    config, data = run.config, run.data
+    fold = run.folds[-1]
+    where = f", fold {fold.number}" if len(run.folds) > 1 else ""
+    curves = probe_curves(run)
+    differences = paired_tables(run, cells)
+    embedding = None
+    main = run.rows[0]
+    test = fold.parts["test"]
+    if len(test) >= 3:
+        seen = run.seen(fold)
+        codes = pooled_codes(run.load(main, fold), seen.X, test, pooling=config.evaluate.pooling)
+        embedding = EmbeddingData(codes, data.label[test], data.patient[test])
+        kept = PlotData()
+        marks = {"label": data.label[test], "patient": data.patient_codes[test]}
+        names = [str(name) for name in data.label_names]
+        kept.add_embedding(main.slug, codes, marks, kind="samples", names=names, fold=fold.number)
+        kept.save(run.folder.path)
+    files = clinical_report(
+        run.folder.path,
+        cells,
+        title=f"{config.name}: {main.label} on {data.name}",
+        leakage=leakage(run),
+        label_names=data.label_names,
+        primary=main.label,
+        embedding=embedding,
+        embedding_note=f"Codes of {main.label}{where}, maximum over time, standardised.",
+        umap=config.evaluate.umap,
+        n_replicates=config.evaluate.n_replicates,
+        notes=notes(run),
+        tables={
+            **{difference_title(level): frame for level, frame in differences.items()},
+            **({} if curves.empty else {probe_title(run): curves.map(_shown_score)}),
+        },
+        configuration=config.to_yaml(),
+    )
+    table = pd.read_csv(files.table)
+    write_text(run.folder.path / "summary.md", summary(run, table, differences))
+    keep = ["method", "protocol", "fraction", "by", "level", "metric", "mean", "std"]
+    rows = table[[*keep, "ci_low", "ci_high"]].astype(object)
+    rows = rows.where(rows.notna(), None)
+    run.folder.write_metrics(
+        {"data": data.name, "seed": config.seed, "results": rows.to_dict("records")}
+    )
+    return files
+
+
+def leakage(run: ClinicalRun) -> str:
+    """The leakage statement of every fold."""
+    parts = []
+    for fold in run.folds:
+        head = f"Fold {fold.number}. " if len(run.folds) > 1 else ""
+        parts.append(head + leakage_statement(run.data, fold.parts, max_listed=60))
+    return "\n\n".join(parts)
+
+
+def notes(run: ClinicalRun) -> list[str]:
+    """What the data are, and what all rows share."""
+    config, data = run.config, run.data
+    train = config.train
+    made = [
+        f"Data: {data!r}.",
+        f"Input: standardised by `{config.data.standardize}`; band power reads the values as "
+        "loaded unless its row says otherwise.",
+        f"Every pretrained row: encoder `{config.encoder.name}` {config.encoder.params}, the "
+        f"same first weights (seed {config.seed}), batches of {train.batch_size}, "
+        f"{_steps(run)} steps, AdamW {train.lr:g}, weight averaging `{train.averaging}`; "
+        "pretraining sees samples of training patients only and no labels.",
+    ]
+    seeds, repeats = config.evaluate.seeds, train.repeats
+    if seeds > 1:
+        trained = "is trained once a fold"
+        if repeats > 1:
+            trained = f"is trained {repeats} times a fold, seeds {config.seed} and up, in turn"
+        made.append(
+            f"Seeds 0 to {seeds - 1} draw the labelled part and the first weights of heads, random "
+            f"encoders and supervised training; each pretrained encoder {trained}."
+        )
+    if train.select == "validation":
+        made.append(
+            f"The pretraining epoch is that of the best validation {train.monitor} of a linear "
+            "probe with all training labels."
+        )
+    if data.log is not None:
+        made.append(f"Records: {data.log.summary()}; see records.csv.")
+    return made
+
+
+def _steps(run: ClinicalRun) -> str:
+    counts = {run.steps(run.data.subset(f.parts["train"], lazy=True)) for f in run.folds}
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def probe_curves(run: ClinicalRun) -> pd.DataFrame:
+    """Validation score by epoch, one row a pretrained row, mean over folds."""
+    metric = run.config.train.monitor
+    rows: list[dict[str, Any]] = []
+    for row in run.rows:
+        slugs = [one.slug for one in row.repeats(run.config.train.repeats)]
+        paths = [
+            run.folder.path / f"probe-{slug}-fold{f.number}.csv"
+            for f in run.folds
+            for slug in slugs
+        ]
+        found = [pd.read_csv(path) for path in paths if path.is_file()]
+        if found:
+            mean = pd.concat(found).groupby("epoch")[metric].mean()
+            rows.append({"method": row.label, **{f"{k}": v for k, v in mean.items()}})
+    return pd.DataFrame(rows)
+
+
+def probe_title(run: ClinicalRun) -> str:
+    """Heading of the validation curves."""
+    return (
+        f"Validation {run.config.train.monitor.upper()} (sample level, all training labels, "
+        "mean over folds) by pretraining epoch"
+    )
+
+
+def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame]:
+    """Paired AUROC differences to :data:`REFERENCES`, a table a level.
+
+    Of the shares of labels the largest and, drawn by samples, the smallest. A level at which no
+    unit has one label has no table.
+    """
+    shares = [float(cell.key["fraction"]) for cell in cells]
+    shown = [
+        cell
+        for cell in cells
+        if cell.key["fraction"] == max(shares)
+        or (cell.key["fraction"] == min(shares) and cell.key["by"] in ("all", "samples"))
+    ]
+    labels = {str(cell.key["method"]) for cell in shown}
+    present = [one for one in REFERENCES if one in labels]
+    draws = run.config.evaluate.n_replicates
+    every = paired_differences(shown, present, n_replicates=draws)
+    if every.empty:
+        return {}
+    every = every.sort_values("fraction", ascending=False, kind="stable")
+    tables = {level: difference_table(every, level) for level in ("sample", "patient")}
+    return {level: frame for level, frame in tables.items() if not frame.empty}
+
+
+def difference_title(level: str) -> str:
+    """Heading of a table of differences."""
+    return f"AUROC by {level} minus that of a baseline, patients resampled for both at once"
+
+
+def summary(
+    run: ClinicalRun, table: pd.DataFrame, differences: dict[str, pd.DataFrame] | None = None
+) -> str:
+    """Compact tables as Markdown, for documents."""
+    lines: list[str] = []
+    for metric, level in COMPACT:
+        frame = compact_table(table, metric, level)
+        if frame.empty:
+            continue
+        lines += [f"{metric.upper()} by {level}", "", markdown_table(frame), ""]
+    for level, frame in (differences or {}).items():
+        lines += [difference_title(level), "", markdown_table(frame), ""]
+    curves = probe_curves(run)
+    if not curves.empty:
+        lines += [probe_title(run), "", markdown_table(curves.map(_shown_score)), ""]
+    return "\n".join(lines)
+
+
+def _shown_score(value: object) -> str:
+    """Three decimals; a dash where a curve ended earlier."""
+    if isinstance(value, float):
+        return f"{value:.3f}" if np.isfinite(value) else "-"
+    return str(value)
+
+
+def show_rows(path: Path, metric: str = "auroc", level: str = "sample") -> pd.DataFrame:
+    """The compact table of a finished report's ``table.csv``."""
+    return compact_table(pd.read_csv(path), metric, level)

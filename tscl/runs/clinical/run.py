@@ -1,0 +1,357 @@
+"""The clinical job: split by patient, pretrain on training patients, score the others."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import nn
+
+from data_loaders import MedicalDataset
+from tscl.disk import atomic_file, new_folder
+from tscl.encoders import ENCODERS
+from tscl.errors import CheckpointError
+from tscl.evaluation.clinical.bandpower import BandPower
+from tscl.evaluation.clinical.evaluate import evaluate_cells, pooled_codes
+from tscl.evaluation.metrics.classification import classification_metrics
+from tscl.evaluation.probes.classifiers import partial_proba
+from tscl.methods import METHODS
+from tscl.runs.clinical.config import ClinicalConfig, refuse_probing
+from tscl.runs.clinical.data import Fold, hashed_ids, load_patients, make_folds, standardised
+from tscl.runs.clinical.rows import Row, table_rows
+from tscl.runs.folder import RunFolder
+from tscl.saving.card import ModelCard, RowsOf, sha256_of_array
+from tscl.saving.cells import Cell, ResultStore
+from tscl.saving.encoder import load_encoder, save_encoder, update_card
+from tscl.seeding import seeded
+from tscl.training.callbacks import ProgressReporter, Silent
+from tscl.training.data import ArraySource, GroupedSampler, RandomSampler, Sampler
+from tscl.training.trainer import Trainer, TrainResult
+
+
+def mean_auroc(cells: Sequence[Cell]) -> dict[str, float]:
+    """Mean AUROC over the samples and seeds of the cells of one row and fold, by protocol.
+
+    Keys read ``partial, 0.1 of patients``; values that are undefined (test samples of one class)
+    are left out.
+    """
+    found: dict[str, list[float]] = {}
+    for cell in cells:
+        name = f"{cell.key['protocol']}, {cell.key['fraction']:g} of {cell.key['by']}"
+        value = float(classification_metrics(cell.arrays["y"], cell.arrays["proba"]).auroc)
+        if np.isfinite(value):
+            found.setdefault(name, []).append(value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+@dataclass(frozen=True)
+class ProbeMonitor:
+    """1 minus the validation score of a linear probe fitted on training labels.
+
+    Attributes:
+        X: (n, T, C) samples, also memory-mapped. label: (n,) class codes.
+        train, valid: rows of ``X``; no others are read.
+        n_classes: number of classes.
+        metric: field of the classification metrics, higher is better.
+        C: of the logistic regression.
+        pooling: of the codes over time (:func:`tscl.pooling.pool_time`).
+    """
+
+    X: Any
+    label: NDArray[np.int64]
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+    n_classes: int
+    metric: str
+    C: float
+    pooling: str = "max"
+
+    def __call__(self, encoder: nn.Module) -> float:
+        """The score of ``encoder``; infinite when it is not defined."""
+        codes = [
+            pooled_codes(encoder, self.X, index, pooling=self.pooling)
+            for index in (self.train, self.valid)
+        ]
+        train, valid = self.label[self.train], self.label[self.valid]
+        proba, _ = partial_proba(codes[0], train, codes[1], self.n_classes, self.C)
+        value = float(classification_metrics(valid, proba).as_dict()[self.metric])
+        return 1.0 - value if math.isfinite(value) else math.inf
+
+
+logger = logging.getLogger(__name__)
+
+
+class ClinicalRun:
+    """All stages of one clinical configuration, in a run folder.
+
+    Args:
+        config: validated configuration.
+        progress: where training progress is shown.
+
+    Attributes:
+        data: all samples as loaded.
+        folds: the splits by patient.
+        rows: rows of the table.
+    """
+
+    def __init__(self, config: ClinicalConfig, progress: ProgressReporter | None = None) -> None:
+        self.config = config
+        self.folder = RunFolder(Path(config.out))
+        self.progress = progress or Silent()
+        self.rows: list[Row] = table_rows(config)
+        self.data: MedicalDataset = load_patients(config.data, self.folder.path)
+        self.folds: list[Fold] = make_folds(self.data, config.split, config.data.kind, config.seed)
+        if config.data.hash_ids:
+            self.data = hashed_ids(self.data, config.data.keep_columns)
+        if any("valid" not in fold.parts for fold in self.folds):
+            refuse_probing(config, "give split.params.valid")
+        self._seen: tuple[int, MedicalDataset] | None = None
+
+    def begin(self, *, resume: bool) -> None:
+        """Open the run folder and write the record log of the loader there."""
+        self.folder.begin(self.config, resume=resume)
+        if self.data.log is not None:
+            self.data.log.to_csv(self.folder.path / "records.csv")
+
+    def row(self, name: str) -> Row:
+        """The row called ``name`` in the configuration."""
+        return next(row for row in self.rows if row.name == name)
+
+    def seen(self, fold: Fold) -> MedicalDataset:
+        """The samples as the encoder sees them in ``fold``."""
+        if self._seen is None or self._seen[0] != fold.number:
+            how = self.config.data.standardize
+            self._seen = fold.number, standardised(self.data, how, fold.parts["train"])
+        return self._seen[1]
+
+    def fresh_encoder(self) -> nn.Module:
+        """A newly initialised encoder, from torch's generator."""
+        encoder: nn.Module = ENCODERS.build(
+            self.config.encoder.name,
+            input_dims=self.data.n_channels,
+            **self.config.encoder.params,
+        )
+        return encoder
+
+    # -- pretraining ---------------------------------------------------------------------------
+
+    def train(self, row: Row, fold: Fold, *, resume: bool = False) -> nn.Module:
+        """Pretrain ``row`` on the training patients of ``fold`` and keep its encoder.
+
+        Every row of one repeat starts from the same weights and takes the same number of steps.
+        """
+        home = self.folder.model(f"{row.slug}/fold{fold.number}")
+        if resume and (home / "encoder.json").is_file():
+            return self.load(row, fold)
+        config = self.config
+        seed = config.seed + row.repeat
+        data = self.seen(fold).subset(fold.parts["train"])
+        with seeded(seed, "weights"):
+            encoder = self.fresh_encoder()
+        with seeded(seed, "method", len(row.method)):
+            method = METHODS.build(row.method, encoder=encoder, **row.params)
+        ids = {"patient": data.patient_codes, "trial": data.trial_codes}
+        for column in data.columns.columns:
+            ids.setdefault(str(column), pd.factorize(data.columns[column])[0].astype(np.int64))
+        sampler = self.sampler(row, data)
+        probing = config.train.probe or config.train.select == "validation"
+        settings = replace(
+            config.train.settings(seed),
+            keep="best" if config.train.select == "validation" else "last",
+        )
+        per_epoch = len(sampler.epoch(seed, 0))
+        steps = self.steps(data)
+        settings = replace(
+            settings, max_steps=steps, max_epochs=math.ceil(steps / max(per_epoch, 1))
+        )
+        trainer = Trainer(
+            settings,
+            checkpoints=self.folder.path / "checkpoints" / f"{row.slug}-fold{fold.number}",
+            progress=self.progress,
+            monitor=self.monitor(fold) if probing else None,
+            logs=self.folder.path / "logs" / f"{row.slug}-fold{fold.number}",
+        )
+        title = f"{row.label}, fold {fold.number}"
+        source = ArraySource(data.X, ids=ids)  # type: ignore[arg-type]
+        result = trainer.fit(method, source, sampler, resume=resume, title=title)
+        self._keep(row, fold, home, result)
+        assert trainer.store is not None
+        trainer.store.clear()
+        return result.encoder
+
+    def sampler(self, row: Row, data: MedicalDataset) -> Sampler:
+        """How the batches of ``row`` are drawn from the training samples ``data``."""
+        train = self.config.train
+        size = min(train.batch_size, len(data))
+        if row.sampler == "random":
+            return RandomSampler(len(data), size, drop_last=True)
+        return GroupedSampler(
+            data.trial_codes,
+            data.patient_codes,
+            size,
+            row.sampler,
+            trials_per_patient=train.trials_per_patient,
+            refresh=train.refresh,
+            drop_last=True,
+        )
+
+    def steps(self, data: MedicalDataset) -> int:
+        """Optimiser steps of every row: those of the configured method's epochs."""
+        train = self.config.train
+        steps = len(self.sampler(self.rows[0], data).epoch(self.config.seed, 0)) * train.max_epochs
+        return steps if train.max_steps is None else min(steps, train.max_steps)
+
+    def monitor(self, fold: Fold) -> ProbeMonitor:
+        """1 minus the validation score of a linear probe; it never sees the test part."""
+        C = self.config.evaluate.C
+        return ProbeMonitor(
+            self.seen(fold).X,
+            self.data.label,
+            fold.parts["train"],
+            fold.parts["valid"],
+            n_classes=len(self.data.label_names),
+            metric=self.config.train.monitor,
+            C=C[0] if isinstance(C, list) else C,
+            pooling=self.config.evaluate.pooling,
+        )
+
+    def _keep(self, row: Row, fold: Fold, home: Path, result: TrainResult) -> None:
+        """Write history, validation curve and encoder; the encoder's card comes last."""
+        name = f"{row.slug}-fold{fold.number}"
+        self.folder.write_history(name, result.history)
+        if result.monitored:
+            curve = pd.DataFrame(result.monitored)
+            curve[self.config.train.monitor] = 1.0 - curve.pop("score")
+            curve["epoch"] = curve["epoch"].astype(int) + 1
+            with atomic_file(self.folder.path / f"probe-{name}.csv") as work:
+                curve.to_csv(work, index=False)
+        data = self.data
+        by_validation = self.config.train.select == "validation"
+        card = ModelCard(
+            row.method,
+            data={
+                "name": data.name,
+                "source": data.source,
+                "fold": fold.number,
+                "training_sha256": sha256_of_array(RowsOf(self.seen(fold).X, fold.parts["train"])),
+            },
+            preprocessing={
+                "channels": list(data.channel_names),
+                "sampling_rate": float(data.sampling_rate[0]),
+                "window": int(data.X.shape[1]),
+                "standardize": self.config.data.standardize,
+            },
+            training={
+                "params": row.params,
+                "seed": self.config.seed,
+                "steps": result.steps,
+                "best_epoch": result.best_epoch if by_validation else None,
+            },
+            licence=self.config.licence,
+        )
+        with new_folder(home) as work:
+            save_encoder(work, result.encoder, card)
+
+    def load(self, row: Row, fold: Fold) -> nn.Module:
+        """The encoder of ``row`` trained earlier in this run folder."""
+        encoder, _ = load_encoder(self.folder.model(f"{row.slug}/fold{fold.number}"))
+        if encoder.input_dims != self.data.n_channels:
+            raise CheckpointError(
+                "input_dims",
+                encoder.input_dims,
+                f"the data has {self.data.n_channels} channels; use the data of the run",
+            )
+        return encoder
+
+    # -- evaluation ----------------------------------------------------------------------------
+
+    def evaluate(
+        self, *, resume: bool = True, on_cell: Callable[[Cell], None] | None = None
+    ) -> list[Cell]:
+        """Cells of all rows and folds, training what is missing; finished ones are not redone."""
+        store = ResultStore(self.folder.path / "results")
+        cells: list[Cell] = []
+        for fold in self.folds:
+            for row in self.rows:
+                cells += self.evaluate_row(row, fold, store, resume=resume, on_cell=on_cell)
+                logger.info("%s, fold %s: done", row.label, fold.number)
+        return cells
+
+    def evaluate_row(
+        self,
+        row: Row,
+        fold: Fold,
+        store: ResultStore,
+        *,
+        resume: bool = True,
+        on_cell: Callable[[Cell], None] | None = None,
+    ) -> list[Cell]:
+        """Cells of one row in one fold; a row without protocols of its own has none."""
+        cells: list[Cell] = []
+        repeats = row.repeats(self.config.train.repeats)
+        for one in repeats:
+            seeds = range(one.repeat, self.config.evaluate.seeds, len(repeats))
+            cells += self._evaluate_repeat(one, fold, store, seeds, resume, on_cell)
+        return cells
+
+    def _evaluate_repeat(
+        self,
+        row: Row,
+        fold: Fold,
+        store: ResultStore,
+        seeds: range,
+        resume: bool,
+        on_cell: Callable[[Cell], None] | None,
+    ) -> list[Cell]:
+        """Cells of one pretraining of a row, by the seeds that use it."""
+        e = self.config.evaluate
+        frozen: list[str] = [p for p in e.protocols if p != "full"]
+        protocols = list(frozen)
+        data = self.seen(fold)
+        full = "full" in e.protocols and (e.full_rows is None or row.name in e.full_rows)
+        encoder: Any
+        if row.kind == "pretrained":
+            encoder = self.train(row, fold, resume=resume)
+            protocols += ["full"] if full else []
+        elif row.kind in ("random", "supervised"):
+            encoder = self.fresh_encoder
+            protocols = ["full"] if row.kind == "supervised" else frozen
+        else:
+            encoder = BandPower(float(self.data.sampling_rate[0]), e.bands)
+            protocols = [p for p in frozen if p != "head"]
+            data = self.data if row.kind == "bandpower" else data
+        if not protocols:
+            return []
+        cells: list[Cell] = []
+        for number, fraction in enumerate(e.fractions):
+            finetune = dict(e.finetune)
+            if e.finetune_epochs is not None:
+                finetune["epochs"] = e.finetune_epochs[number]
+            cells += evaluate_cells(
+                encoder,
+                data,
+                fold.parts,
+                method=row.label,
+                protocols=protocols,
+                fractions=[fraction],
+                by=list(e.by),
+                seeds=seeds,
+                fold=fold.number,
+                C=e.C,
+                n_neighbors=e.n_neighbors,
+                finetune=finetune,
+                pooling=e.pooling,
+                store=store,
+                on_cell=on_cell,
+            )
+        if row.kind == "pretrained":
+            home = self.folder.model(f"{row.slug}/fold{fold.number}")
+            update_card(home, metrics={"test AUROC by sample, mean over seeds": mean_auroc(cells)})
+        return cells

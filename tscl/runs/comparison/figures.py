@@ -1,0 +1,189 @@
+"""Figures that set runs side by side: errors, scores, curves, codes, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tscl.runs.clinical.figures import qualitative_colours
+from tscl.runs.forecasting.figures import COLOURS
+
+Array = NDArray[Any]
+
+
+class ErrorLine(NamedTuple):
+    """Errors of one row by horizon; ``shared`` rows are drawn in grey."""
+
+    label: str
+    errors: Mapping[int, float]
+    colour: str
+    shared: bool = False
+
+
+class Score(NamedTuple):
+    """A score with its 95 % interval (NaN where there is none)."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    colour: str
+
+
+class Curve(NamedTuple):
+    """A line of a training or validation curve."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str
+
+
+class Scatter(NamedTuple):
+    """Two components of codes, with one mark a point (``names`` when the marks are classes)."""
+
+    title: str
+    points: Array
+    mark: Array
+    mark_name: str
+    shares: Sequence[float]
+    names: Sequence[str] = ()
+    cyclic: bool = False
+
+
+def run_colour(number: int) -> str:
+    """The colour of run ``number`` in every figure."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def errors_figure(lines: Sequence[ErrorLine], *, metric: str, most: float = 8.0) -> Figure:
+    """Error over the smallest of its horizon: runs in colour, shared baselines in grey.
+
+    Parts of lines above ``most`` times the smallest error leave the axes.
+    """
+    horizons = sorted({h for line in lines for h in line.errors})
+    where = {h: i for i, h in enumerate(horizons)}
+    best = {h: min(line.errors[h] for line in lines if h in line.errors) for h in horizons}
+    figure = Figure(figsize=(8.6, max(3.6, 0.24 * len(lines) + 1.6)), layout="constrained")
+    axes = figure.subplots()
+    marks = iter("sD^v<>Ph*X" * 8)
+    highest = 1.0
+    for line in lines:
+        known = sorted(line.errors)
+        ratios = [line.errors[h] / best[h] if best[h] > 0 else 1.0 for h in known]
+        highest = max([highest, *(r for r in ratios if r <= most)])
+        beyond = "" if min(ratios) <= most else f" (above {most:g})"
+        axes.plot(
+            [where[h] for h in known],
+            ratios,
+            marker=next(marks) if line.shared else "o",
+            ms=4,
+            lw=1.0 if line.shared else 1.8,
+            ls="--" if line.shared else "-",
+            color="#8a8f96" if line.shared else line.colour,
+            label=line.label + beyond,
+        )
+    axes.set_xticks(range(len(horizons)), [str(h) for h in horizons])
+    axes.set(xlabel="horizon (steps)", ylabel=f"{metric} / smallest", ylim=(0.98, highest * 1.04))
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def scores_figure(scores: Sequence[Score], *, metric: str, chance: float | None) -> Figure:
+    """One row a score with its interval; a dotted line at chance."""
+    figure = Figure(figsize=(8.6, 0.27 * len(scores) + 1.1), layout="constrained")
+    axes = figure.subplots()
+    rows = np.arange(len(scores))[::-1]
+    for row, one in zip(rows, scores, strict=True):
+        axes.plot([one.low, one.high], [row, row], color=one.colour, lw=1.6, alpha=0.6)
+        axes.plot(one.value, row, "o", color=one.colour, ms=5)
+    if chance is not None:
+        axes.axvline(chance, color="#8a8f96", lw=1, ls=":")
+    axes.set_yticks(rows, [one.label for one in scores], fontsize=8)
+    axes.set(xlabel=metric, ylim=(-0.7, len(scores) - 0.3))
+    axes.grid(axis="x", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def curves_figure(
+    panels: Mapping[str, Sequence[Curve]], *, x_label: str, smooth: bool = False
+) -> Figure:
+    """One panel a name with a line a run; ``smooth`` adds a moving mean over a twentieth."""
+    across = min(3, max(1, len(panels)))
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(0.5 + 2.9 * across, 2.4 * down + 0.5), layout="constrained")
+    grid = np.atleast_1d(np.asarray(figure.subplots(down, across, squeeze=False))).ravel()
+    labels: dict[str, Any] = {}
+    for axes, (name, lines) in zip(grid, panels.items(), strict=False):
+        for line in lines:
+            y = np.asarray(line.y, dtype=float)
+            width = max(1, len(y) // 20)
+            if smooth and width > 1:
+                axes.plot(line.x, y, color=line.colour, lw=0.7, alpha=0.25)
+                y = moving_mean(y, width)
+            style = "o-" if len(y) < 20 else "-"
+            (drawn,) = axes.plot(line.x, y, style, color=line.colour, lw=1.6, ms=3.5)
+            labels.setdefault(line.label, drawn)
+        axes.set_title(name, loc="left", fontsize=9)
+        axes.set_xlabel(x_label, fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    figure.legend(
+        list(labels.values()),
+        list(labels),
+        loc="outside lower center",
+        ncols=4,
+        fontsize=8,
+        frameon=False,
+    )
+    return figure
+
+
+def moving_mean(values: Array, width: int) -> Array:
+    """Centred mean over ``width`` values, of those there are at the ends."""
+    kernel = np.ones(width)
+    total = np.convolve(values, kernel, mode="same")
+    made: Array = total / np.convolve(np.ones_like(values), kernel, mode="same")
+    return made
+
+
+def codes_figure(scatters: Sequence[Sequence[Scatter]]) -> Figure:
+    """One row a run, one panel a mark: principal components of its codes."""
+    across = max(len(row) for row in scatters)
+    figure = Figure(figsize=(4.4 * across, 3.3 * len(scatters)), layout="constrained")
+    grid = figure.subplots(len(scatters), across, squeeze=False)
+    for axes_row, row in zip(grid, scatters, strict=True):
+        for axes, one in zip(axes_row, row, strict=False):
+            _scatter(figure, axes, one)
+        for axes in axes_row[len(row) :]:
+            axes.set_visible(False)
+    return figure
+
+
+def _scatter(figure: Figure, axes: Any, one: Scatter) -> None:
+    size = 12 if len(one.points) < 600 else 6
+    if one.names:
+        for value, name, colour in zip(
+            np.unique(one.mark), one.names, qualitative_colours(len(one.names)), strict=False
+        ):
+            chosen = one.points[one.mark == value]
+            axes.scatter(*chosen.T, s=size, color=[colour], lw=0, alpha=0.75, label=name)
+        if len(one.names) <= 10:
+            axes.legend(fontsize=7, framealpha=0.7)
+    else:
+        colours = "hsv" if one.cyclic else "viridis"
+        made = axes.scatter(*one.points.T, s=size, c=one.mark, cmap=colours, lw=0, alpha=0.8)
+        figure.colorbar(made, ax=axes, label=one.mark_name, pad=0.01)
+    axes.set_title(one.title, loc="left", fontsize=9)
+    axes.set_xlabel(f"component 1 ({one.shares[0]:.0%})", fontsize=8)
+    axes.set_ylabel(f"component 2 ({one.shares[1]:.0%})", fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.2)

@@ -1,0 +1,210 @@
+"""Table, figures and report of a forecasting run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tscl.evaluation.forecasting.protocol import predict_last
+from tscl.evaluation.forecasting.scores import HorizonResult
+from tscl.reporting.document import Document
+from tscl.runs.folder import RunFolder
+from tscl.runs.forecasting.figures import (
+    comparison_figure,
+    forecast_figure,
+    history_figure,
+    mask_figure,
+)
+from tscl.runs.forecasting.run import ForecastingRun, Table, Trained
+from tscl.runs.plot_data import PlotData
+
+LABELS = {"autotcl": "AutoTCL", "ts2vec": "TS2Vec", "random": "untrained encoder"}
+
+
+def label(name: str) -> str:
+    """Name of a row as the table shows it."""
+    return LABELS.get(name, name)
+
+
+def table_frame(table: Table, metric: str = "mse") -> pd.DataFrame:
+    """One row a method: the metric at every horizon and the mean over horizons."""
+    rows: list[dict[str, Any]] = []
+    for name, results in table.items():
+        values = {f"{r.horizon}": float(getattr(r, metric)) for r in results}
+        rows.append(
+            {"method": label(name), **values, "mean": float(np.mean(list(values.values())))}
+        )
+    return pd.DataFrame(rows)
+
+
+def shown(frame: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
+    """Numbers as text, the best of each column marked with a star.
+
+    At least ``digits`` decimals, more where the smallest number would lose its third digit.
+    """
+    smallest = float(np.nanmin(frame.iloc[:, 1:].to_numpy(dtype=float)))
+    if smallest > 0:
+        digits = max(digits, 2 - math.floor(math.log10(smallest)))
+    out = frame.copy().astype(object)
+    for column in frame.columns[1:]:
+        best = frame[column].min()
+        out[column] = [
+            f"{v:.{digits}f}" + ("*" if v == best else "") for v in frame[column].to_numpy()
+        ]
+    return out
+
+
+def metrics_json(run: ForecastingRun, table: Table) -> dict[str, Any]:
+    """What ``metrics.json`` holds."""
+
+    def plain(result: HorizonResult) -> dict[str, Any]:
+        return result.as_dict()
+
+    routes = {name: (c.route, c.window) for name, c in run.encoded.items()}
+    return {
+        "series": run.data.series.name,
+        "seed": run.config.seed,
+        "targets": list(run.data.series.targets),
+        "encoding": {k: {"route": r, "window": w} for k, (r, w) in routes.items()},
+        "results": {name: [plain(r) for r in results] for name, results in table.items()},
+        "mean": {
+            name: {
+                "mse": float(np.mean([r.mse for r in results])),
+                "mae": float(np.mean([r.mae for r in results])),
+            }
+            for name, results in table.items()
+        },
+    }
+
+
+def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> Path:
+    """Write metrics, figures and the report; returns the path of the Markdown file."""
+    config, data = run.config, run.data
+    folder: RunFolder = run.folder
+    folder.write_metrics(metrics_json(run, table))
+    document = Document(folder.path, f"{config.name}: {config.method.name} on {data.series.name}")
+    bounds = {k: (p.start, p.stop) for k, p in data.split.parts()}
+    document.paragraph(
+        f"{len(data.series)} steps ({data.series.freq or 'no regular step'}), targets "
+        f"{', '.join(data.series.targets)}; training steps {bounds['train'][0]} to "
+        f"{bounds['train'][1]}, validation to {bounds['valid'][1]}, test to {bounds['test'][1]}. "
+        f"Seed {config.seed}. Penalties and epochs were chosen on validation only."
+    )
+    for name, codes in run.encoded.items():
+        how = {
+            "sliding": f"windows of {codes.window} past steps, last position only",
+            "chunked": "one causal pass in chunks",
+            "full": "one causal pass",
+        }[codes.route]
+        document.paragraph(f"{label(name)} was encoded by {how}.")
+    for metric, heading in (("mse", "MSE"), ("mae", "MAE")):
+        document.heading(f"{heading} on the test part, scaled units (* best)")
+        document.table(shown(table_frame(table, metric)))
+    by_horizon = {label(n): {r.horizon: r.mse for r in rs} for n, rs in table.items()}
+    document.figure(
+        "comparison", comparison_figure(by_horizon, metric="test MSE"), "Error by horizon"
+    )
+    _forecast_part(run, document)
+    _mask_part(run, trained, document)
+    histories = {label(t.name): t.history for t in trained if t.history}
+    if histories:
+        document.heading("Training")
+        document.figure("history", history_figure(histories), "Loss terms by training step")
+    document.heading("Configuration")
+    document.code(config.to_yaml())
+    plot_data(run, trained).save(folder.path)
+    markdown, _ = document.write()
+    return markdown
+
+
+def plot_data(run: ForecastingRun, trained: list[Trained]) -> PlotData:
+    """Codes of the test part with hour and value, and AutoTCL's mask, for later comparison."""
+    kept, data = PlotData(), run.data
+    test = data.split.test
+    stamps = data.series.timestamps[test]
+    marks: dict[str, NDArray[Any]] = {
+        "time": stamps.to_numpy().astype("datetime64[ns]").astype(np.int64),
+        "hour": np.asarray(stamps.hour, dtype=np.int64),
+        "value": np.asarray(data.series.target_values[test, -1], dtype=np.float32),
+    }
+    unit = data.series.targets[-1]
+    for item in trained:
+        codes = run.finite(run.codes(item.name).codes[0][test])
+        kept.add_embedding(item.name, codes, marks, kind="steps", unit=unit)
+        start, stop = _mask_span(run)
+        openness = run.learned_mask(item, start, stop)
+        if openness is not None:
+            part = data.series.values[start:stop, -1]
+            times = data.series.timestamps[start:stop].to_numpy()
+            kept.add_mask(item.name, times, part, openness, data.series.columns[-1])
+    return kept
+
+
+def _mask_span(run: ForecastingRun) -> tuple[int, int]:
+    """Steps the mask is shown over: the end of the test part."""
+    stop = run.data.split.test.stop
+    return max(0, stop - min(336, run.config.train.max_train_length)), stop
+
+
+def _forecast_part(run: ForecastingRun, document: Document) -> None:
+    data, horizon = run.data, min(168, max(run.config.evaluate.horizons))
+    if horizon not in run.config.evaluate.horizons:
+        horizon = run.config.evaluate.horizons[-1]
+    names = [n for n in run.names() if n in run.encoded]
+    forecasts, origin = {}, data.split.test.stop - horizon - 1
+    truth = None
+    for name in names:
+        made = predict_last(
+            run.finite(run.codes(name).codes[0]),
+            data.targets,
+            data.split,
+            horizon,
+            origins=[origin],
+            **run.head_options(),
+        )
+        inverse = data.target_scaler.inverse
+        forecasts[label(name)] = inverse(made.forecast[0])[:, -1]
+        truth = inverse(made.truth[0])[:, -1]
+    if truth is None:
+        return
+    start = max(0, origin - 2 * horizon)
+    values = data.series.target_values[:, -1]
+    document.heading("Forecast against truth")
+    document.figure(
+        "forecast",
+        forecast_figure(
+            data.series.timestamps[start : origin + 1 + horizon].to_numpy(),
+            values[start : origin + 1],
+            truth,
+            forecasts,
+            unit=data.series.targets[-1],
+            title=f"{horizon} steps ahead from the end of the test part",
+        ),
+        f"The last {horizon} steps of the test part, original units",
+    )
+
+
+def _mask_part(run: ForecastingRun, trained: list[Trained], document: Document) -> None:
+    data = run.data
+    start, stop = _mask_span(run)
+    for item in trained:
+        openness = run.learned_mask(item, start, stop)
+        if openness is None:
+            continue
+        values = data.series.values[start:stop, -1]
+        document.heading("What the learned augmentation keeps")
+        document.figure(
+            "mask",
+            mask_figure(
+                data.series.timestamps[start:stop].to_numpy(),
+                values,
+                openness,
+                unit=data.series.columns[-1],
+            ),
+            "Probability that h(x) keeps each step of the last channel (end of the test part)",
+        )

@@ -1,0 +1,307 @@
+"""The forecasting job: pretrain an encoder, encode causally, score ridge forecasts, keep it all."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tscl.disk import new_folder
+from tscl.encoders import ENCODERS
+from tscl.errors import CheckpointError, InputError
+from tscl.evaluation.forecasting.baselines import season_of, standard_baselines
+from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, HeadSettings
+from tscl.evaluation.forecasting.protocol import forecast_protocol, predict_last, validation_score
+from tscl.evaluation.forecasting.scores import HorizonResult
+from tscl.inference.encode import CausalCodes, encode_causal
+from tscl.methods import METHODS, Method
+from tscl.methods.autotcl import AutoTCLMethod
+from tscl.runs.folder import RunFolder
+from tscl.runs.forecasting.config import RunConfig
+from tscl.runs.forecasting.data import ForecastingData, prepare
+from tscl.saving.card import ModelCard, sha256_of_array
+from tscl.saving.encoder import load_encoder, save_encoder, update_card
+from tscl.saving.tensors import load_module, load_tensors, save_tensors
+from tscl.seeding import seeded
+from tscl.training.callbacks import ProgressReporter, Silent
+from tscl.training.data import ArraySource, RandomSampler, cut_sections
+from tscl.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+Table = dict[str, list[HorizonResult]]
+
+
+@dataclass
+class Trained:
+    """One trained method.
+
+    Attributes:
+        name: method name, or ``random``.
+        encoder: in evaluation mode.
+        method: the whole method; None for ``random``.
+        history: one row a training step.
+    """
+
+    name: str
+    encoder: nn.Module
+    method: Method | None
+    history: list[dict[str, float]]
+
+
+class ForecastingRun:
+    """All stages of one configuration, in a run folder.
+
+    Args:
+        config: validated configuration.
+        progress: where training progress is shown.
+    """
+
+    def __init__(self, config: RunConfig, progress: ProgressReporter | None = None) -> None:
+        self.config = config
+        self.folder = RunFolder(Path(config.out))
+        self.progress = progress or Silent()
+        self.data: ForecastingData = prepare(config.data, config.evaluate.horizons)
+        self.encoded: dict[str, CausalCodes] = {}
+
+    def names(self) -> list[str]:
+        """The configured method, then those it is compared with."""
+        wanted = [self.config.method.name, *self.config.evaluate.compare]
+        return list(dict.fromkeys(wanted))
+
+    def build(self, name: str) -> tuple[nn.Module, Method | None]:
+        """Encoder and method ``name`` with weights drawn from the run's seed."""
+        config = self.config
+        with seeded(config.seed, "weights"):
+            encoder = ENCODERS.build(
+                config.encoder.name, input_dims=self.data.inputs.shape[1], **config.encoder.params
+            )
+        if name == "random":
+            return encoder.eval(), None
+        params = dict(config.compare_params.get(name, {}))
+        if name == config.method.name:
+            params = dict(config.method.params)
+        if name == "autotcl" and params.get("fixed_channels") == "covariates":
+            params["fixed_channels"] = self.data.n_covariates
+        with seeded(config.seed, "method", len(name)):
+            return encoder, METHODS.build(name, encoder=encoder, **params)
+
+    def source(self) -> ArraySource:
+        """The training part, cut into sections and cropped as configured."""
+        length = self.config.train.max_train_length
+        part = self.data.inputs[self.data.split.train][None]
+        return ArraySource(cut_sections(part, length), crop=length)
+
+    def train(self, name: str, *, resume: bool = False) -> Trained:
+        """Pretrain method ``name`` and save encoder, method and history in the run folder."""
+        encoder, method = self.build(name)
+        home = self.folder.model(name)
+        if resume and (home / "encoder.json").is_file():
+            return self.load(name)
+        history: list[dict[str, float]] = []
+        training: dict[str, Any] = {"params": self.config.compare_params.get(name, {})}
+        if name == self.config.method.name:
+            training["params"] = self.config.method.params
+        if method is not None:
+            settings = self.config.train.settings(self.config.seed)
+            source = self.source()
+            if len(source) < 2:
+                raise InputError(
+                    "train.max_train_length",
+                    self.config.train.max_train_length,
+                    f"the training part has {self.data.inputs[self.data.split.train].shape[0]} "
+                    "steps, one section only, and contrast needs two: use half of them or fewer",
+                )
+            batch = min(self.config.train.batch_size, len(source))
+            by_validation = self.config.train.select == "validation"
+            trainer = Trainer(
+                settings,
+                checkpoints=self.folder.path / "checkpoints" / name,
+                progress=self.progress,
+                monitor=self.validation_score if by_validation else None,
+                logs=self.folder.path / "logs" / name,
+            )
+            result = trainer.fit(
+                method,
+                source,
+                RandomSampler(len(source), batch, drop_last=True),
+                resume=resume,
+                title=name,
+            )
+            encoder, history = result.encoder, result.history
+            training |= {"steps": result.steps, "best_epoch": result.best_epoch}
+            self.folder.write_history(name, history)
+            if result.monitored:
+                self.folder.write_history(name, result.monitored, kind="probe")
+        with new_folder(home) as work:
+            if method is not None:
+                save_tensors(work / "method.safetensors", method.state_dict())
+            save_encoder(work, encoder, self.card(name, training))
+        if method is not None and trainer.store is not None:
+            trainer.store.clear()
+        return Trained(name, encoder, method, history)
+
+    def card(self, name: str, training: dict[str, Any]) -> ModelCard:
+        """What is known of a model before it is evaluated; ``training`` gets the seed."""
+        data, section = self.data, self.config.data
+        return ModelCard(
+            name,
+            data={
+                **data.series.source,
+                "training_sha256": sha256_of_array(data.inputs[data.split.train]),
+            },
+            preprocessing={
+                "columns": list(data.series.columns),
+                "covariates": data.n_covariates,
+                "mean": data.scaler.mean.tolist(),
+                "scale": data.scaler.scale.tolist(),
+                "input_form": section.input_form,
+                "relative_windows": list(section.relative_windows),
+            },
+            training={"seed": self.config.seed, **training},
+            licence=self.config.licence,
+        )
+
+    def load(self, name: str) -> Trained:
+        """A method trained earlier in this run folder."""
+        encoder, _ = load_encoder(self.folder.model(name))
+        if encoder.input_dims != self.data.inputs.shape[1]:
+            raise CheckpointError(
+                "input_dims",
+                encoder.input_dims,
+                f"the data has {self.data.inputs.shape[1]} channels; use the data of the run",
+            )
+        _, method = self.build(name)
+        if method is not None:
+            tensors = load_tensors(self.folder.model(name) / "method.safetensors")
+            load_module(method, tensors, "method weights")
+            method.encoder = encoder
+            method.eval()
+        return Trained(name, encoder, method, self.folder.history(name))
+
+    def encode(self, encoder: nn.Module, *, until: int | None = None) -> CausalCodes:
+        """Codes of the whole series (or its first ``until`` steps), each of its past only."""
+        settings = self.config.evaluate
+        inputs = self.data.inputs if until is None else self.data.inputs[:until]
+        return encode_causal(
+            encoder,  # type: ignore[arg-type]
+            inputs[None],
+            mode=settings.route,
+            window=settings.window,
+            batch_size=settings.batch_size,
+        )
+
+    def head_options(self) -> dict[str, Any]:
+        """Arguments of the forecasting head from the configuration."""
+        e = self.config.evaluate
+        return {
+            "drop": e.drop,
+            "alphas": tuple(e.alphas) if e.alphas else TS2VEC_ALPHAS,
+            "residual": e.residual,
+            "window_features": e.window_features,
+            "standardise": e.standardise,
+        }
+
+    def validation_score(self, encoder: nn.Module) -> float:
+        """Mean RMSE + MAE over horizons on the validation part; the test part is cut off first."""
+        split = self.data.split
+        codes = self.encode(encoder, until=split.valid.stop).codes[0]
+        options = self.head_options()
+        window = options.pop("window_features")
+        return validation_score(
+            self.finite(codes),
+            self.data.targets[: split.valid.stop],
+            split,
+            self.config.evaluate.horizons,
+            settings=HeadSettings(window=window, **options),
+        )
+
+    def evaluate(self, trained: list[Trained]) -> Table:
+        """Rows of the table: every trained method, then the baselines, on the same test rows."""
+        table: Table = {}
+        e, data = self.config.evaluate, self.data
+        for item in trained:
+            made = self.encode(item.encoder)
+            self.encoded[item.name] = made
+            table[item.name] = forecast_protocol(
+                self.finite(made.codes[0]),
+                data.targets,
+                data.split,
+                e.horizons,
+                scale=data.target_scaler.scale,
+                **self.head_options(),
+            )
+            if (self.folder.model(item.name) / "encoder.json").is_file():
+                rows = {str(r.horizon): {"mse": r.mse, "mae": r.mae} for r in table[item.name]}
+                update_card(self.folder.model(item.name), metrics={"test, by horizon": rows})
+        if e.baselines:
+            table |= standard_baselines(
+                data.targets,
+                data.split,
+                e.horizons,
+                season=season_of(data.series.freq),
+                drop=e.drop,
+                scale=data.target_scaler.scale,
+            )
+        return table
+
+    def codes(self, name: str) -> CausalCodes:
+        """Codes made by :meth:`evaluate` for method ``name``."""
+        if name not in self.encoded:
+            raise InputError("method", name, "call evaluate first")
+        return self.encoded[name]
+
+    @staticmethod
+    def finite(codes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Codes with the warm-up of sliding windows (NaN) set to zero; it is dropped anyway."""
+        return np.nan_to_num(codes, nan=0.0)
+
+    def learned_mask(self, trained: Trained, start: int, stop: int) -> NDArray[np.float32] | None:
+        """Openness of AutoTCL's h over steps [start, stop) of the last input channel."""
+        if not isinstance(trained.method, AutoTCLMethod):
+            return None
+        x = torch.from_numpy(self.data.inputs[None, start:stop])
+        with torch.no_grad():
+            view = trained.method.view(x)
+        made: NDArray[np.float32] = view.openness[0, :, -1].numpy()
+        return made
+
+
+def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:
+    """Forecast ``horizon`` steps after the last one, in original units.
+
+    The head is fitted on the training part with its penalty chosen on validation, as in the
+    evaluation.
+
+    Returns:
+        One row a future time stamp, one column a target.
+
+    Raises:
+        InputError: a horizon below 1 or too long for the parts; a series without a regular step.
+    """
+    data = job.data
+    if horizon < 1:
+        raise InputError("horizon", horizon, "forecast at least one step")
+    if data.series.freq is None:
+        raise InputError("freq", None, "the series has no regular step to extend")
+    codes = job.encode(job.load(job.config.method.name).encoder)
+    last = len(data.targets) - 1
+    made = predict_last(
+        job.finite(codes.codes[0]),
+        data.targets,
+        data.split,
+        horizon,
+        origins=[last],
+        **job.head_options(),
+    )
+    times = pd.date_range(data.series.timestamps[-1], periods=horizon + 1, freq=data.series.freq)[
+        1:
+    ]
+    values = data.target_scaler.inverse(made.forecast[0])
+    return pd.DataFrame(values, index=times, columns=list(data.series.targets))

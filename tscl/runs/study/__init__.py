@@ -1,0 +1,1 @@
+"""Studies of strategies, backbones and horizons, and backtests."""

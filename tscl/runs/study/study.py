@@ -1,0 +1,295 @@
+"""A study: every combination is one cell, one cell is one JSON file, written at once.
+
+A killed study goes on with the cells that are missing. The name of a cell's file says what it is
+and ends in a digest of everything its figures depend on, so a changed setting is a new cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tscl.disk import atomic_file, write_text
+from tscl.errors import CheckpointError, InputError
+from tscl.evaluation.forecasting.baselines import last_value, season_of, seasonal_naive
+from tscl.evaluation.forecasting.scores import HorizonResult
+from tscl.evaluation.forecasting.statistical import statistical_baseline
+from tscl.forecasters.strategies import SIMPLE_NETWORKS, StrategySettings, run_strategy
+from tscl.runs.forecasting.config import DataSection
+from tscl.runs.forecasting.data import ForecastingData, prepare
+from tscl.runs.study.config import StudyConfig
+from tscl.runs.study.tables import markdown, summary, write_report
+from tscl.runs.workers import run_jobs
+from tscl.saving.tensors import write_json
+
+Report = Callable[[str, int, int], None]
+__all__ = ["Cell", "Study", "cells_of", "settings_of", "summary", "write_tables"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One trained configuration of a study."""
+
+    algorithm: str
+    strategy: str
+    backbone: str
+    horizon: int
+    seed: int
+    weight: float | None = None  # lambda of end-to-end training
+
+    @property
+    def title(self) -> str:
+        """The cell in one word."""
+        weight = "" if self.weight is None else f"-l{self.weight:g}"
+        name = f"{self.algorithm}-{self.strategy}-{self.backbone}{weight}"
+        return f"{name}-h{self.horizon}-s{self.seed}"
+
+
+def cells_of(config: StudyConfig) -> list[Cell]:
+    """All cells, the same in every run; supervised ones are not repeated by algorithm."""
+
+    def enumerate_all() -> Iterator[Cell]:
+        for horizon in config.horizons:
+            for seed in config.seeds:
+                for name in config.networks:
+                    yield Cell("none", "supervised", name, horizon, seed)
+                for backbone in config.backbones:
+                    for strategy in config.strategies:
+                        names = config.algorithms if strategy != "supervised" else ["none"]
+                        weights: list[float | None] = [None]
+                        if strategy == "end_to_end":
+                            weights = [*(config.weights or [config.train.weight])]
+                        for algorithm, weight in product(names, weights):
+                            yield Cell(algorithm, strategy, backbone, horizon, seed, weight)
+        for model in config.statistical:
+            yield Cell("none", "baseline", model, max(config.horizons), 0)
+
+    return list(dict.fromkeys(enumerate_all()))
+
+
+def settings_of(config: StudyConfig, cell: Cell) -> StrategySettings:
+    """What a cell trains with."""
+    simple = cell.backbone in SIMPLE_NETWORKS
+    values: dict[str, Any] = {"backbone_params": {} if simple else config.backbones[cell.backbone]}
+    values |= config.training(cell.backbone, cell.strategy, cell.algorithm)
+    if cell.weight is not None:
+        values["weight"] = cell.weight
+    return StrategySettings(
+        length=config.length(cell.horizon),
+        backbone=cell.backbone,
+        contrast="hierarchical" if cell.algorithm == "none" else cell.algorithm,
+        contrast_params=config.algorithms.get(cell.algorithm, {}),
+        **values,
+    )
+
+
+class Study:
+    """Cells of a configuration in a folder.
+
+    Args:
+        config: validated. data: prepared already, or None to prepare it here.
+    """
+
+    def __init__(self, config: StudyConfig, data: ForecastingData | None = None) -> None:
+        self.config = config
+        self.folder = Path(config.out)
+        self.data = data or prepare(config.data, config.horizons)
+        self.cells = cells_of(config)
+        self._check()
+
+    def _check(self) -> None:
+        """InputError when a cell's window or the naive's season does not fit, before training."""
+        part = self.data.split.train
+        steps = part.stop - part.start
+        for horizon in self.config.horizons:
+            length = self.config.length(horizon)
+            if length + horizon > steps:
+                raise InputError(
+                    f"lengths[{horizon}]",
+                    length,
+                    f"past and horizon need {length + horizon} steps, training has {steps}",
+                )
+        if self.config.baselines and season_of(self.data.series.freq) > steps:
+            raise InputError(
+                "baselines", True, f"no season fits the {steps} steps of training; set it to false"
+            )
+
+    def path(self, cell: Cell) -> Path:
+        """The file of a cell."""
+        if cell.strategy == "baseline":
+            statistical = self.config.statistical[cell.backbone]
+            settings = statistical | {"horizons": self.config.horizons}
+        else:
+            settings = asdict(settings_of(self.config, cell))
+        facts = {
+            "cell": asdict(cell),
+            "settings": settings,
+            "data": without_later(self.config.data) | dict(self.data.series.source),
+            "split": str(self.data.split),
+        }
+        text = json.dumps(facts, sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return self.folder / "cells" / f"{cell.title}-{digest}.json"
+
+    def missing(self) -> list[Cell]:
+        """Cells without a file."""
+        return [cell for cell in self.cells if not self.path(cell).is_file()]
+
+    def run_cell(self, cell: Cell) -> Path:
+        """Train and score one cell and write its file in one step."""
+        return self.write(cell, self.compute(cell))
+
+    def write(self, cell: Cell, rows: list[dict[str, Any]]) -> Path:
+        """Write the file of a cell, the old one or the whole new one at any time."""
+        path = self.path(cell)
+        write_json(path, rows[0] if len(rows) == 1 else {"rows": rows})
+        shutil.rmtree(self._checkpoints(cell), ignore_errors=True)
+        return path
+
+    def compute(self, cell: Cell) -> list[dict[str, Any]]:
+        """Rows of one cell: one, or one a horizon for a statistical forecaster.
+
+        A cell that was killed goes on from its last checkpoint.
+        """
+        data = self.data
+        if cell.strategy == "baseline":
+            results = statistical_baseline(
+                cell.backbone,
+                data.targets,
+                data.split,
+                self.config.horizons,
+                season=season_of(data.series.freq),
+                scale=data.target_scaler.scale,
+                **statistical_arguments(self.config.statistical[cell.backbone]),
+            )
+            return [self._row(asdict(cell), result) for result in results]
+        n = data.n_covariates
+        made = run_strategy(
+            data.inputs[:, n:],
+            data.split,
+            cell.horizon,
+            cell.strategy,
+            settings_of(self.config, cell),
+            marks=data.inputs[:, :n],
+            targets=data.series.target_index,
+            scale=data.target_scaler.scale,
+            seed=cell.seed,
+            checkpoints=self._checkpoints(cell),
+            resume=True,
+        )
+        row = self._row(asdict(cell), made.result)
+        return [row | {"steps": made.steps, "best_epoch": made.best_epoch}]
+
+    def _checkpoints(self, cell: Cell) -> Path:
+        return self.folder / "checkpoints" / self.path(cell).stem
+
+    def _row(self, names: dict[str, Any], result: HorizonResult) -> dict[str, Any]:
+        """Names and errors, those of every variable in scaled and original units among them."""
+        series = self.data.series
+        row = {"dataset": series.name} | names | result.as_dict()
+        scales = self.data.target_scaler.scale
+        for name, scale, (mse, mae) in zip(series.targets, scales, result.variables, strict=True):
+            row |= {f"mse.{name}": mse, f"mae.{name}": mae}
+            row |= {f"mse_raw.{name}": mse * scale**2, f"mae_raw.{name}": mae * scale}
+        return row
+
+    def run(self, *, workers: int = 1, ray: bool = False, report: Report | None = None) -> int:
+        """Run what is missing; the number of cells run.
+
+        Args:
+            workers, ray: see :func:`tscl.runs.workers.run_jobs`.
+            report: called with a cell's title, how many are done, and how many there are.
+
+        Raises:
+            JobsFailed: at the end, when cells failed; all others are written.
+        """
+        todo = self.missing()
+        for cell in set(self.cells) - set(todo):  # left by a kill just after a cell was written
+            shutil.rmtree(self._checkpoints(cell), ignore_errors=True)
+        total, done = len(self.cells), len(self.cells) - len(todo)
+        for cell, rows in run_jobs(self.compute, todo, workers=workers, ray=ray):
+            self.write(cell, rows)
+            done += 1
+            if report is not None:
+                report(cell.title, done, total)
+        return len(todo)
+
+    def baselines(self) -> list[dict[str, Any]]:
+        """Rows of the forecasters that are not trained."""
+        if not self.config.baselines:
+            return []
+        data, horizons = self.data, self.config.horizons
+        season = season_of(data.series.freq)
+        scale = data.target_scaler.scale
+        made = {
+            "seasonal naive": seasonal_naive(
+                data.targets, data.split, horizons, season=season, scale=scale
+            ),
+            "last value": last_value(data.targets, data.split, horizons, scale=scale),
+        }
+        return [
+            self._row(asdict(Cell("none", "baseline", name, result.horizon, seed=0)), result)
+            for name, results in made.items()
+            for result in results
+        ]
+
+    def rows(self) -> pd.DataFrame:
+        """One row per finished cell (and horizon) and baseline."""
+        files = [read_json(p) for c in self.cells if (p := self.path(c)).is_file()]
+        finished = [row for file in files for row in file.get("rows", [file])]
+        frame = pd.DataFrame(finished + self.baselines()).drop(columns="alpha", errors="ignore")
+        frame["dataset"] = self.data.series.name
+        return frame
+
+    def collect(self) -> pd.DataFrame:
+        """The rows; also ``study.parquet``, tables as ``study.md``, a report, the settings."""
+        frame = self.rows()
+        write_tables(frame, self.folder, "study", f"Study of {self.data.series.name}")
+        write_text(self.folder / "study.yaml", self.config.to_yaml())
+        return frame
+
+
+def write_tables(
+    frame: pd.DataFrame, folder: Path, name: str, title: str, over: str = "seeds"
+) -> Path:
+    """Write ``name``.parquet, ``name``.md and the report; returns the report's page.
+
+    ``over`` says what the deviations of the tables are taken over.
+    """
+    with atomic_file(folder / f"{name}.parquet") as work:
+        frame.to_parquet(work)
+    write_text(folder / f"{name}.md", markdown(frame, over))
+    return write_report(frame, folder, title, over=over)
+
+
+def statistical_arguments(values: dict[str, Any]) -> dict[str, Any]:
+    """A statistical forecaster's entry as arguments: its own, and the model's as ``params``."""
+    own = {k: v for k, v in values.items() if k in ("fit_steps", "context")}
+    return own | {"params": {k: v for k, v in values.items() if k not in own}}
+
+
+# options added after cells had been written, with the value those cells were made with
+LATER = {"calendar": "standard", "dataset": None}
+
+
+def without_later(section: DataSection) -> dict[str, Any]:
+    """The section's values, without later options at their neutral value: cells stay valid."""
+    values = section.model_dump(mode="json")
+    return {k: v for k, v in values.items() if k not in LATER or v != LATER[k]}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The values of a cell's file; CheckpointError when it is damaged."""
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return values
+    except (OSError, ValueError) as error:
+        raise CheckpointError(str(path), error, "remove the file to run the cell again") from None

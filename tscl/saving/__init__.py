@@ -1,0 +1,1 @@
+"""Everything written and read back: tensors, encoders, cards, cells, exports."""
