@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDED = ("tscl/py.typed", "data_loaders/py.typed", "tscl/configs/demo.yaml")
+NEEDED = ("tscl/py.typed", "data_loaders/py.typed", "tscl/runs/configs/demo.yaml")
 
 
 def run(*command: object, cwd: Path) -> str:

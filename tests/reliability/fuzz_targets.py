@@ -236,7 +236,7 @@ def _ts(folder: Path) -> None:
 
 def _yaml(folder: Path) -> None:
     for name in ("demo", "clinical"):
-        text = (ROOT / f"tscl/configs/{name}.yaml").read_text(encoding="utf-8")
+        text = (ROOT / f"tscl/runs/configs/{name}.yaml").read_text(encoding="utf-8")
         (folder / f"{name}.yaml").write_text(text)
     text = (ROOT / "recipes/e2e/study_etth1_small.yaml").read_text(encoding="utf-8")
     (folder / "study.yaml").write_text(text)

@@ -19,19 +19,6 @@ from tscl import __version__
 from tscl.disk import check_replaceable, new_folder, sha256_of
 from tscl.encoders import ENCODERS, Encoder
 from tscl.errors import CheckpointError, InputError
-from tscl.estimators.anomaly import ContrastiveAnomalyDetector, load_detector, save_detector
-from tscl.estimators.classifier import ContrastiveClassifier, load_classifier, save_classifier
-from tscl.estimators.clustering import ContrastiveClusterer, load_clusterer, save_clusterer
-from tscl.estimators.retrieval import (
-    PatientRetrieval,
-    load_retrieval,
-    save_retrieval,
-)
-from tscl.estimators.transformer import (
-    ContrastiveTransformer,
-    load_transformer,
-    save_transformer,
-)
 from tscl.registry import python_values
 from tscl.saving.encoder import CARD as ENCODER_CARD
 from tscl.saving.encoder import WEIGHTS as ENCODER_WEIGHTS
@@ -201,6 +188,8 @@ def _save(
     facts: dict[str, Any],
 ) -> Path:
     """An estimator around a transformer: its folder, named float64 arrays, and a card."""
+    from tscl.estimators.transformer import ContrastiveTransformer, save_transformer
+
     fitted = getattr(transformer, "estimator", transformer)
     if not isinstance(fitted, ContrastiveTransformer):
         name = type(fitted).__name__
@@ -213,9 +202,9 @@ def _save(
     return folder
 
 
-def _load(
-    folder: Path, kind: str
-) -> tuple[dict[str, Any], ContrastiveTransformer, dict[str, NDArray[np.float64]]]:
+def _load(folder: Path, kind: str) -> tuple[dict[str, Any], Any, dict[str, NDArray[np.float64]]]:
+    from tscl.estimators.transformer import load_transformer
+
     card = read_card(folder, kind)
     transformer = load_transformer(folder / PART)
     weights = folder / WEIGHTS
@@ -224,7 +213,7 @@ def _load(
     return card, transformer, {k: t.numpy() for k, t in load_tensors(weights).items()}
 
 
-def _take_inputs(model: Any, transformer: ContrastiveTransformer, card: dict[str, Any]) -> None:
+def _take_inputs(model: Any, transformer: Any, card: dict[str, Any]) -> None:
     model.transformer_ = transformer
     model.n_features_in_ = int(card["n_features_in_"])
     model.n_channels_in_ = transformer.n_channels_in_
@@ -240,13 +229,19 @@ def _inputs(model: Any) -> dict[str, Any]:
     }
 
 
-_KINDS: dict[type, tuple[Callable[[Any, Path], Path], Callable[[Path], Any]]] = {
-    ContrastiveTransformer: (save_transformer, load_transformer),
-    ContrastiveClassifier: (save_classifier, load_classifier),
-    ContrastiveClusterer: (save_clusterer, load_clusterer),
-    PatientRetrieval: (save_retrieval, load_retrieval),
-    ContrastiveAnomalyDetector: (save_detector, load_detector),
-}
+def _kinds() -> dict[type, tuple[Callable[[Any, Path], Path], Callable[[Path], Any]]]:
+    from tscl.estimators import anomaly, classifier, clustering, retrieval, transformer
+
+    return {
+        transformer.ContrastiveTransformer: (
+            transformer.save_transformer,
+            transformer.load_transformer,
+        ),
+        classifier.ContrastiveClassifier: (classifier.save_classifier, classifier.load_classifier),
+        clustering.ContrastiveClusterer: (clustering.save_clusterer, clustering.load_clusterer),
+        retrieval.PatientRetrieval: (retrieval.save_retrieval, retrieval.load_retrieval),
+        anomaly.ContrastiveAnomalyDetector: (anomaly.save_detector, anomaly.load_detector),
+    }
 
 
 def save_estimator(model: Any, folder: Path) -> Path:
@@ -256,11 +251,11 @@ def save_estimator(model: Any, folder: Path) -> Path:
         InputError: ``folder`` holds something that is not an estimator saved earlier.
     """
     check_target(folder)
-    return next(save for kind, (save, _) in _KINDS.items() if isinstance(model, kind))(
+    return next(save for kind, (save, _) in _kinds().items() if isinstance(model, kind))(
         model, folder
     )
 
 
 def load_estimator(kind: type, folder: Path) -> Any:
     """Read an estimator of class ``kind`` that :func:`save_estimator` wrote."""
-    return next(load for known, (_, load) in _KINDS.items() if issubclass(kind, known))(folder)
+    return next(load for known, (_, load) in _kinds().items() if issubclass(kind, known))(folder)
