@@ -104,15 +104,15 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.training import test_engine as t
-from tscl.training import engine
+from tscl.training import trainer
 
 torch = t.torch
 torch.set_num_threads(1)
-inner = engine._Run._train_step
+inner = trainer._Run._train_step
 def slow(self, indices):
     time.sleep(0.15)
     return inner(self, indices)
-engine._Run._train_step = slow
+trainer._Run._train_step = slow
 print("ready", flush=True)
 t.train(Path(sys.argv[1]), resume=True, checkpoint_seconds=0.0)
 """
