@@ -13,7 +13,7 @@ from recipes.objectives.config import load_objectives
 from recipes.objectives.tasks import ClassificationTask
 from tscl.seeding import numpy_generator
 
-SCRIPT = Path(__file__).parents[2] / "recipes/heads/study.py"
+SCRIPT = Path(__file__).parents[2] / "recipes/objectives/heads.py"
 
 
 @pytest.fixture(scope="module")
