@@ -3,9 +3,12 @@
 from tscl.encoders.base import ENCODERS, Encoder, EncoderLike
 from tscl.encoders.cost import CoSTEncoder
 from tscl.encoders.dilated import DilatedConvEncoder
+from tscl.encoders.eegnet import EEGNetEncoder
 from tscl.encoders.experts import ExpertsEncoder
+from tscl.encoders.inception_time import InceptionTimeEncoder
 from tscl.encoders.informer import InformerEncoder
 from tscl.encoders.lstm import LSTMEncoder
+from tscl.encoders.resnet1d import ResNet1dEncoder
 from tscl.encoders.tcn import TCNEncoder
 from tscl.encoders.transformer import TransformerEncoder
 
@@ -13,11 +16,14 @@ __all__ = [
     "ENCODERS",
     "CoSTEncoder",
     "DilatedConvEncoder",
+    "EEGNetEncoder",
     "Encoder",
     "EncoderLike",
     "ExpertsEncoder",
+    "InceptionTimeEncoder",
     "InformerEncoder",
     "LSTMEncoder",
+    "ResNet1dEncoder",
     "TCNEncoder",
     "TransformerEncoder",
 ]
