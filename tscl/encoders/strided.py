@@ -7,7 +7,6 @@ as those over (B, C, T).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -121,19 +120,24 @@ class GroupNorm(nn.GroupNorm):
 
     Args:
         dims: channels.
-        groups: most groups; lowered to a common divisor with ``dims``.
+        groups: most groups; lowered until they divide ``dims`` and have two channels each.
         zero: start with a weight of zero.
     """
 
     def __init__(self, dims: int, groups: int = 8, zero: bool = False) -> None:
         self.zero = zero
-        super().__init__(math.gcd(groups, dims), dims)
+        most = min(groups, max(1, dims // 2))
+        super().__init__(max(n for n in range(1, most + 1) if dims % n == 0), dims)
 
     def reset_parameters(self) -> None:
         """Weight one (or zero), bias zero."""
         super().reset_parameters()
         if self.zero:
             nn.init.zeros_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same; a group with a single value becomes the bias."""
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
 def build_norm(norm: str, dims: int, groups: int = 8, zero: bool = False) -> nn.Module:
