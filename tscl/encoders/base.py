@@ -76,7 +76,7 @@ class Encoder(nn.Module, ABC):
     @property
     def latent_dims(self) -> int | None:
         """Width H of the latent that masks act on."""
-        dims = self.config().get("hidden_dims")
+        dims = self.config().get("hidden_dims", getattr(self, "hidden_dims", None))
         return dims if isinstance(dims, int) else None
 
     @abstractmethod

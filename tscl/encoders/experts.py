@@ -86,7 +86,8 @@ class ExpertsEncoder(MixtureEncoder):
 
     Attributes:
         causal: as the backbone.
-        receptive_field: the backbone's and ``max(kernels) - 1`` steps more.
+        stride: as the backbone; experts then see the backbone's coarse embeddings.
+        receptive_field: the backbone's and ``max(kernels) - 1`` embeddings more.
 
     Raises:
         InputError: an argument out of range. ConfigError: unknown backbone or parameter.
@@ -120,7 +121,18 @@ class ExpertsEncoder(MixtureEncoder):
         self.causal = self.backbone.causal
         self._build_mixture(output_dims, kernels, mixture)
         field = self.backbone.receptive_field
-        self.receptive_field = None if field is None else field + self.longest - 1
+        self.stride, self.latent_stride = self.backbone.stride, self.backbone.latent_stride
+        longest = (self.longest - 1) * self.stride
+        self.receptive_field = None if field is None else field + longest
+
+    @property
+    def latent_dims(self) -> int | None:
+        """The backbone's."""
+        return self.backbone.latent_dims
+
+    def output_length(self, length: int) -> int:
+        """The backbone's."""
+        return self.backbone.output_length(length)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Encode (B, T, C) to (B, T, D); see :class:`tscl.encoders.base.Encoder`."""

@@ -135,7 +135,6 @@ class InceptionTimeEncoder(Encoder):
         for _ in range(depth):
             reach.layer(max(*lengths, 3))
         self.receptive_field = reach.width if norm == "batch" else None
-        self.to(memory_format=torch.channels_last)
 
     @property
     def latent_dims(self) -> int:

@@ -178,7 +178,6 @@ class ResNet1dEncoder(Encoder):
         self.output_fc = nn.Linear(width, output_dims) if output_dims is not None else None
         self.stride = reach.stride
         self.receptive_field = reach.width if norm == "batch" else None
-        self.to(memory_format=torch.channels_last)
 
     @property
     def latent_dims(self) -> int:

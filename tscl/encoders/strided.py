@@ -2,7 +2,7 @@
 
 Layers work on (B, C, 1, T) in channels-last memory, which is the memory of (B, T, C): series come
 in and embeddings go out without a copy, and on a CPU these convolutions are about twice as quick
-as those over (B, C, T).
+as those over (B, C, T). Weights keep their usual layout; the convolutions follow their input.
 """
 
 from __future__ import annotations
