@@ -139,5 +139,3 @@ def test_a_single_value_takes_the_running_figures() -> None:
     out = norm.train()(x)
     torch.testing.assert_close(out, torch.full_like(out, 3.0), rtol=1e-4, atol=1e-4)
     assert float(norm.running_mean[0]) == 2.0
-
-
