@@ -152,5 +152,5 @@ class EEGNetEncoder(Encoder):
         weight = self.spatial.weight
         if self.max_norm is None:
             return weight
-        size = torch.linalg.vector_norm(weight, dim=2, keepdim=True)
+        size: Tensor = torch.linalg.vector_norm(weight, dim=2, keepdim=True)
         return weight * (self.max_norm / size.clamp_min(self.max_norm))

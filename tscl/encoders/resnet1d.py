@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -104,6 +103,7 @@ class ResNet1dEncoder(Encoder):
         ConfigError: unknown ``norm``.
 
     Example:
+        >>> import torch
         >>> encoder = ResNet1dEncoder(2, widths=[8, 16], strides=[1, 2])
         >>> encoder.stride, encoder.output_length(101), encoder.receptive_field
         (4, 26, 43)

@@ -70,7 +70,9 @@ def _any_of(keep: Tensor, stride: int) -> Tensor:
     """Whether any of ``stride`` steps is True, (B, H, T) to (B, H, T'')."""
     if stride == 1:
         return keep
-    return F.max_pool1d(keep.float(), stride, stride, ceil_mode=True) > 0
+    # a mean, since exporters hold the steps of a maximum with ceil_mode for fixed
+    share = F.avg_pool2d(keep.float().unsqueeze(2), (1, stride), ceil_mode=True)
+    return share.squeeze(2) > 0
 
 
 def per_stage(name: str, value: int | Sequence[int], count: int) -> list[int]:

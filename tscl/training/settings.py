@@ -40,8 +40,9 @@ class TrainSettings:
             al. 2021, arXiv 2101.06983). For encoders that treat samples independently, hence not
             for batch norm; dropout is drawn part by part.
         averaging: ``swa``, ``ema`` or ``none``; the running figures of batch norms are measured
-            again for averaged weights, on up to 2,048 samples of the source; average_start: steps before averaging begins
-            (-1 also counts the initial weights, as the papers' code does); ema_decay.
+            again for averaged weights, on up to 2,048 samples of the source; average_start: steps
+            before averaging begins (-1 also counts the initial weights, as the papers' code does);
+            ema_decay.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with loss scaling).
         accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``, of Lightning Fabric.
         devices: processes, one a device. More than one are started and ended by ``fit``;
