@@ -1,6 +1,7 @@
 """Encoders by name; see ``base`` for the contract."""
 
 from tscl.encoders.base import ENCODERS, Encoder, EncoderLike
+from tscl.encoders.braindecode import BraindecodeEncoder, braindecode_models
 from tscl.encoders.cost import CoSTEncoder
 from tscl.encoders.dilated import DilatedConvEncoder
 from tscl.encoders.eegnet import EEGNetEncoder
@@ -14,6 +15,7 @@ from tscl.encoders.transformer import TransformerEncoder
 
 __all__ = [
     "ENCODERS",
+    "BraindecodeEncoder",
     "CoSTEncoder",
     "DilatedConvEncoder",
     "EEGNetEncoder",
@@ -26,4 +28,5 @@ __all__ = [
     "ResNet1dEncoder",
     "TCNEncoder",
     "TransformerEncoder",
+    "braindecode_models",
 ]

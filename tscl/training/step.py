@@ -105,9 +105,7 @@ class Stepper:
         """
         norms = batch_norms(self.method.encoder)
         s = self.settings
-        remedy = (
-            "the encoder's batch norm needs the whole batch: build it with norm='group'"
-        )
+        remedy = "the encoder's batch norm needs the whole batch: build it with norm='group'"
         if norms and s.cache_gradients and s.accumulate > 1:
             raise InputError("cache_gradients", True, remedy)
         shared = self.world > 1 and s.gather
