@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Any
 
 import pytest
@@ -40,17 +42,7 @@ STRIDED: dict[str, list[dict[str, Any]]] = {
         {"filters": 4, "kernel_size": 8, "pool1": 1, "pool2": 1, "output_dims": 5},
     ],
 }
-BUILT_IN = (
-    "cost",
-    "dilated",
-    "experts",
-    "informer",
-    "lstm",
-    "tcn",
-    "transformer",
-    *STRIDED,
-    "braindecode",
-)
+BUILT_IN = ("cost", "dilated", "experts", "informer", "lstm", "tcn", "transformer", *STRIDED)
 
 
 def _variants() -> list[tuple[str, dict[str, Any]]]:
@@ -107,7 +99,15 @@ def _series(batch: int, length: int, seed: int = 1) -> torch.Tensor:
 
 
 def test_built_in_encoders_are_registered() -> None:
-    assert set(BUILT_IN) <= set(ENCODERS.names())
+    assert {*BUILT_IN, "braindecode"} <= set(ENCODERS.names())
+
+
+@pytest.mark.parametrize("name", [*BUILT_IN, "braindecode"])
+def test_docstrings_tell_every_argument_and_show_an_example(name: str) -> None:
+    text = inspect.getdoc(ENCODERS.get(name)) or ""
+    told = re.findall(r"^    (\w+): ", text.split("Args:")[1].split("\n\n")[0], re.MULTILINE)
+    assert told == list(ENCODERS.parameters(name))
+    assert "Example:" in text
 
 
 @every_encoder
@@ -322,7 +322,7 @@ def test_bad_input_is_named(name: str, params: dict[str, Any]) -> None:
         encoder(torch.zeros(2, 0, 3))
 
 
-@pytest.mark.parametrize("name", sorted(set(BUILT_IN) - {"experts", "braindecode", *STRIDED}))
+@pytest.mark.parametrize("name", sorted(set(BUILT_IN) - {"experts", *STRIDED}))
 @pytest.mark.parametrize(
     ("field", "value"), [("input_dims", 0), ("depth", -1), ("dropout", 1.0), ("hidden_dims", 2.5)]
 )

@@ -61,7 +61,7 @@ class EEGNetEncoder(Encoder):
     Example:
         >>> encoder = EEGNetEncoder(22)
         >>> encoder.stride, sum(p.numel() for p in encoder.parameters())
-        (32, 1488)
+        (32, 1456)
         >>> encoder(torch.zeros(3, 256, 22)).shape
         torch.Size([3, 8, 16])
     """

@@ -32,7 +32,8 @@ class MixtureEncoder(Encoder):
         """Make the kernels.
 
         Raises:
-            InputError: no length, or one below 1. ConfigError: unknown ``mixture``.
+            InputError: no length, or one below 1.
+            ConfigError: unknown ``mixture``.
         """
         if mixture not in MIXTURES:
             raise ConfigError("mixture", mixture, nearest(mixture, MIXTURES))
@@ -79,7 +80,8 @@ class ExpertsEncoder(MixtureEncoder):
     Args:
         input_dims: channels C of the series.
         output_dims: embedding dimensions D, of the backbone and of the mixture.
-        backbone: registered encoder. backbone_params: its other arguments.
+        backbone: name of a registered encoder.
+        backbone_params: its other arguments.
         kernels: lengths of the experts.
         mixture: ``folded_fft``, ``folded`` or ``separate``; see
             :class:`tscl.encoders.cost.CoSTEncoder`.
@@ -90,7 +92,16 @@ class ExpertsEncoder(MixtureEncoder):
         receptive_field: the backbone's and ``max(kernels) - 1`` embeddings more.
 
     Raises:
-        InputError: an argument out of range. ConfigError: unknown backbone or parameter.
+        InputError: an argument out of range.
+        ConfigError: unknown backbone or parameter.
+
+    Example:
+        >>> import tscl.encoders  # registers the backbones
+        >>> encoder = ExpertsEncoder(2, 16, backbone="lstm", backbone_params={"depth": 1})
+        >>> encoder.causal
+        True
+        >>> encoder(torch.zeros(3, 50, 2)).shape
+        torch.Size([3, 50, 16])
     """
 
     name: ClassVar[str] = "experts"

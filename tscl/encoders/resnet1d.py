@@ -106,7 +106,7 @@ class ResNet1dEncoder(Encoder):
         >>> import torch
         >>> encoder = ResNet1dEncoder(2, widths=[8, 16], strides=[1, 2])
         >>> encoder.stride, encoder.output_length(101), encoder.receptive_field
-        (4, 26, 43)
+        (4, 26, 47)
         >>> encoder(torch.zeros(3, 101, 2)).shape
         torch.Size([3, 26, 16])
     """
