@@ -221,3 +221,53 @@ def test_bad_modes_are_named() -> None:
         encode(_build(*CENTRED[0]), x, mode="chunked")
     with pytest.raises(InputError, match="unbounded"):
         encode(_build(*UNBOUNDED[0]), x, mode="chunked")
+
+
+class Averages(nn.Module):
+    """A user's module: means of 4 steps, with or without saying so."""
+
+    input_dims, output_dims, causal, receptive_field = 2, 2, False, 4
+
+    def __init__(self, stride: int | None) -> None:
+        super().__init__()
+        if stride is not None:
+            self.stride = stride
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        x = torch.nan_to_num(x).transpose(1, 2)
+        pool = nn.AvgPool1d(4, ceil_mode=True, count_include_pad=False)
+        return pool(x).transpose(1, 2)
+
+
+@pytest.mark.parametrize("mode", ["auto", "full"])
+def test_coarse_embeddings_keep_their_rate(mode: Any) -> None:
+    x = _series(5, 30)
+    wanted = np.stack([np.nan_to_num(x)[:, t : t + 4].mean(axis=1) for t in range(0, 30, 4)], 1)
+    seen: list[tuple[int, int]] = []
+    codes = encode(Averages(4), x, mode=mode, batch_size=2, progress=lambda *now: seen.append(now))
+    _close(codes, wanted)
+    assert seen[-1] == (40, 40)
+    pooled = encode(Averages(4), x, pooling="mean+max+log_std", batch_size=2)
+    _close(pooled, pool_time(torch.from_numpy(wanted), "mean+max+log_std").numpy())
+    _close(encode(Averages(4), x, pooling="last"), wanted[:, -1])
+
+
+def test_embeddings_that_break_the_contract_are_named() -> None:
+    with pytest.raises(InputError, match=r"\(5, 8, 2\) of an input .* \(5, 30, 2\): .* stride"):
+        encode(Averages(None), _series(5, 30))
+    with pytest.raises(InputError, match=r"\(5, 15, 2\)"):
+        encode(Averages(2), _series(5, 30))
+
+
+@pytest.mark.parametrize("mode", ["chunked", "sliding"])
+def test_modes_of_single_steps_need_stride_one(mode: Any) -> None:
+    with pytest.raises(InputError, match=r"encoder.stride: got 4; mode .* stride 1"):
+        encode(Averages(4), _series(5, 30), mode=mode)
+    with pytest.raises(InputError, match=r"encoder.stride: got 4; encode_causal .* stride 1"):
+        encode_causal(Averages(4), _series(5, 30))
+
+
+def test_a_causal_coarse_encoder_goes_in_one_pass() -> None:
+    encoder = Averages(4)
+    encoder.causal = True
+    assert encode(encoder, _series(5, 30)).shape == (5, 8, 2)

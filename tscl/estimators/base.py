@@ -62,8 +62,8 @@ class PretrainingSettings(SeriesEstimator):
             contract (it is copied). ``encoder_params``: arguments of a named encoder.
         loss: name in :data:`tscl.losses.LOSSES` or a module, for methods that take one; None
             keeps the method's own. ``loss_params``: its arguments.
-        pooling: over time: ``max``, ``mean``, ``log_std`` or ``last``, or several joined by
-            ``+``, side by side (:func:`tscl.pooling.pool_time`).
+        pooling: over time: ``max``, ``mean``, ``std``, ``log_std`` or ``last``, or several joined
+            by ``+``, side by side (:func:`tscl.pooling.pool_time`).
         scale: ``train`` standardises each channel by the mean and deviation of the series seen in
             ``fit``, ``sample`` each channel of each series by its own, ``none`` leaves X as it is.
         max_epochs, batch_size, lr, averaging: training.
