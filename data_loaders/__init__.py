@@ -46,6 +46,8 @@ from data_loaders.processed import load_processed, save_processed
 from data_loaders.ptb import load_ptb
 from data_loaders.ptbxl import load_ptbxl
 from data_loaders.record_log import RecordError, RecordLog
+from data_loaders.recordings import Recordings
+from data_loaders.recordings_windows import Windows
 from data_loaders.splits import (
     GroupKFold,
     LeaveOnePatientOut,
@@ -72,7 +74,9 @@ __all__ = [
     "MedicalDataset",
     "RecordError",
     "RecordLog",
+    "Recordings",
     "TrainScaler",
+    "Windows",
     "assert_disjoint",
     "bundled_classification",
     "calendar_by_frequency",
