@@ -18,6 +18,7 @@ from data_loaders.archive import (
     load_ts,
 )
 from data_loaders.calendar import calendar_by_frequency, calendar_features, frequency_fields
+from data_loaders.cinc2017 import load_cinc2017
 from data_loaders.cohort import CohortConfig, load_cohort, make_cohort
 from data_loaders.container import MedicalDataset
 from data_loaders.ecg_table import load_wfdb
@@ -101,6 +102,7 @@ __all__ = [
     "label_fraction",
     "load_ad",
     "load_builtin",
+    "load_cinc2017",
     "load_classification",
     "load_cohort",
     "load_csv",
