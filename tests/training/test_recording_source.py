@@ -7,10 +7,14 @@ import pytest
 import torch
 
 from data_loaders.recordings import Recordings
+from tscl.encoders import ENCODERS
 from tscl.errors import InputError
-from tscl.seeding import counted_uniform, torch_generator
+from tscl.methods import METHODS
+from tscl.seeding import counted_uniform, seeded, torch_generator
+from tscl.training.engine import Trainer, TrainSettings
 from tscl.training.recordings import RecordingSource
 from tscl.training.rows import cut_batch
+from tscl.training.samplers import RandomSampler
 
 LENGTHS = [40, 100, 57, 200, 33, 90]
 
@@ -165,3 +169,24 @@ def test_counted_numbers_are_uniform_and_apart():
     for other in (counted_uniform(7, index, 1), counted_uniform(8, index, 0)):
         assert abs(np.corrcoef(drawn, other)[0, 1]) < 0.03
     assert abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 0.03
+
+
+def test_training_goes_on_to_the_bit(tmp_path):
+    def fit(steps, resume=False):
+        with seeded(0, "method"):
+            encoder = ENCODERS.build(
+                "dilated", input_dims=1, output_dims=8, hidden_dims=4, depth=1, dropout=0.1
+            )
+            method = METHODS.build("moco_v3", encoder=encoder, projection_dims=4, hidden_dims=4)
+        source = RecordingSource(recordings().standardize(), 30, views=3, level="patient", apart=5)
+        settings = TrainSettings(max_epochs=6, max_steps=steps, checkpoint_seconds=0)
+        trainer = Trainer(settings, checkpoints=tmp_path / ("a" if resume else str(steps)))
+        result = trainer.fit(method, source, RandomSampler(6, 3), resume=resume)
+        return method.state_dict(), [row["loss"] for row in result.history]
+
+    whole, losses = fit(8)
+    fit(4)
+    (tmp_path / "4").rename(tmp_path / "a")
+    resumed, again = fit(8, resume=True)
+    assert losses == again
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
