@@ -18,8 +18,10 @@ from data_loaders.archive import (
 )
 from data_loaders.cohort.cohort import CohortConfig, load_cohort, make_cohort
 from data_loaders.container.dataset import MedicalDataset
+from data_loaders.container.recordings import Recordings
 from data_loaders.container.standardize import ChannelStats
 from data_loaders.container.windows import mask_after, pad_series, series_lengths, unpad
+from data_loaders.ecg.cinc2017 import load_cinc2017
 from data_loaders.ecg.mitbih import load_mitbih
 from data_loaders.ecg.ptb import load_ptb
 from data_loaders.ecg.ptbxl import load_ptbxl
@@ -32,6 +34,7 @@ from data_loaders.eeg.uci import load_uci_eeg
 from data_loaders.own_recordings import load_eeg_table, load_wfdb
 from data_loaders.processed import load_processed, save_processed
 from data_loaders.record_log import RecordError, RecordLog
+from data_loaders.recordings_windows import Windows
 from data_loaders.series.catalog import FORECASTING_DATASETS, forecasting_dataset, load_forecasting
 from data_loaders.series.series import (
     ForecastingSeries,
@@ -72,7 +75,9 @@ __all__ = [
     "MedicalDataset",
     "RecordError",
     "RecordLog",
+    "Recordings",
     "TrainScaler",
+    "Windows",
     "assert_disjoint",
     "bundled_classification",
     "calendar_by_frequency",
@@ -97,6 +102,7 @@ __all__ = [
     "label_fraction",
     "load_ad",
     "load_builtin",
+    "load_cinc2017",
     "load_classification",
     "load_cohort",
     "load_csv",

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -85,3 +86,26 @@ def randint(
     """Integers in ``[low, high)`` drawn from ``generator`` (of any device), on ``device``."""
     where = device if generator is None else generator.device
     return torch.randint(low, high, shape, generator=generator, device=where).to(device)
+
+
+def counted_uniform(key: int, index: NDArray[np.int64], stream: int) -> NDArray[np.float64]:
+    """A uniform number in [0, 1) for every entry of ``index``, a function of its value alone.
+
+    Which other entries stand beside it, and where, makes no difference: a batch that is cut into
+    parts draws what the whole batch draws. SplitMix64's finaliser (Steele et al. 2014) of key,
+    index and stream.
+
+    Args:
+        key: of the draw, such as one number of a step's generator; 0 or more.
+        index: whole numbers, any shape.
+        stream: tells draws of one key and index apart; 0 or more.
+    """
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    state = np.full(index.shape, key, np.uint64)
+    for counter in (index.astype(np.uint64), np.full(index.shape, stream, np.uint64)):
+        state = state + golden * (counter + np.uint64(1))
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
+        state = state ^ (state >> np.uint64(31))
+    made: NDArray[np.float64] = (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return made

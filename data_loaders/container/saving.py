@@ -146,7 +146,7 @@ def load_array(path: Path, mmap: bool) -> np.ndarray:
         raise DataError("file", f"{path}: {error}", "not a .npy file of real numbers") from None
 
 
-def _read_table(path: Path, n_rows: int) -> pd.DataFrame:
+def read_table(path: Path, n_rows: int) -> pd.DataFrame:
     """A parquet table whose footer tells of ``n_rows`` rows, checked before they are read."""
     from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
 
@@ -215,7 +215,7 @@ def load_dataset(
             raise DataError("sha256", path, "the file was changed or damaged; write it again")
     path = directory / ARRAYS[form]
     X = load_array(path, mmap=not in_memory) if form == "npy" else _load_packed(path)
-    table = _read_table(directory / TABLE, len(X))
+    table = read_table(directory / TABLE, len(X))
     fixed = ["label", "patient", "trial", "sampling_rate"]
     if X.shape != shape or len(table) != len(X) or not set(fixed) <= set(table.columns):
         raise DataError("directory", directory, "array, table and JSON do not fit together")

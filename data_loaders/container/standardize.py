@@ -58,10 +58,10 @@ def channel_figures(x: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     square = np.zeros(x.shape[2])
     for _, block in blocks(x):
         square += np.nansum((block - mean) ** 2, axis=(0, 1), dtype=np.float64)
-    return mean, _usable(np.sqrt(square / np.maximum(count, 1)), mean), count
+    return mean, usable_deviation(np.sqrt(square / np.maximum(count, 1)), mean), count
 
 
-def _usable(std: np.ndarray, mean: np.ndarray) -> np.ndarray:
+def usable_deviation(std: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Standard deviations with those that are rounding error only replaced by 1."""
     return np.where(std > 1e-6 * np.abs(mean), std, 1.0)
 
@@ -96,7 +96,7 @@ def _scaled(block: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
     mean = np.where(seen, wide, 0.0).sum(axis=axis, keepdims=True) / count
     wide -= mean
     square = np.where(seen, wide, 0.0) ** 2
-    std = _usable(np.sqrt(square.sum(axis=axis, keepdims=True) / count), mean)
+    std = usable_deviation(np.sqrt(square.sum(axis=axis, keepdims=True) / count), mean)
     made: np.ndarray = (wide / std).astype(np.float32)
     return made
 

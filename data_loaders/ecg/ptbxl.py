@@ -58,7 +58,7 @@ def task_label(classes: set[str], task: str) -> int | None:
     return None if not classes else int(classes != {"NORM"})
 
 
-def _read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+def read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """The record table, and the superclass of each diagnostic SCP code."""
     try:
         table = pd.read_csv(folder / "ptbxl_database.csv")
@@ -141,7 +141,7 @@ def load_ptbxl(
         if column not in EXTRA_COLUMNS:
             raise InputError("columns", column, nearest(column, EXTRA_COLUMNS))
     folder = Path(root)
-    table, superclass = _read_tables(folder)
+    table, superclass = read_tables(folder)
     if ecg_ids is not None:
         table = table[table["ecg_id"].isin(list(ecg_ids))]
     table = table.head(limit) if limit is not None else table

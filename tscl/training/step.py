@@ -275,4 +275,5 @@ class Stepper:
             ids={k: v.to(device) for k, v in batch.ids.items()},
             labels=None if batch.labels is None else batch.labels.to(device),
             extra={k: v.to(device) for k, v in batch.extra.items()},
+            views=tuple(v.to(device) for v in batch.views),
         )
