@@ -44,8 +44,8 @@ class RecordingSource:
             as figures that a method predicts.
 
     Raises:
-        InputError: a value out of range, an unknown level, ``extra`` that is no number or of another
-            length, or recordings that fill less than ``least`` of a crop.
+        InputError: a value out of range, an unknown level, ``extra`` that is no number or of
+            another length, or recordings that fill less than ``least`` of a crop.
 
     Example:
         >>> from data_loaders.recordings import Recordings
