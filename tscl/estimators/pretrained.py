@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import TransformerMixin
 from torch import nn
 
 from tscl.errors import DataError, InputError, NotFittedError
+from tscl.estimators.base import SeriesInput
 from tscl.estimators.by_length import encode_by_length
 from tscl.estimators.pickled import EncoderByName
 from tscl.estimators.pretraining import build_method, pretrain
@@ -19,6 +21,19 @@ from tscl.estimators.series_inputs import RandomState, as_array, draw_seed
 from tscl.inference.encode import encode, encode_causal
 from tscl.pooling import check_pooling
 from tscl.training.engine import TrainSettings
+
+
+def _as_float32(X: Any) -> NDArray[np.float32]:
+    if issparse(X):
+        raise DataError("X", type(X).__name__, "sparse input is not supported; pass X.toarray()")
+    try:
+        array = np.asarray(X)
+        if array.dtype.kind != "c":
+            return array.astype(np.float32, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DataError("X", type(X).__name__, f"must be numeric ({error})") from None
+    remedy = "Complex data not supported; pass X.real, X.imag or np.abs(X)"
+    raise DataError("X", "complex numbers", remedy)
 
 
 def as_panel(
@@ -35,8 +50,8 @@ def as_panel(
         allow_constant: whether a channel may be constant or empty.
 
     Raises:
-        DataError: wrong rank, no samples, infinite values, unsorted or duplicate time stamps, a
-            channel that is constant, or NaN where not allowed.
+        DataError: wrong rank, no samples, sparse, complex or infinite values, unsorted or
+            duplicate time stamps, a channel that is constant, or NaN where not allowed.
     """
     if isinstance(X, (pd.DataFrame, pd.Series)):
         index = X.index
@@ -47,17 +62,16 @@ def as_panel(
             if not index.is_monotonic_increasing:
                 raise DataError("timestamps", "unsorted", "sort the rows by time")
         X = X.to_numpy()
-    X = as_array(X)
-    try:
-        values = np.asarray(X, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError("X", type(X).__name__, f"must be numeric ({error})") from None
+    values = _as_float32(as_array(X))
     if values.ndim == 1:
         values = values[None, :, None]
     elif values.ndim == 2:
         values = values[None]
     if values.ndim != 3:
         raise DataError("X", values.shape, "pass (n_samples, n_timesteps, n_channels)")
+    if values.shape[2] == 0:
+        found = f"0 feature(s) (shape={np.shape(X)}) while a minimum of 1 is required"
+        raise DataError("X", found, "pass at least one channel")
     if 0 in values.shape:
         raise DataError("X", values.shape, "pass at least one sample, step and channel")
     if np.isinf(values).any():
@@ -71,7 +85,7 @@ def as_panel(
     return values
 
 
-class Representation(TransformerMixin, EncoderByName):
+class Representation(TransformerMixin, EncoderByName, SeriesInput):
     """Any registered method as an estimator.
 
     ``X`` is (n_samples, n_timesteps, n_channels), and trailing steps without any value are padding
@@ -126,6 +140,11 @@ class Representation(TransformerMixin, EncoderByName):
         self.checkpoints = checkpoints
         self.verbose = verbose
         self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
     def _method_arguments(self) -> dict[str, Any]:
         return dict(self.method_params or {})
