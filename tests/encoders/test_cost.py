@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.reference.cost_encoder import PlainCoST, PlainDilated
+from tests.rounding import rounding
 from tscl.encoders import CoSTEncoder, DilatedConvEncoder, mixture
 from tscl.encoders.convolution import shifted_conv
 from tscl.encoders.mixture import frequency_conv, separate_convolutions
@@ -48,18 +49,6 @@ def test_folded_equals_plain_convolutions_in_float64(length: int, causal: bool) 
             rtol=1e-9,
             atol=1e-11,
         )
-
-
-def rounding(terms: list[int], size: torch.Tensor) -> float:
-    """Largest error of float32 that sums of ``terms`` numbers, one after the other, may leave.
-
-    Every addition rounds by a relative error of up to u = 2^-24, independent and as often up as
-    down. A sum of n terms then has an error of u sqrt(n / 2) of its own size in the worst order,
-    one accumulator; any other order has less. Of a million such errors the largest is below
-    seven deviations but once in a million.
-    """
-    share = sum((n / 2) ** 0.5 for n in terms)
-    return 7.0 * 2.0**-24 * share * float(size.square().mean().sqrt())
 
 
 @pytest.mark.parametrize("kind", ["folded", "folded_fft"])

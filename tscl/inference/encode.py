@@ -187,8 +187,8 @@ def encode(
 
     The encoder runs in evaluation mode without gradients, on its own device. NaN marks missing
     values. Series pass in blocks of one size (:mod:`tscl.inference.blocks`), so the codes of a
-    series do not depend on the others encoded with it. This function may see the future of a step when the encoder does; forecasting needs
-    :func:`encode_causal`.
+    series do not depend on the others encoded with it. This function may see the future of a step
+    when the encoder does; forecasting needs :func:`encode_causal`.
 
     Args:
         encoder: module that follows :class:`tscl.encoders.base.EncoderLike`.
