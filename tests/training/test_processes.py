@@ -87,7 +87,7 @@ if __name__ == "__main__":
     cases.fit(
         cases.build("simclr"),
         devices=2,
-        max_epochs=200,
+        max_epochs=100_000,  # it ends by the signal only
         checkpoints=Path(sys.argv[1]),
         checkpoint_seconds=0.0,
     )
@@ -103,16 +103,16 @@ def test_sigterm_stops_all_processes_after_a_checkpoint(tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         text=True,
     )
-    deadline = time.monotonic() + 300
-    while not list((tmp_path / "c").glob("step-*")) and time.monotonic() < deadline:
+    while not list((tmp_path / "c").glob("step-*")):
+        assert job.poll() is None
         time.sleep(0.05)
     job.send_signal(signal.SIGTERM)
-    _, said = job.communicate(timeout=300)
+    _, said = job.communicate()
     assert job.returncode != 0
     assert "KeyboardInterrupt" in said, said
     newest = sorted((tmp_path / "c").glob("step-*"))[-1]
     done = int(newest.name.removeprefix("step-"))
-    assert 0 < done < 400
+    assert done > 0
     assert not subprocess.run(["pgrep", "-f", str(script)], capture_output=True, check=False).stdout
 
 

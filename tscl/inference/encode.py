@@ -19,6 +19,7 @@ from tscl.encoders.base import (
     stride_of,
 )
 from tscl.errors import ConfigError, InputError, LeakageError, nearest
+from tscl.inference.blocks import block_rows, filled
 from tscl.inference.sinks import ArraySink, Codes, Out, PoolSink, Sink
 
 Mode = Literal["auto", "full", "chunked", "sliding"]
@@ -100,18 +101,24 @@ def _check_positive(**values: int | None) -> None:
             raise InputError(field, value, "choose a whole number of at least 1")
 
 
+def _rows_a_block(encoder: EncoderLike, source: _Source, steps: int) -> int:
+    most = max(1, _VALUES // (max(encoder.output_dims, 64) * steps))
+    return block_rows(steps, source.device, most)
+
+
 def _full(
     encoder: EncoderLike, source: _Source, batch_size: int | None, last: bool
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    size = batch_size or max(1, _VALUES // (max(encoder.output_dims, 64) * source.length))
+    size = batch_size or _rows_a_block(encoder, source, source.length)
     length = output_length(encoder, source.length)
     for first in range(0, source.n_samples, size):
         samples = slice(first, min(source.n_samples, first + size))
-        x = source.read(samples, slice(0, source.length))
+        n = samples.stop - first
+        x = filled(source.read(samples, slice(0, source.length)), size)
         if last:
-            yield samples, slice(length - 1, length), last_step(encoder, x).unsqueeze(1)
+            yield samples, slice(length - 1, length), last_step(encoder, x)[:n].unsqueeze(1)
         else:
-            yield samples, slice(0, length), _checked(encoder(x), x, encoder, length)
+            yield samples, slice(0, length), _checked(encoder(x), x, encoder, length)[:n]
 
 
 def _checked(codes: Tensor, x: Tensor, encoder: EncoderLike, length: int) -> Tensor:
@@ -142,13 +149,14 @@ def _chunked(
         if source.length <= chunk + overlap:
             chunk = source.length
     rows = min(source.length, chunk + overlap)
-    size = batch_size or max(1, _VALUES // (max(encoder.output_dims, 64) * rows))
+    size = batch_size or _rows_a_block(encoder, source, rows)
     for first in range(0, source.n_samples, size):
         samples = slice(first, min(source.n_samples, first + size))
         for start in range(0, source.length, chunk):
             steps = slice(start, min(source.length, start + chunk))
             x = source.read(samples, slice(max(0, start - overlap), steps.stop))
-            yield samples, steps, encoder(x)[:, start - steps.stop :]
+            codes = encoder(filled(x, size))[: x.shape[0], start - steps.stop :]
+            yield samples, steps, codes
 
 
 def _sliding(
@@ -200,8 +208,9 @@ def encode(
     """Embeddings of every step (or stride) of every series, or pooled over time.
 
     The encoder runs in evaluation mode without gradients, on its own device. NaN marks missing
-    values. This function may see the future of a step when the encoder does; forecasting needs
-    :func:`encode_causal`.
+    values. Series pass in blocks of one size (:mod:`tscl.inference.blocks`), so the codes of a
+    series do not depend on the others encoded with it. This function may see the future of a step
+    when the encoder does; forecasting needs :func:`encode_causal`.
 
     Args:
         encoder: module that follows :class:`tscl.encoders.base.EncoderLike`.
@@ -212,8 +221,8 @@ def encode(
             window x[t - window .. t], filled with NaN before the start, as in TS2Vec
             (arXiv 2106.10466). ``auto`` is ``chunked`` where possible, else ``full``. An encoder
             coarser than its input (``stride`` above 1) takes ``full``.
-        batch_size: series at a time (``full``, ``chunked``) or windows at a time (``sliding``);
-            None chooses by memory.
+        batch_size: series at a time (``full``, ``chunked``; fewer are filled up to as many) or
+            windows at a time (``sliding``); None chooses series by length and memory.
         chunk: new steps per chunk (``chunked``); None chooses by memory and receptive field.
         window: steps of history before t (``sliding``).
         pooling: None, or over time as in :func:`tscl.pooling.pool_time`, such as ``max`` or
