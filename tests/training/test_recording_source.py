@@ -141,6 +141,9 @@ def test_labels_and_ids():
         "patient": [0, 0],
     }
     assert batch(RecordingSource(recordings(), 30, views=1)).views == ()
+    figures = np.arange(12.0).reshape(6, 2)
+    given = batch(RecordingSource(recordings(), 30, extra={"figures": figures}), [5, 0])
+    assert given.extra["figures"].tolist() == [[10.0, 11.0], [0.0, 1.0]]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,7 @@ def test_labels_and_ids():
         ({"level": "patients"}, "did you mean 'patient'"),
         ({"short": "cut"}, "pad, wrap"),
         ({"least": 0.0}, "least"),
+        ({"extra": {"rr": np.zeros(5)}}, r"extra\[rr\].*6"),
     ],
 )
 def test_bad_settings_are_named(settings, says):

@@ -56,6 +56,7 @@ class ECGPolicy(_Policy):
         p: probability per sample that any is applied.
 
     Example:
+        >>> import torch
         >>> policy = ECGPolicy(rate=100.0)
         >>> policy(torch.randn(4, 1000, 1), torch.Generator().manual_seed(0)).shape
         torch.Size([4, 1000, 1])

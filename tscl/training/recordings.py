@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -39,10 +40,12 @@ class RecordingSource:
             of the crop and the rest is NaN; ``wrap``: it is repeated.
         least: smallest share of a crop that a padded recording may fill, so that padding never
             dominates.
+        extra: further values of each recording, (n, ...), handed on as the batch's ``extra``, such
+            as figures that a method predicts.
 
     Raises:
-        InputError: a value out of range, an unknown level, or recordings that fill less than
-            ``least`` of a crop.
+        InputError: a value out of range, an unknown level, ``extra`` that is no number or of
+            another length, or recordings that fill less than ``least`` of a crop.
 
     Example:
         >>> from data_loaders.container.recordings import Recordings
@@ -63,6 +66,7 @@ class RecordingSource:
         apart: int = 0,
         short: Short = "pad",
         least: float = 0.5,
+        extra: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         for field, value, smallest in (("crop", crop, 2), ("views", views, 1), ("apart", apart, 0)):
             if not is_whole(value) or value < smallest:
@@ -81,6 +85,12 @@ class RecordingSource:
                 f"{too_short} recordings fill less than {least:.0%} of it: shorten it, leave them "
                 "out with recordings.subset, or repeat them with short='wrap'",
             )
+        self.extra = {name: np.asarray(values) for name, values in (extra or {}).items()}
+        for name, values in self.extra.items():
+            fits = values.ndim > 0 and len(values) == len(recordings)
+            if not fits or values.dtype.kind not in "fiub":
+                remedy = f"give numbers, one entry for each of the {len(recordings)} recordings"
+                raise InputError(f"extra[{name}]", f"{values.dtype} {values.shape}", remedy)
         self.recordings, self.crop, self.views = recordings, int(crop), int(views)
         self.level, self.apart, self.short = level, int(apart), short
         self.ids: dict[str, Indices] = {
@@ -115,6 +125,7 @@ class RecordingSource:
             index=torch.from_numpy(index),
             ids={name: torch.from_numpy(codes[index]) for name, codes in self.ids.items()},
             labels=None if self.labels is None else torch.from_numpy(self.labels[index]),
+            extra={name: torch.from_numpy(values[index]) for name, values in self.extra.items()},
             views=series if self.views > 1 else (),
         )
 
