@@ -51,11 +51,11 @@ class RecordTable:
     classes: tuple[str, ...]
     unlabelled: str = "keep"
 
-    def label(self, row: TableRow) -> str | None:
-        """Class name of a row, empty where it is not known; None for a row that is left out."""
+    def code(self, row: TableRow) -> int | None:
+        """Class code of a row: -1 for an empty label that is kept, None for a row left out."""
         if not row.label:
-            return "" if self.unlabelled == "keep" else None
-        return row.label if row.label in self.classes else None
+            return -1 if self.unlabelled == "keep" else None
+        return self.classes.index(row.label) if row.label in self.classes else None
 
 
 def read_record_table(
@@ -100,10 +100,11 @@ def read_record_table(
     if not len(frame):
         raise DataError("table", "no rows", "list one recording a row")
     text = frame[names].astype(object).where(frame[names].notna(), "")
+    text = text.map(lambda value: str(value).strip())
     further = _further_columns(frame.drop(columns=names))
     rows = tuple(
-        TableRow(*(str(value).strip() for value in row), columns)
-        for row, columns in zip(text.to_numpy(), further, strict=True)
+        TableRow(record, patient, label, columns)
+        for (record, patient, label), columns in zip(text.to_numpy().tolist(), further, strict=True)
     )
     labels = sorted({row.label for row in rows if row.label})
     return RecordTable(rows, tuple(str(one) for one in label_names or labels), unlabelled)
@@ -205,7 +206,7 @@ def load_wfdb(
     def read(place: str, line: RecordOutcome, leads: Sequence[str] | None) -> Entry | None:
         row = by_place[place]
         record = line.record = row.record.removesuffix(".hea").removesuffix(".dat")
-        label = listed.label(row)
+        label = listed.code(row)
         if not row.patient:
             raise RecordError(record, "bad_metadata", "no patient id")
         if label is None:
@@ -215,8 +216,7 @@ def load_wfdb(
             raise RecordError(record, "duplicate_record", "listed twice")
         seen.add(record)
         recording = read_record(inside(folder, record, record), name=record, leads=leads)
-        code = listed.classes.index(label) if label else -1
-        return Entry(recording, row.patient, code, columns={"record": record, **row.columns})
+        return Entry(recording, row.patient, label, columns={"record": record, **row.columns})
 
     return load_records(
         by_place,
@@ -269,7 +269,8 @@ def load_eeg_table(
 
     Returns:
         Samples (n, steps, C) in microvolt (or standardised), with a column ``record``, the table's
-        further columns and ``.log``. Channels are those of the first usable recording unless they are named.
+        further columns and ``.log``. Channels are those of the first usable recording unless they
+        are named.
 
     Raises:
         DataError: no such folder or table, a column missing, or no record could be used.
@@ -285,7 +286,7 @@ def load_eeg_table(
         EEGFile(
             _with_ending(folder, row.record),
             row.patient,
-            listed.label(row),
+            None if listed.code(row) is None else row.label,
             row.record,
             row.columns,
         )

@@ -49,7 +49,7 @@ class RecordingProtocol:
             InputError: an unknown field, or a value that cannot be.
         """
         new: dict[str, Any] = {}
-        called = {}
+        called: dict[str, str] = {}
         for key, value in changes.items():
             if key not in self.keys():
                 raise InputError(key, value, nearest(key, self.keys()))

@@ -25,7 +25,7 @@ REASONS: dict[str, str] = {
     "corrupt_file": "fetch the file again; its content cannot be decoded",
     "missing_lead": "name leads that every record has, with alternatives such as leads=['II|MLII']",
     "flat_lead": "check the electrode, choose other leads or channels, or raise max_flat",
-    "unit_suspect": "correct the unit (mV or uV) or the scale in the header, or choose other channels",
+    "unit_suspect": "correct unit (mV or uV) or scale in the header, or choose other channels",
     "nan_gap": "fill the gap, or raise max_gap_seconds",
     "no_r_peaks": "check that the leads hold an ECG",
     "rr_too_long": "the heart is slower than the longest beat kept: lengthen the samples",

@@ -31,8 +31,7 @@ DS2 = (
 # fmt: on
 PACED = ("102", "104", "107", "217")
 SAME_SUBJECT = {"202": "201"}
-"""Records of one person, who stands on both sides of DS1 and DS2: where both records are loaded,
-the first of each pair is in neither half."""
+"""Records of one person, who stands on both sides of DS1 and DS2."""
 AAMI = {
     **dict.fromkeys("NLRej.", "N"),
     **dict.fromkeys("AaJS", "S"),
@@ -105,7 +104,7 @@ def load_mitbih(
     Returns:
         Samples (n, steps, leads) with columns ``record`` and ``split`` (DS1, DS2 or empty) and
         ``.log``. The patient id is the record's own name, in whatever folder it lies; 201 and 202
-        are one person, "201", and 202 is in neither half when both are loaded.
+        are one person, "201", of whom an official split leaves 202 out.
 
     Raises:
         DataError: no folder, or no record could be used.
@@ -135,9 +134,9 @@ def load_mitbih(
         at, kind = read_beats(path, recording)
         keep = np.isin(kind, list(classes))
         half, patient = _half(name), SAME_SUBJECT.get(name, name)
-        if half and patient != name and patient in own.values():
-            note = f"left out of {half}: one person with {patient}, who is in {_half(patient)}"
-            recording.notes, half = (*recording.notes, note), ""
+        if patient != name and patient in own.values():
+            note = f"one person with {patient}: an official split leaves this record out of {half}"
+            recording.notes += (note,)
         label = np.asarray([code[one] for one in kind[keep].tolist()], np.int64)
         columns = {"record": name, "split": half}
         return Entry(recording, patient, label, at=at[keep], columns=columns)

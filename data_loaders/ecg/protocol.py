@@ -114,9 +114,8 @@ class ECGProtocol(RecordingProtocol):
             "windows": ("window_seconds", "overlap"),
             "annotations": ("before_seconds", "after_seconds"),
         }
-        keys = ("cut", *used[self.cut], "samples_per_trial", "target_rate", "standardize")
-        if self.target_rate is not None:
-            keys += ("resample_how",)
+        keys = ["cut", *used[self.cut], "samples_per_trial", "target_rate", "standardize"]
+        keys += [] if self.target_rate is None else ["resample_how"]
         unit = "mV" if self.standardize == "none" else "standard deviations of a record"
         return {"unit": unit, **{key: getattr(self, key) for key in keys}, **super().as_source()}
 

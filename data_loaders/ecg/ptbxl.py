@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def _read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     return table, {str(code): str(kind) for code, kind in diagnostic.items()}
 
 
-def _ids(row: dict[str, Any], record: str) -> tuple[int, int]:
+def _ids(row: Mapping[Hashable, Any], record: str) -> tuple[int, int]:
     """The record's and the patient's number."""
     try:
         number, patient = int(float(row["ecg_id"])), int(float(row["patient_id"]))
@@ -151,7 +151,7 @@ def load_ptbxl(
     seen: set[int] = set()
 
     def read(place: str, line: RecordOutcome, leads: Sequence[str] | None) -> Entry | None:
-        row: dict[str, Any] = places[place]
+        row = places[place]
         name = line.record = str(row["filename_lr" if rate == 100 else "filename_hr"])
         number, patient = _ids(row, name)
         if number in seen:

@@ -273,7 +273,7 @@ def _read_samples(path: Path, record: str, used: list[int], n_frames: int) -> li
 
 
 def _millivolt(signal: Signal, values: np.ndarray, factor: float) -> np.ndarray:
-    """Physical values, float32; samples before sample 0 are dropped, NaN stands for missing ones."""
+    """Physical values, float32, from sample 0 on; NaN stands for missing ones."""
     result = (values.astype(np.float64) - signal.baseline) / signal.gain * factor
     result[values == FORMATS[signal.format][1]] = np.nan
     if shift := min(signal.skew * signal.per_frame, len(result)):

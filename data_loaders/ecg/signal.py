@@ -50,7 +50,7 @@ def resample(signal: np.ndarray, rate: float, target: float, how: str = "polypha
 def lead_polarity(signal: np.ndarray, rate: float) -> np.ndarray:
     """Which way the QRS complexes of every lead point: 1 up, -1 down (aVR, swapped electrodes).
 
-    The larger excursion of the QRS band (8 to 30 Hz, in which P and T waves are small) decides in
+    The larger excursion of the QRS band (5 to 30 Hz, in which P and T waves are small) decides in
     each second, the median over the seconds decides for the lead.
 
     Args:
@@ -64,9 +64,9 @@ def lead_polarity(signal: np.ndarray, rate: float) -> np.ndarray:
 
     step = round(rate)
     seconds = len(signal) // step
-    if rate <= 20 or not seconds:
+    if rate <= 12 or not seconds:
         return np.ones(signal.shape[1], np.int64)
-    band = butter(2, (8, min(30, 0.45 * rate)), "bandpass", fs=rate, output="sos")
+    band = butter(2, (5, min(30, 0.45 * rate)), "bandpass", fs=rate, output="sos")
     padding = min(3 * step, len(signal) - 1)
     qrs = sosfiltfilt(band, signal.astype(np.float64), axis=0, padlen=padding)
     qrs = qrs[: seconds * step].reshape(seconds, step, -1)

@@ -42,7 +42,8 @@ class BrainVisionFile:
             values = stored.reshape(-1, count) if self.multiplexed else stored.reshape(count, -1).T
         else:
             values = self._text()
-        return values[:, used].astype(np.float64) * np.asarray(self.resolutions)[used]
+        physical: np.ndarray = values[:, used] * np.asarray(self.resolutions, np.float64)[used]
+        return physical
 
     def _text(self) -> np.ndarray:
         """(T, C) of a file of ASCII numbers."""

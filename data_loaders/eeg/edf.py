@@ -110,9 +110,7 @@ def open_edf(path: Path, record: str) -> EDFFile:
         for i, (slope, _) in zip(used, lines, strict=True)
     )
     columns = tuple((sum(steps[:i]), steps[i]) for i in used)
-    return EDFFile(
-        path, wide, header_bytes, n_records, sum(steps), channels, columns, tuple(lines)
-    )
+    return EDFFile(path, wide, header_bytes, n_records, sum(steps), channels, columns, tuple(lines))
 
 
 def _columns(body: bytes, count: int) -> dict[str, list[bytes]]:

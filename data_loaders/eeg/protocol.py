@@ -151,9 +151,7 @@ class EEGProtocol(RecordingProtocol):
 
     def prepared(self, recording: Recording) -> Recording:
         """The recording filtered and at the protocol's rate."""
-        return filter_recording(
-            recording, target_rate=self.rate, band=self.band, notch=self.notch
-        )
+        return filter_recording(recording, target_rate=self.rate, band=self.band, notch=self.notch)
 
     def samples(
         self, recording: Recording, at: np.ndarray | None = None

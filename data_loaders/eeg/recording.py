@@ -50,6 +50,7 @@ class _MNEFile:
 
     raw: Any
     channels: tuple[Channel, ...]
+    typed: bool
 
     def read(self, used: list[int]) -> np.ndarray:
         power = [self.raw.info["chs"][i].get("unit_mul", 0) for i in used]
@@ -62,17 +63,17 @@ def _open(path: Path, record: str) -> _File:
         return open_edf(path, record)
     if path.suffix.lower() == ".vhdr":
         return open_brainvision(path, record)
-    raw = open_mne(path, record)
+    raw, typed = open_mne(path, record), path.suffix.lower() == ".fif"
     rate, kinds = float(raw.info["sfreq"]), raw.get_channel_types()
     channels = []
     for one, kind in zip(raw.info["chs"], kinds, strict=True):
         name = str(one["ch_name"])
-        if path.suffix.lower() == ".set" and kind == "eeg":
+        if kind == "eeg" and not typed:
             kind = channel_type(name)
         scale = float(one["cal"]) * float(one["range"])
         unit = "V" if int(one["unit"]) == 107 else ""  # FIFF_UNIT_V
         channels.append(Channel(name, unit, rate, bool(np.isfinite(scale) and scale != 0), kind))
-    return _MNEFile(raw, tuple(channels))
+    return _MNEFile(raw, tuple(channels), typed)
 
 
 def read_eeg(
@@ -136,7 +137,7 @@ def _read(file: _File, record: str, wanted: Sequence[str] | None) -> Recording:
     labels = [one.label for one in file.channels]
     notes: list[str] = []
     if wanted is None:
-        used, notes = _default(file.channels, record)
+        used, notes = _default(file, record)
         wanted = [numbered(labels)[i] for i in used]
     else:
         used = match_channels(record, labels, wanted)
@@ -156,16 +157,18 @@ def _read(file: _File, record: str, wanted: Sequence[str] | None) -> Recording:
     return Recording(record, signal, rate, tuple(wanted), EEG, tuple(notes))
 
 
-def _default(channels: tuple[Channel, ...], record: str) -> tuple[list[int], list[str]]:
-    """Every EEG channel that is a voltage, and notes on the others."""
+def _default(file: _File, record: str) -> tuple[list[int], list[str]]:
+    """Every EEG channel that is a voltage, and notes on others that their file calls no EEG."""
+    channels = file.channels
     used = [i for i, one in enumerate(channels) if one.kind == "eeg"]
     if not used:
         labels = ", ".join(one.label for one in channels)
         raise RecordError(record, "missing_channel", f"no EEG channel among {labels}")
-    notes = []
     volt = [i for i in used if volts(channels[i].unit) is not None] or used
-    others = {"no EEG by its type or label": set(range(len(channels))) - set(used)}
-    others["no voltage"] = set(used) - set(volt)
+    others = {"no voltage": set(used) - set(volt)}
+    if not (isinstance(file, _MNEFile) and file.typed):
+        others["no EEG by the label"] = set(range(len(channels))) - set(used)
+    notes = []
     for why, left_out in others.items():
         if left_out:
             listed = ", ".join(channels[i].label for i in sorted(left_out))

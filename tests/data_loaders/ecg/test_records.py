@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from data_loaders import RecordError
-from data_loaders.ecg.records import list_records, read_record
+from data_loaders.ecg.records import list_records, match_leads, read_record
 from data_loaders.vetting.paths import inside
 from tests.data_loaders.wfdb_files import bumps, edit_header, write_record
+from tscl.errors import InputError
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_reads_values_in_millivolt(record):
     read = read_record(record)
     np.testing.assert_allclose(read.signal, signal, atol=6e-4)
     assert read.signal.dtype == np.float32
-    assert (read.rate, read.leads) == (250.0, ("I", "II"))
+    assert (read.rate, read.channels) == (250.0, ("I", "II"))
     assert "Jane" not in repr(read)
 
 
@@ -141,3 +142,17 @@ def test_real_mitbih_records_read(shared_data):
         assert read.signal.shape == (650000, 2)
         assert read.rate == 360
     np.testing.assert_allclose(read.signal[0, 0], (1015 - 1024) / 200, atol=1e-6)
+
+
+def test_choose_leads_by_name_order_and_alternatives():
+    labels = ("V5", "MLII", "aVR", "V1")
+    got = match_leads("r", labels, ["mlii", "AVR"])
+    assert got == [1, 2]
+    got = match_leads("r", labels, ["V2|V5", "V5|V1"])
+    assert got == [0, 3]
+    with pytest.raises(RecordError, match=r"missing_lead.*no lead V3; it has V5, MLII") as caught:
+        match_leads("r", labels, ["V3"])
+    assert caught.value.reason == "missing_lead"
+    for bad in ([], "MLII"):
+        with pytest.raises(InputError, match="leads"):
+            match_leads("r", labels, bad)
