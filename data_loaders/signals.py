@@ -97,6 +97,12 @@ def decoded(text: bytes) -> str:
         return text.decode("latin-1").strip(" \t\r\n\0")
 
 
+def signed(values: np.ndarray, bits: int) -> np.ndarray:
+    """Numbers of so many bits in two's complement as signed ones."""
+    top = 1 << (bits - 1)
+    return (values ^ top) - top
+
+
 def volts(unit: str) -> float | None:
     """One ``unit`` in volt, None for what is no voltage.
 

@@ -22,6 +22,7 @@ from data_loaders.signals import (
     check_used,
     decoded,
     numbered,
+    signed,
     usable_rate,
     volts,
 )
@@ -52,6 +53,7 @@ class Signal:
     offset: int
     gain: float
     baseline: int
+    initial: int
     checksum: int | None
     channel: Channel
 
@@ -125,6 +127,7 @@ def _signal(line: str, number: int, frame_rate: float) -> Signal:
         int(layout[4] or 0),
         gain,
         int(scale[2] or zero),
+        int(rest[3] or zero),
         int(rest[4]) if rest[4] else None,
         channel,
     )
@@ -214,8 +217,7 @@ def read_record(
         RecordError: what :func:`read_header` and :func:`match_leads` raise; ``unsafe_path``,
             ``unsupported_format``, ``missing_signal``, ``truncated_dat`` or ``length_mismatch``
             for the files; ``unit_suspect`` for a unit that is no voltage or a lead without gain;
-            ``mixed_rate``; ``corrupt_file`` for samples that cannot be decoded or differ from the
-            checksum.
+            ``mixed_rate``; ``corrupt_file`` for samples that differ from the checksum.
     """
     where = Path(path)
     record = name or where.name
@@ -236,7 +238,7 @@ def read_record(
     usable_rate(record, rate)
     n_frames = _check_files(where.parent, header, used, record)
     signals = [header.signals[i] for i in used]
-    samples = _read_samples(where, record, used, n_frames)
+    samples = _read_samples(where.parent, header, used, n_frames)
     columns = []
     for one, values, factor in zip(signals, samples, to_volt.tolist(), strict=True):
         if checksum and one.checksum and (one.checksum - int(values.sum(dtype=np.int64))) % 65536:
@@ -250,26 +252,53 @@ def read_record(
     return Recording(record, signal, rate, tuple(leads), ECG, notes, header.comments)
 
 
-def _read_samples(path: Path, record: str, used: list[int], n_frames: int) -> list[np.ndarray]:
-    """The samples of the signals in use as the files hold them, (frames * per frame,) each."""
-    import wfdb
+def decode_samples(content: np.ndarray, form: str) -> np.ndarray:
+    """Samples of one signal file in the order of the file, int32; differences for format 8.
 
-    ordered = sorted(used)
-    try:
-        # The checksum is that of the file's samples, so wfdb may not shift them by the skew.
-        read = wfdb.rdrecord(
-            str(path.absolute()),
-            channels=ordered,
-            sampto=n_frames,
-            physical=False,
-            smooth_frames=False,
-            ignore_skew=True,
-            return_res=32,
-        )
-        return [np.asarray(read.e_d_signal[ordered.index(i)]) for i in used]
-    except Exception as error:
-        detail = f"samples cannot be decoded: {type(error).__name__}"
-        raise RecordError(record, "corrupt_file", detail) from None
+    Args:
+        content: (n,) uint8, the file's bytes; the last group may be cut short.
+        form: a key of :data:`FORMATS`.
+    """
+    group = {"212": 3, "310": 4, "311": 4, "24": 3}.get(form, 1)
+    content = np.pad(content, (0, -len(content) % group))
+    plain = {"8": "i1", "80": "u1", "16": "<i2", "61": ">i2", "160": "<u2", "32": "<i4"}
+    if form in plain:
+        middle = {"80": 128, "160": 32768}.get(form, 0)
+        return content.view(plain[form]).astype(np.int32) - middle
+    if form == "24":
+        low, middle, high = content.reshape(-1, 3).astype(np.int32).T
+        return signed(low | middle << 8 | high << 16, 24)
+    if form == "212":
+        low, both, high = content.reshape(-1, 3).astype(np.int32).T
+        parts = [low | (both & 15) << 8, high | (both >> 4) << 8]
+    elif form == "310":
+        first, second = content.view("<u2").reshape(-1, 2).astype(np.int32).T
+        parts = [first >> 1 & 1023, second >> 1 & 1023, first >> 11 | second >> 11 << 5]
+    else:
+        word = content.view("<u4").astype(np.int64)
+        parts = [word & 1023, word >> 10 & 1023, word >> 20 & 1023]
+    return signed(np.stack(parts, axis=1).ravel().astype(np.int32), 12 if form == "212" else 10)
+
+
+def _read_samples(folder: Path, header: Header, used: list[int], n_frames: int) -> list[np.ndarray]:
+    """The samples of the signals in use as the files hold them, (frames * per frame,) each."""
+    result: dict[int, np.ndarray] = {}
+    for name in dict.fromkeys(header.signals[i].file for i in used):
+        inside_it = [i for i, one in enumerate(header.signals) if one.file == name]
+        first = header.signals[inside_it[0]]
+        width = sum(header.signals[i].per_frame for i in inside_it)
+        count = math.ceil(FORMATS[first.format][0] * width * n_frames) + 4  # up to a group's end
+        offset = max(header.signals[i].offset for i in inside_it)
+        content = np.fromfile(folder / name, np.uint8, count, offset=offset)
+        frames = decode_samples(content, first.format)[: width * n_frames].reshape(n_frames, width)
+        start = 0
+        for i in inside_it:
+            values = frames[:, start : start + header.signals[i].per_frame].ravel()
+            start += header.signals[i].per_frame
+            if first.format == "8":
+                values = np.cumsum(values, dtype=np.int32) + header.signals[i].initial
+            result[i] = values
+    return [result[i] for i in used]
 
 
 def _millivolt(signal: Signal, values: np.ndarray, factor: float) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from data_loaders.eeg.channels import channel_type
 from data_loaders.record_log import RecordError
-from data_loaders.signals import Channel, decoded
+from data_loaders.signals import Channel, decoded, signed
 
 MAX_SIGNALS = 4096
 _WIDTHS = {
@@ -56,7 +56,7 @@ class EDFFile:
             values = np.asarray(stored[:, start : start + steps])
             if self.wide:  # three bytes of a signed number, the lowest first
                 low, middle, high = values.astype(np.int32).transpose(2, 0, 1)
-                values = low + (middle << 8) + ((high - ((high & 128) << 1)) << 16)
+                values = signed(low | middle << 8 | high << 16, 24)
             slope, offset = self.lines[i]
             result.append(values.reshape(-1) * slope + offset)
         return np.stack(result, axis=1)

@@ -194,7 +194,7 @@ def test_own_records_by_table(wfdb_root):
 def test_own_records_as_windows_from_a_csv_file(wfdb_root):
     table().to_csv(wfdb_root / "t.csv", index=False)
     data = load_wfdb(
-        wfdb_root, wfdb_root / "t.csv", leads=["I", "II"], cut="windows", window_seconds=2, overlap=0.5,
+        wfdb_root, "t.csv", leads=["I", "II"], cut="windows", window_seconds=2, overlap=0.5,
         samples_per_trial=4, label_names=["well"],
     )  # fmt: skip
     assert data.X.shape == (8, 500, 2)
@@ -231,3 +231,36 @@ def test_zero_is_no_default(wfdb_root, setting, value):
     with pytest.raises(InputError) as caught:
         load_wfdb(wfdb_root, table(), leads=["II"], **{setting: value})
     assert caught.value.field == setting
+
+
+def test_further_columns_of_the_table_are_kept(wfdb_root, tmp_path):
+    frame = table().iloc[:2].assign(age=[70, 61], sex=["f", None], site=["007", "8"], trial="t")
+    frame.to_csv(wfdb_root / "t.csv", index=False)
+    data = load_wfdb(wfdb_root, "t.csv", leads=["II"], strict=True)
+    rows = data.table.groupby("record")[["age", "sex", "site", "table trial"]].first()
+    assert rows.loc["a/r0"].tolist() == [70, "f", "007", "t"]
+    assert rows.loc["a/r1"].tolist() == [61, "", "8", "t"]
+    assert data.table["age"].dtype.kind in "if"
+    write_edf(tmp_path / "e.edf", brainlike(640, 2, 0, 128), NAMES, 128)
+    one = pd.DataFrame({"record": ["e"], "patient": ["p"], "label": ["x"], "age": [50.5]})
+    assert set(load_eeg_table(tmp_path, one).table["age"]) == {50.5}
+
+
+def test_leads_upside_down_are_in_the_log(tmp_path):
+    signal = bumps(2, 20)[0] * [1, -1]
+    write_record(tmp_path, "r", signal, leads=["I", "aVR"])
+    frame = pd.DataFrame({"record": ["r"], "patient": ["p"], "label": ["x"]})
+    data = load_wfdb(tmp_path, frame, strict=True)
+    assert "R waves point down in aVR" in data.log.lines[0].detail
+
+
+def test_old_names_of_settings_warn(wfdb_root):
+    frame = table().iloc[:1]
+    with pytest.warns(FutureWarning, match="beats_per_trial is called samples_per_trial now"):
+        old = load_wfdb(wfdb_root, frame, leads=["II"], beats_per_trial=2)
+    new = load_wfdb(wfdb_root, frame, leads=["II"], samples_per_trial=2)
+    np.testing.assert_array_equal(old.X, new.X)
+    with pytest.raises(InputError, match="give it or"):
+        load_wfdb(wfdb_root, frame, samples_per_trial=2, beats_per_trial=2)
+    with pytest.raises(InputError, match="did you mean 'window_seconds'"):
+        load_wfdb(wfdb_root, frame, window_second=2)

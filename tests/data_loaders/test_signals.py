@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_loaders import RecordError
-from data_loaders.signals import ECG, EEG, Recording, check_quality
+from data_loaders.signals import ECG, EEG, Channel, Recording, check_quality, check_used, volts
 from tests.data_loaders.eeg_writers import brainlike
 from tests.data_loaders.wfdb_files import bumps
 
@@ -109,3 +109,46 @@ def test_volt_and_microvolt_confused(signal: np.ndarray, factor: float) -> None:
         check_quality(eeg(signal * factor + 5 * factor))
     assert caught.value.reason == "unit_suspect"
     check_quality(eeg(signal + 1e4))
+
+
+@pytest.mark.parametrize("bad", range(4))
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_one_implausible_channel_is_named(signal: np.ndarray, bad: int, factor: float) -> None:
+    changed = signal.copy()
+    changed[:, bad] *= factor
+    with pytest.raises(RecordError, match=f"channel {NAMES[bad]} spans") as caught:
+        check_quality(eeg(changed))
+    assert caught.value.reason == "unit_suspect"
+    leads = bumps(n_leads=4)[0]
+    leads[:, bad] *= factor
+    with pytest.raises(RecordError, match=f"lead l{bad} spans"):
+        check_quality(ecg(leads))
+
+
+def test_units_in_any_spelling() -> None:
+    spelled = {
+        1e-6: ["uV", "UV", "uv", "\u00b5V", "\u03bcV", "\u00b5V".upper(), "uV\0\0", " microvolts "],
+        1e-3: ["mV", "MV", "mv", "Millivolt"],
+        1.0: ["V", "v", "volt"],
+        1e-9: ["nV", "NV", "nanovolt"],
+    }
+    for factor, units in spelled.items():
+        assert [volts(unit) for unit in units] == [factor] * len(units)
+    for unit in ("", "mmHg", "NU", "pm", "degC", "%", "m", "kV", "VV", "uV/Hz"):
+        assert volts(unit) is None
+
+
+def test_only_channels_in_use_are_checked() -> None:
+    channels = [
+        Channel("I", "mV", 250.0),
+        Channel("ABP", "mmHg", 125.0),
+        Channel("II", "uV", 250.0),
+        Channel("V1", "mV", 250.0, scaled=False),
+    ]
+    rate, factors = check_used("r", channels, [2, 0], "lead")
+    assert rate == 250.0
+    np.testing.assert_array_equal(factors, [1e-6, 1e-3])
+    for used, reason in (([0, 1], "unit_suspect"), ([3], "unit_suspect")):
+        with pytest.raises(RecordError, match=channels[used[-1]].label) as caught:
+            check_used("r", channels, used, "lead")
+        assert caught.value.reason == reason

@@ -10,6 +10,7 @@ from data_loaders.ecg.signal import (
     cut_beats,
     group_trials,
     lead_peaks,
+    lead_polarity,
     median_rr,
     resample,
     standardize_record,
@@ -118,3 +119,27 @@ def test_group_trials_drops_or_keeps_the_remainder():
 def test_standardize_record_by_lead():
     out = standardize_record(np.array([[1.0, 5.0], [3.0, 5.0]]))
     np.testing.assert_array_equal(out, [[-1, 0], [1, 0]])
+
+
+@pytest.mark.parametrize("signs", [(1, -1), (-1, -1), (-1, 1)])
+def test_beats_of_leads_upside_down_are_found_at_the_r_wave(signs):
+    signal, truth = bumps(n_leads=2, seconds=14)
+    turned = signal * signs
+    np.testing.assert_array_equal(lead_polarity(turned, 250), signs)
+    np.testing.assert_array_equal(lead_polarity(-turned, 250), -lead_polarity(turned, 250))
+    for lead in lead_peaks(turned, 250):
+        assert np.abs(lead[:, None] - truth[None]).min(axis=0).max() <= 2
+    wanted = beats_of(record_of(signal), 300)
+    np.testing.assert_array_equal(beats_of(record_of(turned), 300), wanted * signs)
+
+
+def test_a_deep_t_wave_does_not_turn_a_lead():
+    time = np.arange(5000) / 250
+    beats = np.arange(0.5, 19.6, 0.86)
+    wave = 0.01 * np.random.default_rng(0).standard_normal(len(time))
+    for beat in beats:
+        wave += 0.5 * np.exp(-0.5 * ((time - beat) / 0.012) ** 2)
+        wave -= 0.8 * np.exp(-0.5 * ((time - beat - 0.25) / 0.05) ** 2)
+    assert lead_polarity(wave[:, None], 250).tolist() == [1]
+    (found,) = lead_peaks(-wave[:, None], 250)
+    assert np.abs(found[:, None] / 250 - beats).min(axis=1).max() < 0.01

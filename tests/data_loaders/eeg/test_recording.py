@@ -266,3 +266,47 @@ def test_a_channel_without_unit_and_a_record_without_file_are_told_plainly(tmp_p
         read_eeg(tmp_path / "x.edf")
     with pytest.raises(RecordError, match=r"missing_signal\]: no file y, with an ending of \.edf"):
         read_eeg(tmp_path / "y")
+
+
+def test_a_label_twice_is_refused_only_when_asked_for(tmp_path: Path, signal: np.ndarray) -> None:
+    path = write_edf(tmp_path / "d.edf", signal, ["T8-P8", "Cz", "T8-P8", "-"], RATE)
+    got = read_eeg(path)
+    assert got.channels == ("T8-P8-0", "Cz", "T8-P8-1")
+    np.testing.assert_allclose(got.signal, signal[:, :3], atol=2e-3)
+    np.testing.assert_array_equal(read_eeg(path, channels=["Cz"]).signal, got.signal[:, 1:2])
+    assert "T8-P8 (2 times)" in refuses(path, "missing_channel", channels=["T8-P8"]).detail
+
+
+@pytest.mark.parametrize("kind", ["edf", "vhdr", "set"])
+def test_types_are_told_by_standard_labels(kind: str, tmp_path: Path, signal: np.ndarray) -> None:
+    labels = ["EEG Fpz-Cz", "ECG I", "EOG horizontal", "Resp oro-nasal"]
+    if kind == "edf":
+        path = write_edf(tmp_path / "t.edf", signal, labels, RATE)
+    elif kind == "vhdr":
+        path = write_brainvision(tmp_path / "t.vhdr", signal, labels, RATE)
+    else:
+        pytest.importorskip("pymatreader", reason="the eeglab extra is not installed")
+        path = write_set(tmp_path / "t.set", signal, labels, RATE)
+    assert read_eeg(path).channels == ("EEG Fpz-Cz",)
+    assert read_eeg(path, channels=labels[:2]).channels == tuple(labels[:2])
+
+
+def test_a_scale_that_is_not_defined_is_refused(edf: Path, signal: np.ndarray) -> None:
+    n = len(NAMES)
+    low = edf.read_bytes()[256 + 104 * n : 256 + 104 * n + 8]
+    path = patch(edf, 256 + 112 * n, low)  # physical maximum of Fp1 as its minimum
+    assert "Fp1 has no defined scale" in refuses(path, "unit_suspect").detail
+    assert read_eeg(path, channels=["Cz"]).channels == ("Cz",)
+    text = write_brainvision(edf.with_suffix(".vhdr"), signal, NAMES, RATE).read_text()
+    for scale in ("0", "nan", "x"):
+        edf.with_suffix(".vhdr").write_text(text.replace("Ch2=Cz,,1", f"Ch2=Cz,,{scale}"))
+        assert "Cz" in refuses(edf.with_suffix(".vhdr"), "unit_suspect").detail
+
+
+def test_a_reference_in_a_name_is_part_of_it(tmp_path: Path, signal: np.ndarray) -> None:
+    path = write_edf(tmp_path / "r.edf", signal, ["C3-M2", "C4-M1", "O1-REF", "A1-A2"], RATE)
+    for wanted in ("C3-M1", "C3-A2", "O1-M1", "A1", "A2"):
+        refuses(path, "missing_channel", channels=[wanted])
+    got = read_eeg(path, channels=["C3", "EEG C4-M1", "O1"])
+    np.testing.assert_allclose(got.signal, signal[:, :3], atol=2e-3)
+    assert got.notes == ("another name in the file: C3 is C3-M2",)
