@@ -259,7 +259,7 @@ def decode_samples(content: np.ndarray, form: str) -> np.ndarray:
         content: (n,) uint8, the file's bytes; the last group may be cut short.
         form: a key of :data:`FORMATS`.
     """
-    group = {"212": 3, "310": 4, "311": 4, "24": 3}.get(form, 1)
+    group = {"8": 1, "80": 1, "212": 3, "24": 3, "16": 2, "61": 2, "160": 2}.get(form, 4)
     content = np.pad(content, (0, -len(content) % group))
     plain = {"8": "i1", "80": "u1", "16": "<i2", "61": ">i2", "160": "<u2", "32": "<i4"}
     if form in plain:
