@@ -97,6 +97,26 @@ def decoded(text: bytes) -> str:
         return text.decode("latin-1").strip(" \t\r\n\0")
 
 
+def check_length(record: str, held: int, declared: int, what: str) -> None:
+    """Hold what a file has against what its header says; 0 or less stands for any number.
+
+    Args:
+        record: what the log calls the record.
+        held: how many the file holds.
+        declared: how many its header says.
+        what: what is counted.
+
+    Raises:
+        RecordError: ``truncated_dat`` for fewer or none, ``length_mismatch`` for more.
+    """
+    if held < max(declared, 1):
+        wanted = declared if declared > 0 else "at least one"
+        raise RecordError(record, "truncated_dat", f"{held} of {wanted} {what}")
+    if 0 < declared < held:
+        detail = f"{held} {what}, the header says {declared}"
+        raise RecordError(record, "length_mismatch", detail)
+
+
 def signed(values: np.ndarray, bits: int) -> np.ndarray:
     """Numbers of so many bits in two's complement as signed ones."""
     top = 1 << (bits - 1)

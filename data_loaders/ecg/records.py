@@ -263,8 +263,8 @@ def decode_samples(content: np.ndarray, form: str) -> np.ndarray:
     content = np.pad(content, (0, -len(content) % group))
     plain = {"8": "i1", "80": "u1", "16": "<i2", "61": ">i2", "160": "<u2", "32": "<i4"}
     if form in plain:
-        middle = {"80": 128, "160": 32768}.get(form, 0)
-        return content.view(plain[form]).astype(np.int32) - middle
+        zero = {"80": 128, "160": 32768}.get(form, 0)
+        return content.view(plain[form]).astype(np.int32) - zero
     if form == "24":
         low, middle, high = content.reshape(-1, 3).astype(np.int32).T
         return signed(low | middle << 8 | high << 16, 24)

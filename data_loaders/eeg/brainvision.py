@@ -13,7 +13,7 @@ import numpy as np
 
 from data_loaders.eeg.channels import channel_type
 from data_loaders.record_log import RecordError
-from data_loaders.signals import Channel
+from data_loaders.signals import Channel, check_length
 from data_loaders.vetting.paths import inside
 
 MAX_SIGNALS = 4096
@@ -102,7 +102,8 @@ def open_brainvision(path: Path, record: str) -> BrainVisionFile:
     listed = sections.get("channel infos", {})
     described = [_channel(listed.get(f"ch{i + 1}", ""), i, rate) for i in range(count)]
     if order:
-        _check_size(record, data.stat().st_size, count * np.dtype(order).itemsize, points)
+        held, rest = divmod(data.stat().st_size, count * np.dtype(order).itemsize)
+        check_length(record, held if not rest else min(held, points - 1), points, "data points")
     channels, resolutions = zip(*described, strict=True)
     return BrainVisionFile(
         data, order, orientation == "MULTIPLEXED", channels, resolutions, sections, record
@@ -144,12 +145,3 @@ def _channel(text: str, number: int, rate: float) -> tuple[Channel, float]:
     label = name.replace("\\1", ",") or f"Ch{number + 1}"
     scaled = math.isfinite(scale) and scale != 0
     return Channel(label, unit or "µV", rate, scaled, channel_type(label)), scale
-
-
-def _check_size(record: str, size: int, frame: int, points: int) -> None:
-    held, rest = divmod(size, frame)
-    if rest or not held or held < points:
-        raise RecordError(record, "truncated_dat", f"{held} of {points or 'unknown'} data points")
-    if points and held > points:
-        detail = f"{held} data points, the header says {points}"
-        raise RecordError(record, "length_mismatch", detail)

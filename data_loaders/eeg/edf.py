@@ -14,7 +14,7 @@ import numpy as np
 
 from data_loaders.eeg.channels import channel_type
 from data_loaders.record_log import RecordError
-from data_loaders.signals import Channel, decoded, signed
+from data_loaders.signals import Channel, check_length, decoded, signed
 
 MAX_SIGNALS = 4096
 _WIDTHS = {
@@ -78,7 +78,7 @@ def open_edf(path: Path, record: str) -> EDFFile:
             raise RecordError(record, "bad_header", "the file does not begin as EDF or BDF does")
         header_bytes = _whole(head[184:192], record, "header size")
         n_records = _whole(head[236:244], record, "number of data records")
-        duration = _number(head[244:252], record, "duration of a data record")
+        duration = _number(head[244:252])
         count = _whole(head[252:256], record, "number of signals")
         if not 1 <= count <= MAX_SIGNALS or header_bytes != 256 * (count + 1):
             detail = f"{count} signals in a header of {header_bytes} bytes"
@@ -90,14 +90,16 @@ def open_edf(path: Path, record: str) -> EDFFile:
         raise RecordError(record, "unsupported_format", "a recording with interruptions (EDF+D)")
     fields = _columns(body, count)
     steps = [_whole(one, record, "samples per data record") for one in fields["steps"]]
-    if not all(one > 0 for one in steps) or not duration > 0:
+    if not all(one > 0 for one in steps) or not 0 < duration < math.inf:
         raise RecordError(record, "bad_header", f"data records of {duration} s, {steps} samples")
     labels = [decoded(one) for one in fields["label"]]
     used = [i for i, one in enumerate(labels) if not one.upper().endswith("ANNOTATIONS")]
     if not used:
         raise RecordError(record, "bad_header", "no signal but annotations")
-    block = sum(steps) * (3 if wide else 2)
-    n_records = _count_records(record, size - header_bytes, block, n_records)
+    if n_records < 1 and n_records != -1:
+        raise RecordError(record, "bad_header", f"{n_records} data records")
+    held = (size - header_bytes) // (sum(steps) * (3 if wide else 2))
+    check_length(record, held, n_records, "data records")
     lines = [_line(*(fields[key][i] for key in ("low", "high", "first", "last"))) for i in used]
     channels = tuple(
         Channel(
@@ -110,7 +112,7 @@ def open_edf(path: Path, record: str) -> EDFFile:
         for i, (slope, _) in zip(used, lines, strict=True)
     )
     columns = tuple((sum(steps[:i]), steps[i]) for i in used)
-    return EDFFile(path, wide, header_bytes, n_records, sum(steps), channels, columns, tuple(lines))
+    return EDFFile(path, wide, header_bytes, held, sum(steps), channels, columns, tuple(lines))
 
 
 def _columns(body: bytes, count: int) -> dict[str, list[bytes]]:
@@ -123,45 +125,23 @@ def _columns(body: bytes, count: int) -> dict[str, list[bytes]]:
     return result
 
 
-def _number(text: bytes, record: str, what: str) -> float:
-    """A header's number; some writers use a decimal comma or pad with NUL."""
+def _number(text: bytes) -> float:
+    """A header's number, NaN when it is none; some writers use a decimal comma or pad with NUL."""
     try:
-        value = float(decoded(text).replace(",", "."))
-        if math.isfinite(value):
-            return value
+        return float(decoded(text).replace(",", "."))
     except ValueError:
-        pass
-    raise RecordError(record, "bad_header", f"{what} is {decoded(text)!r}")
+        return math.nan
 
 
 def _whole(text: bytes, record: str, what: str) -> int:
-    value = _number(text, record, what)
-    if value != int(value):
-        raise RecordError(record, "bad_header", f"{what} is {value:g}")
+    value = _number(text)
+    if not value.is_integer():
+        raise RecordError(record, "bad_header", f"{what} is {decoded(text)!r}")
     return int(value)
 
 
 def _line(low: bytes, high: bytes, first: bytes, last: bytes) -> tuple[float, float]:
-    """Slope and offset from stored numbers to the unit; NaN where the header defines none."""
-    try:
-        bottom, top, zero, full = (
-            float(decoded(one).replace(",", ".")) for one in (low, high, first, last)
-        )
-        slope = (top - bottom) / (full - zero)
-    except (ValueError, ZeroDivisionError):
-        return math.nan, math.nan
+    """Slope and offset from stored numbers to the unit; not finite where there is no such line."""
+    bottom, top, zero, full = (_number(one) for one in (low, high, first, last))
+    slope = (top - bottom) / (full - zero) if full != zero else math.nan
     return slope, bottom - zero * slope
-
-
-def _count_records(record: str, size: int, block: int, declared: int) -> int:
-    """Data records in ``size`` bytes; -1 declared stands for as many as there are."""
-    held = size // block
-    if declared < 1 and declared != -1:
-        raise RecordError(record, "bad_header", f"{declared} data records")
-    if size < max(declared, 1) * block:
-        wanted = "at least one" if declared < 0 else declared
-        raise RecordError(record, "truncated_dat", f"{held} of {wanted} data records")
-    if 0 < declared < held:
-        detail = f"{held} data records, the header says {declared}"
-        raise RecordError(record, "length_mismatch", detail)
-    return held
