@@ -10,7 +10,7 @@ import numpy as np
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.fields import as_list
 from data_loaders.container.windows import cut_windows
-from data_loaders.vetting.paths import MAX_RATE, MIN_RATE
+from data_loaders.signals import MAX_RATE, MIN_RATE
 from tscl.errors import InputError, nearest
 
 

@@ -274,7 +274,7 @@ def _read_signal(
     path = inside(root, str(entry["file"]), name)
     if config.kind == "ecg":
         record = read_record(path, name=name)
-        signal, rate, channels = record.signal, record.rate, record.leads
+        signal, rate, channels = record.signal, record.rate, record.channels
     else:
         recording = read_eeg(path, name=name, channels=config.channel_names, check=False)
         signal, rate, channels = recording.signal, recording.rate, recording.channels

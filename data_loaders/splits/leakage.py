@@ -235,6 +235,12 @@ def leakage_statement(
         )
         if len(patients) <= max_listed:
             lines.append(f"  patients: {', '.join(map(str, patients.tolist()))}")
+    used = np.concatenate(list(parts.values()))
+    ids = np.asarray(data.patient)
+    spare = np.setdiff1d(np.flatnonzero(np.isin(ids, ids[used])), used)
+    if len(spare):
+        listed = ", ".join(map(str, np.unique(ids[spare])[:max_listed].tolist()))
+        lines.append(f"- in no part, of patients who are in one: {len(spare)} samples ({listed})")
     return "\n".join(lines)
 
 

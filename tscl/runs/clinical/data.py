@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from data_loaders import (
     load_wfdb,
 )
 from data_loaders.cohort.cohort import CohortConfig, load_cohort, make_cohort, read_truth
+from data_loaders.ecg.protocol import ECGProtocol
 from data_loaders.eeg.ad import load_ad
 from data_loaders.eeg.tdbrain import load_tdbrain
 from data_loaders.eeg.uci import load_uci_eeg
@@ -39,6 +41,8 @@ from tscl.runs.clinical.config import (
     SplitSection,
     check_split_params,
 )
+
+logger = logging.getLogger(__name__)
 
 Parts = dict[str, NDArray[np.int64]]
 LOADERS: dict[str, Callable[..., MedicalDataset]] = {
@@ -54,6 +58,7 @@ LOADERS: dict[str, Callable[..., MedicalDataset]] = {
     "wfdb": load_wfdb,
     "eeg": load_eeg_table,
 }
+ECG_KINDS = ("ptbxl", "mitbih", "ptb", "wfdb")
 MARKS: dict[str, DataKind] = {
     "cohort.json": "cohort",
     "dataset.json": "saved",
@@ -99,7 +104,7 @@ def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
         params.setdefault("strict", section.strict)
     takes = [name for name, one in known.items() if one.kind is not one.VAR_KEYWORD][1:]
     if len(takes) < len(known) - 1:
-        takes += [field.name for field in fields(EEGProtocol)]
+        takes += (ECGProtocol if section.kind in ECG_KINDS else EEGProtocol).keys()
     for key in params:
         if key not in takes:
             raise ConfigError(f"data.params.{key}", params[key], nearest(key, takes))
@@ -210,8 +215,9 @@ def _official(
 ) -> Parts:
     """PTB-XL's folds (8 train, 1 validates, 1 tests) or MIT-BIH's DS1 and DS2.
 
-    ``valid`` lists the records of DS1 that validate. Saved data have the split of the columns
-    that were saved with them.
+    ``valid`` lists the records of DS1 that validate. Of a person with a record in each half, as
+    201 and 202 of MIT-BIH are, the one of DS2 is left out. Saved data have the split of the
+    columns that were saved with them.
     """
     if kind == "saved":
         found = [name for name in ("strat_fold", "split") if name in data.columns.columns]
@@ -224,13 +230,20 @@ def _official(
         remedy = "only ptbxl and mitbih have one: choose group, kfold or fixed"
         raise ConfigError("split.kind", f"official of {kind}", remedy)
     half = data.table["split"].to_numpy()
+    twice = np.intersect1d(data.patient[half == "DS1"], data.patient[half == "DS2"])
+    if len(twice):
+        listed = ", ".join(str(one) for one in twice.tolist())
+        logger.warning("official split: %s in DS1 and DS2; left out of DS2", listed)
+        half = np.where((half == "DS2") & np.isin(data.patient, twice), "", half)
     ds1, ds2 = (np.unique(data.patient[half == name]).tolist() for name in ("DS1", "DS2"))
     held = [str(one) for one in valid or []]
     wrong = [one for one in held if one not in ds1]
     if wrong:
         raise ConfigError("split.params.valid", wrong, f"choose among the records of DS1: {ds1}")
     ids = {"train": [one for one in ds1 if one not in held], "test": ds2}
-    return fixed_split(data.table, ids | ({"valid": held} if held else {}), column="patient")
+    rows = np.flatnonzero(np.isin(half, ("DS1", "DS2")))
+    parts = fixed_split(data.table.iloc[rows], ids | ({"valid": held} if held else {}))
+    return {name: rows[part] for name, part in parts.items()}
 
 
 def standardised(data: MedicalDataset, how: str, train: NDArray[np.int64]) -> MedicalDataset:

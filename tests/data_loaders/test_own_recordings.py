@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import wfdb
 
-from data_loaders import load_eeg_table, load_mitbih, load_ptb, load_ptbxl, load_wfdb
+from data_loaders import RecordError, load_eeg_table, load_mitbih, load_ptb, load_ptbxl, load_wfdb
 from data_loaders.ecg import ptb, ptbxl
 from data_loaders.own_recordings import read_record_table
 from tests.data_loaders.eeg_writers import brainlike, write_edf
@@ -160,3 +160,107 @@ def test_ptb_filters_before_it_resamples(tmp_path: Path) -> None:
     assert clean.source["notch"] == [250.0]
     with pytest.raises(InputError, match="500 Hz"):
         load_ptb(tmp_path, notch=600)
+
+
+@pytest.fixture
+def wfdb_root(tmp_path):
+    for i, rate in enumerate((250, 250, 500)):
+        signal, _ = bumps(2, 12, rate, seed=i)
+        write_record(tmp_path / "a", f"r{i}", signal, rate, ["I", "II"])
+    return tmp_path
+
+
+def table():
+    return pd.DataFrame(
+        {
+            "record": ["a/r0", "a/r1", "a/r2", "a/r9", "../r0", "a/r0", "a/r1"],
+            "patient": ["p0", "p1", "p1", "p2", "p3", "p0", None],
+            "label": ["ill", "well", None, "ill", "ill", "ill", "ill"],
+        }
+    )
+
+
+def test_own_records_by_table(wfdb_root):
+    data = load_wfdb(wfdb_root, table(), leads=["II"], target_rate=250)
+    assert data.X.shape[1:] == (300, 1)
+    assert data.label_names == ("ill", "well")
+    assert data.describe()["samples"].to_dict() == {"p0": 10, "p1": 20}
+    assert sorted(set(data.label)) == [-1, 0, 1]
+    assert data.log.table["reason"].tolist() == [
+        "", "", "", "missing_header", "unsafe_path", "duplicate_record", "bad_metadata",
+    ]  # fmt: skip
+
+
+def test_own_records_as_windows_from_a_csv_file(wfdb_root):
+    table().to_csv(wfdb_root / "t.csv", index=False)
+    data = load_wfdb(
+        wfdb_root, "t.csv", leads=["I", "II"], cut="windows", window_seconds=2, overlap=0.5,
+        samples_per_trial=4, label_names=["well"],
+    )  # fmt: skip
+    assert data.X.shape == (8, 500, 2)
+    assert data.log.reasons() == {"no_label": 4, "mixed_rate": 1, "bad_metadata": 1}
+    assert data.log.n_ok == 1
+    np.testing.assert_allclose(data.X[0, 250:], data.X[1, :250])
+
+
+def test_own_records_name_bad_input(wfdb_root, tmp_path):
+    with pytest.raises(RecordError, match=r"a/r2 \[mixed_rate\]"):
+        load_wfdb(wfdb_root, table(), leads=["I"], strict=True)
+    with pytest.raises(InputError, match="cut"):
+        load_wfdb(wfdb_root, table(), leads=["I"], cut="moon")
+    with pytest.raises(DataError, match="patient"):
+        load_wfdb(wfdb_root, table()[["record", "label"]], leads=["I"])
+    with pytest.raises(DataError, match="no such file"):
+        load_wfdb(wfdb_root, tmp_path / "none.csv", leads=["I"])
+    with pytest.raises(DataError, match="root"):
+        load_wfdb(tmp_path / "none", table(), leads=["I"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("target_rate", 0),
+        ("target_rate", float("nan")),
+        ("target_rate", "250"),
+        ("samples_per_trial", 0),
+        ("samples_per_trial", 2.5),
+        ("window_seconds", 0),
+    ],
+)
+def test_zero_is_no_default(wfdb_root, setting, value):
+    with pytest.raises(InputError) as caught:
+        load_wfdb(wfdb_root, table(), leads=["II"], **{setting: value})
+    assert caught.value.field == setting
+
+
+def test_further_columns_of_the_table_are_kept(wfdb_root, tmp_path):
+    frame = table().iloc[:2].assign(age=[70, 61], sex=["f", None], site=["007", "8"], trial="t")
+    frame.to_csv(wfdb_root / "t.csv", index=False)
+    data = load_wfdb(wfdb_root, "t.csv", leads=["II"], strict=True)
+    rows = data.table.groupby("record")[["age", "sex", "site", "table trial"]].first()
+    assert rows.loc["a/r0"].tolist() == [70, "f", "007", "t"]
+    assert rows.loc["a/r1"].tolist() == [61, "", "8", "t"]
+    assert data.table["age"].dtype.kind in "if"
+    write_edf(tmp_path / "e.edf", brainlike(640, 2, 0, 128), NAMES, 128)
+    one = pd.DataFrame({"record": ["e"], "patient": ["p"], "label": ["x"], "age": [50.5]})
+    assert set(load_eeg_table(tmp_path, one).table["age"]) == {50.5}
+
+
+def test_leads_upside_down_are_in_the_log(tmp_path):
+    signal = bumps(2, 20)[0] * [1, -1]
+    write_record(tmp_path, "r", signal, leads=["I", "aVR"])
+    frame = pd.DataFrame({"record": ["r"], "patient": ["p"], "label": ["x"]})
+    data = load_wfdb(tmp_path, frame, strict=True)
+    assert "R waves point down in aVR" in data.log.lines[0].detail
+
+
+def test_old_names_of_settings_warn(wfdb_root):
+    frame = table().iloc[:1]
+    with pytest.warns(FutureWarning, match="beats_per_trial is called samples_per_trial now"):
+        old = load_wfdb(wfdb_root, frame, leads=["II"], beats_per_trial=2)
+    new = load_wfdb(wfdb_root, frame, leads=["II"], samples_per_trial=2)
+    np.testing.assert_array_equal(old.X, new.X)
+    with pytest.raises(InputError, match="give it or"):
+        load_wfdb(wfdb_root, frame, samples_per_trial=2, beats_per_trial=2)
+    with pytest.raises(InputError, match="did you mean 'window_seconds'"):
+        load_wfdb(wfdb_root, frame, window_second=2)

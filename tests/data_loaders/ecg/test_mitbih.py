@@ -1,9 +1,12 @@
+import struct
+
 import numpy as np
 import pytest
 import wfdb
 
 from data_loaders import RecordError, assert_disjoint, fixed_split, load_mitbih
-from data_loaders.ecg.mitbih import DS1, DS2, PACED
+from data_loaders.ecg.mitbih import DS1, DS2, PACED, read_beats
+from data_loaders.ecg.records import read_record
 from tests.data_loaders.wfdb_files import bumps, write_record
 from tscl.errors import DataError, InputError, LeakageError
 
@@ -123,3 +126,62 @@ def test_mitbih_zero_is_no_default(root, setting, value):
     with pytest.raises(InputError) as caught:
         load_mitbih(root, **{setting: value})
     assert caught.value.field == setting
+
+
+def annotations(at, clock=None):
+    """An annotation file of normal beats, in the bytes of annot(5)."""
+    words = bytearray()
+    if clock:
+        text = f"## time resolution: {clock}".encode()
+        words += struct.pack("<HH", 22 << 10, 63 << 10 | len(text)) + text + b"\0" * (len(text) % 2)
+    before = 0
+    for step in at:
+        interval, before = int(step) - before, int(step)
+        if interval > 1023:
+            words += struct.pack("<HHH", 59 << 10, interval >> 16, interval & 0xFFFF)
+            interval = 0
+        words += struct.pack("<H", 1 << 10 | interval)
+    return bytes(words) + b"\0\0"
+
+
+@pytest.mark.parametrize("clock", [None, 360, 180, 90, 250, 720])
+def test_annotations_on_a_clock_of_their_own(tmp_path, clock):
+    signal, peaks = bumps(1, 14, 360)
+    write_record(tmp_path, "100", signal, 360, ["MLII"])
+    counted = np.round(peaks * (clock or 360) / 360)
+    (tmp_path / "100.atr").write_bytes(annotations(counted, clock))
+    data = load_mitbih(tmp_path, strict=True)
+    # The clock's own step is all that may be lost.
+    assert np.abs(data.X[:, :, 0].argmax(axis=1) - 144).max() <= 1 + 180 / (clock or 360)
+    assert len(data) == len(peaks)
+    at, kind = read_beats(tmp_path / "100", read_record(tmp_path / "100"))
+    np.testing.assert_allclose(at, counted * 360 / (clock or 360))
+    assert set(kind) == {"N"}
+
+
+def test_annotations_count_frames_unless_they_say_otherwise(tmp_path):
+    signal, peaks = bumps(1, 14, 360)
+    d = np.round(signal[:, 0] * 1000).astype("<i2")
+    (tmp_path / "100.dat").write_bytes(d.tobytes())
+    (tmp_path / "100.hea").write_text(
+        f"100 1 90 {len(d) // 4}\n100.dat 16x4 1000 16 0 0 0 0 MLII\n"
+    )
+    (tmp_path / "100.atr").write_bytes(annotations(np.round(peaks / 4)))
+    data = load_mitbih(tmp_path, strict=True)
+    assert set(data.sampling_rate) == {360.0}
+    assert np.abs(data.X[:, :, 0].argmax(axis=1) - 144).max() <= 3
+
+
+def test_names_are_the_records_own_in_any_folder(tmp_path):
+    folder = tmp_path / "mitdb"
+    for seed, name in enumerate(("100", "102", "201", "202")):
+        add(folder, name, seed=seed)
+    inner, outer = load_mitbih(folder), load_mitbih(tmp_path)
+    assert set(outer.patient) == {"100", "201"}
+    assert outer.columns.equals(inner.columns)
+    assert outer.trial.tolist() == inner.trial.tolist()
+    assert outer.log.table.equals(inner.log.table)
+    detail = outer.log.table.set_index("record")["detail"]
+    assert "one person with 201" in detail["202"]
+    add(tmp_path / "copy", "100", seed=9)
+    assert load_mitbih(tmp_path).log.reasons() == {"duplicate_record": 1}

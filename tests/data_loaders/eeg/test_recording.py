@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from data_loaders.eeg.channels import canonical_channel
-from data_loaders.eeg.protocol import EEGFile, EEGProtocol, load_eeg_files
-from data_loaders.eeg.recording import EEGRecording, check_quality, filter_recording, read_eeg
+from data_loaders.eeg.recording import filter_recording, read_eeg
 from data_loaders.record_log import RecordError
+from data_loaders.signals import EEG, Recording
 from tests.data_loaders.eeg_writers import brainlike, write_brainvision, write_edf, write_set
-from tscl.errors import DataError, InputError
+from tscl.errors import InputError
 
 NAMES = ["Fp1", "Cz", "T3", "O2"]
 RATE = 256.0
@@ -132,7 +132,6 @@ def test_an_edf_longer_than_its_header(edf: Path) -> None:
         (256 + 216 * 4, b"bad     ", "bad_header"),
         (256 + 216 * 4, b"-5      ", "bad_header"),
         (256 + 96 * 4, b"degC    ", "unit_suspect"),
-        (256 + 16, b"Fp1             ", "bad_header"),
     ],
 )
 def test_wrong_header_bytes(edf: Path, at: int, new: bytes, reason: str) -> None:
@@ -223,45 +222,8 @@ def test_brainvision_headers_are_checked(tmp_path: Path, signal: np.ndarray) -> 
         refuses(path, "bad_header")
 
 
-def recording(signal: np.ndarray) -> EEGRecording:
-    return EEGRecording("r", signal.astype(np.float32), RATE, tuple(NAMES))
-
-
-def test_short_gaps_are_filled_and_noted_long_ones_refused(signal: np.ndarray) -> None:
-    gappy = signal.astype(np.float32)
-    gappy[100:110, 1] = np.nan
-    got = check_quality(recording(gappy))
-    np.testing.assert_allclose(
-        got.signal[100:110, 1],
-        np.interp(np.arange(100, 110), [99, 110], gappy[[99, 110], 1]),
-        rtol=1e-5,
-    )
-    assert got.notes == ("10 missing values filled",)
-    assert np.isnan(gappy[100, 1])
-    for start, stop in [(100, 140), (0, None)]:
-        gappy[start:stop, 1] = np.nan
-        with pytest.raises(RecordError, match="Cz") as caught:
-            check_quality(recording(gappy))
-        assert caught.value.reason == "nan_gap"
-
-
-def test_flat_channels(signal: np.ndarray) -> None:
-    flat = signal.copy()
-    flat[500:1100, 2] = 3.0
-    check_quality(recording(flat))
-    flat[300:1100, 2] = 3.0
-    with pytest.raises(RecordError, match="T3") as caught:
-        check_quality(recording(flat))
-    assert caught.value.reason == "flat_lead"
-    check_quality(recording(flat), max_flat=0.6)
-
-
-@pytest.mark.parametrize("factor", [1e-6, 1e-3, 1e3, 1e6])
-def test_volt_and_microvolt_confused(signal: np.ndarray, factor: float) -> None:
-    with pytest.raises(RecordError) as caught:
-        check_quality(recording(signal * factor + 5 * factor))
-    assert caught.value.reason == "unit_suspect"
-    check_quality(recording(signal + 1e4))
+def recording(signal: np.ndarray) -> Recording:
+    return Recording("r", signal.astype(np.float32), RATE, tuple(NAMES), EEG)
 
 
 def test_filters_take_out_what_they_should() -> None:
@@ -277,7 +239,7 @@ def test_resampling_does_not_alias() -> None:
     time = np.arange(5000) / 500.0
     mixed = np.stack([np.sin(2 * np.pi * 20 * time) + np.sin(2 * np.pi * 200 * time)], axis=1)
     got = filter_recording(
-        EEGRecording("r", mixed.astype(np.float32), 500.0, ("Cz",)), target_rate=256
+        Recording("r", mixed.astype(np.float32), 500.0, ("Cz",), EEG), target_rate=256
     )
     assert got.rate == 256
     assert got.signal.shape == (2560, 1)
@@ -298,65 +260,53 @@ def test_impossible_filters_are_refused(signal: np.ndarray) -> None:
             filter_recording(recording(signal), **settings)
 
 
-@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.75, 0.9])
-def test_samples_of_a_trial_by_an_explicit_loop(overlap: float) -> None:
-    signal = np.arange(2 * 640, dtype=np.float32)[:, None]
-    samples, trial = EEGProtocol(5.0, 128, overlap).cut(signal, 128.0)
-    step = 128 - round(128 * overlap)
-    wanted = [
-        signal[number * 640 + start : number * 640 + start + 128]
-        for number in range(2)
-        for start in range(0, 640 - 128 + 1, step)
-    ]
-    np.testing.assert_array_equal(samples, np.stack(wanted))
-    assert trial.tolist() == sorted(trial.tolist())
-    assert np.bincount(trial).tolist() == [len(wanted) // 2] * 2
-
-
-def test_a_list_of_files_logs_every_one(tmp_path: Path, signal: np.ndarray) -> None:
-    files = []
-    for i, patient in enumerate(["a", "a", "b", "c", "d", "e", "f", "g"]):
-        values = brainlike(len(signal), 4, seed=i)
-        names, rate = NAMES, RATE
-        if i == 3:
-            values = brainlike(len(signal), 4, seed=0)
-        if i == 6:
-            names = ["Fp1", "Cz", "T3", "Pz"]
-        if i == 7:
-            rate = 128.0
-        path = write_edf(tmp_path / f"{i}.edf", values, names, rate)
-        files.append(EEGFile(path, patient, "x" if i % 2 else "y", f"{i}"))
-    files[4].path.write_bytes(files[4].path.read_bytes()[:-900])
-    files[5] = EEGFile(files[5].path, "e", "another", "5")
-    data = load_eeg_files(files, EEGProtocol(2.0, 256), label_names=("y", "x"))
-    assert data.log is not None
-    table = data.log.table.set_index("record")
-    assert table.loc[["0", "1", "2"], "status"].eq("ok").all()
-    assert table["reason"].to_dict() == {
-        **{"0": "", "1": "", "2": "", "3": "duplicate_record", "4": "truncated_dat"},
-        **{"5": "no_label", "6": "missing_channel", "7": "mixed_rate"},
-    }
-    assert data.X.shape == (3 * 3 * 3, 256, 4)
-    assert sorted(set(data.patient.tolist())) == ["a", "b"]
-    assert data.label[data.trial == "1#0"].tolist() == [1, 1, 1]
-    assert len(set(data.trial.tolist())) == 9
-    with pytest.raises(RecordError, match="duplicate_record"):
-        load_eeg_files(files, EEGProtocol(2.0, 256), label_names=("y", "x"), strict=True)
-    with pytest.raises(DataError, match="too_short"):
-        load_eeg_files(files[:3], EEGProtocol(7.0, 256), label_names=("y", "x"))
-
-
-def test_standardising_a_trial_uses_that_trial_only() -> None:
-    signal = brainlike(512, 2).astype(np.float32)
-    signal[256:] *= 100
-    samples, _ = EEGProtocol(1.0, 256, 0.0, standardize="trial").cut(signal, 256.0)
-    np.testing.assert_allclose(samples.mean(axis=1), 0, atol=1e-5)
-    np.testing.assert_allclose(samples.std(axis=1), 1, atol=1e-4)
-
-
 def test_a_channel_without_unit_and_a_record_without_file_are_told_plainly(tmp_path):
     write_edf(tmp_path / "x.edf", brainlike(256, 2, rate=64.0), ["Fp1", "O2"], 64.0, unit="")
     with pytest.raises(RecordError, match=r"unit_suspect\]: channel Fp1 has no unit; correct"):
         read_eeg(tmp_path / "x.edf")
     with pytest.raises(RecordError, match=r"missing_signal\]: no file y, with an ending of \.edf"):
         read_eeg(tmp_path / "y")
+
+
+def test_a_label_twice_is_refused_only_when_asked_for(tmp_path: Path, signal: np.ndarray) -> None:
+    path = write_edf(tmp_path / "d.edf", signal, ["T8-P8", "Cz", "T8-P8", "-"], RATE)
+    got = read_eeg(path)
+    assert got.channels == ("T8-P8-0", "Cz", "T8-P8-1")
+    np.testing.assert_allclose(got.signal, signal[:, :3], atol=2e-3)
+    np.testing.assert_array_equal(read_eeg(path, channels=["Cz"]).signal, got.signal[:, 1:2])
+    assert "T8-P8 (2 times)" in refuses(path, "missing_channel", channels=["T8-P8"]).detail
+
+
+@pytest.mark.parametrize("kind", ["edf", "vhdr", "set"])
+def test_types_are_told_by_standard_labels(kind: str, tmp_path: Path, signal: np.ndarray) -> None:
+    labels = ["EEG Fpz-Cz", "ECG I", "EOG horizontal", "Resp oro-nasal"]
+    if kind == "edf":
+        path = write_edf(tmp_path / "t.edf", signal, labels, RATE)
+    elif kind == "vhdr":
+        path = write_brainvision(tmp_path / "t.vhdr", signal, labels, RATE)
+    else:
+        pytest.importorskip("pymatreader", reason="the eeglab extra is not installed")
+        path = write_set(tmp_path / "t.set", signal, labels, RATE)
+    assert read_eeg(path).channels == ("EEG Fpz-Cz",)
+    assert read_eeg(path, channels=labels[:2]).channels == tuple(labels[:2])
+
+
+def test_a_scale_that_is_not_defined_is_refused(edf: Path, signal: np.ndarray) -> None:
+    n = len(NAMES)
+    low = edf.read_bytes()[256 + 104 * n : 256 + 104 * n + 8]
+    path = patch(edf, 256 + 112 * n, low)  # physical maximum of Fp1 as its minimum
+    assert "Fp1 has no defined scale" in refuses(path, "unit_suspect").detail
+    assert read_eeg(path, channels=["Cz"]).channels == ("Cz",)
+    text = write_brainvision(edf.with_suffix(".vhdr"), signal, NAMES, RATE).read_text()
+    for scale in ("0", "nan", "x"):
+        edf.with_suffix(".vhdr").write_text(text.replace("Ch2=Cz,,1", f"Ch2=Cz,,{scale}"))
+        assert "Cz" in refuses(edf.with_suffix(".vhdr"), "unit_suspect").detail
+
+
+def test_a_reference_in_a_name_is_part_of_it(tmp_path: Path, signal: np.ndarray) -> None:
+    path = write_edf(tmp_path / "r.edf", signal, ["C3-M2", "C4-M1", "O1-REF", "A1-A2"], RATE)
+    for wanted in ("C3-M1", "C3-A2", "O1-M1", "A1", "A2"):
+        refuses(path, "missing_channel", channels=[wanted])
+    got = read_eeg(path, channels=["C3", "EEG C4-M1", "O1"])
+    np.testing.assert_allclose(got.signal, signal[:, :3], atol=2e-3)
+    assert got.notes == ("another name in the file: C3 is C3-M2",)

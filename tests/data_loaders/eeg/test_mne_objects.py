@@ -7,9 +7,11 @@ import logging
 
 import mne
 import numpy as np
+import pandas as pd
 import pytest
 
 from data_loaders import EEGProtocol, from_epochs, from_raw
+from tests.data_loaders.eeg_writers import brainlike
 from tscl.errors import InputError
 
 RATE = 100.0
@@ -150,3 +152,59 @@ def test_files_of_a_folder_keep_bad_channels_and_note_them(tmp_path):
     read = read_eeg(tmp_path / "one_raw.fif")
     assert (read.channels, len(read.signal)) == (("Cz", "Pz", "Oz"), 2000)
     assert read.notes == ("marked bad in the file, kept: Pz",)
+
+
+def make_epochs(metadata: bool = True) -> object:
+    import mne
+
+    signal = brainlike(6 * 256, 3).T.reshape(3, 6, 256).transpose(1, 0, 2)
+    info = mne.create_info(["Cz", "Pz", "EOG"], 256, ["eeg", "eeg", "eog"])
+    table = pd.DataFrame({"subject": list("aabbcc"), "group": ["x", "x", "y", "y", "x", "x"]})
+    table["block"] = [0, 1, 0, 1, 0, 0]
+    return mne.EpochsArray(
+        signal * 1e-6, info, metadata=table if metadata else None, verbose="error"
+    )
+
+
+def test_from_epochs_with_metadata() -> None:
+    epochs = make_epochs()
+    data = from_epochs(epochs, patient="subject", label="group", trial="block", window=128)
+    assert data.X.shape == (6 * 3, 128, 2)
+    assert data.channel_names == ("Cz", "Pz")
+    assert data.patient.tolist()[::3] == list("aabbcc")
+    assert data.label.tolist()[::3] == [0, 0, 1, 1, 0, 0]
+    assert len(set(data.trial.tolist())) == 5
+    whole = from_epochs(epochs, patient="subject")
+    np.testing.assert_allclose(
+        whole.X, epochs.get_data(picks=["Cz", "Pz"]).transpose(0, 2, 1) * 1e6, rtol=1e-5
+    )
+    assert set(whole.label.tolist()) == {-1}
+    arrays = from_epochs(epochs, patient=[1] * 6, label=[0, 1] * 3, channels=["EOG"])
+    assert arrays.label.tolist() == [0, 1] * 3
+
+
+def test_from_epochs_names_what_is_wrong() -> None:
+    with pytest.raises(InputError, match="subject"):
+        from_epochs(make_epochs(), patient="subjects")
+    with pytest.raises(InputError, match="metadata"):
+        from_epochs(make_epochs(metadata=False), patient="subject")
+    with pytest.raises(InputError, match="one an epoch"):
+        from_epochs(make_epochs(), patient=[1, 2])
+    with pytest.raises(InputError, match="Fz"):
+        from_epochs(make_epochs(), patient="subject", channels=["Fz"])
+
+
+def test_from_raw() -> None:
+    import mne
+
+    signal = brainlike(11 * 256, 2)
+    raw = mne.io.RawArray(
+        signal.T * 1e-6, mne.create_info(["Cz", "Pz"], 256, "eeg"), verbose="error"
+    )
+    protocol = EEGProtocol(5.0, 256)
+    data = from_raw(raw, patient=7, label="x", protocol=protocol)
+    assert data.X.shape == (18, 256, 2)
+    assert sorted(set(data.trial.tolist())) == ["7/0", "7/1"]
+    np.testing.assert_allclose(data.X[1], signal[128:384], rtol=1e-3, atol=1e-3)
+    with pytest.raises(InputError, match="raw"):
+        from_raw(raw, patient=7, protocol=EEGProtocol(60.0, 256))

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from data_loaders import RecordError
-from data_loaders.ecg.records import list_records, read_record
+from data_loaders.ecg.records import list_records, match_leads, read_record
 from data_loaders.vetting.paths import inside
 from tests.data_loaders.wfdb_files import bumps, edit_header, write_record
+from tscl.errors import InputError
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_reads_values_in_millivolt(record):
     read = read_record(record)
     np.testing.assert_allclose(read.signal, signal, atol=6e-4)
     assert read.signal.dtype == np.float32
-    assert (read.rate, read.leads) == (250.0, ("I", "II"))
+    assert (read.rate, read.channels) == (250.0, ("I", "II"))
     assert "Jane" not in repr(read)
 
 
@@ -141,3 +142,82 @@ def test_real_mitbih_records_read(shared_data):
         assert read.signal.shape == (650000, 2)
         assert read.rate == 360
     np.testing.assert_allclose(read.signal[0, 0], (1015 - 1024) / 200, atol=1e-6)
+
+
+def test_choose_leads_by_name_order_and_alternatives():
+    labels = ("V5", "MLII", "aVR", "V1")
+    got = match_leads("r", labels, ["mlii", "AVR"])
+    assert got == [1, 2]
+    got = match_leads("r", labels, ["V2|V5", "V5|V1"])
+    assert got == [0, 3]
+    with pytest.raises(RecordError, match=r"missing_lead.*no lead V3; it has V5, MLII") as caught:
+        match_leads("r", labels, ["V3"])
+    assert caught.value.reason == "missing_lead"
+    for bad in ([], "MLII"):
+        with pytest.raises(InputError, match="leads"):
+            match_leads("r", labels, bad)
+
+
+def write_bytes(folder, header, samples):
+    (folder / "r.dat").write_bytes(np.asarray(samples).astype("<i2").tobytes())
+    (folder / "r.hea").write_text(header)
+    return folder / "r"
+
+
+def test_a_skew_shifts_a_lead_and_its_checksum_is_that_of_the_file(tmp_path):
+    d = np.arange(40).reshape(20, 2) + 100
+    first, second = d[:, 0].sum(), d[:, 1].sum()
+    header = f"r 2 250 20\nr.dat 16 200 16 0 0 {first} 0 I\nr.dat 16:3 200 16 0 0 {{}} 0 II\n"
+    path = write_bytes(tmp_path, header.format(second), d)
+    got = read_record(path).signal
+    np.testing.assert_allclose(got[:, 0], d[:, 0] / 200, rtol=1e-6)
+    np.testing.assert_allclose(got[:17, 1], d[3:, 1] / 200, rtol=1e-6)
+    assert np.isnan(got[17:, 1]).all()
+    write_bytes(tmp_path, header.format(d[3:, 1].sum()), d)
+    assert reason_of(path) == "corrupt_file"
+    np.testing.assert_array_equal(read_record(path, leads=["I"]).signal, got[:, :1])
+
+
+def test_frames_of_several_samples_are_read_at_the_leads_own_rate(tmp_path):
+    frames = np.arange(5 * 257).reshape(5, 257)
+    header = "r 2 0.9765625 5\nr.dat 16x256 200/mV 16 0 0 0 0 II\nr.dat 16 2/bpm 16 0 0 0 0 HR\n"
+    path = write_bytes(tmp_path, header, frames)
+    for leads in (None, ["II"]):
+        got = read_record(path, leads=leads)
+        assert (got.rate, got.channels) == (250.0, ("II",))
+        np.testing.assert_allclose(got.signal[:, 0], frames[:, :256].ravel() / 200, rtol=1e-6)
+    with pytest.raises(RecordError, match="lead HR is given in 'bpm'"):
+        read_record(path, leads=["HR"])
+
+
+def test_a_lead_needs_a_gain_only_when_it_is_used(tmp_path):
+    d = np.arange(40).reshape(20, 2)
+    header = "r 2 250 20\nr.dat 16 200 16 0 0 0 0 I\nr.dat 16 {} 16 0 0 0 0 II\n"
+    for gain in ("0", "0/mV", "(5)/mV"):
+        path = write_bytes(tmp_path, header.format(gain), d)
+        assert read_record(path, leads=["I"]).channels == ("I",)
+        with pytest.raises(RecordError, match="lead II has no defined scale") as caught:
+            read_record(path)
+        assert caught.value.reason == "unit_suspect"
+    (tmp_path / "r.hea").write_text("r 2 250 20\nr.dat 16\nr.dat 16\n")
+    assert reason_of(path) == "unit_suspect"
+
+
+def test_two_leads_of_one_name_are_refused_only_when_asked_for(tmp_path):
+    d = np.arange(60).reshape(20, 3)
+    lines = [f"r.dat 16 200 16 0 0 0 0 {name}" for name in ("II", "V1", "II")]
+    path = write_bytes(tmp_path, "\n".join(["r 3 250 20", *lines, ""]), d)
+    assert read_record(path).channels == ("II-0", "V1", "II-1")
+    got = read_record(path, leads=["ii-1", "v1"])
+    np.testing.assert_allclose(got.signal, d[:, [2, 1]] / 200, rtol=1e-6)
+    with pytest.raises(RecordError, match="2 leads II: say II-0 or II-1") as caught:
+        read_record(path, leads=["II"])
+    assert caught.value.reason == "missing_lead"
+
+
+def test_files_of_signals_that_are_not_used_may_be_missing(tmp_path):
+    d = np.arange(20)
+    header = "r 2 250 20\nr.dat 16 200 16 0 0 0 0 I\nother.dat 516 200 16 0 0 0 0 II\n"
+    path = write_bytes(tmp_path, header, d)
+    np.testing.assert_allclose(read_record(path, leads=["I"]).signal[:, 0], d / 200, rtol=1e-6)
+    assert reason_of(path) == "unsupported_format"
