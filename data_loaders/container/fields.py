@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data_loaders.container.rows import Rows, RowView
+from data_loaders.container.rows import Rows, RowView, narrow, unmasked
 from tscl.errors import InputError
 
 MAX_CLASSES = 100_000
@@ -158,23 +158,23 @@ def _coded(
 
 
 def as_samples(X: Any) -> Rows:
-    """``X`` as (n, T, C) float32, with an error that names what is wrong."""
-    if not isinstance(X, np.ndarray | RowView):
-        X = np.asarray(X)
-    if X.ndim != 3:
-        raise InputError("X", f"shape {X.shape}", "give (n_samples, n_timesteps, n_channels)")
-    if 0 in X.shape:
-        raise InputError("X", f"shape {X.shape}", "no axis may be empty")
-    if X.dtype == np.float32:
-        made: Rows = X
-        return made
+    """``X`` (n, T, C) as float32, or float64 where float32 loses its differences.
+
+    Raises:
+        InputError: another rank, an empty axis, no real numbers, or an array on disk of another
+            type than these two.
+    """
+    X = unmasked(X if isinstance(X, np.ndarray | RowView) else np.asarray(X))
+    if X.ndim != 3 or 0 in X.shape:
+        remedy = "give (n_samples, n_timesteps, n_channels), none of them 0"
+        raise InputError("X", f"shape {X.shape}", remedy)
     if X.dtype.kind not in "fiub":
         raise InputError("X", f"dtype {X.dtype}", "give real numbers")
     if isinstance(X, np.memmap | RowView):
-        raise InputError("X", f"array on disk of {X.dtype}", "store it as float32")
-    with np.errstate(over="ignore"):
-        made = X.astype(np.float32)
-        return made
+        if X.dtype not in (np.float32, np.float64):
+            raise InputError("X", f"array on disk of {X.dtype}", "store it as float32")
+        return X
+    return narrow(X)
 
 
 def as_rates(rate: Any, n: int, allow_mixed: bool) -> np.ndarray:

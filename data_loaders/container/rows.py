@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 BLOCK_BYTES = 32 * 2**20
+MAX_LOSS = 1e-3
+"""Largest rounding error of float32 that is taken, in deviations of a series."""
 
 
 class RowView:
@@ -82,3 +84,44 @@ def find_non_finite(x: Rows, *, allow_nan: bool = False) -> tuple[int, int]:
             first = start + int(np.argmax(bad.reshape(len(block), -1).any(axis=1)))
         count += found
     return count, first
+
+
+def unmasked(values: Any) -> Any:
+    """``values`` with NaN where a numpy masked array is masked; anything else as it is."""
+    if not np.ma.isMaskedArray(values):
+        return values
+    kind = values.dtype if values.dtype.kind == "f" else np.float64
+    return values.astype(kind).filled(np.nan)
+
+
+def float32_loses(x: Rows) -> bool:
+    """Whether float32 rounds away what changes within a series of ``x`` (n, T, C).
+
+    It does where a series varies little around a large level, such as a counter or a position:
+    float32 holds about seven digits. What varies by rounding of float64 alone is constant.
+    """
+    if x.dtype.kind not in "fiu" or (x.dtype.itemsize <= 4 and x.dtype.kind == "f"):
+        return False
+    step = float(np.finfo(np.float32).eps) / 2
+    for _, block in blocks(x):
+        wide = np.asarray(block, np.float64)
+        size = np.fmax.reduce(np.abs(wide), axis=1)
+        if not (size > 0).any():
+            continue
+        with np.errstate(invalid="ignore", over="ignore"):
+            # The range is at most a few deviations; it needs no mean, which may itself round.
+            spread = (np.fmax.reduce(wide, axis=1) - np.fmin.reduce(wide, axis=1)) / 4
+            lost = (size * step > MAX_LOSS * spread) & (spread > 1e-11 * size)
+        if (lost & np.isfinite(size)).any():
+            return True
+    return False
+
+
+def narrow(x: np.ndarray) -> np.ndarray:
+    """Real numbers (n, T, C) as float32, or as float64 where float32 would lose their differences.
+
+    The level of what stays float64 is taken off when it is standardised, in double precision.
+    """
+    x = unmasked(x)
+    with np.errstate(over="ignore"):
+        return x.astype(np.float64 if float32_loses(x) else np.float32, copy=False)

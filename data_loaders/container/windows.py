@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from data_loaders.container.rows import narrow, unmasked
 from tscl.errors import DataError, InputError, is_whole
 
 Float32 = NDArray[np.float32]
 
 
-def pad_series(series: Sequence[ArrayLike]) -> tuple[Float32, NDArray[np.int64]]:
+def pad_series(series: Sequence[ArrayLike]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Series (T_i, C), or (T_i,) of one channel, as (n, max T, C) with NaN after each end.
 
     A series that itself ends in a step of NaN in every channel looks shorter afterwards; keep the
     lengths returned where that matters.
 
     Returns:
-        The padded float32 array and the lengths (n,).
+        The padded array, float32 (float64 where float32 would lose the differences of the values),
+        and the lengths (n,).
 
     Raises:
         DataError: no series, an empty one, other channels, or values that are no numbers.
     """
     if not len(series):
         raise DataError("series", "none", "pass at least one")
-    made: list[Float32] = []
+    rows: list[NDArray[np.floating]] = []
     for i, one in enumerate(series):
         try:
-            values = np.asarray(one, np.float32)
+            values = np.asarray(unmasked(one))
+            values = values if values.dtype.kind == "f" else values.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise DataError(f"series {i}", type(one).__name__, f"pass numbers ({error})") from None
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or 0 in values.shape:
             raise DataError(f"series {i}", values.shape, "pass (n_timesteps, n_channels)")
-        if made and values.shape[1] != made[0].shape[1]:
+        if rows and values.shape[1] != rows[0].shape[1]:
             raise DataError(f"series {i}", f"{values.shape[1]} channels", "pass equal channels")
-        made.append(values)
-    lengths = np.array([len(values) for values in made], np.int64)
-    out = np.full((len(made), int(lengths.max()), made[0].shape[1]), np.nan, np.float32)
-    for row, values in zip(out, made, strict=True):
+        rows.append(values)
+    lengths = np.array([len(values) for values in rows], np.int64)
+    shape = (len(rows), int(lengths.max()), rows[0].shape[1])
+    out = np.full(shape, np.nan, np.result_type(np.float32, *rows))
+    for row, values in zip(out, rows, strict=True):
         row[: len(values)] = values
-    return out, lengths
+    return narrow(out), lengths
 
 
 def series_lengths(X: NDArray[np.floating]) -> NDArray[np.int64]:
