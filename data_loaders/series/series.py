@@ -13,7 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_loaders.series.time_axis import describe_gaps, fill_forward, parse_times, regular_freq
+from data_loaders.series.time_axis import (
+    describe_gaps,
+    fill_forward,
+    gap_remedy,
+    parse_times,
+    regular_freq,
+)
 from tscl.disk import sha256_of
 from tscl.errors import DataError, nearest
 
@@ -270,9 +276,7 @@ def from_frame(
         table = table.ffill()
     freq = regular_freq(times)
     if freq is None and irregular == "error":
-        raise DataError(
-            f"{name}.timestamps", describe_gaps(times), "resample, or read with irregular='fill'"
-        )
+        raise DataError(f"{name}.timestamps", describe_gaps(times), gap_remedy(times))
     if freq is None and irregular == "fill":
         table, info["filled_rows"] = fill_forward(table, f"{name}.timestamps")
         freq = regular_freq(pd.DatetimeIndex(table.index))
