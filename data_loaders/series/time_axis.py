@@ -108,7 +108,12 @@ def regular_freq(timestamps: pd.DatetimeIndex) -> str | None:
         days = [pd.Timedelta(step) for step in np.unique(_elapsed(timestamps))]
         if len(days) == 1:  # a step of hours that is even in local time alone hides a gap
             return str(to_offset(days[0]).freqstr) if days[0] == days[0].floor("D") else None
-    return pd.infer_freq(timestamps) if len(timestamps) >= 3 else None
+    name = pd.infer_freq(timestamps) if len(timestamps) >= 3 else None
+    if name is None:
+        return None
+    # pandas takes the last Friday of each month for the fourth: its guess must give the stamps
+    again = pd.date_range(timestamps[0], periods=len(timestamps), freq=name)
+    return name if again.equals(timestamps) else None
 
 
 def offset_name(offset: pd.DateOffset) -> str | None:
@@ -161,7 +166,8 @@ def likely_axis(timestamps: pd.DatetimeIndex) -> Axis:
 def _business_days(times: pd.DatetimeIndex) -> list[Axis]:
     day = times.normalize().to_numpy().astype("datetime64[D]")
     length = int(np.busday_count(day[0], day[-1])) + 1
-    return [Axis(to_offset("B"), "B", np.is_busday(day), length)]
+    # stamps further apart, such as every last Friday, are no series of days
+    return [Axis(to_offset("B"), "B", np.is_busday(day), length)] if length <= 3 * len(day) else []
 
 
 def _months(times: pd.DatetimeIndex) -> list[Axis]:
