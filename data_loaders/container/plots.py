@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,16 +11,14 @@ from tscl.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from data_loaders.container.dataset import MedicalDataset
-
 
 def plot_patient(
-    data: MedicalDataset, patient: object, *, channel: int | str = 0, max_trials: int = 8
+    data: Any, patient: object, *, channel: int | str = 0, max_trials: int = 8
 ) -> Figure:
     """One panel a trial of ``patient``; its samples stand one below the other.
 
     Args:
-        data: the container.
+        data: the container (:class:`data_loaders.container.dataset.MedicalDataset`).
         patient: a patient id.
         channel: channel number or name.
         max_trials: panels drawn at most; the title says how many there are.
@@ -50,7 +48,7 @@ def plot_patient(
         for place, (row, series) in enumerate(zip(rows, values, strict=True)):
             seconds = np.arange(data.n_timesteps) / one.sampling_rate[row]
             axis.plot(seconds, series - place * offset, linewidth=0.8)
-        names = sorted({data.label_name(int(code)) for code in one.label[rows]})
+        names = sorted({one.label_text(int(row)) for row in rows})
         axis.set_ylabel(f"trial {trial}\n{', '.join(names)}", fontsize=8)
         axis.set_yticks([])
         axis.text(

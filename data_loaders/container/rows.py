@@ -125,3 +125,57 @@ def narrow(x: np.ndarray) -> np.ndarray:
     x = unmasked(x)
     with np.errstate(over="ignore"):
         return x.astype(np.float64 if float32_loses(x) else np.float32, copy=False)
+
+
+def row_digests(x: Rows) -> np.ndarray:
+    """(n,) uint64, equal for samples of equal bytes; 0 for samples without any change.
+
+    A sum of the values' bits times fixed random odd numbers: two different samples have one digest
+    with a chance of about 2**-63. Flat samples say nothing about where they come from.
+    """
+    bits = np.uint32 if x.dtype.itemsize == 4 else np.uint64
+    size = int(np.prod(x.shape[1:]))
+    weight = np.random.default_rng(0).integers(0, 2**63, size, np.uint64) * np.uint64(
+        2
+    ) + np.uint64(1)
+    digests = np.zeros(len(x), np.uint64)
+    for start, block in blocks(x):
+        block = np.ascontiguousarray(block)
+        words = block.reshape(len(block), -1).view(bits).astype(np.uint64)
+        # the high half matters too: a product of small numbers leaves it empty
+        mixed = (words ^ (words << np.uint64(29))) * weight
+        flat = ((block == block[:, :1]) | np.isnan(block)).all(axis=(1, 2))
+        digests[start : start + len(block)] = np.where(flat, 0, mixed.sum(axis=1) | np.uint64(1))
+    return digests
+
+
+def same_recordings(
+    digests: np.ndarray, patient: np.ndarray, trial: np.ndarray
+) -> list[tuple[Any, Any]]:
+    """Pairs of patients of whom a whole trial is equal, sample by sample.
+
+    Args:
+        digests: (n,) see :func:`row_digests`.
+        patient: (n,) ids.
+        trial: (n,) ids, each of one patient.
+
+    Returns:
+        Each pair once, in the order of appearance.
+    """
+    own = np.unique(trial, return_inverse=True)[1]
+    order = np.argsort(own, kind="stable")
+    starts = np.flatnonzero(np.diff(own[order], prepend=-1))
+    place = np.arange(len(own)) - np.repeat(starts, np.diff(np.append(starts, len(own))))
+    step = (2 * place.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    total = np.add.reduceat(digests[order] * step, starts)
+    usable = np.add.reduceat((digests[order] > 0).astype(np.int64), starts) > 0
+    first: dict[tuple[int, int], Any] = {}
+    pairs: dict[tuple[Any, Any], None] = {}
+    for number in np.flatnonzero(usable).tolist():
+        rows = order[starts[number]]
+        count = (starts[number + 1] if number + 1 < len(starts) else len(own)) - starts[number]
+        who = patient[rows].item()
+        earlier = first.setdefault((int(total[number]), int(count)), who)
+        if earlier != who:
+            pairs[(earlier, who)] = None
+    return list(pairs)

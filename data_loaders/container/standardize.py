@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from data_loaders.container.rows import Rows, blocks
 from tscl.errors import InputError
 
-if TYPE_CHECKING:
-    from data_loaders.container.dataset import MedicalDataset
+
+class TrainingPart(Protocol):
+    """What statistics are taken from: a container, or anything with these fields."""
+
+    X: Rows
+    patient: np.ndarray
+    channel_names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class ChannelStats:
     patients: tuple[object, ...] = ()
 
     @classmethod
-    def fit(cls, train: MedicalDataset) -> ChannelStats:
+    def fit(cls, train: TrainingPart) -> ChannelStats:
         """Take the figures from ``train``, which must hold training patients only.
 
         Raises:
@@ -41,7 +46,7 @@ class ChannelStats:
         if not count.all():
             channel = train.channel_names[int(np.argmin(count))]
             raise InputError("train", f"channel {channel} is all NaN", "leave the channel out")
-        return cls(mean, std, len(train), tuple(np.unique(train.patient).tolist()))
+        return cls(mean, std, len(train.X), tuple(np.unique(train.patient).tolist()))
 
 
 def channel_figures(x: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ from tscl.estimators.inputs import (
     Float32,
     RandomState,
     as_array,
+    check_float32,
     draw_seed,
     encode_by_length,
     id_codes,
@@ -79,7 +80,8 @@ def as_panel(
         X = X.to_numpy()
     X = as_array(X)
     try:
-        values = np.asarray(X, dtype=np.float32)
+        values = np.asarray(X)
+        values = values if values.dtype.kind in "fiu" else values.astype(np.float32)
     except (TypeError, ValueError) as error:
         raise DataError("X", type(X).__name__, f"must be numeric ({error})") from None
     if values.ndim == 1:
@@ -90,6 +92,7 @@ def as_panel(
         raise DataError("X", values.shape, "pass (n_samples, n_timesteps, n_channels)")
     if 0 in values.shape:
         raise DataError("X", values.shape, "pass at least one sample, step and channel")
+    values = check_float32(values)
     if np.isinf(values).any():
         raise DataError("X", f"{int(np.isinf(values).sum())} infinite values", "remove them")
     if not allow_missing and np.isnan(values).any():
