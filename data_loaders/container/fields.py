@@ -110,7 +110,7 @@ def known_labels(label: np.ndarray) -> np.ndarray:
     return np.asarray(~np.isnan(label) if label.dtype.kind == "f" else label >= 0)
 
 
-def count_labels(label: np.ndarray, names: Sequence[str] = ()) -> str:
+def count_labels(label: np.ndarray, names: Sequence[str] = (), mark: str = " ") -> str:
     """How many samples have each class or label, or mean and deviation of a target, in words."""
     known = known_labels(label)
     kind = label_kind(label)
@@ -118,11 +118,11 @@ def count_labels(label: np.ndarray, names: Sequence[str] = ()) -> str:
         codes, counts = np.unique(label, return_counts=True)
         called = [names[c] if 0 <= c < len(names) else str(c) for c in codes.tolist()]
         called = ["unlabelled" if c < 0 else one for c, one in zip(codes, called, strict=True)]
-        return ", ".join(f"{one} {k}" for one, k in zip(called, counts, strict=True))
+        return ", ".join(f"{one}{mark}{k}" for one, k in zip(called, counts, strict=True))
     lacking = int((~known).sum())
     if kind == "multilabel":
         counts = np.nansum(label, axis=0).astype(int)
-        words = [f"{one} {k}" for one, k in zip(names, counts, strict=True)]
+        words = [f"{one}{mark}{k}" for one, k in zip(names, counts, strict=True)]
     else:
         given = label[known]
         words = [f"target {given.mean():.4g} +- {given.std():.3g}"] if len(given) else []
@@ -149,7 +149,7 @@ def as_labels(
     if known is not None and len(set(known)) != len(known):
         raise InputError("label_names", known, "give different names")
     if np.ma.isMaskedArray(label):
-        label = label.astype(object).filled(None)
+        label = np.ma.filled(label.astype(object), None)
     if kind not in (None, "classes", "multilabel", "target"):
         raise InputError("label_kind", kind, "choose 'classes', 'multilabel' or 'target'")
     if label is not None and (kind == "multilabel" or (kind is None and np.ndim(label) == 2)):
@@ -163,8 +163,8 @@ def as_labels(
 def _real(field: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers (float64) with NaN where missing, infinite ones refused."""
     try:
-        numbers = pd.DataFrame(np.asarray(values, object)).apply(pd.to_numeric).to_numpy(np.float64)
-        numbers = numbers.reshape(shape)
+        frame = pd.DataFrame(np.asarray(values, object)).apply(pd.to_numeric)
+        numbers: np.ndarray = frame.to_numpy(np.float64).reshape(shape)
     except (TypeError, ValueError) as error:
         raise InputError(field, error, f"give {shape} numbers, NaN where unknown") from None
     if np.isinf(numbers).any():

@@ -28,11 +28,10 @@ def plot_patient(
     """
     from matplotlib.figure import Figure
 
-    if isinstance(channel, str):
-        if channel not in data.channel_names:
-            raise InputError("channel", channel, f"choose among {data.channel_names}")
-        channel = data.channel_names.index(channel)
-    if not 0 <= channel < data.n_channels:
+    if isinstance(channel, str) and channel not in data.channel_names:
+        raise InputError("channel", channel, f"choose among {data.channel_names}")
+    number = data.channel_names.index(channel) if isinstance(channel, str) else channel
+    if not 0 <= number < data.n_channels:
         raise InputError("channel", channel, f"choose 0 to {data.n_channels - 1}")
     one = data.by_patient(patient, lazy=data.lazy)
     unit = f" {data.source['unit']}" if "unit" in data.source else ""
@@ -42,7 +41,7 @@ def plot_patient(
     axes = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
     for axis, trial in zip(axes, shown, strict=True):
         rows = np.flatnonzero(one.trial == trial)
-        values = np.asarray(one.X[rows])[:, :, channel]
+        values = np.asarray(one.X[rows])[:, :, number]
         low, high = np.nanpercentile(values, [1, 99])
         offset = max(float(high - low), 1e-9)
         for place, (row, series) in enumerate(zip(rows, values, strict=True)):
@@ -57,7 +56,7 @@ def plot_patient(
         )  # fmt: skip
     axes[-1].set_xlabel("seconds")
     figure.suptitle(
-        f"{data.name}: patient {patient}, {data.channel_names[channel]}, "
+        f"{data.name}: patient {patient}, {data.channel_names[number]}, "
         f"{len(shown)} of {len(trials)} trials",
         fontsize=10,
     )

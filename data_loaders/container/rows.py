@@ -91,7 +91,7 @@ def unmasked(values: Any) -> Any:
     if not np.ma.isMaskedArray(values):
         return values
     kind = values.dtype if values.dtype.kind == "f" else np.float64
-    return values.astype(kind).filled(np.nan)
+    return np.ma.filled(values.astype(kind), np.nan)
 
 
 def float32_loses(x: Rows) -> bool:
@@ -169,6 +169,8 @@ def same_recordings(
     step = (2 * place.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     total = np.add.reduceat(digests[order] * step, starts)
     usable = np.add.reduceat((digests[order] > 0).astype(np.int64), starts) > 0
+    if len(np.unique(total[usable])) == int(usable.sum()):
+        return []
     first: dict[tuple[int, int], Any] = {}
     pairs: dict[tuple[Any, Any], None] = {}
     for number in np.flatnonzero(usable).tolist():

@@ -116,7 +116,7 @@ class ForecastingSeries:
 
     def _check_values(self, given: NDArray[np.float64]) -> None:
         finite = np.isfinite(given)
-        for col in np.flatnonzero(~finite.any(axis=0)):
+        for col in np.flatnonzero(~finite.any(axis=0)).tolist():
             found = "no values" if np.isnan(given[:, col]).all() else "infinite values only"
             remedy = "drop the column: it cannot be scaled or forecast"
             raise DataError(f"{self.name}.{self.columns[col]}", found, remedy)

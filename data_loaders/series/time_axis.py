@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
-from pandas.tseries.offsets import Tick
+from pandas.tseries.offsets import BaseOffset, Tick
 
 from tscl.errors import DataError, InputError
 
@@ -116,7 +116,7 @@ def regular_freq(timestamps: pd.DatetimeIndex) -> str | None:
     return name if again.equals(timestamps) else None
 
 
-def offset_name(offset: pd.DateOffset) -> str | None:
+def offset_name(offset: BaseOffset) -> str | None:
     """Pandas' name of an offset; None where the name would lose holidays, opening hours or more."""
     try:
         name = str(offset.freqstr)
@@ -136,7 +136,7 @@ class Axis:
         length: steps from the first stamp to the last.
     """
 
-    step: pd.DateOffset
+    step: BaseOffset
     name: str
     on: NDArray[np.bool_]
     length: int
@@ -198,7 +198,7 @@ def _months(times: pd.DatetimeIndex) -> list[Axis]:
         size = int(np.gcd.reduce(apart))
         length = int((month[on][-1] - month[on][0]) // size + 1)
         if not kind:
-            step = pd.DateOffset(months=size, day=usual)
+            step: BaseOffset = pd.DateOffset(months=size, day=usual)
             name = f"{size} month{'s' if size > 1 else ''} on day {usual}"
         else:
             name = _month_name(size, kind, times[on][0])
