@@ -6,13 +6,14 @@ Names are imported when they are first used, so that ``import data_loaders`` sta
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from data_loaders.adapters.codes import codes_to_frame as codes_to_frame
-    from data_loaders.adapters.codes import codes_to_xarray as codes_to_xarray
-    from data_loaders.adapters.codes import from_xarray as from_xarray
-    from data_loaders.adapters.codes import to_xarray as to_xarray
+    from data_loaders.adapters.embeddings import embeddings_to_frame as embeddings_to_frame
+    from data_loaders.adapters.embeddings import embeddings_to_xarray as embeddings_to_xarray
+    from data_loaders.adapters.embeddings import from_xarray as from_xarray
+    from data_loaders.adapters.embeddings import to_xarray as to_xarray
     from data_loaders.adapters.frames import from_long as from_long
     from data_loaders.adapters.frames import from_sktime as from_sktime
     from data_loaders.adapters.frames import from_wide as from_wide
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
     from data_loaders.splits.patients import sample_split as sample_split
 
 _HOMES = {
-    "adapters.codes": "codes_to_frame codes_to_xarray from_xarray to_xarray",
+    "adapters.embeddings": "embeddings_to_frame embeddings_to_xarray from_xarray to_xarray",
     "adapters.frames": "from_long from_sktime from_wide to_long to_sktime to_wide",
     "adapters.wfdb": "from_wfdb_record",
     "archive": "ClassificationData bundled_classification load_classification load_ts",
@@ -106,10 +107,15 @@ _HOMES = {
     "splits.patients": "GroupKFold LeaveOnePatientOut fixed_split group_split sample_split",
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
+_EARLIER = {"codes_to_frame": "embeddings_to_frame", "codes_to_xarray": "embeddings_to_xarray"}
 __all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _EARLIER:
+        text = f"data_loaders.{name} is called {_EARLIER[name]} now"
+        warnings.warn(text, FutureWarning, stacklevel=2)
+        name = _EARLIER[name]
     if name in _MODULES:
         return getattr(importlib.import_module(f"data_loaders.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'data_loaders' has no attribute {name!r}")

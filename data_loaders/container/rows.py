@@ -157,12 +157,13 @@ def same_recordings(
     Args:
         digests: (n,) see :func:`row_digests`.
         patient: (n,) ids.
-        trial: (n,) ids, each of one patient.
+        trial: (n,) ids; they count within a patient.
 
     Returns:
         Each pair once, in the order of appearance.
     """
-    own = np.unique(trial, return_inverse=True)[1]
+    people, trials = (np.unique(ids, return_inverse=True)[1] for ids in (patient, trial))
+    own = np.unique(people * (trials.max() + 1) + trials, return_inverse=True)[1]
     order = np.argsort(own, kind="stable")
     starts = np.flatnonzero(np.diff(own[order], prepend=-1))
     place = np.arange(len(own)) - np.repeat(starts, np.diff(np.append(starts, len(own))))

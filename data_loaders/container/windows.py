@@ -60,7 +60,7 @@ def series_lengths(X: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.where(seen.any(axis=1), X.shape[1] - from_end, 0)
 
 
-def mask_after(X: NDArray[np.floating], lengths: ArrayLike) -> Float32:
+def mask_after(X: NDArray[np.floating], lengths: ArrayLike) -> NDArray[np.floating]:
     """X (n, T, C) with NaN in place of the steps from ``lengths`` (n,) on, as a copy.
 
     Raises:
@@ -70,15 +70,15 @@ def mask_after(X: NDArray[np.floating], lengths: ArrayLike) -> Float32:
     whole = given.dtype.kind in "iu" and given.shape == (len(X),)
     if not whole or given.min() < 1 or given.max() > X.shape[1]:
         raise DataError("lengths", lengths, f"give {len(X)} whole numbers from 1 to {X.shape[1]}")
-    out = np.array(X, np.float32)
+    out = np.array(X, np.result_type(X, np.float32))
     out[np.arange(X.shape[1]) >= given[:, None]] = np.nan
     return out
 
 
-def unpad(X: NDArray[np.floating], lengths: ArrayLike | None = None) -> list[Float32]:
+def unpad(X: NDArray[np.floating], lengths: ArrayLike | None = None) -> list[NDArray[np.floating]]:
     """The series of a padded array (n, T, C), each (T_i, C); by default of their own lengths."""
     ends = series_lengths(X) if lengths is None else np.asarray(lengths)
-    return [np.asarray(row[: int(end)], np.float32) for row, end in zip(X, ends, strict=True)]
+    return [np.array(row[: int(end)]) for row, end in zip(X, ends, strict=True)]
 
 
 def cut_windows(trials: np.ndarray, window: int, overlap: float = 0.0) -> np.ndarray:
