@@ -166,9 +166,11 @@ def _numbered(path: Path, series: int, times: list[str]) -> NDArray[np.float64]:
     try:
         return np.asarray([float(one) for one in times])
     except ValueError:
-        stamps = pd.to_datetime(times, errors="coerce", utc=True)
+        stamps = pd.to_datetime(times, errors="coerce", utc=True, format="ISO8601")
     if stamps.isna().any():
-        found = f"the times of series {series} are neither numbers nor dates"
+        found = (
+            f"the times of series {series} are neither numbers nor dates such as 2016-07-01 00:00"
+        )
         raise DataError("path", path, f"{found}; write them so, or give @timeStamps false")
     return (stamps - stamps[0]).total_seconds().to_numpy()
 

@@ -39,6 +39,9 @@ def parse_times(column: pd.Series, name: str) -> pd.DatetimeIndex:
         if bad.any() and text.str.match(DAY_OR_MONTH_FIRST).all():
             times = _read(text, name, dayfirst=True)
             bad = times.isna().to_numpy()
+        if bad.any():  # a whole second is often written without its fraction, midnight as a date
+            times = _read(text, name, format="ISO8601")
+            bad = times.isna().to_numpy()
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise DataError(
@@ -57,12 +60,14 @@ def parse_times(column: pd.Series, name: str) -> pd.DatetimeIndex:
     return elapsed + (local - elapsed)[0]
 
 
-def _read(text: pd.Series, name: str, dayfirst: bool = False) -> pd.Series:
+def _read(
+    text: pd.Series, name: str, dayfirst: bool = False, format: str | None = None
+) -> pd.Series:
     remedy = "use one time offset, such as UTC"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of formats to guess, and of mixed offsets
-            times = pd.to_datetime(text, errors="coerce", dayfirst=dayfirst)
+            times = pd.to_datetime(text, errors="coerce", dayfirst=dayfirst, format=format)
     except ValueError as error:
         raise DataError(name, f"unreadable times ({error})", remedy) from error
     if times.dtype == object:
