@@ -168,9 +168,7 @@ def _numbered(path: Path, series: int, times: list[str]) -> NDArray[np.float64]:
     except ValueError:
         stamps = pd.to_datetime(times, errors="coerce", utc=True, format="ISO8601")
     if stamps.isna().any():
-        found = (
-            f"the times of series {series} are neither numbers nor dates such as 2016-07-01 00:00"
-        )
+        found = f"the times of series {series} are no numbers and no ISO dates"
         raise DataError("path", path, f"{found}; write them so, or give @timeStamps false")
     return (stamps - stamps[0]).total_seconds().to_numpy()
 
