@@ -149,7 +149,7 @@ def as_labels(
     if known is not None and len(set(known)) != len(known):
         raise InputError("label_names", known, "give different names")
     if np.ma.isMaskedArray(label):
-        label = np.ma.filled(label.astype(object), None)
+        label = np.where(np.ma.getmaskarray(label), None, np.asarray(label).astype(object))
     if kind not in (None, "classes", "multilabel", "target"):
         raise InputError("label_kind", kind, "choose 'classes', 'multilabel' or 'target'")
     if label is not None and (kind == "multilabel" or (kind is None and np.ndim(label) == 2)):

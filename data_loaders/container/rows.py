@@ -177,7 +177,7 @@ def same_recordings(
     for number in np.flatnonzero(usable).tolist():
         rows = order[starts[number]]
         count = (starts[number + 1] if number + 1 < len(starts) else len(own)) - starts[number]
-        who = patient[rows].item()
+        who = np.asarray(patient)[rows : rows + 1].tolist()[0]
         earlier = first.setdefault((int(total[number]), int(count)), who)
         if earlier != who:
             pairs[(earlier, who)] = None
