@@ -17,6 +17,7 @@ from data_loaders.eeg.recording import EXTENSIONS
 from data_loaders.protocol import Entry, load_records
 from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.vetting.paths import inside
+from data_loaders.vetting.tables import read_text_table
 from tscl.errors import DataError, InputError, nearest
 
 COLUMNS = ("record", "patient", "label")
@@ -136,17 +137,7 @@ def _read_file(table: str | Path, root: Path) -> pd.DataFrame:
             table,
             f"no such file in {root} or here: a CSV with the columns {', '.join(COLUMNS)}",
         )
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            head = file.readline()
-        separator = max(",;\t", key=head.count)
-        return pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        remedy = "it is no text in UTF-8: save it from the spreadsheet as 'CSV UTF-8'"
-        raise DataError("table", path, remedy) from None
-    except ValueError as error:
-        remedy = f"save it as a CSV with a header line ({type(error).__name__})"
-        raise DataError("table", path, remedy) from None
+    return read_text_table(path)
 
 
 WFDB_PROTOCOL = ECGProtocol()

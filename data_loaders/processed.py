@@ -117,7 +117,7 @@ def load_processed(
         if window is not None:
             rows, trial = cut_windows(rows, window, overlap), np.arange(len(rows))
             trial = np.repeat(trial, len(rows) // max(1, len(trial)))
-        values.append(rows.astype(np.float32))
+        values.append(rows)
         labels += [int(label)] * len(rows)
         patients += [int(number)] * len(rows)
         trials += trial.tolist()

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from data_loaders.cohort import ecg_model, eeg_model
 from data_loaders.cohort.config import CohortConfig
@@ -70,6 +69,8 @@ def _walks(config: CohortConfig, rng: np.random.Generator, n: int) -> Array:
 
 
 def _ecg(config: CohortConfig, index: int, effect: float) -> Recording:
+    from scipy.spatial.transform import Rotation
+
     rng = numpy_generator(config.seed, "cohort-patient", index)
     strength = config.patient_effect
     heart = ecg_model.Heart()

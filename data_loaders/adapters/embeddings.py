@@ -1,4 +1,4 @@
-"""Codes back to tables that know patient, trial and time: pandas and xarray."""
+"""Embeddings back to tables that know patient, trial and time: pandas and xarray."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_loaders.container.dataset import MedicalDataset
-from data_loaders.container.fields import RATE_TOLERANCE, as_list
+from data_loaders.container.fields import LABEL, RATE_TOLERANCE, as_list
 from data_loaders.container.windows import series_lengths
 from tscl.errors import InputError, MissingExtraError
 
@@ -25,43 +25,45 @@ SECONDS = {
 """Units of a time coordinate, ``time.attrs["units"]``, in seconds."""
 
 
-def codes_to_frame(codes: NDArray[np.floating[Any]], data: MedicalDataset) -> pd.DataFrame:
-    """Codes as a frame indexed by (patient, trial, sample), and time (s) where there is one a step.
+def embeddings_to_frame(
+    embeddings: NDArray[np.floating[Any]], data: MedicalDataset
+) -> pd.DataFrame:
+    """Embeddings as a frame indexed by (patient, trial, sample), and time (s) of one a step.
 
     Args:
-        codes: (n, D), or (n, T, D) for every step of ``data``; steps after a sample's last value
-            are left out.
+        embeddings: (n, D), or (n, T, D) for every step of ``data``; steps after a sample's last
+            value are left out.
         data: what was encoded.
 
     Raises:
-        InputError: codes that do not fit ``data``, or are no numbers.
+        InputError: embeddings that do not fit ``data``, or are no numbers.
     """
-    codes = _checked(codes, data)
+    embeddings = _checked(embeddings, data)
     names = ["patient", "trial", "sample"]
     sample = np.arange(len(data))
-    if codes.ndim == 2:
+    if embeddings.ndim == 2:
         index = pd.MultiIndex.from_arrays([data.patient, data.trial, sample], names=names)
-        return pd.DataFrame(codes, index=index, columns=_dims(codes))
+        return pd.DataFrame(embeddings, index=index, columns=_dims(embeddings))
     lengths = series_lengths(np.asarray(data.X))
     sample = np.repeat(sample, lengths)
     step = np.concatenate([np.arange(n) for n in lengths])
     levels = [data.patient[sample], data.trial[sample], sample, step / data.sampling_rate[sample]]
     index = pd.MultiIndex.from_arrays(levels, names=[*names, "time"])
-    return pd.DataFrame(codes[sample, step], index=index, columns=_dims(codes))
+    return pd.DataFrame(embeddings[sample, step], index=index, columns=_dims(embeddings))
 
 
-def codes_to_xarray(codes: NDArray[np.floating[Any]], data: MedicalDataset) -> Any:
-    """Codes as a DataArray with dimensions sample, time (of (n, T, D) codes) and code.
+def embeddings_to_xarray(embeddings: NDArray[np.floating[Any]], data: MedicalDataset) -> Any:
+    """Embeddings as a DataArray with dimensions sample, time (of (n, T, D)) and code.
 
     ``patient``, ``trial`` and ``label`` are coordinates of sample, ``time`` is in seconds.
 
     Raises:
-        InputError: codes that do not fit ``data``, or samples of several rates.
+        InputError: embeddings that do not fit ``data``, or samples of several rates.
         MissingExtraError: xarray is not installed.
     """
-    codes = _checked(codes, data)
-    dims = ("sample", "code") if codes.ndim == 2 else ("sample", "time", "code")
-    return _array(codes, data, dims, {"code": _dims(codes)}, timed=codes.ndim == 3)
+    embeddings = _checked(embeddings, data)
+    dims = ("sample", "code") if embeddings.ndim == 2 else ("sample", "time", "code")
+    return _array(embeddings, data, dims, {"code": _dims(embeddings)}, timed=embeddings.ndim == 3)
 
 
 def to_xarray(data: MedicalDataset) -> Any:
@@ -172,7 +174,7 @@ def _array(
         "sample": np.arange(len(data)),
         "patient": ("sample", data.patient),
         "trial": ("sample", data.trial),
-        "label": ("sample", data.label, named),
+        **_label_coords(data, named),
         **names,
     }
     if timed:
@@ -183,21 +185,29 @@ def _array(
     return xarray.DataArray(values, dims=dims, coords=coords, name=data.name)
 
 
-def _dims(codes: NDArray[Any]) -> list[str]:
-    return [f"code{i}" for i in range(codes.shape[-1])]
+def _label_coords(data: MedicalDataset, named: dict[str, str]) -> dict[str, Any]:
+    """``label``, or a coordinate ``label: NAME`` for each of several labels."""
+    if data.label_kind != "multilabel":
+        return {"label": ("sample", data.label, named)}
+    columns = zip(data.label_names, data.label.T, strict=True)
+    return {f"{LABEL}{name}": ("sample", values) for name, values in columns}
 
 
-def _checked(codes: Any, data: MedicalDataset) -> NDArray[Any]:
+def _dims(embeddings: NDArray[Any]) -> list[str]:
+    return [f"code{i}" for i in range(embeddings.shape[-1])]
+
+
+def _checked(embeddings: Any, data: MedicalDataset) -> NDArray[Any]:
     if not isinstance(data, MedicalDataset):
         raise InputError("data", type(data).__name__, "pass the MedicalDataset that was encoded")
     remedy = f"pass ({len(data)}, D) or ({len(data)}, {data.n_timesteps}, D)"
     try:
-        made = np.asarray(codes)
+        array = np.asarray(embeddings)
     except (TypeError, ValueError):
-        made = np.empty((), object)
-    if made.dtype.kind not in "fiub":
-        raise InputError("codes", f"{type(codes).__name__} of no numbers", remedy)
-    fits = made.ndim in (2, 3) and len(made) == len(data)
-    if not fits or (made.ndim == 3 and made.shape[1] != data.n_timesteps):
-        raise InputError("codes", made.shape, remedy)
-    return made
+        array = np.empty((), object)
+    if array.dtype.kind not in "fiub":
+        raise InputError("codes", f"{type(embeddings).__name__} of no numbers", remedy)
+    fits = array.ndim in (2, 3) and len(array) == len(data)
+    if not fits or (array.ndim == 3 and array.shape[1] != data.n_timesteps):
+        raise InputError("codes", array.shape, remedy)
+    return array
