@@ -7,8 +7,11 @@ import wfdb
 from data_loaders import RecordError, assert_disjoint, fixed_split, load_mitbih
 from data_loaders.ecg.mitbih import DS1, DS2, PACED, read_beats
 from data_loaders.ecg.records import read_record
+from data_loaders.splits.leakage import leakage_statement
 from tests.data_loaders.wfdb_files import bumps, write_record
 from tscl.errors import DataError, InputError, LeakageError
+from tscl.runs.clinical.config import SplitSection
+from tscl.runs.clinical.data import make_folds
 
 SYMBOLS = ["+", "N", "V", "A", "~", "F", "/", "L", "N", "N", "N", "N", "N"]
 
@@ -185,3 +188,20 @@ def test_names_are_the_records_own_in_any_folder(tmp_path):
     assert "one person with 201" in detail["202"]
     add(tmp_path / "copy", "100", seed=9)
     assert load_mitbih(tmp_path).log.reasons() == {"duplicate_record": 1}
+
+
+def test_an_official_split_leaves_the_second_record_of_one_person_out(tmp_path, caplog):
+    for seed, name in enumerate(("101", "201", "202", "100")):
+        add(tmp_path, name, seed=seed)
+    data = load_mitbih(tmp_path)
+    (fold,) = make_folds(data, SplitSection(kind="official"), "mitbih", seed=0)
+    records = data.columns["record"].to_numpy()
+    assert {name: set(records[rows]) for name, rows in fold.parts.items()} == {
+        "train": {"101", "201"},
+        "test": {"100"},
+    }
+    assert "201 in DS1 and DS2; left out of DS2" in caplog.text
+    spare = int((records == "202").sum())
+    assert f"in no part, of patients who are in one: {spare} samples (201)" in leakage_statement(
+        data, fold.parts
+    )
