@@ -277,13 +277,14 @@ class ArraySource:
 
 
 def _spans(x: NDArray[np.float32]) -> Indices | None:
-    """(n, 2) first step with a value and the end of each sample; None where all are whole."""
+    """(n, 2) first step with a value and the end of each sample; None where no step is blank."""
     spans = np.empty((len(x), 2), np.int64)
+    whole = True
     for start in range(0, len(x), 256):  # parts: x may be a file larger than memory
         seen = ~np.isnan(x[start : start + 256]).all(axis=2)
+        whole &= bool(seen.all())
         spans[start : start + 256, 0] = seen.argmax(axis=1)
         spans[start : start + 256, 1] = x.shape[1] - np.flip(seen, axis=1).argmax(axis=1)
-    whole = bool((spans == (0, x.shape[1])).all())
     return None if whole else spans
 
 

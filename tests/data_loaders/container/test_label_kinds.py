@@ -111,7 +111,7 @@ def test_splits_give_each_label_its_share():
     assert all((again[name] == parts[name]).all() for name in parts)
     folds = GroupKFold(5).folds(None, labels, data.patient)
     assert all(labels[fold, 2].sum() >= 1 for fold in folds)
-    with pytest.raises(InputError, match=r"class 2 \(STTC\) has 1 patient"):
+    with pytest.raises(InputError, match=r"class 2 .* has 1 patient"):
         group_split(groups=np.arange(9), y=np.eye(3)[[0, 0, 0, 0, 1, 1, 1, 1, 2]])
     table = labelled(np.eye(3)[[0, 0, 0, 1, 1, 1, 2, 0, 0]], n=9, label_names=NAMES).table
     assert group_split(table, allow_missing=True)
@@ -162,7 +162,8 @@ def test_columns_serve_splits_and_subgroups():
     data = labelled(["x", "y", "z"] * 20)
     assert data.describe("site")["patients"].to_dict() == {"A": 10, "B": 10}
     parts = group_split(data.table, {"a": 0.5, "b": 0.5}, column="site", stratify=False)
-    assert data.columns["site"].to_numpy()[parts["a"]].tolist() == ["A"] * 30
+    sites = [set(data.columns["site"].to_numpy()[part]) for part in parts.values()]
+    assert sorted(map(sorted, sites)) == [["A"], ["B"]]
     with pytest.raises(InputError, match="'patient', 'label', 'site', 'age'"):
         data.describe("moon")
 
