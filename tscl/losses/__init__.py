@@ -1,6 +1,6 @@
 """Contrastive objectives over embeddings, by name or object; see ``base`` for the contract."""
 
-from tscl.losses.base import LOSSES, ContrastiveLoss
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, is_instance_loss
 from tscl.losses.cacr import CACR
 from tscl.losses.combined import Combined
 from tscl.losses.comet_levels import ObservationLoss, PairTerm, SampleLoss, hierarchical_contrast
@@ -60,6 +60,7 @@ __all__ = [
     "Combined",
     "ContrastiveGap",
     "ContrastiveLoss",
+    "Extra",
     "FocalSupCon",
     "GroupOrdering",
     "HardNegativeMixing",
@@ -94,6 +95,7 @@ __all__ = [
     "bounded_compactness",
     "compactness_loss",
     "hierarchical_contrast",
+    "is_instance_loss",
     "mann_whitney_loss",
     "negative_penalties",
     "quality_weights",

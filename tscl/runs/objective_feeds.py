@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tscl.config_objectives import Objective
-from tscl.losses import LOSSES, ContrastiveLoss
+from tscl.losses import LOSSES, ContrastiveLoss, is_instance_loss
 from tscl.runs.objective_tasks import Task
 
 WITHOUT_LABELS, WITH_LABELS, CHANNEL_GROUPS = "without labels", "with labels", "channel groups"
@@ -36,11 +36,6 @@ SIZES: dict[str, Sizes] = {
 """Arguments that follow from the data or the head; all others are the library's defaults."""
 
 
-def is_instance_loss(name: str) -> bool:
-    """Whether ``name`` is a registered loss over (B, D) embeddings."""
-    return name in LOSSES.names() and issubclass(LOSSES.get(name), ContrastiveLoss)
-
-
 def default_objectives() -> dict[str, Objective]:
     """Every registered loss over embeddings, and :data:`EXTRA`, by title."""
     made = {
@@ -55,8 +50,8 @@ def group_of(objective: Objective) -> str:
     """The group an objective is ranked in."""
     if objective.views == "channels":
         return CHANNEL_GROUPS
-    needs = bool(getattr(LOSSES.get(objective.loss), "needs_labels", False))
-    return WITH_LABELS if objective.labels or needs else WITHOUT_LABELS
+    needs = set(getattr(LOSSES.get(objective.loss), "needs", ()))
+    return WITH_LABELS if objective.labels or needs - {"index"} else WITHOUT_LABELS
 
 
 def build_objective(objective: Objective, task: Task, dims: int) -> ContrastiveLoss:
@@ -66,5 +61,5 @@ def build_objective(objective: Objective, task: Task, dims: int) -> ContrastiveL
     loss = LOSSES.build(objective.loss, **(params | objective.params))
     assert isinstance(loss, ContrastiveLoss)
     if objective.labels:
-        loss.needs_labels = True  # type: ignore[misc]
+        loss.needs = (*loss.needs, "labels")
     return loss
