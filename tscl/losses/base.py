@@ -259,7 +259,7 @@ def check_size(x: Tensor, name: str, power: int = 0) -> None:
         return
     flat = x.detach().reshape(-1)
     limit = (torch.finfo(x.dtype).max / ROOM) ** (2 / power) if power else math.inf
-    if x.is_cuda:
+    if x.device.type != "cpu":
         # NaN compares false
         fits = torch.dot(flat, flat) <= limit if power else torch.isfinite(flat).all()
         require(fits, name, lambda: "NaN, infinity or too large", "check the encoder's input")
@@ -313,11 +313,12 @@ def unit(z: Tensor) -> Tensor:
         short: Tensor = z / length.clamp_min(torch.finfo(z.dtype).eps)
         return short
     result, length = _Unit.apply(z)  # type: ignore[no-untyped-call]
-    if z.is_cuda or not (length.numel() == 0 or math.isfinite(length.detach().amax().item())):
+    held, on_cpu = length.detach(), z.device.type == "cpu"
+    if not (on_cpu and (held.numel() == 0 or math.isfinite(held.amax().item()))):
         # the direction does not depend on the length, so the divisor may count as constant
         peak = z.detach().abs().amax(-1, keepdim=True).clamp_min(1.0)
-        if z.is_cuda:  # where to shorten is not read back: division by 1 changes nothing
-            peak = torch.where(torch.isfinite(length.detach()), torch.ones_like(peak), peak)
+        if not on_cpu:  # where to shorten is not read back: division by 1 changes nothing
+            peak = torch.where(torch.isfinite(held), torch.ones_like(peak), peak)
         result, _ = _Unit.apply(z / peak)  # type: ignore[no-untyped-call]
     unit_vectors: Tensor = result
     return unit_vectors

@@ -64,7 +64,7 @@ def label_codes(labels: Tensor) -> Tensor:
 
 def n_groups(code: Tensor, most: int) -> int:
     """Room for the groups of ``code``: their number, on a GPU the ``most`` there can be."""
-    return most if code.is_cuda else int(code.max()) + 1
+    return most if code.device.type != "cpu" else int(code.max()) + 1
 
 
 def group_sums(z: Tensor, code: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -30,14 +30,19 @@ def require(ok: Tensor, field: str, value: Callable[[], object], remedy: str) ->
     """
     if torch.compiler.is_compiling():
         return
-    if ok.is_cuda:
-        _ask_later(ok, InputError(field, "an earlier batch that does not fit", remedy))
-    elif not bool(ok):
-        raise InputError(field, value(), remedy)
+    if ok.device.type == "cpu":
+        if not bool(ok):
+            raise InputError(field, value(), remedy)
+    else:
+        ask_later(ok, InputError(field, "an earlier batch that does not fit", remedy))
 
 
-def _ask_later(ok: Tensor, error: InputError) -> None:
+def ask_later(ok: Tensor, error: InputError) -> None:
     """Queue a check of a CUDA tensor; raise the error of an earlier one that has failed."""
+    if not ok.is_cuda:  # another kind of device, which is waited for
+        if not bool(ok):
+            raise error
+        return
     answer = torch.empty_like(ok, device="cpu", pin_memory=True).copy_(ok, non_blocking=True)
     event = torch.cuda.Event()
     event.record()

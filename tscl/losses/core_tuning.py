@@ -115,7 +115,7 @@ class FocalSupCon(ContrastiveLoss):
         >>> z = torch.eye(4)
         >>> y = [0, 1, 2, 3]
         >>> float(FocalSupCon(0.5)(z, z, labels=y))  # (1 - l) (-log l), l = 1 / (1 + 6 / e^2)
-        0.2664...
+        0.2663...
     """
 
     needs = ("labels",)

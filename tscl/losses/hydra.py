@@ -78,7 +78,7 @@ class Hydra(DrawingLoss):
 
     Example:
         >>> z = torch.eye(4)
-        >>> float(Hydra(n_classes=2, dims=4)(z, z, labels=[0, 1, 0, 1]))  # no third class to repel
+        >>> float(Hydra(n_classes=2, dims=4)(z, z, labels=[0, 0, 0, 0]))  # no other class to repel
         0.0
     """
 

@@ -100,7 +100,7 @@ class NTXent(InfoNCE):
     Example:
         >>> z = torch.eye(4)
         >>> float(NTXent(temperature=0.5)(z, z))  # log(1 + 6 / e^2)
-        0.5945...
+        0.5944...
     """
 
     def __init__(

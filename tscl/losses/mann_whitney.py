@@ -19,6 +19,7 @@ and again in the backward pass.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, Literal
 
@@ -156,16 +157,16 @@ class MannWhitney(ContrastiveLoss):
         """Mean over unordered pairs of views and anchors of the first."""
         z = unit(views)
         n = z.shape[1]
-        codes = torch.arange(n, device=z.device) if extra.labels is None else extra.labels
-        count = _per_label(codes).to(z.dtype)
-        few = n**3 <= HELD if extra.labels is None else n**4 // 4 <= HELD and not z.is_cuda
+        count = z.new_ones(n) if extra.labels is None else _per_label(extra.labels).to(z.dtype)
+        few = n**3 <= HELD if extra.labels is None else n**4 // 4 <= HELD and z.device.type == "cpu"
         factor = n * n - count.sum() if self.negatives == "sum" else 1.0
         terms = []
         for a, b in combinations(range(len(z)), 2):
             if few:
                 terms.append(_plain(z[a], z[b], extra.labels, self.temperature, factor))
             else:
-                each: Tensor = _InBlocks.apply(z[a], z[b], codes, self.temperature)  # type: ignore[no-untyped-call]
+                columns = (extra.labels, count, self.temperature)
+                each: Tensor = _InBlocks.apply(z[a], z[b], *columns)  # type: ignore[no-untyped-call]
                 terms.append(each * factor)
         weights = extra.weights
         if extra.labels is not None and self.reduction == "mean":
@@ -198,49 +199,61 @@ def _plain(
 class _InBlocks(torch.autograd.Function):
     """What :func:`_plain` gives, from unit rows u, v (B, D), holding a block of scores at a time.
 
-    The scores are visited twice in the forward pass (sums over the negatives; what these give at
-    the positives) and twice in the backward pass, which knows the slope of every score: of a
-    positive by the negatives' sums, of a negative by sums over the positives.
+    The scores are visited for the sums over the negatives, for what these give at the positives
+    and, in the backward pass, for the sums over the positives and for the slope of every score: of
+    a positive by the negatives' sums, of a negative by the positives'. Without labels the positives
+    are the diagonal, and two of the visits fall away.
     """
 
     @staticmethod
-    def forward(ctx: Any, u: Tensor, v: Tensor, codes: Tensor, temperature: float) -> Tensor:
+    def forward(
+        ctx: Any, u: Tensor, v: Tensor, labels: Tensor | None, count: Tensor, temperature: float
+    ) -> Tensor:
         sums = ScoreSums(temperature, u)
-        count = _per_label(codes).to(u.dtype)
         n_negative = (len(u) ** 2 - count.sum()).clamp_min(1.0)
-        for _, scores, same in _score_blocks(u, v, codes):
-            sums.add(scores, (~same).to(u.dtype))
+        for _, scores, same in _score_blocks(u, v, labels):
+            sums.add(scores, ~same)
         above = sums.softplus_above()
-        out = torch.empty_like(count)
-        for rows, scores, same in _score_blocks(u, v, codes):
-            out[rows] = (above(scores) * same).sum(1)
-        ctx.save_for_backward(u, v, codes, count, n_negative)
+        if labels is None:
+            out = above((u * v).sum(1))
+        else:
+            blocks = _score_blocks(u, v, labels)
+            out = torch.cat([(above(scores) * same).sum(1) for _, scores, same in blocks])
+        ctx.save_for_backward(u, v, labels, count, n_negative)
         ctx.sums, ctx.temperature = sums, temperature
         return out / count / n_negative
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        u, v, codes, count, n_negative = ctx.saved_tensors
+        u, v, labels, count, n_negative = ctx.saved_tensors
         if torch.is_grad_enabled():
             remedy = "a batch of this size has first derivatives only: pass fewer samples"
             raise InputError("create_graph", True, remedy)
-        pull = g / count / n_negative
-        positives = ScoreSums(ctx.temperature, u)
-        for rows, scores, same in _score_blocks(u, v, codes):
-            positives.add(scores, same * pull[rows].unsqueeze(1))
-        above, below = ctx.sums.sigmoid_above(), positives.sigmoid_below()
+        pull = (g / count / n_negative).unsqueeze(1)
+        positives, above = ScoreSums(ctx.temperature, u), ctx.sums.sigmoid_above()
+        if labels is None:
+            own = (u * v).sum(1, keepdim=True)
+            positives.add(own, pull)
+            own = -above(own) * pull
+        else:
+            for rows, scores, same in _score_blocks(u, v, labels):
+                positives.add(scores, same * pull[rows])
+        below = positives.sigmoid_below()
         grad_u, grad_v = torch.empty_like(u), torch.zeros_like(v)
-        for rows, scores, same in _score_blocks(u, v, codes):
-            slope = torch.where(same, -above(scores) * pull[rows].unsqueeze(1), below(scores))
-            slope /= ctx.temperature
+        for rows, scores, same in _score_blocks(u, v, labels):
+            up = own[rows] if labels is None else -above(scores) * pull[rows]
+            slope = torch.where(same, up, below(scores)) / ctx.temperature
             grad_u[rows] = slope @ v
             grad_v.addmm_(slope.T, u[rows])
-        return grad_u, grad_v, None, None
+        return grad_u, grad_v, None, None, None
 
 
-def _score_blocks(u: Tensor, v: Tensor, codes: Tensor) -> Any:
+def _score_blocks(
+    u: Tensor, v: Tensor, labels: Tensor | None
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Rows, their scores (R, B), and which of these are positive."""
-    step = max(1, HELD // 4 // len(u))
+    codes = torch.arange(len(u), device=u.device) if labels is None else labels
+    step = max(1, HELD // 32 // len(u))
     for top in range(0, len(u), step):
         rows = slice(top, top + step)
         yield rows, u[rows] @ v.T, codes[rows].unsqueeze(1) == codes

@@ -30,7 +30,7 @@ class SimSiam(ContrastiveLoss):
         dims: D of the embeddings: the loss holds a predictor D -> hidden -> D as parameters.
             Methods fill it in. None is for :meth:`between` with predictions from elsewhere; the
             embeddings taken as their own predictions would collapse, and are refused.
-        hidden: width of the predictor's bottleneck; None is a quarter of ``dims``.
+        hidden: width of the predictor's bottleneck; None is a quarter of ``dims``, 8 at least.
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (pairs, B)).
         seed: of the initial parameters.
         gather: see :class:`ContrastiveLoss`.
@@ -68,7 +68,7 @@ class SimSiam(ContrastiveLoss):
         self.dims = dims
         self.predictor: nn.Module = nn.Identity()
         if dims is not None:
-            width = hidden or max(1, dims // 4)
+            width = hidden or max(8, dims // 4)  # normalised, one or two units would be constant
             with seeded(seed, "predictor"):
                 self.predictor = nn.Sequential(
                     nn.Linear(dims, width), nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, dims)

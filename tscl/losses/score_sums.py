@@ -16,7 +16,7 @@ the sigmoid 1 or 0, to rounding. N scores and M values of x cost N + M instead o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -121,12 +121,13 @@ class ScoreSums:
         place = ((x + EDGE) / (2 * self.half)).long().clamp_(0, self.n - 1)
         return place, (x - self.centres[place]) / self.half
 
-    def _polynomials(self, x: Tensor) -> list[Tensor]:
+    def _polynomials(self, x: Tensor) -> Iterator[Tensor]:
         """Chebyshev polynomials of degree 0 to p - 1."""
-        rows = [torch.ones_like(x), x]
-        while len(rows) < self.p:
-            rows.append((2 * x * rows[-1]).sub_(rows[-2]))
-        return rows
+        before, now = torch.ones_like(x), x
+        yield before
+        for _ in range(self.p - 1):
+            yield now
+            before, now = now, (x * now).mul_(2.0).sub_(before)
 
 
 def _beyond(x: Tensor, reach: int) -> Tensor:

@@ -39,7 +39,7 @@ class SupCon(ContrastiveLoss):
     Example:
         >>> z = torch.eye(4)
         >>> float(SupCon(temperature=0.5)(z, z, labels=[0, 1, 2, 3]))  # NT-Xent
-        0.5945...
+        0.5944...
     """
 
     needs = ("labels",)

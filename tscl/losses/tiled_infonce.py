@@ -118,7 +118,7 @@ def _bound(a: Tensor, b: Tensor, temperature: float, longest: float | None) -> f
     A finite bound stands in for the maxima, so that one exponential serves rows and columns. On a
     GPU it is what is known of the lengths: measuring them would wait for the device.
     """
-    if a.is_cuda:
+    if a.device.type != "cpu":
         bound = math.inf if longest is None else longest**2 / temperature * 1.001
     else:
         largest = a.square().sum(1).amax().sqrt() * b.square().sum(1).amax().sqrt()
