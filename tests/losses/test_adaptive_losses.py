@@ -41,7 +41,7 @@ def test_adaptive_losses_equal_the_loops(n, d, seed):
     tau = np.full(n, 0.3)
     bounds = {"bounds": (0.2, 1.5), "beta": 0.02}
     cases = [
-        (IndividualTemperature(0.3, rho=0.2)(z, ids=range(n)), slow.robust(x, tau, 0.2)),
+        (IndividualTemperature(0.3, rho=0.2).double()(z, ids=range(n)), slow.robust(x, tau, 0.2)),
         (AdaptiveMultiHead(2, **bounds)(z), slow.multi_head(x, 2, 0.2, 1.5, 0.02, 0)),
         (
             AdaptiveMultiHead(2, **bounds, negatives="hardest", n_hardest=2)(z),

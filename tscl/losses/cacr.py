@@ -37,9 +37,6 @@ class CACR(ContrastiveLoss):
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (V, B)).
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2.
-
     Example:
         >>> z = torch.eye(4)
         >>> float(CACR()(z, z))  # views alike; others at squared distance 2

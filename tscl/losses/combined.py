@@ -31,9 +31,6 @@ class Combined(ContrastiveLoss):
         factors: one finite factor >= 0 a term; None takes 1 for all.
         gather: see :class:`ContrastiveLoss`; it replaces the terms' own setting.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), as far as the terms take it. Returns a scalar.
-
     Example:
         >>> z = torch.eye(4)
         >>> float(Combined(["infonce", "ntxent"], factors=[1.0, 0.0])(z, z))  # InfoNCE alone

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -145,10 +146,7 @@ class _Hierarchy(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         z1, z2, g1, g2 = ctx.saved_tensors
         if torch.is_grad_enabled():
-
-            def plain(a: Tensor, b: Tensor) -> Tensor:
-                return _plain(a, b, ctx.terms, ctx.n_scales)
-
+            plain = partial(_plain, terms=ctx.terms, n_scales=ctx.n_scales)
             return (*plain_gradient(plain, (z1, z2), grad), None, None, None)
         first, second = ctx.needs_input_grad[:2]
         return (g1 * grad if first else None, g2 * grad if second else None, None, None, None)
@@ -191,6 +189,8 @@ class ObservationLoss(nn.Module):
         1.6094...
     """
 
+    axis: Axis = "time"
+
     def __init__(
         self, temperature: float = 1.0, *, hierarchical: bool = True, tile: int = TILE
     ) -> None:
@@ -198,21 +198,21 @@ class ObservationLoss(nn.Module):
         self.temperature = positive_setting("temperature", temperature)
         self.hierarchical, self.tile = hierarchical, whole_setting("tile", tile)
 
-    def forward(self, z1: Tensor, z2: Tensor) -> Tensor:
-        """The loss of two views."""
-        term = PairTerm("time", temperature=self.temperature)
+    def forward(self, z1: Tensor, z2: Tensor, *, exclude: Tensor | None = None) -> Tensor:
+        """The loss of two views; for ``exclude`` see :class:`PairTerm`."""
+        term = PairTerm(self.axis, exclude=exclude, temperature=self.temperature)
         return hierarchical_contrast(
             z1, z2, [term], hierarchical=self.hierarchical, tile=self.tile
         )[0]
 
 
-class SampleLoss(nn.Module):
+class SampleLoss(ObservationLoss):
     """Sample level: same sample in two views against the other samples, at each time step.
 
     Args:
-        temperature: softmax temperature, > 0 (1 in the paper's code).
-        hierarchical: average over max-poolings by 2 along time.
-        tile: how many logits to hold at a time.
+        temperature: see :class:`ObservationLoss`.
+        hierarchical: see :class:`ObservationLoss`.
+        tile: see :class:`ObservationLoss`.
 
     Shape:
         z1, z2: (B, T, D); exclude: (B, B) boolean, True where sample j must not be a negative of
@@ -224,16 +224,4 @@ class SampleLoss(nn.Module):
         1.6094...
     """
 
-    def __init__(
-        self, temperature: float = 1.0, *, hierarchical: bool = True, tile: int = TILE
-    ) -> None:
-        super().__init__()
-        self.temperature = positive_setting("temperature", temperature)
-        self.hierarchical, self.tile = hierarchical, whole_setting("tile", tile)
-
-    def forward(self, z1: Tensor, z2: Tensor, *, exclude: Tensor | None = None) -> Tensor:
-        """The loss of two views."""
-        term = PairTerm("batch", exclude=exclude, temperature=self.temperature)
-        return hierarchical_contrast(
-            z1, z2, [term], hierarchical=self.hierarchical, tile=self.tile
-        )[0]
+    axis = "batch"

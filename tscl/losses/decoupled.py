@@ -33,9 +33,6 @@ class DCL(ContrastiveLoss):
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (pairs, B)).
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D). B >= 2, since without negatives there is no loss.
-
     Example:
         >>> z = torch.eye(4)
         >>> float(DCL(temperature=0.5)(z, z))  # log(6) - 2

@@ -68,9 +68,6 @@ class GroupOrdering(ContrastiveLoss):
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (V, B)).
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2.
-
     Example:
         >>> z = torch.eye(4)
         >>> round(float(GroupOrdering(steepness=1e6)(z, z)), 3)  # positives before negatives

@@ -39,9 +39,6 @@ class HardNegativeMixing(DrawingLoss):
         seed: of the draws.
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2.
-
     Example:
         >>> z = torch.eye(4)
         >>> plain = HardNegativeMixing(0.5, n_mixed=0, n_harder=0)(z, z)  # InfoNCE

@@ -16,6 +16,7 @@ code).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -118,10 +119,7 @@ class _PairContrast(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         z1, z2, g1, g2 = ctx.saved_tensors
         if torch.is_grad_enabled():
-
-            def plain(a: Tensor, b: Tensor) -> Tensor:
-                return plain_pairs(a, b, ctx.axis)
-
+            plain = partial(plain_pairs, axis=ctx.axis)
             return (*plain_gradient(plain, (z1, z2), grad), None, None)
         first, second = ctx.needs_input_grad[:2]
         return (g1 * grad if first else None, g2 * grad if second else None, None, None)

@@ -62,9 +62,6 @@ class IndividualTemperature(GrowingState):
         tau: temperatures by sample index (N,); as are ``log_s`` (-inf when unseen) and
             ``velocity`` u.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2; index: (B,) integers >= 0.
-
     Example:
         >>> z = torch.eye(4)
         >>> loss = IndividualTemperature(temperature=0.5, rho=0.0)

@@ -42,9 +42,6 @@ class InfoNCE(ContrastiveLoss):
             holds the whole (B, B) matrix, as second derivatives do with any ``tile``.
         gather: contrast with the samples of all processes, see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D). Returns a scalar (``reduction="none"``: (pairs, B)).
-
     Example:
         >>> z = torch.eye(4)
         >>> float(InfoNCE(temperature=0.5)(z, z))  # log(1 + 3 / e^2)

@@ -26,9 +26,6 @@ class MMD(ContrastiveLoss):
         spacing: ratio of neighbouring bandwidths.
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D). Returns a scalar, >= 0.
-
     Example:
         >>> z = torch.eye(4)
         >>> abs(float(MMD()(z, z.flip(0)))) < 1e-6  # the same set in another order

@@ -45,9 +45,6 @@ class MoCo(GrowingState):
     Attributes:
         queue: (K, D) unit keys; ``position`` is where the next one goes.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2. B may be 1.
-
     Example:
         >>> z = torch.eye(4)
         >>> loss = MoCo(queue_size=8)

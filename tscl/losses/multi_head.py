@@ -52,9 +52,6 @@ class AdaptiveMultiHead(ContrastiveLoss):
         seed: of the initial parameters.
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2.
-
     Example:
         >>> z = torch.eye(4)
         >>> loss = AdaptiveMultiHead(n_heads=1, bounds=(0.5, 0.5))

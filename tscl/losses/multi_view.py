@@ -49,8 +49,7 @@ class MVInfoNCE(_MultiView):
         reduction: ``mean``, ``sum`` or ``none`` (per sample, (B,)).
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2. (V B, V B) logits are held.
+    (V B, V B) logits are held.
 
     Example:
         >>> z = torch.eye(4)
@@ -77,9 +76,6 @@ class MVDHEL(_MultiView):
         temperature: tau > 0.
         reduction: ``mean``, ``sum`` or ``none`` (per sample, (B,)).
         gather: see :class:`ContrastiveLoss`.
-
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2.
 
     Example:
         >>> z = torch.eye(4)

@@ -35,9 +35,6 @@ class SimSiam(ContrastiveLoss):
         seed: of the initial parameters.
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2. B may be 1.
-
     Raises:
         InputError: (forward) without a predictor, or embeddings of other than ``dims`` dimensions.
 

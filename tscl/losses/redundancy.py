@@ -20,6 +20,7 @@ samples, which is (B - 1) / B for equal weights).
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -39,9 +40,6 @@ class BarlowTwins(ContrastiveLoss):
         off_diagonal: lambda >= 0.
         eps: added to the variances; a constant dimension has correlation 0, not NaN.
         gather: see :class:`ContrastiveLoss`.
-
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2. Returns a scalar, >= 0.
 
     Example:
         >>> z = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
@@ -117,18 +115,15 @@ class _CrossCorrelation(torch.autograd.Function):
         column = None if share is None else share.unsqueeze(1)
         ctx.save_for_backward(views, *u, *scale, *slopes, *drawn)
         ctx.size, ctx.column = (len(u), len(slopes), n), column
-        ctx.options = (share, off_diagonal, eps)
+        ctx.options = {"share": share, "off_diagonal": off_diagonal, "eps": eps}
         return sum(values[1:], values[0]) / (2 * len(slopes))
 
     @staticmethod
-    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
         views, *saved = ctx.saved_tensors
         if torch.is_grad_enabled():
-
-            def plain(x: Tensor) -> Tensor:
-                return _plain(x, *ctx.options)
-
-            return (*plain_gradient(plain, (views,), factor), None, None, None)  # type: ignore[return-value]
+            plain = partial(_plain, **ctx.options)
+            return (*plain_gradient(plain, (views,), factor), None, None, None)
         n_views, n_pairs, n = ctx.size
         u, scale, slopes, drawn = (
             [saved.pop(0) for _ in range(k)] for k in (n_views, n_views, n_pairs, 2 * n_pairs)
@@ -176,9 +171,6 @@ class VICReg(ContrastiveLoss):
         covariance: factor >= 0.
         eps: added to the variances inside the root, > 0.
         gather: see :class:`ContrastiveLoss`.
-
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2. Returns a scalar, >= 0.
 
     Example:
         >>> z = torch.tensor([[2.0, 2.0], [-2.0, 2.0], [2.0, -2.0], [-2.0, -2.0]])

@@ -15,6 +15,7 @@ out. A second derivative, and ``torch.compile``, take the matrix as a whole (``p
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -165,10 +166,7 @@ class _PairLSE(torch.autograd.Function):
     def backward(ctx: Any, g_rows: Tensor, g_columns: Tensor) -> tuple[Tensor | None, ...]:
         a, b, rows, columns, *kept = ctx.saved_tensors
         if torch.is_grad_enabled():
-
-            def plain(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-                return plain_pair_lse(x, y, ctx.temperature)
-
+            plain = partial(plain_pair_lse, temperature=ctx.temperature)
             return (*plain_gradient(plain, (a, b), (g_rows, g_columns)), None, None, None)
         scaled = a / ctx.temperature
         if ctx.bound < math.inf:
@@ -223,11 +221,9 @@ class _KeyLSE(torch.autograd.Function):
         except RuntimeError as error:
             remedy = "the keys have changed since: for second derivatives put the loss in eval mode"
             raise InputError("create_graph", True, remedy) from error
-
-        def plain(x: Tensor) -> Tensor:
-            return plain_pair_lse(x, keys, ctx.temperature)[0]
-
-        return (*plain_gradient(plain, (queries,), g), None, None, None)
+        plain = partial(plain_pair_lse, b=keys, temperature=ctx.temperature)
+        both = (g, torch.zeros_like(keys[:, 0]))
+        return (*plain_gradient(plain, (queries,), both), None, None, None)
 
 
 class _OwnLSE(torch.autograd.Function):
@@ -271,10 +267,7 @@ class _OwnLSE(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         z, lse, *kept = ctx.saved_tensors
         if torch.is_grad_enabled():
-
-            def plain(x: Tensor) -> Tensor:
-                return plain_own_lse(x, ctx.temperature)
-
+            plain = partial(plain_own_lse, temperature=ctx.temperature)
             return (*plain_gradient(plain, (z,), g), None, None, None)
         scaled = z / ctx.temperature
         if ctx.bound < math.inf:
