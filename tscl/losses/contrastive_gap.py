@@ -8,11 +8,9 @@ Fahim et al. 2024, arXiv 2405.18570. Embeddings x, y (unit, paired) of two encod
     L_CUA       = InfoNCE (both directions) + uniformity + alignment
     L_CUAXU     = L_CUA + cross
 
-The names and the make-up of the sums are the paper's, whose page was read in summary only. A public
-fork of open_clip that adds these terms has the same three with one weight, half the sum of the two
-uniformities, and the pair j = j left out of ``cross``; it sums over k before the mean, which adds
-log(B - 1), and keeps j = k within a modality. Here all are means over j != k, as in Wang & Isola
-(arXiv 2005.10242), and the factors default to 1.
+Names, terms, t = 2 and the factors of 1 are those of the authors' code: all are means over pairs
+j != k, as in Wang & Isola (arXiv 2005.10242), for ``cross`` too. (A fork of open_clip that adds the
+terms sums over k before the mean, which adds log(B - 1), and keeps j = k within a modality.)
 """
 
 from __future__ import annotations

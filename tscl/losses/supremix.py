@@ -39,7 +39,8 @@ class SupReMix(DrawingLoss):
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (V, B)).
         n_mix: mixtures of each kind an anchor, 0 for none.
         beta: parameters of the Beta distribution of the anchor's share in hard negatives.
-        window: hard positives mix targets within this distance of the anchor's; None all.
+        window: hard positives mix targets up to this distance from the anchor's (the release: below
+            it); None all.
         weighted: weigh the denominator by target distance (w = 1 without).
         scale: unit of the targets: distances are divided by it, > 0.
         released: mixtures as in the authors' code: constant, and of the length mixing gives them.
