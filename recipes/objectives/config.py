@@ -129,8 +129,7 @@ def check_objectives(config: ObjectivesConfig) -> ObjectivesConfig:
     """``config`` when every name in it is known."""
     from tscl.augmentations import build_augmentation
     from tscl.encoders import ENCODERS
-    from tscl.losses import LOSSES
-    from tscl.losses.base import is_instance_loss
+    from tscl.losses import LOSSES, is_instance_loss
 
     ENCODERS.check(config.encoder.name, config.encoder.params)
     build_augmentation(config.train.augmentation)

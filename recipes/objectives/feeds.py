@@ -7,8 +7,7 @@ from typing import Any
 
 from recipes.objectives.config import Objective
 from recipes.objectives.tasks import Task
-from tscl.losses import LOSSES, ContrastiveLoss
-from tscl.losses.base import is_instance_loss
+from tscl.losses import LOSSES, ContrastiveLoss, is_instance_loss
 
 WITHOUT_LABELS, WITH_LABELS, CHANNEL_GROUPS = "without labels", "with labels", "channel groups"
 BASELINE = "baseline"
@@ -51,8 +50,8 @@ def group_of(objective: Objective) -> str:
     """The group an objective is ranked in."""
     if objective.views == "channels":
         return CHANNEL_GROUPS
-    needs = bool(getattr(LOSSES.get(objective.loss), "needs_labels", False))
-    return WITH_LABELS if objective.labels or needs else WITHOUT_LABELS
+    needs = set(getattr(LOSSES.get(objective.loss), "needs", ()))
+    return WITH_LABELS if objective.labels or needs - {"index"} else WITHOUT_LABELS
 
 
 def build_objective(objective: Objective, task: Task, dims: int) -> ContrastiveLoss:
@@ -62,5 +61,5 @@ def build_objective(objective: Objective, task: Task, dims: int) -> ContrastiveL
     loss = LOSSES.build(objective.loss, **(params | objective.params))
     assert isinstance(loss, ContrastiveLoss)
     if objective.labels:
-        loss.needs_labels = True  # type: ignore[misc]
+        loss.needs = (*loss.needs, "labels")
     return loss

@@ -1,4 +1,4 @@
-"""Large levels and masked arrays in the estimators: the embeddings are those of the plain series."""
+"""Large levels and masked arrays in the estimators give the embeddings of the plain series."""
 
 from __future__ import annotations
 

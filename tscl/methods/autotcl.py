@@ -22,7 +22,7 @@ from tscl.losses.infonce import InfoNCE
 from tscl.losses.mmd import MMD
 from tscl.losses.series.local_infonce import LocalInfoNCE
 from tscl.methods.base import METHODS, Batch, Losses, Method, ParameterGroup
-from tscl.methods.heads import draw_latent_mask
+from tscl.methods.heads import draw_latent_mask, output_dims
 from tscl.methods.instance_loss import build_loss, loss_inputs
 from tscl.seeding import randint
 
@@ -174,7 +174,7 @@ class AutoTCLMethod(Method):
         if loss == "infonce":
             given = loss_params or {}
             loss_params = {"temperature": temperature, "symmetric": symmetric, **given}
-        self.loss = build_loss(loss, loss_params)
+        self.loss = build_loss(loss, loss_params, output_dims(self.encoder))
         self.ids = ids
         self.local = LocalInfoNCE(**(local_params or {}))
         self.mmd = MMD()

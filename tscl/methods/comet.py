@@ -24,7 +24,7 @@ from tscl.losses.series.id_contrast import IdContrastLoss, check_ids, same_id
 from tscl.losses.shared.tiled_pairs import TILE, Axis
 from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.comet_levels import Level, default_levels, read_levels
-from tscl.methods.heads import draw_latent_mask
+from tscl.methods.heads import draw_latent_mask, output_dims
 
 
 @METHODS.register("comet")
@@ -89,7 +89,10 @@ class COMETMethod(Method):
             raise ConfigError("levels", "with exclude or id_params", "set them on the levels")
         self.levels = read_levels(levels)
         self.instance_losses = nn.ModuleList(
-            [nn.Identity() if level.over_series else level.build() for level in self.levels]
+            [
+                nn.Identity() if level.over_series else level.build(output_dims(self.encoder))
+                for level in self.levels
+            ]
         )
         if augmentations is None and any(level.augment for level in self.levels):
             raise ConfigError("augment", True, "pass augmentations, or set augment to false")

@@ -86,7 +86,7 @@ class SimCLR(Method):
             self.head = head
         elif head is not None:
             self.head = build_head(in_dims=dims, out_dims=projection_dims or dims, **head)
-        self.loss = build_loss(loss, loss_params)
+        self.loss = build_loss(loss, loss_params, projection_dims or dims)
         self.pooling = pooling
         self.mask = mask
         self.ids = ids
