@@ -85,8 +85,8 @@ def _elapsed(column: pd.Series, name: str) -> tuple[NDArray[np.float64], bool]:
     if column.dtype.kind in "mM":
         return (column - column.min()).dt.total_seconds().to_numpy(np.float64), True
     try:
-        made = pd.to_numeric(column)
-        times = (made - made.min()).to_numpy(np.float64, na_value=np.nan)
+        numbers = pd.to_numeric(column)
+        times = (numbers - numbers.min()).to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError, OverflowError):
         times = np.array([np.nan])
     if not np.isfinite(times).all() or pd.api.types.is_bool_dtype(column.dtype):

@@ -149,9 +149,8 @@ def as_labels(
     if known is not None and len(set(known)) != len(known):
         raise InputError("label_names", known, "give different names")
     if np.ma.isMaskedArray(label):
-        masked = label
-        label = np.asarray(label).astype(object)
-        label[np.ma.getmaskarray(masked)] = None
+        masked, label = np.ma.getmaskarray(label), np.asarray(label).astype(object)
+        label[masked] = None
     if kind not in (None, "classes", "multilabel", "target"):
         raise InputError("label_kind", kind, "choose 'classes', 'multilabel' or 'target'")
     if label is not None and (kind == "multilabel" or (kind is None and np.ndim(label) == 2)):

@@ -42,8 +42,8 @@ class RowView:
             rows, *rest = key
             block = np.asarray(self.base[self.index[rows]])
             lead = (slice(None),) if block.ndim == self.ndim else ()
-            made: np.ndarray = block[(*lead, *rest)]
-            return made
+            part: np.ndarray = block[(*lead, *rest)]
+            return part
         return np.asarray(self.base[self.index[key]])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

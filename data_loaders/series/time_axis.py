@@ -438,8 +438,8 @@ def calendar_by_frequency(timestamps: pd.DatetimeIndex, freq: str | None) -> NDA
     names = frequency_fields(freq)
     known = dict(zip(CALENDAR_NAMES, calendar_fields(timestamps).T, strict=True))
     known["second"] = np.asarray(timestamps.second, dtype=np.float64)
-    made = np.zeros((len(timestamps), len(names)), np.float32)
+    features = np.zeros((len(timestamps), len(names)), np.float32)
     for i, name in enumerate(names):
         low, high = _SPAN[name]
-        made[:, i] = (known[name] - low) / (high - low) - 0.5
-    return made
+        features[:, i] = (known[name] - low) / (high - low) - 0.5
+    return features

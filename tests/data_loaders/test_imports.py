@@ -34,3 +34,12 @@ def test_every_public_name_is_there_and_listed():
         assert getattr(data_loaders, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'load_moon'"):
         _ = data_loaders.load_moon
+
+
+def test_earlier_names_still_work_and_say_so():
+    for old, new in (
+        ("codes_to_frame", data_loaders.embeddings_to_frame),
+        ("codes_to_xarray", data_loaders.embeddings_to_xarray),
+    ):
+        with pytest.warns(FutureWarning, match="is called embeddings_to"):
+            assert getattr(data_loaders, old) is new

@@ -23,7 +23,7 @@ def test_short_series_beside_a_long_one_are_never_blank():
     starts = set()
     for batch in batches(x, 256):
         seen = ~np.isnan(batch)
-        assert (seen[:15].sum(axis=(1, 2)) == 30).all()
+        assert (seen[:15].sum(axis=(1, 2)) >= 27).all()
         assert seen[15].all()
         starts.add(int(batch[15, 0, 0]))
     assert len(starts) > 50
@@ -34,10 +34,19 @@ def test_every_part_of_a_series_longer_than_a_crop_is_drawn():
     x, _ = pad_series([np.arange(300.0), np.arange(500.0)])
     starts = np.array([batch[:, 0, 0] for batch in batches(x, 200, 400)])
     assert not np.isnan(starts).any()
-    assert starts[:, 0].min() == 0
-    assert starts[:, 0].max() == 100
-    assert abs(starts[:, 0].mean() - 50) < 8
-    np.testing.assert_allclose(starts[:, 0], starts[:, 1] / 3, atol=1)
+    common = starts[:, 1] <= 120
+    np.testing.assert_array_equal(starts[common, 0], starts[common, 1])
+    np.testing.assert_allclose(starts[~common, 0], starts[~common, 1] / 3, atol=1)
+    assert 0 <= starts[:, 0].min() < 5
+    assert 115 < starts[:, 0].max() <= 120
+
+
+def test_sections_padded_by_a_step_are_cropped_as_before():
+    x = np.random.default_rng(0).normal(size=(3, 50, 1)).astype(np.float32)
+    padded = x.copy()
+    padded[1, -1] = np.nan
+    for plain, other in zip(batches(x, 20), batches(padded, 20), strict=True):
+        assert ((plain == other) | np.isnan(other)).all()
 
 
 @pytest.mark.parametrize("gap", ["start", "middle", "both ends"])

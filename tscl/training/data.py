@@ -207,9 +207,9 @@ class ArraySource:
         x: (n_samples, n_timesteps, n_channels); NaN marks missing steps. A memory map stays one.
         ids: level name to integer codes (n_samples,).
         labels: (n_samples,) class codes or targets.
-        crop: random crops of this many steps; None keeps whole samples. One offset a batch is drawn
-            over the longest sample; in a shorter one it stands at the same share of its own length,
-            so that no crop holds padding only.
+        crop: random crops of this many steps, one offset a batch; None keeps whole samples. Where a
+            shorter sample would lose more than a tenth of what a crop of it can hold, its offset
+            stands at the same share of its own length, so that no crop holds padding only.
     """
 
     def __init__(
@@ -262,11 +262,14 @@ class ArraySource:
     def _own_crops(
         self, rows: NDArray[np.float32], spans: Indices, offset: int, last: int
     ) -> NDArray[np.float32]:
-        """Crops that hold a value: ``offset`` of ``last`` brought to each sample's own span."""
+        """Crops that hold a value: ``offset`` of ``last``, or that share of a sample's own span."""
         assert self.crop is not None
         first, stop = spans.T
         room = np.maximum(stop - first - self.crop, 0)
-        at = np.minimum(first + offset * (room + 1) // (last + 1), last)
+        own = np.minimum(first + offset * (room + 1) // (last + 1), last)
+        held = np.minimum(offset + self.crop, stop) - np.maximum(offset, first)
+        # sections padded by a step keep the common offset, as training always drew it
+        at = np.where(held >= 0.9 * np.minimum(self.crop, stop - first), offset, own)
         steps = at[:, None] + np.arange(self.crop)
         crops = np.take_along_axis(rows, steps[:, :, None], axis=1)
         for i in np.flatnonzero(np.isnan(crops).all(axis=(1, 2))):  # a gap as long as the crop

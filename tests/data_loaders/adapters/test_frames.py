@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from data_loaders import (
     MedicalDataset,
-    codes_to_frame,
-    codes_to_xarray,
+    embeddings_to_frame,
+    embeddings_to_xarray,
     from_long,
     from_sktime,
     from_wfdb_record,
@@ -52,8 +52,8 @@ def dataset(n: int, steps: int, channels: int, seed: int, *, ragged: bool = True
 def same(a: MedicalDataset, b: MedicalDataset) -> None:
     np.testing.assert_array_equal(a.X, b.X)
     np.testing.assert_array_equal(a.label, b.label)
-    np.testing.assert_array_equal(a.patient_codes, b.patient_codes)
-    np.testing.assert_array_equal(a.trial_codes, b.trial_codes)
+    np.testing.assert_array_equal(a.patient_index, b.patient_index)
+    np.testing.assert_array_equal(a.trial_index, b.trial_index)
     np.testing.assert_allclose(a.sampling_rate, b.sampling_rate)
 
 
@@ -131,15 +131,15 @@ def test_padding_and_lengths(shape):
 
 @quick
 @given(shapes, st.integers(1, 3))
-def test_codes_to_frames(shape, width):
+def test_embeddings_to_frames(shape, width):
     data = dataset(*shape)
     rng = np.random.default_rng(1)
     pooled = rng.normal(size=(len(data), width))
-    frame = codes_to_frame(pooled, data)
+    frame = embeddings_to_frame(pooled, data)
     np.testing.assert_array_equal(frame.to_numpy(), pooled)
     assert frame.index.get_level_values("patient").tolist() == data.patient.tolist()
     steps = rng.normal(size=(len(data), data.n_timesteps, width))
-    frame = codes_to_frame(steps, data)
+    frame = embeddings_to_frame(steps, data)
     assert len(frame) == series_lengths(data.X).sum()
     for (_, trial, sample, time), row in zip(frame.index, frame.to_numpy(), strict=True):
         assert trial == data.trial[sample]
@@ -155,10 +155,10 @@ def test_xarray(seed):
     same(from_xarray(array), data)
     same(from_xarray(array.transpose("channel", "sample", "time"), sampling_rate=50), data)
     codes = np.arange(len(data) * 6 * 3.0).reshape(len(data), 6, 3)
-    made = codes_to_xarray(codes, data)
+    made = embeddings_to_xarray(codes, data)
     assert float(made.sel(time=0.04, code="code1", sample=0)) == codes[0, 2, 1]
     assert made.coords["patient"].values.tolist() == data.patient.tolist()
-    assert codes_to_xarray(codes[:, 0], data).dims == ("sample", "code")
+    assert embeddings_to_xarray(codes[:, 0], data).dims == ("sample", "code")
     with pytest.raises(InputError, match="patient"):
         from_xarray(array.drop_vars("patient"))
     with pytest.raises(InputError, match="dimensions"):
@@ -232,7 +232,7 @@ def test_bad_panels_and_codes_are_named():
     with pytest.raises(InputError, match="holds no value"):
         to_sktime(np.full((1, 2, 1), np.nan))
     with pytest.raises(InputError, match="D"):
-        codes_to_frame(np.zeros((3, 2)), dataset(2, 3, 1, 0))
+        embeddings_to_frame(np.zeros((3, 2)), dataset(2, 3, 1, 0))
     for series, match in (
         ([], "none"),
         ([np.zeros((2, 1)), np.zeros((2, 2))], "equal channels"),
@@ -335,14 +335,14 @@ def test_objects_of_other_types_are_named():
         from_xarray(whole)
     with pytest.raises(InputError, match="array: got ndarray; pass an"):
         from_xarray(data.X)
-    assert codes_to_frame([[1.0, 2.0], [3.0, 4.0]], data).shape == (2, 2)
+    assert embeddings_to_frame([[1.0, 2.0], [3.0, 4.0]], data).shape == (2, 2)
     for codes in ([1.0, 2.0], [[1.0], [2.0, 3.0]], ["a", "b"], None, [["a"], ["b"]]):
         with pytest.raises(InputError, match=r"codes: got .*; pass \(2, D\) or \(2, 3, D\)"):
-            codes_to_frame(codes, data)
+            embeddings_to_frame(codes, data)
         with pytest.raises(InputError, match="codes: got"):
-            codes_to_xarray(codes, data)
+            embeddings_to_xarray(codes, data)
     with pytest.raises(InputError, match="data: got ndarray; pass the MedicalDataset"):
-        codes_to_frame(np.zeros((2, 2)), data.X)
+        embeddings_to_frame(np.zeros((2, 2)), data.X)
 
 
 def test_bad_wfdb_records_are_named():

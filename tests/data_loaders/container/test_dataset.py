@@ -28,8 +28,8 @@ def test_container_holds_codes_names_and_table():
     assert len(data) == 12
     assert data.label_names == ("a", "b")
     assert data.label[:3].tolist() == [1, 0, 1]
-    assert data.patient_codes.tolist() == [0] * 4 + [1] * 4 + [2] * 4
-    assert data.trial_codes.tolist() == [i // 2 for i in range(12)]
+    assert data.patient_index.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert data.trial_index.tolist() == [i // 2 for i in range(12)]
     assert list(data.table) == ["label", "patient", "trial", "sampling_rate", "strat_fold"]
     assert "12 samples x 8 steps x 2 channels at 100 Hz, 3 patients, 6 trials" in repr(data)
 
@@ -86,7 +86,7 @@ def test_container_accepts_float_patient_ids_and_local_trials():
                 trial_scope="patient")  # fmt: skip
     assert data.patient.dtype == np.int64
     assert data.trial[0] == "15709/0"
-    assert len(np.unique(data.trial_codes)) == 6
+    assert len(np.unique(data.trial_index)) == 6
 
 
 def test_container_mixed_rates_when_allowed():
@@ -105,7 +105,7 @@ def test_container_subset_and_by_patient():
     part = data.subset([5, 0])
     np.testing.assert_array_equal(part.X, data.X[[5, 0]])
     assert part.columns["fold"].tolist() == [5, 0]
-    assert part.patient_codes.tolist() == [1, 0]
+    assert part.patient_index.tolist() == [1, 0]
     np.testing.assert_array_equal(data.subset([-1]).X, data.X[[11]])
     assert data.by_patient("p1").columns["fold"].tolist() == [4, 5, 6, 7]
     assert len(data.by_patient(["p0", "p2"])) == 8
@@ -143,7 +143,7 @@ def test_container_describe_counts():
 
 def test_standardize_by_trial_and_sample_against_slow_loop():
     data = make()
-    for per, unit in (("trial", data.trial_codes), ("sample", np.arange(12))):
+    for per, unit in (("trial", data.trial_index), ("sample", np.arange(12))):
         out = data.standardize(per).X
         for one in np.unique(unit):
             block = data.X[unit == one].astype(np.float64)
@@ -252,7 +252,7 @@ def test_codes_do_not_depend_on_the_spelling_of_ids(names):
     text = MedicalDataset(X, None, names, range(n), 1)
     numbers = {"7": 1, "a": 2, "b": 3, "c": 4}
     ints = MedicalDataset(X, None, [numbers[one] for one in names], range(n), 1)
-    np.testing.assert_array_equal(text.patient_codes, ints.patient_codes)
+    np.testing.assert_array_equal(text.patient_index, ints.patient_index)
     assert pd.api.types.is_integer_dtype(ints.patient)
 
 
@@ -260,8 +260,8 @@ def test_trials_of_two_patients_stay_two_whatever_their_names_hold():
     X, given_ = np.zeros((4, 5, 1)), {"sampling_rate": 1.0, "trial_scope": "patient"}
     patient, trial = ["a", "a/b", "a", "a\\/b"], ["b/c", "c", "b/c", "c"]
     data = MedicalDataset(X, None, patient=patient, trial=trial, **given_)
-    assert data.trial_codes[0] == data.trial_codes[2]
-    assert len(set(data.trial_codes.tolist())) == 3
+    assert data.trial_index[0] == data.trial_index[2]
+    assert len(set(data.trial_index.tolist())) == 3
     plain = MedicalDataset(X, None, patient=["a", "a/b"] * 2, trial=[1, 1, 2, 2], **given_)
     assert plain.trial.tolist() == ["a/1", "a/b/1", "a/2", "a/b/2"]
 

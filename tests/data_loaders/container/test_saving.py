@@ -42,7 +42,7 @@ def test_save_load_round_trip(tmp_path_factory, n, t, c, text, seed):
         back = MedicalDataset.load(folder, in_memory=in_memory)
         assert back.lazy is not in_memory
         np.testing.assert_array_equal(back.X, data.X)
-        for field in ("label", "patient", "trial", "sampling_rate", "patient_codes"):
+        for field in ("label", "patient", "trial", "sampling_rate", "patient_index"):
             np.testing.assert_array_equal(getattr(back, field), getattr(data, field))
         assert repr(back).replace("; on disk", "") == repr(data)
 
@@ -224,9 +224,9 @@ def test_processed_format_round_trip(tmp_path):
     back = load_processed(tmp_path / "p", 128, samples_per_trial=2, channel_names=["I", "II"])
     np.testing.assert_array_equal(back.X, data.X)
     assert back.patient.tolist() == [1, 1, 2, 2, 3, 3]
-    assert len(np.unique(back.trial_codes)) == 3
+    assert len(np.unique(back.trial_index)) == 3
     assert back.label.tolist() == data.label.tolist()
-    assert len(np.unique(load_processed(tmp_path / "p", 128).trial_codes)) == 6
+    assert len(np.unique(load_processed(tmp_path / "p", 128).trial_index)) == 6
 
 
 def test_processed_trials_are_cut_into_windows(tmp_path):
