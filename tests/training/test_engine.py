@@ -104,7 +104,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.training import test_engine as t
-from tscl.training import engine
+from tscl.training import trainer as engine
 
 torch = t.torch
 torch.set_num_threads(1)

@@ -21,7 +21,7 @@ from tscl.methods.heads import (
     embed,
     output_dims,
 )
-from tscl.methods.instance_loss import build_loss, loss_inputs
+from tscl.methods.instance_loss import build_loss, loss_inputs, loss_needs
 from tscl.pooling import check_one_pooling
 
 
@@ -50,6 +50,8 @@ class SimCLR(Method):
             small models. Masks and dropout are drawn alike but for both views at once, so the
             figures differ from two passes as those of another seed do.
     """
+
+    title = "SimCLR"
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class SimCLR(Method):
         self.pooling = check_one_pooling(pooling)
         self.mask = mask
         self.ids = ids
+        self.needs = loss_needs(self.loss, ids)
         self.one_pass = one_pass
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:

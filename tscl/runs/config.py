@@ -33,31 +33,31 @@ class Component(Section):
 class TrainOptions(Section):
     """How to train, whatever the job; see :class:`tscl.training.settings.TrainSettings`."""
 
-    max_epochs: int = Field(10, ge=0)
-    max_steps: int | None = Field(None, ge=1)
-    batch_size: int = Field(32, ge=1)
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
+    max_epochs: int = Field(default=10, ge=0)
+    max_steps: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
     schedule: Schedule = "constant"
-    warmup: int = Field(0, ge=0)
-    final_lr: float = Field(0.0, ge=0, le=1)
-    decay_epochs: int = Field(10, ge=1)
-    decay_factor: float = Field(0.1, ge=0, le=1)
-    clip_norm: float | None = Field(None, gt=0)
-    accumulate: int = Field(1, ge=1)
+    warmup: int = Field(default=0, ge=0)
+    final_lr: float = Field(default=0.0, ge=0, le=1)
+    decay_epochs: int = Field(default=10, ge=1)
+    decay_factor: float = Field(default=0.1, ge=0, le=1)
+    clip_norm: float | None = Field(default=None, gt=0)
+    accumulate: int = Field(default=1, ge=1)
     cache_gradients: bool = False
     averaging: AverageMode = "swa"
-    average_start: int = Field(0, ge=-1)
-    ema_decay: float = Field(0.999, gt=0, lt=1)
+    average_start: int = Field(default=0, ge=-1)
+    ema_decay: float = Field(default=0.999, gt=0, lt=1)
     precision: Precision = "32-true"
     accelerator: str = "cpu"
-    devices: int = Field(1, ge=1)
+    devices: int = Field(default=1, ge=1)
     gather: bool = True
-    checkpoint_seconds: float = Field(60.0, ge=0)
+    checkpoint_seconds: float = Field(default=60.0, ge=0)
     select: Literal["last", "validation"] = "last"
-    monitor_every: int = Field(1, ge=1)
-    patience: int = Field(0, ge=0)
-    min_delta: float = Field(0.0, ge=0)
+    monitor_every: int = Field(default=1, ge=1)
+    patience: int = Field(default=0, ge=0)
+    min_delta: float = Field(default=0.0, ge=0)
     loggers: tuple[LoggerName, ...] = ()
 
     def settings(self, seed: int) -> TrainSettings:
@@ -74,7 +74,7 @@ class JobConfig(Section):
 
     job: str
     name: str = "demo"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     out: str = "runs/demo"
     licence: str | None = None
 

@@ -65,7 +65,7 @@ class SplitSection(Section):
     kind: Literal["group", "kfold", "leave_one_out", "fixed", "official"] = "group"
     params: dict[str, Any] = Field(default_factory=dict)
     folds: list[int] | None = None
-    seed: int | None = Field(None, ge=0)
+    seed: int | None = Field(default=None, ge=0)
 
 
 class ClinicalTrainSection(TrainOptions):
@@ -81,13 +81,13 @@ class ClinicalTrainSection(TrainOptions):
     spread holds that of pretraining too.
     """
 
-    lr: float = Field(1e-4, gt=0)
-    batch_size: int = Field(256, ge=2)
+    lr: float = Field(default=1e-4, gt=0)
+    batch_size: int = Field(default=256, ge=2)
     sampler: Literal["trial", "batch", "random"] = "trial"
     compare_sampler: Literal["trial", "batch", "random"] = "random"
-    trials_per_patient: int = Field(1, ge=1)
+    trials_per_patient: int = Field(default=1, ge=1)
     refresh: bool = True
-    repeats: int = Field(1, ge=1)
+    repeats: int = Field(default=1, ge=1)
     probe: bool = False
     monitor: Literal["auroc", "f1", "accuracy"] = "auroc"
 
@@ -131,18 +131,18 @@ class ClinicalEvaluateSection(Section):
     full_rows: list[str] | None = None
     fractions: list[float] = Field(default_factory=lambda: [1.0, 0.1, 0.01])
     by: list[ShareOf] = Field(default_factory=lambda: list(_SHARES))
-    seeds: int = Field(5, ge=1)
+    seeds: int = Field(default=5, ge=1)
     compare: list[str] = Field(
         default_factory=lambda: ["random", "supervised", "bandpower", "ts2vec", "simclr"]
     )
     ablations: dict[str, Ablation] = Field(default_factory=dict)
     C: float | list[float] = 1.0
-    n_neighbors: int = Field(5, ge=1)
+    n_neighbors: int = Field(default=5, ge=1)
     pooling: str = "max"
     finetune: dict[str, Any] = Field(default_factory=dict)
     finetune_epochs: list[int] | None = None
     bands: Literal["log", "eeg"] = "log"
-    n_replicates: int = Field(1000, ge=1)
+    n_replicates: int = Field(default=1000, ge=1)
     umap: bool | None = None
 
     @field_validator("pooling")
@@ -190,12 +190,12 @@ class ClinicalConfig(JobConfig):
     name: str = "clinical"
     out: str = "runs/clinical"
     data: ClinicalDataSection = Field(default_factory=ClinicalDataSection)
-    split: SplitSection = Field(default_factory=lambda: SplitSection())  # type: ignore[call-arg]
+    split: SplitSection = SplitSection()
     encoder: Component = Component(name="dilated")
     method: Component = Component(name="comet")
     compare_params: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    train: ClinicalTrainSection = Field(default_factory=lambda: ClinicalTrainSection())  # type: ignore[call-arg]
-    evaluate: ClinicalEvaluateSection = Field(default_factory=lambda: ClinicalEvaluateSection())  # type: ignore[call-arg]
+    train: ClinicalTrainSection = ClinicalTrainSection()
+    evaluate: ClinicalEvaluateSection = ClinicalEvaluateSection()
 
     def results(self) -> dict[str, Any]:
         """All values but those of the report's intervals and embedding."""

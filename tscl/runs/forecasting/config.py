@@ -54,7 +54,7 @@ class DataSection(Section):
 class TrainSection(TrainOptions):
     """How to train on series cut into sections of at least ``max_train_length`` steps."""
 
-    max_train_length: int = Field(257, ge=2)
+    max_train_length: int = Field(default=257, ge=2)
 
 
 class EvaluateSection(Section):
@@ -66,16 +66,16 @@ class EvaluateSection(Section):
     """
 
     horizons: list[int] = Field(default_factory=lambda: [24, 48, 168])
-    window: int = Field(200, ge=1)
-    drop: int = Field(200, ge=0)
+    window: int = Field(default=200, ge=1)
+    drop: int = Field(default=200, ge=0)
     residual: bool = False
-    window_features: int = Field(0, ge=0)
+    window_features: int = Field(default=0, ge=0)
     standardise: bool = False
     alphas: list[float] | None = None
     route: Literal["auto", "full", "chunked", "sliding"] = "auto"
     compare: list[str] = Field(default_factory=lambda: ["ts2vec", "random"])
     baselines: bool = True
-    batch_size: int = Field(256, ge=1)
+    batch_size: int = Field(default=256, ge=1)
 
     @field_validator("horizons")
     @classmethod
@@ -93,8 +93,8 @@ class RunConfig(JobConfig):
     encoder: Component = Component(name="cost")
     method: Component = Component(name="autotcl")
     compare_params: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    train: TrainSection = Field(default_factory=lambda: TrainSection())  # type: ignore[call-arg]
-    evaluate: EvaluateSection = Field(default_factory=lambda: EvaluateSection())  # type: ignore[call-arg]
+    train: TrainSection = TrainSection()
+    evaluate: EvaluateSection = EvaluateSection()
 
 
 def check_config(values: dict[str, Any]) -> RunConfig:

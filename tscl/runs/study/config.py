@@ -19,20 +19,20 @@ Count = Annotated[int, Field(ge=1)]
 class StudyTraining(Section):
     """Settings of all cells; see :class:`tscl.forecasters.strategies.StrategySettings`."""
 
-    weight: float = Field(0.5, ge=0, le=1)
+    weight: float = Field(default=0.5, ge=0, le=1)
     schedule: Literal["constant", "linear"] = "constant"
-    decay: float = Field(0.1, ge=0)
-    pretrain_epochs: int = Field(5, ge=0)
-    max_epochs: int = Field(20, ge=0)
-    patience: int = Field(5, ge=0)
-    batch_size: int = Field(16, ge=1)
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    steps_per_epoch: int | None = Field(None, ge=1)
-    stride: int = Field(1, ge=1)
-    clip_norm: float | None = Field(None, gt=0)
+    decay: float = Field(default=0.1, ge=0)
+    pretrain_epochs: int = Field(default=5, ge=0)
+    max_epochs: int = Field(default=20, ge=0)
+    patience: int = Field(default=5, ge=0)
+    batch_size: int = Field(default=16, ge=1)
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    steps_per_epoch: int | None = Field(default=None, ge=1)
+    stride: int = Field(default=1, ge=1)
+    clip_norm: float | None = Field(default=None, gt=0)
     lr_schedule: Literal["constant", "cosine", "halving"] = "constant"
-    monitor_stride: int = Field(1, ge=1)
+    monitor_stride: int = Field(default=1, ge=1)
     network_params: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -67,9 +67,9 @@ class StudyConfig(JobConfig):
     )
     weights: list[Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=list)
     train_for: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    train: StudyTraining = Field(default_factory=lambda: StudyTraining())  # type: ignore[call-arg]
-    rounds: int = Field(4, ge=1)
-    round_steps: int | None = Field(None, ge=2)
+    train: StudyTraining = StudyTraining()
+    rounds: int = Field(default=4, ge=1)
+    round_steps: int | None = Field(default=None, ge=2)
 
     @field_validator("strategies")
     @classmethod
