@@ -63,7 +63,8 @@ def test_importing_the_package_is_light():
 
 @pytest.mark.parametrize(
     "path",
-    sorted((ROOT / "recipes").rglob("*.yaml")) + sorted((ROOT / "tscl/runs/configs").glob("*.yaml")),
+    sorted((ROOT / "recipes").rglob("*.yaml"))
+    + sorted((ROOT / "tscl/runs/configs").glob("*.yaml")),
     ids=lambda p: p.stem,
 )
 def test_recipes_are_valid(path):

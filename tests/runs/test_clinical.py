@@ -308,7 +308,7 @@ def test_changing_the_kind_over_the_embedded_split_says_how() -> None:
     whole = shown.split("-s '")[1].split("'")[0]
     config = load_job(Path("clinical"), [whole])
     assert isinstance(config, ClinicalConfig)
-    assert config.split.params == {"n_splits": 3}
+    assert config.split.given() == {"n_splits": 3}
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_without_an_effect_nothing_is_found_and_shuffled_samples_leak(
     settings = {"protocols": ["knn"], "fractions": [1.0], "seeds": [0]}
     features = BandPower(64.0)
     section = check_clinical({"split": {"params": {"fractions": {"train": 0.5, "test": 0.5}}}})
-    fold = make_folds(cohort, section.split, "cohort", 0)[0]
+    fold = make_folds(cohort, section.split, 0)[0]
     honest = evaluate_encoder(features, cohort, fold.parts, **settings)
     row = honest[(honest["metric"] == "auroc") & (honest["level"] == "sample")].iloc[0]
     assert row["ci_low"] < 0.5 < row["ci_high"]
@@ -409,7 +409,7 @@ def test_pretraining_at_zero_effect_stays_at_chance(tmp_path: Path) -> None:
 
 def test_splits_by_configuration(cohort: MedicalDataset, tmp_path: Path) -> None:
     def folds(**split: Any) -> list:
-        return make_folds(cohort, check_clinical({"split": split}).split, "cohort", 0)
+        return make_folds(cohort, check_clinical({"split": split}).split, 0)
 
     made = folds(kind="kfold", params={"n_splits": 4})
     tested = np.concatenate([fold.parts["test"] for fold in made])

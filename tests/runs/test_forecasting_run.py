@@ -212,11 +212,13 @@ def test_gaps_and_empty_cells_of_a_csv_are_filled_when_asked(settings, tmp_path)
 def test_data_replaces_the_source_alone_when_the_configuration_has_a_layout(settings, tmp_path):
     other = tmp_path / "other.csv"
     hourly().to_csv(other, index=False)
-    config = cli._config(write(settings, tmp_path), other, None, None).data
-    assert (config.source, config.layout) == (str(other), settings["data"]["layout"])
+    config = cli.read_config(write(settings, tmp_path), other, None, None).data
+    assert (config.path, config.dataset) == (str(other), settings["data"]["layout"])
     assert config.split == check_config(settings).data.split
-    demo = cli._config(None, other, None, None).data
-    assert (demo.layout, demo.split) == ("ett", "ett")
+    demo = cli.read_config(None, other, None, None).data
+    assert (demo.dataset, demo.split) == ("csv", "own")
+    named = cli.read_config(None, tmp_path / "ETTh1.csv", None, None).data
+    assert (named.dataset, named.split) == ("ETTh1", "own")
 
 
 def test_a_series_of_one_section_is_named(settings):

@@ -27,6 +27,8 @@ _REMEDIES = {
     "finite_number": "give a finite number",
     "missing": "it has no default",
     "list_type": "give a list",
+    "too_short": "choose at least one",
+    "greater_than_equal": "give at least {ge}",
 }
 
 
@@ -55,25 +57,43 @@ class Section(BaseModel):
         """A copy with other values, checked as a new one."""
         return type(self)(**{**dict(self), **changes})
 
+    @classmethod
+    def hint(cls, key: str) -> str:
+        """What the error for the unknown name ``key`` adds."""
+        return ""
+
 
 def first_error(model: type[BaseModel], error: ValidationError) -> tuple[str, Any, str]:
-    """Field, value and remedy of the first thing ``model`` found wrong."""
-    first: dict[str, Any] = dict(error.errors()[0])
-    sections, path = [model], []
+    """Field, value and remedy of an unknown name, else of the first thing ``model`` found wrong."""
+    errors: list[dict[str, Any]] = [dict(one) for one in error.errors()]
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+    sections, path, field = [model], [], None
     for part in first["loc"]:
         holder = next((one for one in sections if part in one.model_fields), None)
         tagged = [one for one in sections if len(sections) > 1 and part in _tags(one)]
         if holder is not None:
-            sections = _sections(holder.model_fields[str(part)].annotation)
+            field = holder.model_fields[str(part)]
+            sections = _sections(field.annotation)
         elif tagged or "[" in str(part) or part in ("int", "float", "str", "bool"):
             sections = tagged or sections  # which part of a union was tried is no key
             continue
+        else:
+            field = None
         path.append(str(part))
-    remedy = _REMEDIES.get(first["type"], first["msg"])
-    if first["type"] == "extra_forbidden":
-        remedy = (
-            f"unknown key; {nearest(path[-1], [k for one in sections for k in one.model_fields])}"
-        )
+    remedy = first["msg"]
+    if first["type"] in _REMEDIES:
+        remedy = _REMEDIES[first["type"]].format(**first.get("ctx", {}))
+    cause = first.get("ctx", {}).get("error")
+    if field is not None and field.description and first["type"] != "extra_forbidden":
+        remedy = f"give {field.description}"
+    elif isinstance(cause, InputError):  # of a check inside: it says which part of the value
+        if cause.field not in path[-1:]:
+            path.append(cause.field)
+        return ".".join(path), cause.value, cause.remedy
+    elif first["type"] == "extra_forbidden":
+        known = [name for one in sections for name in one.model_fields]
+        hints = [one.hint(path[-1]) for one in sections if issubclass(one, Section)]
+        remedy = f"unknown key; {nearest(path[-1], known)}{''.join(hints)}"
     elif first["type"] == "literal_error":
         allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
         remedy = f"use {first['ctx']['expected']}; {nearest(str(first['input']), allowed)}"

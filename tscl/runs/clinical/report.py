@@ -19,6 +19,7 @@ from tscl.evaluation.clinical.paired import paired_differences
 from tscl.evaluation.clinical.table import pooled_predictions, summarise
 from tscl.evaluation.clinical.votes import LEVELS
 from tscl.reporting.document import Document, markdown_table
+from tscl.runs.clinical.config import BASELINES
 from tscl.runs.clinical.figures import (
     calibration_figure,
     confusion_figure,
@@ -256,8 +257,6 @@ COMPACT: tuple[tuple[str, str], ...] = (
     ("f1", "sample"),
     ("f1", "patient"),
 )
-REFERENCES: tuple[str, ...] = ("random encoder", "supervised", "band power")
-"""Baselines whose score is taken off every other row's."""
 
 
 def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
@@ -382,7 +381,7 @@ def probe_title(run: ClinicalRun) -> str:
 
 
 def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame]:
-    """Paired AUROC differences to :data:`REFERENCES`, a table a level.
+    """Paired AUROC differences to the baselines that are references, a table a level.
 
     Of the shares of labels the largest and, drawn by samples, the smallest. A level at which no
     unit has one label has no table.
@@ -395,7 +394,8 @@ def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame
         or (cell.key["fraction"] == min(shares) and cell.key["by"] in ("all", "samples"))
     ]
     labels = {str(cell.key["method"]) for cell in shown}
-    present = [one for one in REFERENCES if one in labels]
+    references = [one.title for one in BASELINES.values() if one.reference]
+    present = [one for one in references if one in labels]
     draws = run.config.evaluate.n_replicates
     every = paired_differences(shown, present, n_replicates=draws)
     if every.empty:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from tscl.evaluation.forecasting.protocol import predict_last
 from tscl.evaluation.forecasting.scores import HorizonResult
+from tscl.methods.base import method_title
 from tscl.reporting.document import Document
 from tscl.runs.folder import RunFolder
+from tscl.runs.forecasting.config import UNTRAINED
 from tscl.runs.forecasting.figures import (
     comparison_figure,
     forecast_figure,
@@ -23,12 +25,10 @@ from tscl.runs.forecasting.figures import (
 from tscl.runs.forecasting.run import ForecastingRun, Table, Trained
 from tscl.runs.plot_data import PlotData
 
-LABELS = {"autotcl": "AutoTCL", "ts2vec": "TS2Vec", "random": "untrained encoder"}
-
 
 def label(name: str) -> str:
     """Name of a row as the table shows it."""
-    return LABELS.get(name, name)
+    return "untrained encoder" if name == UNTRAINED else method_title(name)
 
 
 def table_frame(table: Table, metric: str = "mse") -> pd.DataFrame:

@@ -23,8 +23,7 @@ from tscl.evaluation.forecasting.baselines import last_value, season_of, seasona
 from tscl.evaluation.forecasting.scores import HorizonResult
 from tscl.evaluation.forecasting.statistical import statistical_baseline
 from tscl.forecasters.strategies import SIMPLE_NETWORKS, StrategySettings, run_strategy
-from tscl.runs.forecasting.config import DataSection
-from tscl.runs.forecasting.data import ForecastingData, prepare
+from tscl.runs.forecasting.data import ForecastingData, cell_facts, prepare
 from tscl.runs.study.config import StudyConfig
 from tscl.runs.study.tables import markdown, summary, write_report
 from tscl.runs.workers import run_jobs
@@ -128,11 +127,11 @@ class Study:
             statistical = self.config.statistical[cell.backbone]
             settings = statistical | {"horizons": self.config.horizons}
         else:
-            settings = asdict(settings_of(self.config, cell))
+            settings = settings_of(self.config, cell).model_dump()
         facts = {
             "cell": asdict(cell),
             "settings": settings,
-            "data": without_later(self.config.data) | dict(self.data.series.source),
+            "data": cell_facts(self.config.data) | dict(self.data.series.source),
             "split": str(self.data.split),
         }
         text = json.dumps(facts, sort_keys=True, default=str)
@@ -274,16 +273,6 @@ def statistical_arguments(values: dict[str, Any]) -> dict[str, Any]:
     """A statistical forecaster's entry as arguments: its own, and the model's as ``params``."""
     own = {k: v for k, v in values.items() if k in ("fit_steps", "context")}
     return own | {"params": {k: v for k, v in values.items() if k not in own}}
-
-
-# options added after cells had been written, with the value those cells were made with
-LATER = {"calendar": "standard", "dataset": None}
-
-
-def without_later(section: DataSection) -> dict[str, Any]:
-    """The section's values, without later options at their neutral value: cells stay valid."""
-    values = section.model_dump(mode="json")
-    return {k: v for k, v in values.items() if k not in LATER or v != LATER[k]}
 
 
 def read_json(path: Path) -> dict[str, Any]:
