@@ -8,7 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from tscl.augmentations import build_augmentation
+from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, nearest
+from tscl.losses import LOSSES
+from tscl.losses.base import is_instance_loss
 from tscl.runs.config import Component, JobConfig, Section, read_values, validate
 from tscl.runs.forecasting.config import DataSection
 
@@ -53,7 +57,7 @@ class SeriesTask(TaskSection):
     kind: Literal["series"] = "series"
     data: DataSection = Field(
         default_factory=lambda: DataSection(
-            source="seattle-weather", features="M", covariates=False
+            dataset="seattle-weather", features="M", covariates=False
         )
     )
     length: int = Field(default=28, ge=4)
@@ -127,11 +131,6 @@ def load_objectives(path: Path, overrides: Sequence[str] = ()) -> ObjectivesConf
 
 def check_objectives(config: ObjectivesConfig) -> ObjectivesConfig:
     """``config`` when every name in it is known."""
-    from tscl.augmentations import build_augmentation
-    from tscl.encoders import ENCODERS
-    from tscl.losses import LOSSES
-    from tscl.losses.base import is_instance_loss
-
     ENCODERS.check(config.encoder.name, config.encoder.params)
     build_augmentation(config.train.augmentation)
     for title, objective in (config.objectives or {}).items():

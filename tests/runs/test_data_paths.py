@@ -63,7 +63,7 @@ def test_a_study_reads_every_form(tmp_path, data, columns, freq, target, feature
         data.pop("target", None)
     job = study(tmp_path / "out", data)
     assert job.run() == 1
-    row = json.loads(job.path(job.cells[0]).read_text())
+    row = json.loads(job.files.path(job.cells[0]).read_text())
     names = columns if features == "M" else [target]
     assert {k for k in row if k.startswith("mse.")} == {f"mse.{n}" for n in names}
     test = job.data.split.test

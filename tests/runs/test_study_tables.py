@@ -53,14 +53,16 @@ def test_a_study_killed_at_once_goes_on_to_the_same_figures(config, tmp_path):
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     job = Study(load_study(config, [f"out={out}"]))
-    while len(job.missing()) == len(job.cells):  # a glob would see files half written
+    while len(job.files.missing()) == len(job.cells):  # a glob would see files half written
         assert time.monotonic() < deadline
         assert child.poll() is None
         time.sleep(0.01)
     child.kill()
     child.wait()
-    left = job.missing()
-    kept = {p: p.stat().st_mtime_ns for c in job.cells if c not in left for p in [job.path(c)]}
+    left = job.files.missing()
+    kept = {
+        p: p.stat().st_mtime_ns for c in job.cells if c not in left for p in [job.files.path(c)]
+    }
     assert 0 < len(left) < len(job.cells)
     assert not (out / "study.parquet").exists()
     job.run(workers=2)  # in other processes than the ones that were killed
@@ -173,7 +175,7 @@ def test_statistical_forecasters_are_cells(config, tmp_path):
     job = Study(load_study(config, few))
     assert [c.title for c in job.cells] == ["none-baseline-auto_ets-h5-s0"]
     job.run()
-    rows = json.loads(job.path(job.cells[0]).read_text())["rows"]
+    rows = json.loads(job.files.path(job.cells[0]).read_text())["rows"]
     assert [r["horizon"] for r in rows] == [3, 5]
     made = job.collect()
     ets = made[made["backbone"] == "auto_ets"]
@@ -181,7 +183,7 @@ def test_statistical_forecasters_are_cells(config, tmp_path):
     assert (ets["mse"].to_numpy() < naive["mse"].to_numpy()).all()
     assert np.allclose(ets["mae_raw.seattle-temps"], ets["mae_raw"])
     other = Study(load_study(config, [*few, "horizons=[3]"]), job.data)
-    assert len(other.missing()) == 1
+    assert len(other.files.missing()) == 1
     with pytest.raises(ConfigError, match="auto_ets"):
         load_study(config, [*few, "statistical={auto_est: {}}"])
     with pytest.raises(ConfigError, match="modle"):

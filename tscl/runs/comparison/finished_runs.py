@@ -14,7 +14,7 @@ import yaml
 from tscl.errors import CheckpointError, ConfigError
 from tscl.runs.folder import RunFolder
 from tscl.runs.plot_data import PlotData
-from tscl.runs.study.study import read_json as read_cell
+from tscl.saving.cells import read_cell
 from tscl.saving.tensors import read_json
 
 Kind = Literal["forecasting", "clinical", "study"]
