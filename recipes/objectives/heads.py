@@ -127,7 +127,7 @@ def page(table: pd.DataFrame, command: str) -> str:
         cells = rows.groupby(["head", "kept"], sort=False).agg(
             macro_f1=("macro_f1", spread), uniformity=("uniformity", spread)
         )
-        parts += [f"## {task}\n", markdown_table(cells.reset_index(), numbers_right=True) + "\n"]
+        parts += [f"## {task}\n", markdown_table(cells.reset_index(), names=1) + "\n"]
     parts += ["## Read from it\n", *findings(table)]
     return "\n".join(parts)
 

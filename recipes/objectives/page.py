@@ -164,7 +164,7 @@ def _markdown(
         "are rough and likely too narrow. The last column counts data sets where the paired "
         "difference to the untrained encoder is below / above zero with its whole interval.",
         "",
-        markdown_table(ranked_table(ranking, groups), numbers_right=True),
+        markdown_table(ranked_table(ranking, groups), names=1),
         "",
         "## What it says",
         "",

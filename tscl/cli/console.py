@@ -50,7 +50,7 @@ def command(
         def guarded(*args: Any, **kwargs: Any) -> None:
             try:
                 with warnings.catch_warnings():
-                    warnings.showwarning = _show_warning
+                    warnings.showwarning = _show_warning  # type: ignore[assignment]
                     function(*args, **kwargs)
             except TSCLError as error:
                 _fail(error)

@@ -174,7 +174,7 @@ def _on_ray(
     except ImportError:
         raise MissingExtraError("ray", "ray") from None
 
-    class Streaming(RayBackend):
+    class Streaming(RayBackend):  # type: ignore[misc]
         """Joblib asks before it hands out results one by one; Ray's pool can."""
 
         supports_return_generator = True

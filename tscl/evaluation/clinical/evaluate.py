@@ -256,7 +256,7 @@ def evaluate_cells(
     """
     parts = check_split(dataset, split)
     check_pooling(pooling)
-    settings = {
+    settings: dict[str, Any] = {
         "C": _plain(C),
         "n_neighbors": n_neighbors,
         "finetune": dict(finetune or {}),

@@ -16,11 +16,11 @@ from tscl.runs.config import (
     Component,
     JobTraining,
     MethodConfig,
-    Section,
     check_method,
     under,
     validate,
 )
+from tscl.training.settings import Section
 
 Protocol = Literal["partial", "knn", "head", "full"]
 ShareOf = Literal["samples", "patients", "first"]

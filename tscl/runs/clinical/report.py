@@ -28,7 +28,6 @@ from tscl.runs.clinical.figures import (
 )
 from tscl.runs.clinical.run import ClinicalRun
 from tscl.runs.clinical.tables import compact_table, difference_table, legend, wide_table
-from tscl.runs.plot_data import PlotData
 from tscl.saving.cells import Cell
 
 Name = tuple[str, str, str]
@@ -273,11 +272,6 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         seen = run.seen(fold)
         codes = pooled_codes(run.load(main, fold), seen.X, test, pooling=config.evaluate.pooling)
         embedding = EmbeddingData(codes, data.label[test], data.patient[test])
-        kept = PlotData()
-        marks = {"label": data.label[test], "patient": data.patient_codes[test]}
-        names = [str(name) for name in data.label_names]
-        kept.add_embedding(main.slug, codes, marks, kind="samples", names=names, fold=fold.number)
-        kept.save(run.folder.path)
     files = clinical_report(
         run.folder.path,
         cells,

@@ -313,7 +313,8 @@ class ClinicalRun:
         e, baseline = self.config.evaluate, row.baseline
         frozen = [name for name in e.protocols if name != "full"]
         protocols: list[str] = list(frozen)
-        data, encoder = self.seen(fold), None
+        data = self.seen(fold)
+        encoder: Any
         if baseline is None:
             encoder = self.train(row, fold, resume=resume)
             if "full" in e.protocols and (e.full_rows is None or row.name in e.full_rows):

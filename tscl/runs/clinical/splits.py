@@ -229,9 +229,13 @@ class OfficialSplit(SplitSection):
         """One split."""
         params, columns = self.params, data.columns.columns
         if "strat_fold" in columns:
-            train = [k for k in range(1, 11) if k not in (params.test_fold, params.valid_fold)]
-            ids = {"train": train, "valid": [params.valid_fold], "test": [params.test_fold]}
-            return [fixed_split(data.table, ids, column="strat_fold")]
+            held = (params.test_fold, params.valid_fold)
+            folds = {
+                "train": [k for k in range(1, 11) if k not in held],
+                "valid": [params.valid_fold],
+                "test": [params.test_fold],
+            }
+            return [fixed_split(data.table, folds, column="strat_fold")]
         if "split" not in columns:
             remedy = (
                 "only ptbxl and mitbih have one, in a column strat_fold or split: choose group, "

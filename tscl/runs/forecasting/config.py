@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tscl.runs.config import Component, JobTraining, MethodConfig, Section, read_values, validate
+from tscl.runs.config import Component, JobTraining, MethodConfig, read_values, validate
+from tscl.training.settings import Section
 
 UNTRAINED = "random"
 """The row of the encoder as it was initialised."""

@@ -244,6 +244,7 @@ class ForecastingRun:
                 data.split,
                 e.horizons,
                 season=season_of(data.series.freq),
+                window=min(200, max(1, data.split.train.stop // 4)),  # short series have no 200
                 drop=e.drop,
                 scale=data.target_scaler.scale,
             )

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from data_loaders import MedicalDataset, make_cohort
 from data_loaders.record_log import REASONS
-from tests.runs.test_clinical import tiny
+from tests.runs.clinical.test_run import tiny
 from tscl.cli.app import app
 from tscl.errors import ConfigError
 from tscl.runs.clinical.config import DataKind, check_clinical
@@ -190,7 +190,7 @@ def test_what_only_the_report_shows_does_not_stop_a_resume(tmp_path: Path) -> No
 
 
 def test_the_page_on_data_names_every_kind_and_reason() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "clinical_data.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "clinical_data.md").read_text()
     for name in (*get_args(DataKind), *REASONS):
         own_kind = name in ("wfdb", "eeg") and f"--kind {name}" in page
         assert f"`{name}`" in page or own_kind, name

@@ -18,7 +18,7 @@ from tscl.runs.study.tables import summary
 
 SMALL = """
 job: study
-data: {source: seattle-temps, covariates: true}
+data: {dataset: seattle-temps, covariates: true}
 algorithms: {hierarchical: {}, moco: {queue: 16}}
 strategies: [supervised, end_to_end]
 backbones: {tcn: {hidden_dims: 4, depth: 1}}

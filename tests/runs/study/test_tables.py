@@ -21,7 +21,7 @@ from tscl.runs.study.config import load_study
 from tscl.runs.study.study import Study, write_tables
 from tscl.runs.study.tables import by_variable, ranks_of, score_table, with_skill
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STUDY = """
 job: study
 data: {source: west-coast-temps, features: M}
@@ -170,7 +170,7 @@ def test_statistical_forecasters_are_cells(config, tmp_path):
     pytest.importorskip("statsforecast")
     few = [
         f"out={tmp_path / 'o'}", "strategies=[supervised]", "backbones={}", "networks=[]",
-        "data={source: seattle-temps}", "statistical={auto_ets: {fit_steps: 240}}",
+        "data={dataset: seattle-temps}", "statistical={auto_ets: {fit_steps: 240}}",
     ]  # fmt: skip
     job = Study(load_study(config, few))
     assert [c.title for c in job.cells] == ["none-baseline-auto_ets-h5-s0"]
