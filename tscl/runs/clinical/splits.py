@@ -229,9 +229,9 @@ class OfficialSplit(SplitSection):
         """One split."""
         params, columns = self.params, data.columns.columns
         if "strat_fold" in columns:
-            held = (params.test_fold, params.valid_fold)
+            apart = (params.test_fold, params.valid_fold)
             folds = {
-                "train": [k for k in range(1, 11) if k not in held],
+                "train": [k for k in range(1, 11) if k not in apart],
                 "valid": [params.valid_fold],
                 "test": [params.test_fold],
             }
