@@ -28,10 +28,10 @@ LAYERS: tuple[set[str], ...] = (
 """From the ground up; a package imports of its own layer and those below."""
 TORCH_ONLY = {"losses", "encoders", "augmentations", "masking", "pooling"}
 LONG_FUNCTIONS = {
-    "tscl.forecasters.network.__init__": "keeps every option of the network and checks them together",
-    "data_loaders.ecg.mitbih.load_mitbih": "one loader of many arguments, until protocols replace it",
-    "data_loaders.ecg.ptbxl.load_ptbxl": "one loader of many arguments, until protocols replace it",
-    "data_loaders.own_recordings.load_wfdb": "one loader of many arguments, until protocols do",
+    "tscl.forecasters.network.__init__": "keeps and checks every option of the network",
+    "data_loaders.ecg.mitbih.load_mitbih": "many arguments, until a protocol replaces them",
+    "data_loaders.ecg.ptbxl.load_ptbxl": "many arguments, until a protocol replaces them",
+    "data_loaders.own_recordings.load_wfdb": "many arguments, until a protocol replaces them",
 }
 """Functions of more than 60 lines, and why they are not cut."""
 
