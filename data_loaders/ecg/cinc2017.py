@@ -222,7 +222,7 @@ def _read_all(
     folder: Path, names: dict[str, str], how: _Preparation, n_jobs: int
 ) -> list[_Prepared | RecordError]:
     """Every record or why it cannot be used, in order, by several processes where that pays."""
-    from joblib import Parallel, delayed, effective_n_jobs  # type: ignore[import-untyped]
+    from joblib import Parallel, delayed, effective_n_jobs
 
     items = list(names.items())
     processes = min(int(effective_n_jobs(n_jobs)), len(items) // PER_PROCESS)

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tscl.errors import ConfigError, nearest
-from tscl.runs.clinical.config import (
-    check_clinical,
-)
-from tscl.runs.config import JobConfig, read_values
-from tscl.runs.forecasting.config import check_config
+from tscl.runs.clinical.config import ClinicalConfig
+from tscl.runs.config import JobConfig, read_values, validate
+from tscl.runs.forecasting.config import RunConfig
 
-JOBS: tuple[str, ...] = ("forecasting", "clinical")
+JOBS: dict[str, type[JobConfig]] = {"forecasting": RunConfig, "clinical": ClinicalConfig}
 
 
 def check_job(values: dict[str, Any]) -> JobConfig:
@@ -25,7 +23,7 @@ def check_job(values: dict[str, Any]) -> JobConfig:
     job = values.get("job", "forecasting")
     if job not in JOBS:
         raise ConfigError("job", job, nearest(str(job), JOBS))
-    return check_clinical(values) if job == "clinical" else check_config(values)
+    return validate(JOBS[job], values).check()
 
 
 def load_job(

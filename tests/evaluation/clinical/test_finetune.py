@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from tests.evaluation.clinical_parts import TinyEncoder, cohort, thirds
+from tests.evaluation.clinical.clinical_parts import TinyEncoder, cohort, thirds
 from tscl.errors import InputError, NotFittedError
 from tscl.evaluation.clinical.finetune import FineTuner, _batches
 

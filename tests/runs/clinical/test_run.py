@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from data_loaders import MedicalDataset, sample_split
 from data_loaders.cohort.cohort import load_cohort, make_cohort
 from tscl.cli.app import app
 from tscl.errors import ConfigError, InputError, LeakageError
+from tscl.evaluation.clinical import evaluate
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.evaluate import evaluate_encoder
 from tscl.runs.clinical.config import ClinicalConfig, check_clinical
@@ -121,6 +123,29 @@ def test_compact_table_repeats_the_figures_of_the_full_one(
     ].iloc[0]
     assert row["10 % of samples"].startswith(f"{wanted['mean']:.3f}")
     assert row["10 % of samples"] == figure_text(wanted.to_dict())
+
+
+def test_each_part_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pass a part and encoder for all protocols on embeddings, fractions and seeds."""
+    counts: Counter[str] = Counter()
+    whole = evaluate.pooled_codes
+
+    def counted(encoder: Any, X: Any, index: Any, **options: Any) -> Any:
+        counts[type(encoder).__name__] += 1
+        return whole(encoder, X, index, **options)
+
+    monkeypatch.setattr(evaluate, "pooled_codes", counted)
+    values = tiny(tmp_path)
+    values["train"]["probe"] = False
+    values["evaluate"] |= {"protocols": ["partial", "knn"], "full_rows": [], "ablations": {}}
+    values["evaluate"] |= {"compare": ["random"]}
+    run = ClinicalRun(check_clinical(values))
+    run.begin(resume=False)
+    cells = run.evaluate()
+    # two rows x two protocols x (all labels, a tenth of samples, a tenth of patients) x two seeds
+    assert len(cells) == 2 * 2 * 3 * 2
+    # the pretrained encoder once; the random one, a fresh one a seed, once each
+    assert counts == {"DilatedConvEncoder": (1 + 2) * len(run.folds[0].parts)}
 
 
 def test_all_rows_take_equal_steps_and_see_training_patients_only(
@@ -308,7 +333,7 @@ def test_changing_the_kind_over_the_embedded_split_says_how() -> None:
     whole = shown.split("-s '")[1].split("'")[0]
     config = load_job(Path("clinical"), [whole])
     assert isinstance(config, ClinicalConfig)
-    assert config.split.params == {"n_splits": 3}
+    assert config.split.given() == {"n_splits": 3}
 
 
 @pytest.mark.parametrize(
@@ -351,7 +376,7 @@ def test_weights_of_compared_and_ablated_levels_are_checked_too(tmp_path: Path) 
 
 def test_embedded_and_recipe_configurations_are_valid() -> None:
     assert isinstance(load_job(Path("clinical")), ClinicalConfig)
-    recipes = sorted((Path(__file__).parents[2] / "recipes" / "comet").glob("*.yaml"))
+    recipes = sorted((Path(__file__).parents[3] / "recipes" / "comet").glob("*.yaml"))
     assert len(recipes) >= 12
     for path in recipes:
         assert isinstance(load_job(path), ClinicalConfig), path
@@ -379,7 +404,7 @@ def test_without_an_effect_nothing_is_found_and_shuffled_samples_leak(
     settings = {"protocols": ["knn"], "fractions": [1.0], "seeds": [0]}
     features = BandPower(64.0)
     section = check_clinical({"split": {"params": {"fractions": {"train": 0.5, "test": 0.5}}}})
-    fold = make_folds(cohort, section.split, "cohort", 0)[0]
+    fold = make_folds(cohort, section.split, 0)[0]
     honest = evaluate_encoder(features, cohort, fold.parts, **settings)
     row = honest[(honest["metric"] == "auroc") & (honest["level"] == "sample")].iloc[0]
     assert row["ci_low"] < 0.5 < row["ci_high"]
@@ -409,7 +434,7 @@ def test_pretraining_at_zero_effect_stays_at_chance(tmp_path: Path) -> None:
 
 def test_splits_by_configuration(cohort: MedicalDataset, tmp_path: Path) -> None:
     def folds(**split: Any) -> list:
-        return make_folds(cohort, check_clinical({"split": split}).split, "cohort", 0)
+        return make_folds(cohort, check_clinical({"split": split}).split, 0)
 
     made = folds(kind="kfold", params={"n_splits": 4})
     tested = np.concatenate([fold.parts["test"] for fold in made])

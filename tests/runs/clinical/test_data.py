@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from data_loaders import MedicalDataset, make_cohort
 from data_loaders.record_log import REASONS
-from tests.runs.test_clinical import tiny
+from tests.runs.clinical.test_run import tiny
 from tscl.cli.app import app
 from tscl.errors import ConfigError
 from tscl.runs.clinical.config import DataKind, check_clinical
@@ -142,7 +142,7 @@ def test_hashed_run_writes_no_id(own: Path, tmp_path: Path, monkeypatch) -> None
     run = ClinicalRun(check_clinical(values))
     run.begin(resume=False)
     plain = load_patients(run.config.data, tmp_path)
-    unhashed = make_folds(plain, run.config.split, "eeg", 0)[0]
+    unhashed = make_folds(plain, run.config.split, 0)[0]
     for name, part in run.folds[0].parts.items():
         np.testing.assert_array_equal(part, unhashed.parts[name])
     assert "Doe" not in (tmp_path / "records.csv").read_text()
@@ -152,7 +152,7 @@ def test_hashed_run_writes_no_id(own: Path, tmp_path: Path, monkeypatch) -> None
 def test_leave_one_out_by_configuration(saved: Path) -> None:
     data = MedicalDataset.load(saved)
     section = check_clinical({"split": {"kind": "leave_one_out", "params": {"valid": 0.4}}}).split
-    folds = make_folds(data, section, "saved", 0)
+    folds = make_folds(data, section, 0)
     assert len(folds) == 11
     assert [len(np.unique(data.patient[f.parts["test"]])) for f in folds] == [1] * 11
     assert all("valid" in f.parts for f in folds)
@@ -163,7 +163,7 @@ def test_ids_of_a_fixed_split_may_be_written_as_numbers() -> None:
     patient = [f"{i // 2 + 1}" for i in range(n)]
     data = MedicalDataset(np.zeros((n, 4, 1)), np.arange(n) // 4, patient, np.arange(n), 10)
     section = check_clinical({"split": {"kind": "fixed", "params": {"ids": {"test": [1, 3]}}}})
-    fold = make_folds(data, section.split, "eeg", 0)[0]
+    fold = make_folds(data, section.split, 0)[0]
     assert sorted(set(data.patient[fold.parts["test"]])) == ["1", "3"]
     assert sorted(set(data.patient[fold.parts["train"]])) == ["2", "4"]
 
@@ -190,7 +190,7 @@ def test_what_only_the_report_shows_does_not_stop_a_resume(tmp_path: Path) -> No
 
 
 def test_the_page_on_data_names_every_kind_and_reason() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "clinical_data.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "clinical_data.md").read_text()
     for name in (*get_args(DataKind), *REASONS):
         own_kind = name in ("wfdb", "eeg") and f"--kind {name}" in page
         assert f"`{name}`" in page or own_kind, name

@@ -43,8 +43,8 @@ def settings(tmp_path: Path) -> dict:
         "seed": 1,
         "out": str(tmp_path / "run"),
         "data": {
-            "source": str(tmp_path / "series.csv"),
-            "layout": "csv",
+            "dataset": "csv",
+            "path": str(tmp_path / "series.csv"),
             "target": "OT",
             "covariates": False,
         },
@@ -209,14 +209,31 @@ def test_gaps_and_empty_cells_of_a_csv_are_filled_when_asked(settings, tmp_path)
     assert len(made) == len(frame)
 
 
-def test_data_replaces_the_source_alone_when_the_configuration_has_a_layout(settings, tmp_path):
+def test_data_replaces_the_source_alone_when_the_configuration_reads_a_file(settings, tmp_path):
     other = tmp_path / "other.csv"
     hourly().to_csv(other, index=False)
-    config = cli._config(write(settings, tmp_path), other, None, None).data
-    assert (config.source, config.layout) == (str(other), settings["data"]["layout"])
+    config = cli.read_config(write(settings, tmp_path), other, None, None).data
+    assert (config.path, config.dataset) == (str(other), "csv")
     assert config.split == check_config(settings).data.split
-    demo = cli._config(None, other, None, None).data
-    assert (demo.layout, demo.split) == ("ett", "ett")
+    demo = cli.read_config(None, other, None, None).data
+    assert (demo.dataset, demo.split) == ("csv", "own")
+    named = cli.read_config(None, tmp_path / "ETTh1.csv", None, None).data
+    assert (named.dataset, named.split) == ("ETTh1", "own")
+
+
+def test_any_csv_runs_with_the_embedded_configuration(tmp_path):
+    """A short daily file with its time column elsewhere: sizes that are too large are fitted."""
+    days = 260
+    level = np.sin(np.arange(days) * 2 * np.pi / 7) + np.linspace(0, 1, days)
+    dates = pd.date_range("2021-03-01", periods=days).strftime("%d.%m.%Y")
+    frame = pd.DataFrame({"visitors": level.round(3), "day": dates})
+    frame.to_csv(tmp_path / "visits.csv", index=False)
+    words = ["run", "--data", str(tmp_path / "visits.csv"), "--out", str(tmp_path / "out"), "-q"]
+    done = RUNNER.invoke(app, [*words, "-s", "train.max_epochs=1", "-s", "evaluate.compare=[]"])
+    assert done.exit_code == 0, done.output
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["series"], metrics["targets"]) == ("visits", ["visitors"])
+    assert [row["horizon"] for row in metrics["results"]["autotcl"]] == [24]
 
 
 def test_a_series_of_one_section_is_named(settings):
@@ -268,9 +285,9 @@ def test_a_centred_encoder_is_encoded_by_windows(settings):
 
 
 def test_real_ett_small_recipe(shared_data, tmp_path):
-    recipe = Path(__file__).resolve().parents[2] / "recipes" / "autotcl" / "etth1_ci.yaml"
+    recipe = Path(__file__).resolve().parents[3] / "recipes" / "autotcl" / "etth1_ci.yaml"
     config = load_config(
-        recipe, [f"data.source={shared_data / 'ETTh1.csv'}", f"out={tmp_path / 'ett'}"]
+        recipe, [f"data.path={shared_data / 'ETTh1.csv'}", f"out={tmp_path / 'ett'}"]
     )
     job = ForecastingRun(config)
     table = job.evaluate([job.train(name) for name in job.names()])

@@ -20,7 +20,7 @@ from tscl.runs.study.config import load_study
 from tscl.runs.study.study import Study, write_tables
 from tscl.runs.study.tables import by_variable, ranks_of, score_table, with_skill
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STUDY = """
 job: study
 data: {source: west-coast-temps, features: M}
@@ -70,8 +70,10 @@ def test_a_study_killed_at_once_goes_on_to_the_same_figures(config, tmp_path):
     assert any(line == b"waiting\n" for line in child.stdout)
     child.kill()
     child.communicate()
-    left = job.missing()
-    kept = {p: p.stat().st_mtime_ns for c in job.cells if c not in left for p in [job.path(c)]}
+    left = job.files.missing()
+    kept = {
+        p: p.stat().st_mtime_ns for c in job.cells if c not in left for p in [job.files.path(c)]
+    }
     assert 0 < len(left) < len(job.cells)
     assert not (out / "study.parquet").exists()
     job.run(workers=2)  # in other processes than the ones that were killed
@@ -179,12 +181,12 @@ def test_statistical_forecasters_are_cells(config, tmp_path):
     pytest.importorskip("statsforecast")
     few = [
         f"out={tmp_path / 'o'}", "strategies=[supervised]", "backbones={}", "networks=[]",
-        "data={source: seattle-temps}", "statistical={auto_ets: {fit_steps: 240}}",
+        "data={dataset: seattle-temps}", "statistical={auto_ets: {fit_steps: 240}}",
     ]  # fmt: skip
     job = Study(load_study(config, few))
     assert [c.title for c in job.cells] == ["none-baseline-auto_ets-h5-s0"]
     job.run()
-    rows = json.loads(job.path(job.cells[0]).read_text())["rows"]
+    rows = json.loads(job.files.path(job.cells[0]).read_text())["rows"]
     assert [r["horizon"] for r in rows] == [3, 5]
     made = job.collect()
     ets = made[made["backbone"] == "auto_ets"]
@@ -192,7 +194,7 @@ def test_statistical_forecasters_are_cells(config, tmp_path):
     assert (ets["mse"].to_numpy() < naive["mse"].to_numpy()).all()
     assert np.allclose(ets["mae_raw.seattle-temps"], ets["mae_raw"])
     other = Study(load_study(config, [*few, "horizons=[3]"]), job.data)
-    assert len(other.missing()) == 1
+    assert len(other.files.missing()) == 1
     with pytest.raises(ConfigError, match="auto_ets"):
         load_study(config, [*few, "statistical={auto_est: {}}"])
     with pytest.raises(ConfigError, match="modle"):

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
+from recipes.objectives import heads as study
 from recipes.objectives.config import load_objectives
 from recipes.objectives.tasks import ClassificationTask
 from tscl.seeding import numpy_generator
-
-SCRIPT = Path(__file__).parents[2] / "recipes/objectives/heads.py"
-
-
-@pytest.fixture(scope="module")
-def study():
-    spec = importlib.util.spec_from_file_location("heads_study", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def planted() -> ClassificationTask:
@@ -41,7 +29,7 @@ def planted() -> ClassificationTask:
         ("reweighting, kappa 1.3", [0, 1]),
     ],
 )
-def test_every_part_of_a_head_is_scored(study, head, kept):
+def test_every_part_of_a_head_is_scored(head, kept):
     small = ["train.steps=2", "train.batch_size=8", "encoder.params.depth=1"]
     config = load_objectives(study.BASE, small)
     rows = study.run(config, planted(), head, 0)
@@ -51,7 +39,7 @@ def test_every_part_of_a_head_is_scored(study, head, kept):
     assert rows == study.run(config, planted(), head, 0)
 
 
-def test_page_says_what_the_rows_say(study):
+def test_page_says_what_the_rows_say():
     depth = {head: study.HEADS[head].get("depth", 1) for head in study.HEADS}
     depth |= {"untrained": 0, "none": 0}
     rows = [

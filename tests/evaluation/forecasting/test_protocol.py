@@ -34,7 +34,7 @@ def by_loops(
     residual: bool,
     window: int,
     relative: bool,
-    standardise: bool,
+    standardize: bool,
 ) -> dict[str, Any]:
     """The protocol, row by row, with sklearn's ridge in float64."""
 
@@ -66,12 +66,12 @@ def by_loops(
         x, y, last = parts["train"]
         y = y - last[:, None] if residual else y
         model = Ridge(alpha=alpha).fit(
-            scaler.transform(x) if standardise else x, y.reshape(len(y), -1)
+            scaler.transform(x) if standardize else x, y.reshape(len(y), -1)
         )
         scores = {}
         for name in ("valid", "test"):
             x, y, last = parts[name]
-            flat = model.predict(scaler.transform(x) if standardise else x)
+            flat = model.predict(scaler.transform(x) if standardize else x)
             guess = flat.reshape(y.shape) + (last[:, None] if residual else 0.0)
             scores[name] = (np.mean((guess - y) ** 2), np.mean(np.abs(guess - y)), guess, y)
         value = np.sqrt(scores["valid"][0]) + scores["valid"][1]
@@ -82,7 +82,7 @@ def by_loops(
 
 @pytest.mark.parametrize("horizon", [1, 7, 40])
 @pytest.mark.parametrize(
-    ("residual", "window", "relative", "standardise"),
+    ("residual", "window", "relative", "standardize"),
     [
         (False, 0, True, False),
         (True, 0, True, True),
@@ -96,14 +96,14 @@ def test_protocol_equals_loops_with_sklearn(
     residual: bool,
     window: int,
     relative: bool,
-    standardise: bool,
+    standardize: bool,
 ) -> None:
     monkeypatch.setattr(forecast_rows, "BLOCK_BYTES", 20_000)
     codes, data, extra = made()
     codes[:15] = np.nan
     reference = by_loops(
         codes, data, extra, horizon, 20,
-        residual=residual, window=window, relative=relative, standardise=standardise,
+        residual=residual, window=window, relative=relative, standardize=standardize,
     )  # fmt: skip
     scale = np.array([2.0, 5.0])
     result = forecast_protocol(
@@ -116,7 +116,7 @@ def test_protocol_equals_loops_with_sklearn(
         residual=residual,
         window_features=window,
         relative_window=relative,
-        standardise=standardise,
+        standardize=standardize,
         scale=scale,
     )[0]
     assert result.alpha == reference["alpha"]
@@ -132,7 +132,7 @@ def test_protocol_equals_loops_with_sklearn(
     shown = predict_last(
         codes, data, SPLIT, horizon, origins=[200, 205], drop=20, extra_features=extra,
         residual=residual, window_features=window, relative_window=relative,
-        standardise=standardise,
+        standardize=standardize,
     )  # fmt: skip
     np.testing.assert_allclose(shown.forecast[0], guess[0], rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(shown.truth[1], data[206 : 206 + horizon])

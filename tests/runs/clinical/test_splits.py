@@ -9,7 +9,7 @@ import pytest
 
 from data_loaders import MedicalDataset
 from tscl.errors import ConfigError, LeakageError
-from tscl.runs.clinical.config import SplitSection
+from tscl.runs.clinical.config import check_clinical
 from tscl.runs.clinical.data import make_folds
 
 
@@ -27,7 +27,10 @@ def made(**columns: list[Any]) -> MedicalDataset:
 
 
 def parts(data: MedicalDataset, kind: str, **params: Any) -> dict[str, set[str]]:
-    (fold,) = make_folds(data, SplitSection(kind="official", params=params), kind, seed=0)
+    config = check_clinical(
+        {"data": {"kind": kind}, "split": {"kind": "official", "params": params}}
+    )
+    (fold,) = make_folds(data, config.split, seed=0)
     return {name: set(data.patient[rows].tolist()) for name, rows in fold.parts.items()}
 
 

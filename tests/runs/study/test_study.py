@@ -13,11 +13,12 @@ from tscl.cli.app import app
 from tscl.errors import CheckpointError, ConfigError, InputError
 from tscl.runs.study.backtest import rolling_splits
 from tscl.runs.study.config import load_study
-from tscl.runs.study.study import Study, cells_of, settings_of, summary
+from tscl.runs.study.study import Study, cells_of, settings_of
+from tscl.runs.study.tables import summary
 
 SMALL = """
 job: study
-data: {source: seattle-temps, covariates: true}
+data: {dataset: seattle-temps, covariates: true}
 algorithms: {hierarchical: {}, moco: {queue: 16}}
 strategies: [supervised, end_to_end]
 backbones: {tcn: {hidden_dims: 4, depth: 1}}
@@ -51,16 +52,17 @@ def test_a_stopped_study_goes_on_and_a_changed_setting_is_a_new_cell(config, tmp
     out = f"out={tmp_path / 'out'}"
     few = [out, "horizons=[3]", "seeds=[0]"]
     job = Study(load_study(config, few))
-    kept = job.run_cell(job.missing()[0])
+    first = job.files.missing()[0]
+    kept = job.write(first, job.compute(first))
     (kept.parent / "half.123.part").write_text("{")  # what a kill may leave behind
     stamp = kept.stat().st_mtime_ns
     seen = []
     assert Study(load_study(config, few)).run(report=lambda *a: seen.append(a)) == 3
     assert seen[-1][1:] == (4, 4)
     assert kept.stat().st_mtime_ns == stamp
-    assert job.missing() == []
+    assert job.files.missing() == []
     changed = Study(load_study(config, [*few, "train.weight=0.1"]), job.data)
-    assert len(changed.missing()) == 4
+    assert len(changed.files.missing()) == 4
     frame = job.collect()
     assert set(frame["strategy"]) == {"supervised", "end_to_end", "baseline"}
     assert frame["mse"].notna().all()
@@ -145,7 +147,7 @@ def test_bad_studies_are_named(config, tmp_path):
     short = replace(data, split=replace(data.split, train=slice(0, 20)))
     with pytest.raises(InputError, match="set it to false"):
         Study(load_study(config), short)
-    assert Study(load_study(config, ["baselines=false"]), short).missing()
+    assert Study(load_study(config, ["baselines=false"]), short).files.missing()
     with pytest.raises(InputError, match="rounds"):
         rolling_splits(100, 3, 30)
     splits = rolling_splits(100, 3, 10)

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from data_loaders.splits.leakage import leakage_statement
-from tests.evaluation.clinical_parts import TinyEncoder, cohort, thirds
+from tests.evaluation.clinical.clinical_parts import TinyEncoder, cohort, thirds
 from tscl.errors import InputError, MissingExtraError
 from tscl.evaluation.clinical.evaluate import evaluate_with_baselines, pooled_codes
 from tscl.reporting.document import STYLE, markdown_table

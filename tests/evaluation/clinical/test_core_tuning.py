@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tests.evaluation.clinical_parts import TinyEncoder, cohort, thirds
+from tests.evaluation.clinical.clinical_parts import TinyEncoder, cohort, thirds
 from tscl.errors import InputError
 from tscl.evaluation.clinical.core_tuning import CoreTuner, RankTuner
 from tscl.evaluation.metrics.continual import forgetting

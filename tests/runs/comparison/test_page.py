@@ -20,7 +20,7 @@ from tscl.errors import CheckpointError, ConfigError
 from tscl.runs.comparison.finished_runs import differences, open_runs, short_names
 from tscl.runs.comparison.page import comparison
 from tscl.runs.comparison.tables import ALL, by_horizon, forecasting_table, over_seeds
-from tscl.runs.plot_data import PlotData
+from tscl.runs.forecasting.plot_data import PlotData
 
 RUNNER = CliRunner()
 
@@ -43,12 +43,13 @@ def test_page_of_every_job_is_whole_and_needs_nothing_else(folders, tmp_path):
     assert made.exit_code == 0, made.output
     page = Page(target.read_text(encoding="utf-8"))
     assert all(one.startswith("#") for one in page.addresses), page.addresses
-    for wanted in ("Runs", "Differences of configuration", "Studies", "Training", "Codes"):
+    for wanted in ("Runs", "Differences of configuration", "Studies", "Training", "Embeddings"):
         assert wanted in page.headings
     assert any(one.startswith("Forecasting series") for one in page.headings)
     assert any(one.startswith("Patients") for one in page.headings)
-    # errors, scores, losses, validation (the clinical run probes), codes, one mask a run
-    assert len(page.pictures) == len(page.dark) == len(page.alts) == 8
+    # errors, scores, losses, validation (the clinical run probes); embeddings of four runs, three
+    # masks
+    assert len(page.pictures) == len(page.dark) == len(page.alts) == 4 + 4 + 3
     for light, dark in zip(page.pictures, page.dark, strict=True):
         assert np.abs(np.subtract(light.shape[:2], dark.shape[:2])).max() <= 2
         assert min(light.shape[:2]) > 100
@@ -103,13 +104,12 @@ def test_kept_codes_and_mask_are_those_of_the_run(folders):
 
 def test_unfinished_and_older_runs_are_named(folders, tmp_path):
     bare = shutil.copytree(folders["one"], tmp_path / "bare")
-    for name in ("metrics.json", "plots.json"):
-        (bare / name).unlink()
+    (bare / "metrics.json").unlink()
     older = shutil.copytree(folders["two"], tmp_path / "older")
-    (older / "plots.json").unlink()
+    (older / "figures" / "embedding-dark.png").unlink()
     page = comparison(open_runs([bare, older])).page()
     assert "Without results: bare;" in page
-    assert "No codes are kept in older;" in page
+    assert "No embeddings are kept in older;" in page
     Page(page)
 
 

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from data_loaders.splits.leakage import check_split, leakage_statement
-from tests.evaluation.clinical_parts import Cohort, TinyEncoder, cohort, thirds
+from tests.evaluation.clinical.clinical_parts import Cohort, TinyEncoder, cohort, thirds
 from tscl.errors import InputError, LeakageError
 from tscl.evaluation.clinical.evaluate import (
     evaluate_cells,
