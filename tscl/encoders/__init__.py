@@ -9,6 +9,7 @@ from tscl.encoders.experts import ExpertsEncoder
 from tscl.encoders.inception_time import InceptionTimeEncoder
 from tscl.encoders.informer import InformerEncoder
 from tscl.encoders.lstm import LSTMEncoder
+from tscl.encoders.read_out import ReadOutEncoder
 from tscl.encoders.resnet1d import ResNet1dEncoder
 from tscl.encoders.tcn import TCNEncoder
 from tscl.encoders.transformer import TransformerEncoder
@@ -25,6 +26,7 @@ __all__ = [
     "InceptionTimeEncoder",
     "InformerEncoder",
     "LSTMEncoder",
+    "ReadOutEncoder",
     "ResNet1dEncoder",
     "TCNEncoder",
     "TransformerEncoder",

@@ -8,6 +8,7 @@ from tscl.methods.coconut import Coconut
 from tscl.methods.comet import COMETMethod
 from tscl.methods.comet_levels import Level, default_levels
 from tscl.methods.end_to_end.method import EndToEnd
+from tscl.methods.knowledge import KnowledgeDistillation
 from tscl.methods.mixing_up import MixingUp
 from tscl.methods.moco_v3 import MoCoV3
 from tscl.methods.simclr import SimCLR
@@ -25,6 +26,7 @@ __all__ = [
     "COMETMethod",
     "Coconut",
     "EndToEnd",
+    "KnowledgeDistillation",
     "Level",
     "Method",
     "MixingUp",

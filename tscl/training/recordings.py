@@ -15,6 +15,7 @@ from tscl.seeding import counted_uniform, randint
 
 if TYPE_CHECKING:
     from data_loaders.container.recordings import Recordings
+    from data_loaders.container.targets import CropTargets
 
 Indices = NDArray[np.int64]
 CropLevel = Literal["recording", "trial", "patient"]
@@ -42,10 +43,16 @@ class RecordingSource:
             dominates.
         extra: further values of each recording, (n, ...), handed on as the batch's ``extra``, such
             as figures that a method predicts.
+        targets: a :class:`data_loaders.container.targets.CropTargets` of the recordings; what it
+            knows of each crop is handed on as ``extra`` too, for each view: (B, views, ...), under
+            the names of :meth:`CropTargets.read`.
+        stride: steps that figures of steps are read for, the encoder's stride.
+        event_stride: steps that an event is looked for in; divides ``stride``.
 
     Raises:
         InputError: a value out of range, an unknown level, ``extra`` that is no number or of
-            another length, or recordings that fill less than ``least`` of a crop.
+            another length, targets of other recordings, or recordings that fill less than
+            ``least`` of a crop.
 
     Example:
         >>> from data_loaders.container.recordings import Recordings
@@ -67,10 +74,24 @@ class RecordingSource:
         short: Short = "pad",
         least: float = 0.5,
         extra: Mapping[str, NDArray[Any]] | None = None,
+        targets: CropTargets | None = None,
+        stride: int = 1,
+        event_stride: int = 1,
     ) -> None:
-        for field, value, smallest in (("crop", crop, 2), ("views", views, 1), ("apart", apart, 0)):
+        for field, value, smallest in (
+            ("crop", crop, 2),
+            ("views", views, 1),
+            ("apart", apart, 0),
+            ("stride", stride, 1),
+            ("event_stride", event_stride, 1),
+        ):
             if not is_whole(value) or value < smallest:
                 raise InputError(field, value, f"give a whole number of at least {smallest}")
+        if stride % event_stride:
+            raise InputError("event_stride", event_stride, f"choose a divisor of {stride}")
+        if targets is not None and not np.array_equal(targets.lengths, recordings.lengths):
+            remedy = f"choose the same {len(recordings)} recordings with targets.subset"
+            raise InputError("targets", f"{len(targets)} recordings", remedy)
         if level not in get_args(CropLevel):
             raise InputError("level", level, nearest(str(level), get_args(CropLevel)))
         if short not in get_args(Short):
@@ -93,6 +114,7 @@ class RecordingSource:
                 raise InputError(f"extra[{name}]", f"{values.dtype} {values.shape}", remedy)
         self.recordings, self.crop, self.views = recordings, int(crop), int(views)
         self.level, self.apart, self.short = level, int(apart), short
+        self.targets, self.stride, self.event_stride = targets, int(stride), int(event_stride)
         self.ids: dict[str, Indices] = {
             "recording": np.arange(len(recordings)),
             "trial": recordings.trial_codes,
@@ -120,12 +142,19 @@ class RecordingSource:
             rows.reshape(-1), starts.reshape(-1), self.crop, wrap=self.short == "wrap"
         )
         series = torch.from_numpy(cut).unflatten(0, (self.views, len(index))).unbind(0)
+        extra = {name: torch.from_numpy(values[index]) for name, values in self.extra.items()}
+        if self.targets is not None:
+            read = self.targets.read(
+                rows.T.reshape(-1), starts.T.reshape(-1), self.crop, self.stride, self.event_stride
+            )
+            for name, values in read.items():
+                extra[name] = torch.from_numpy(values).unflatten(0, (len(index), self.views))
         return Batch(
             x=series[0],
             index=torch.from_numpy(index),
             ids={name: torch.from_numpy(codes[index]) for name, codes in self.ids.items()},
             labels=None if self.labels is None else torch.from_numpy(self.labels[index]),
-            extra={name: torch.from_numpy(values[index]) for name, values in self.extra.items()},
+            extra=extra,
             views=series if self.views > 1 else (),
         )
 

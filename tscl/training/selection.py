@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -32,10 +32,16 @@ class WeightAverage:
         start: number of steps to wait before the first weights enter the average. -1 also counts
             the weights at initialisation, as the papers' code does.
         decay: decay of ``ema``, in (0, 1).
+        warmup: after n updates the decay is at most n / (n + warmup).
     """
 
     def __init__(
-        self, module: nn.Module, mode: AverageMode = "swa", start: int = 0, decay: float = 0.999
+        self,
+        module: nn.Module,
+        mode: AverageMode = "swa",
+        start: int = 0,
+        decay: float = 0.999,
+        warmup: int = 0,
     ) -> None:
         if mode not in ("none", "swa", "ema"):
             raise InputError("averaging", mode, "choose none, swa or ema")
@@ -45,7 +51,7 @@ class WeightAverage:
         self.start = start
         self.model: AveragedModel | None = None
         if mode != "none":
-            average = get_ema_multi_avg_fn(decay) if mode == "ema" else None
+            average = _decaying(decay, warmup) if mode == "ema" else None
             self.model = AveragedModel(module, multi_avg_fn=average, use_buffers=False)
             if start < 0:
                 self.model.update_parameters(module)
@@ -64,6 +70,20 @@ class WeightAverage:
         for mine, theirs in zip(inner.buffers(), self.source.buffers(), strict=True):
             mine.data.copy_(theirs.data)
         return inner
+
+
+def _decaying(decay: float, warmup: int) -> Callable[[Any, Any, Any], None]:
+    """How ``ema`` takes in weights, for AveragedModel."""
+    if not warmup:
+        steady: Callable[[Any, Any, Any], None] = get_ema_multi_avg_fn(decay)
+        return steady
+
+    def update(averaged: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
+        get_ema_multi_avg_fn(min(decay, int(count) / (int(count) + warmup)))(
+            averaged, weights, count
+        )
+
+    return update
 
 
 def batch_norms(module: nn.Module) -> list[_BatchNorm]:

@@ -16,7 +16,7 @@ from tscl.errors import InputError, TSCLError, nearest
 AverageMode = Literal["none", "swa", "ema"]
 Monitor = Callable[[nn.Module], float]
 Precision = Literal["32-true", "32", "bf16-mixed", "16-mixed"]
-Schedule = Literal["constant", "cosine", "linear", "step"]
+Schedule = Literal["constant", "cosine", "linear", "step", "one_cycle"]
 LoggerName = Literal["tensorboard", "mlflow"]
 
 _REMEDIES = {
@@ -124,7 +124,9 @@ class TrainOptions(Section):
         lr, weight_decay: AdamW of the encoder (a method's groups may set their own).
         schedule: ``constant``; ``cosine`` or ``linear`` down to the share ``final_lr`` of the rate
             at the end of the run; ``step`` multiplies it by ``decay_factor`` every
-            ``decay_epochs``. The first ``warmup`` steps rise linearly.
+            ``decay_epochs``. The first ``warmup`` steps rise linearly. ``one_cycle`` rises in half
+            a cosine from 1/25 of the rate over ``warmup`` steps (0: a quarter of the run) and
+            falls in half a cosine to ``final_lr`` (Smith and Topin 2018, arXiv 1708.07120).
         clip_norm: gradient clipping by norm, or None.
         accumulate: parts a batch is cut into, between trials where it has them; one part is in
             memory at a time and there is one optimiser step a batch. The gradient is the mean over
@@ -138,7 +140,8 @@ class TrainOptions(Section):
         averaging: ``swa``, ``ema`` or ``none``; the running figures of batch norms are measured
             again for averaged weights, on up to 2,048 samples of the source; average_start: steps
             before averaging begins (-1 also counts the initial weights, as the papers' code does);
-            ema_decay.
+            ema_decay; ema_warmup: after n steps the decay is at most n / (n + ema_warmup), so
+            that the first weights are soon forgotten; 0 for the same decay from the first step.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with loss scaling).
         accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``, of Lightning Fabric.
         devices: processes, one a device. More than one are started and ended by ``fit``;
@@ -169,6 +172,7 @@ class TrainOptions(Section):
     averaging: AverageMode = "swa"
     average_start: int = Field(default=0, ge=-1)
     ema_decay: float = Field(default=0.999, gt=0, lt=1)
+    ema_warmup: int = Field(default=0, ge=0)
     precision: Precision = "32-true"
     accelerator: str = "cpu"
     devices: int = Field(default=1, ge=1)

@@ -36,6 +36,12 @@ def rate_factor(settings: TrainSettings, step: int, total: int, per_epoch: int) 
         total: steps of the run. per_epoch: steps of an epoch.
     """
     s = settings
+    if s.schedule == "one_cycle":
+        rise = s.warmup or max(1, total // 4)
+        low, share = (0.04, 1.0 - step / rise) if step < rise else (s.final_lr, 0.0)
+        if step >= rise:
+            share = (step - rise) / max(1, total - rise)
+        return low + (1.0 - low) * 0.5 * (1.0 + math.cos(math.pi * share))
     if step < s.warmup:
         return (step + 1) / s.warmup
     done = (step - s.warmup) / max(1, total - s.warmup)

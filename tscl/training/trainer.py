@@ -167,7 +167,9 @@ class _Run:
         self.fabric = make_fabric(s)
         self.stepper = Stepper(method, s, self.fabric, trials)
         self.leads = self.fabric.global_rank == 0
-        self.average = WeightAverage(method.encoder, s.averaging, s.average_start, s.ema_decay)
+        self.average = WeightAverage(
+            method.encoder, s.averaging, s.average_start, s.ema_decay, s.ema_warmup
+        )
         self.selection = Selection(s.patience, s.min_delta)
         self.step = 0
         self.stopped = False
