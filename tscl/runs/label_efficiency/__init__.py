@@ -1,0 +1,1 @@
+"""AUROC against the share of labels: whole recordings, pretraining, probes, and what to beat."""

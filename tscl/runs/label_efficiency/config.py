@@ -1,0 +1,265 @@
+"""Configuration of the label-efficiency job."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from tscl.errors import ConfigError, InputError, nearest
+from tscl.runs.config import Component, JobConfig, Section, validate
+
+RecordingKind = Literal["cinc2017", "recordings", "wfdb", "rhythm_cohort"]
+RowKind = Literal[
+    "pretrained", "finetuned", "untrained", "supervised", "spectrum", "beats", "minirocket"
+]
+TRAINED: tuple[RowKind, ...] = ("finetuned", "supervised")
+"""Kinds whose network is trained on the drawn labels; the others fit a linear probe."""
+
+
+class RecordingData(Section):
+    """Where whole recordings come from.
+
+    ``params`` are the loader's; ``make`` those of :func:`make_rhythm_cohort`, for a cohort written
+    into the run folder. ``standardize`` sets every channel of a recording to mean 0, deviation 1.
+    Recordings without a label join pretraining unless ``unlabelled`` is ``leave_out``.
+    """
+
+    kind: RecordingKind = "rhythm_cohort"
+    root: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    make: dict[str, Any] = Field(default_factory=dict)
+    standardize: bool = True
+    unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
+
+
+class TaskSection(Section):
+    """A set of classes: ``classes`` in the order of their codes, or all; other recordings stay
+    out of its labels, but not out of pretraining."""
+
+    classes: list[str] | None = None
+    title: str | None = None
+
+    @field_validator("classes")
+    @classmethod
+    def _several(cls, value: list[str] | None) -> list[str] | None:
+        if value is not None and (len(value) < 2 or len(set(value)) < len(value)):
+            raise ValueError("name two or more classes, each once")
+        return value
+
+
+class FoldSection(Section):
+    """Stratified folds of patients, or the sides named in a column of the recordings.
+
+    ``folds`` runs some of the folds. ``column`` makes one fold: recordings whose value is in
+    ``test`` are tested, those in ``train`` (None: all others) train.
+    """
+
+    n_splits: int = Field(5, ge=2)
+    folds: list[int] | None = None
+    column: str | None = None
+    train: list[Any] | None = None
+    test: list[Any] | None = None
+
+
+class LabelledTraining(Section):
+    """How a network is trained on the drawn labels; see
+    :class:`tscl.evaluation.clinical.finetune_recordings.LabelledSettings`. ``encoder_lr`` of None
+    is ``lr``."""
+
+    steps: int = Field(300, ge=1)
+    batch_size: int = Field(64, ge=2)
+    lr: float = Field(2e-3, gt=0)
+    encoder_lr: float | None = Field(None, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    dropout: float = Field(0.3, ge=0, lt=1)
+    smoothing: float = Field(0.05, ge=0, lt=1)
+    held: float = Field(0.25, ge=0, lt=1)
+    checks: int = Field(10, ge=1)
+    patience: int = Field(5, ge=1)
+
+
+class RowSection(Section):
+    """A row of the table.
+
+    Attributes:
+        kind: ``pretrained`` without labels and probed; ``finetuned`` goes on from the row ``base``
+            with the drawn labels; ``untrained`` and ``supervised`` use the same network;
+            ``spectrum``, ``beats`` and ``minirocket`` have none.
+        method, params: of a pretrained row.
+        crop, views: see :class:`tscl.training.recordings.RecordingSource`; crop None is the job's.
+        targets: what is told of each crop without labels; ``beats``: see
+            :func:`data_loaders.ecg.beat_knowledge.beat_knowledge`.
+        train: settings of :class:`tscl.training.settings.TrainSettings`, over the job's.
+        labelled: settings over the job's, of a row trained on labels.
+        base: of a finetuned row.
+        shares: shares of labels of this row; None: all of the job's.
+        title: what the row is called in tables and figures.
+    """
+
+    kind: RowKind
+    method: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    crop: int | None = Field(None, ge=2)
+    views: int = Field(2, ge=1)
+    targets: Literal["beats"] | None = None
+    batch_size: int | None = Field(None, ge=2)
+    train: dict[str, Any] = Field(default_factory=dict)
+    labelled: dict[str, Any] = Field(default_factory=dict)
+    base: str | None = None
+    shares: list[float] | None = None
+    title: str | None = None
+
+
+class ProbeSection(Section):
+    """Balanced logistic regression on standardised features; the C with the best AUROC of inner
+    folds of the drawn labels is taken."""
+
+    C: list[float] = Field(default_factory=lambda: [1e-4, 1e-3, 1e-2, 1e-1, 1.0])
+    inner_folds: int = Field(3, ge=2)
+
+    @field_validator("C")
+    @classmethod
+    def _strengths(cls, value: list[float]) -> list[float]:
+        if not value or min(value) <= 0:
+            raise ValueError("give positive numbers")
+        return sorted(value)
+
+
+class LabelEfficiencyConfig(JobConfig):
+    """A label-efficiency run.
+
+    ``whole`` and ``window`` are steps: longer recordings than ``whole`` are read in equally spaced
+    windows of ``window`` steps, whose results are averaged. ``bf16`` computes embeddings and
+    training on labels in bfloat16 where it suffices. ``main`` is the row that the others
+    are compared with; None: the first pretrained one.
+    """
+
+    job: Literal["label_efficiency"] = "label_efficiency"
+    name: str = "label efficiency"
+    out: str = "runs/label_efficiency"
+    data: RecordingData = Field(default_factory=RecordingData)
+    tasks: dict[str, TaskSection] = Field(default_factory=lambda: {"classes": TaskSection()})
+    split: FoldSection = Field(default_factory=lambda: FoldSection())  # type: ignore[call-arg]
+    encoder: Component = Component(name="resnet1d")
+    pooling: str = "mean+std+max"
+    augmentation: dict[str, Any] | str | None = "ecg"
+    crop: int = Field(1000, ge=2)
+    batch_size: int = Field(64, ge=2)
+    train: dict[str, Any] = Field(default_factory=dict)
+    labelled: LabelledTraining = Field(default_factory=lambda: LabelledTraining())  # type: ignore[call-arg]
+    whole: int = Field(3500, ge=2)
+    window: int = Field(3000, ge=2)
+    bf16: bool = False
+    rows: dict[str, RowSection]
+    main: str | None = None
+    shares: list[float] = Field(default_factory=lambda: [1.0, 0.1, 0.05, 0.01])
+    draws: int = Field(5, ge=1)
+    probe: ProbeSection = Field(default_factory=lambda: ProbeSection())  # type: ignore[call-arg]
+    n_replicates: int = Field(500, ge=1)
+
+    @field_validator("shares")
+    @classmethod
+    def _shares(cls, value: list[float]) -> list[float]:
+        if not value or any(not 0 < share <= 1 for share in value) or len(set(value)) < len(value):
+            raise ValueError("at least one share, each once, above 0 and up to 1")
+        return sorted(value, reverse=True)
+
+    def results(self) -> dict[str, Any]:
+        """All values but the folds to run and those that only the report shows."""
+        values = super().results()
+        values["split"].pop("folds")
+        for key in ("n_replicates", "main"):
+            values.pop(key)
+        return values
+
+    @property
+    def main_row(self) -> str:
+        """The row the others are compared with."""
+        pretrained = [name for name, row in self.rows.items() if row.kind == "pretrained"]
+        return self.main or (pretrained or list(self.rows))[0]
+
+
+def check_label_efficiency(values: dict[str, Any]) -> LabelEfficiencyConfig:
+    """Validate the nested dictionary of a label-efficiency run.
+
+    Raises:
+        ConfigError: the first bad key or value, with the nearest known key or what is allowed.
+    """
+    from tscl.augmentations import build_augmentation
+    from tscl.encoders import ENCODERS
+    from tscl.pooling import check_pooling
+
+    config = validate(LabelEfficiencyConfig, values)
+    if not config.rows:
+        raise ConfigError("rows", {}, "name at least one row, such as untrained: {kind: untrained}")
+    if not config.tasks:
+        raise ConfigError("tasks", {}, "name at least one, such as classes: {}")
+    ENCODERS.check(config.encoder.name, config.encoder.params)
+    check_pooling(config.pooling)
+    if config.augmentation is not None:
+        build_augmentation(config.augmentation)
+    if config.main is not None and config.main not in config.rows:
+        raise ConfigError("main", config.main, nearest(config.main, config.rows))
+    if config.split.column is not None and not config.split.test:
+        raise ConfigError("split.test", config.split.test, "list the column's values to test on")
+    _check_training("train", config.train)
+    files: dict[str, str] = {}
+    for name, row in config.rows.items():
+        _check_row(config, name, row)
+        other = files.setdefault(row_slug(name), name)
+        if other != name:
+            raise ConfigError("rows", name, f"its files would be those of {other!r}; rename it")
+    return config
+
+
+def row_slug(name: str) -> str:
+    """A row's name as a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)
+
+
+def _check_row(config: LabelEfficiencyConfig, name: str, row: RowSection) -> None:
+    from tscl.methods import METHODS
+
+    key = f"rows.{name}"
+    if row.kind == "pretrained":
+        if row.method is None:
+            raise ConfigError(f"{key}.method", None, f"choose one of {METHODS.names()}")
+        METHODS.check(row.method, row.params)
+        _check_training(f"{key}.train", {**config.train, **row.train})
+    if row.kind == "finetuned":
+        base = config.rows.get(row.base or "")
+        if base is None or base.kind != "pretrained":
+            pretrained = [k for k, other in config.rows.items() if other.kind == "pretrained"]
+            raise ConfigError(f"{key}.base", row.base, nearest(str(row.base), pretrained))
+    labelled_settings(config, row, f"{key}.labelled")
+    for share in row.shares or []:
+        if share not in config.shares:
+            raise ConfigError(f"{key}.shares", share, f"choose among the job's {config.shares}")
+
+
+def _check_training(key: str, values: dict[str, Any]) -> None:
+    from tscl.training.settings import TrainSettings
+
+    known = {field.name for field in fields(TrainSettings)} - {"seed"}
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{key}.{name}", values[name], nearest(str(name), known))
+    try:
+        TrainSettings(**values)
+    except InputError as error:
+        raise ConfigError(f"{key}.{error.field}", error.value, error.remedy) from None
+    except TypeError as error:
+        raise ConfigError(key, values, f"a value of the wrong kind: {error}") from None
+
+
+def labelled_settings(
+    config: LabelEfficiencyConfig, row: RowSection, key: str = "labelled"
+) -> LabelledTraining:
+    """The job's settings of training on labels with those of ``row`` over them."""
+    try:
+        return validate(LabelledTraining, {**config.labelled.model_dump(), **row.labelled})
+    except ConfigError as error:
+        raise ConfigError(f"{key}.{error.field}", error.value, error.remedy) from None

@@ -1,0 +1,192 @@
+"""Whole recordings by configuration, and their folds: duplicates and patients on one side."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data_loaders.container.recordings import Recordings
+from data_loaders.splits.leakage import assert_disjoint
+from data_loaders.splits.patients import GroupKFold
+from tscl.errors import ConfigError, LeakageError, nearest
+from tscl.runs.label_efficiency.config import FoldSection, RecordingData, TaskSection
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows of the recordings: ``train`` (unlabelled ones too) and ``test`` (labelled)."""
+
+    number: int
+    train: Index
+    test: Index
+
+
+@dataclass(frozen=True)
+class Task:
+    """A set of classes.
+
+    Attributes:
+        name, title: in files and in the report.
+        classes: names by code.
+        label: (n,) codes of all recordings, -1 for those that are of none of the classes.
+    """
+
+    name: str
+    title: str
+    classes: tuple[str, ...]
+    label: Index
+
+
+def load_recordings(section: RecordingData, folder: Path) -> Recordings:
+    """The recordings of a configuration; a cohort to be made is written to ``folder/cohort``.
+
+    Raises:
+        ConfigError: no root, or parameters that the loader does not have.
+        DataError: what the loader raises.
+    """
+    root = section.root
+    if section.kind == "rhythm_cohort":
+        from data_loaders.cohort.rhythm import load_rhythm_cohort, make_rhythm_cohort
+
+        loader: Callable[..., Recordings] = load_rhythm_cohort
+        if root is None:
+            root = str(folder / "cohort")
+            _check_params("data.make", make_rhythm_cohort, section.make)
+            if not Path(root).is_dir():
+                make_rhythm_cohort(root, **section.make)
+    elif section.kind == "cinc2017":
+        from data_loaders.ecg.cinc2017 import load_cinc2017 as loader
+    elif section.kind == "wfdb":
+        from data_loaders.whole_recordings import load_wfdb_recordings as loader
+    else:
+        loader = Recordings.load
+    if root is None:
+        raise ConfigError("data.root", None, f"give the folder of the {section.kind} files")
+    _check_params("data.params", loader, section.params)
+    data = loader(root, **section.params)
+    if section.unlabelled == "leave_out":
+        data = data.subset(data.label >= 0)
+    return data.standardize() if section.standardize else data
+
+
+def _check_params(key: str, function: Callable[..., Any], params: dict[str, Any]) -> None:
+    known = list(inspect.signature(function).parameters)[1:]
+    for name in params:
+        if name not in known:
+            raise ConfigError(f"{key}.{name}", params[name], nearest(name, known))
+
+
+def digests(data: Recordings) -> list[str]:
+    """SHA-256 of the stored values of each recording; copies have the same."""
+    made = []
+    for start, steps in zip(data.starts.tolist(), data.lengths.tolist(), strict=True):
+        values = np.ascontiguousarray(data.values[start : start + steps])
+        made.append(hashlib.sha256(values.tobytes()).hexdigest())
+    return made
+
+
+def group_copies(data: Recordings, sums: list[str]) -> Index:
+    """(n,) codes of what a split keeps together: patients, joined where they share a recording."""
+    group = data.patient_codes.copy()
+    first: dict[str, int] = {}
+    for row, digest in enumerate(sums):
+        other = first.setdefault(digest, row)
+        if group[other] != group[row]:
+            group[group == group[row]] = group[other]
+    codes: Index = np.unique(group, return_inverse=True)[1].astype(np.int64)
+    return codes
+
+
+def make_tasks(data: Recordings, sections: dict[str, TaskSection]) -> list[Task]:
+    """The tasks over the recordings' labels.
+
+    Raises:
+        ConfigError: a class that the data do not have.
+    """
+    tasks = []
+    for name, section in sections.items():
+        classes = tuple(section.classes or data.label_names)
+        for one in classes:
+            if one not in data.label_names:
+                raise ConfigError(f"tasks.{name}.classes", one, nearest(one, data.label_names))
+        if len(classes) < 2:
+            raise ConfigError(f"tasks.{name}.classes", classes, "the data have fewer than two")
+        codes = np.full(len(data.label_names) + 1, -1)  # the last entry is of label -1
+        codes[[data.label_names.index(one) for one in classes]] = np.arange(len(classes))
+        tasks.append(
+            Task(name, section.title or name.replace("_", " "), classes, codes[data.label])
+        )
+    return tasks
+
+
+def make_folds(data: Recordings, group: Index, section: FoldSection, seed: int) -> list[Fold]:
+    """Folds of the labelled recordings; groups without any label train in all of them.
+
+    Raises:
+        ConfigError: no such column, value or fold.
+        InputError: fewer patients of a class than folds.
+        LeakageError: a column that puts one patient, or copies of a recording, on two sides.
+    """
+    table = data.table.assign(group=group)
+    if section.column is None:
+        has_label = np.isin(group, np.unique(group[data.label >= 0]))
+        rows = np.flatnonzero(has_label)
+        splitter = GroupKFold(section.n_splits, column="group", seed=seed)
+        folds = [
+            Fold(number, np.sort(np.r_[np.flatnonzero(~has_label), rows[rest]]), rows[test])
+            for number, (rest, test) in enumerate(splitter.split(table.iloc[rows]))
+        ]
+    else:
+        folds = [_by_column(table, section)]
+    folds = [Fold(f.number, f.train, f.test[data.label[f.test] >= 0]) for f in folds]
+    for fold in folds:
+        assert_disjoint(table, {"train": fold.train, "test": fold.test}, "group")
+        assert_disjoint(table, {"train": fold.train, "test": fold.test}, "patient")
+    if section.folds is not None:
+        for number in section.folds:
+            if not 0 <= number < len(folds):
+                raise ConfigError("split.folds", number, f"there are folds 0 to {len(folds) - 1}")
+        folds = [fold for fold in folds if fold.number in section.folds]
+    return folds
+
+
+def _by_column(table: pd.DataFrame, section: FoldSection) -> Fold:
+    """The one fold that a column of the recordings names."""
+    column = str(section.column)
+    if column not in table.columns:
+        raise ConfigError("split.column", column, nearest(column, list(table.columns)))
+    values = table[column].to_numpy()
+    tested = np.isin(values, section.test or [])
+    trained = ~tested if section.train is None else np.isin(values, section.train)
+    for side, rows in (("test", tested), ("train", trained)):
+        if not rows.any():
+            known = sorted({str(value) for value in values})[:20]
+            raise ConfigError(f"split.{side}", getattr(section, side), f"values are {known}")
+    if (tested & trained).any():
+        raise LeakageError("split", "a value in train and test", "name each on one side")
+    return Fold(0, np.flatnonzero(trained), np.flatnonzero(tested))
+
+
+def draw_labels(label: Index, rows: Index, group: Index, share: float, seed: int) -> Index:
+    """Rows whose labels are used: a share of those of each class, at least one.
+
+    For one seed a smaller share is part of a larger one.
+    """
+    from data_loaders.splits.label_fraction import label_fraction
+
+    labelled = rows[label[rows] >= 0]
+    if share == 1:
+        return labelled
+    table = pd.DataFrame({"label": label[labelled], "patient": group[labelled]})
+    chosen: Index = labelled[label_fraction(table, share, seed=seed)]
+    return chosen

@@ -1,0 +1,353 @@
+"""The label-efficiency job: pretrain without labels, embed once, and probe with few labels."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from data_loaders.container.recordings import Recordings
+from tscl.augmentations import build_augmentation
+from tscl.disk import atomic_file, new_folder
+from tscl.encoders import ENCODERS
+from tscl.evaluation.clinical.finetune_recordings import (
+    LabelledSettings,
+    fit_on_labels,
+    predict_recordings,
+)
+from tscl.evaluation.clinical.recording_features import (
+    beat_features,
+    minirocket_features,
+    robust_scaled,
+    spectrum_features,
+)
+from tscl.evaluation.metrics.classification import classification_metrics
+from tscl.evaluation.probes.balanced import balanced_proba, ridge_proba
+from tscl.evaluation.recordings import embed_recordings
+from tscl.methods import METHODS
+from tscl.runs.folder import RunFolder
+from tscl.runs.label_efficiency.config import (
+    TRAINED,
+    LabelEfficiencyConfig,
+    RowSection,
+    labelled_settings,
+    row_slug,
+)
+from tscl.runs.label_efficiency.data import (
+    Fold,
+    Index,
+    Task,
+    digests,
+    draw_labels,
+    group_copies,
+    load_recordings,
+    make_folds,
+    make_tasks,
+)
+from tscl.saving.card import ModelCard
+from tscl.saving.cells import Cell, ResultStore
+from tscl.saving.encoder import load_encoder, save_encoder
+from tscl.seeding import derive_seed, seeded
+from tscl.training.callbacks import ProgressReporter, Silent
+from tscl.training.recordings_pretraining import pretrain_recordings
+from tscl.training.settings import TrainSettings
+
+logger = logging.getLogger(__name__)
+
+
+class LabelEfficiencyRun:
+    """All stages of one label-efficiency configuration, in a run folder.
+
+    Args:
+        config: validated configuration.
+        progress: where progress is shown.
+        recordings: instead of those of ``config.data``, such as a recipe's own; as they are to be
+            seen, standardised or not.
+
+    Attributes:
+        data: all recordings. group: (n,) what folds keep together.
+        tasks, folds: see :mod:`tscl.runs.label_efficiency.data`.
+        encoded: how often the recordings were embedded in this process, by row and fold.
+    """
+
+    def __init__(
+        self,
+        config: LabelEfficiencyConfig,
+        progress: ProgressReporter | None = None,
+        recordings: Recordings | None = None,
+    ) -> None:
+        self.config = config
+        self.folder = RunFolder(Path(config.out))
+        self.progress = progress or Silent()
+        self.data = (
+            load_recordings(config.data, self.folder.path) if recordings is None else recordings
+        )
+        sums = digests(self.data)
+        self.group = group_copies(self.data, sums)
+        self.copies = len(sums) - len(set(sums))
+        labels = [str(self.data.label.tolist()), str(self.data.patient_codes.tolist())]
+        self.data_digest = hashlib.sha256("".join([*sums, *labels]).encode()).hexdigest()[:16]
+        self.tasks: list[Task] = make_tasks(self.data, config.tasks)
+        self.folds: list[Fold] = make_folds(self.data, self.group, config.split, config.seed)
+        self.encoded: Counter[tuple[str, int]] = Counter()
+        self._plain: dict[str, NDArray[np.float32]] = {}
+        self._features: tuple[tuple[str, int], NDArray[np.float32]] | None = None
+        self._knowledge: Any = None
+
+    def begin(self, *, resume: bool) -> None:
+        """Open the run folder; without ``resume`` what an earlier run left there goes."""
+        self.folder.begin(self.config, resume=resume)
+        if not resume:
+            for name in ("cells", "embeddings"):
+                shutil.rmtree(self.folder.path / name, ignore_errors=True)
+        if self.data.log is not None:
+            self.data.log.to_csv(self.folder.path / "records.csv")
+
+    # -- cells -----------------------------------------------------------------------------
+
+    def shares(self, row: RowSection) -> list[float]:
+        """Shares of labels of a row, largest first."""
+        return [s for s in self.config.shares if row.shares is None or s in row.shares]
+
+    def draws(self, share: float) -> int:
+        """Draws of labels: one where all are used."""
+        return 1 if share == 1 else self.config.draws
+
+    def keys(self, name: str, fold: Fold) -> list[dict[str, Any]]:
+        """Keys of all cells of a row in a fold."""
+        return [
+            {
+                "row": name,
+                "fold": fold.number,
+                "task": task.name,
+                "share": share,
+                "draw": draw,
+                "data": self.data_digest,
+            }
+            for task in self.tasks
+            for share in self.shares(self.config.rows[name])
+            for draw in range(self.draws(share))
+        ]
+
+    def evaluate(self) -> list[Cell]:
+        """Cells of all rows and folds; finished ones are not computed again.
+
+        A cell holds ``rows`` (m,) of the test recordings, their ``y`` and ``proba`` (m, K).
+        """
+        store = ResultStore(self.folder.path / "cells")
+        for fold in self.folds:
+            for name, row in self.config.rows.items():
+                keys = self.keys(name, fold)
+                missing = [key for key in keys if key not in store]
+                if not missing:
+                    continue
+                start = self.encoder(row.base, fold) if row.base is not None else None
+                if row.kind not in TRAINED:
+                    self.features(name, fold)
+                title = f"{row.title or name}, fold {fold.number}"
+                self.progress.start(len(keys), len(keys) - len(missing), title)
+                try:
+                    for key in missing:
+                        cell = self.cell(key, fold, start)
+                        store.add(cell)
+                        auroc = classification_metrics(cell.arrays["y"], cell.arrays["proba"]).auroc
+                        self.progress.advance({"AUROC": auroc})
+                finally:
+                    self.progress.stop()
+                logger.info("%s: done", title)
+        return [
+            store.get(key) for f in self.folds for n in self.config.rows for key in self.keys(n, f)
+        ]
+
+    def cell(self, key: Mapping[str, Any], fold: Fold, start: nn.Module | None) -> Cell:
+        """Fit on the drawn labels of the training part and predict the test part."""
+        name, row = str(key["row"]), self.config.rows[str(key["row"])]
+        task = next(task for task in self.tasks if task.name == key["task"])
+        drawn = draw_labels(task.label, fold.train, self.group, key["share"], int(key["draw"]))
+        test = fold.test[task.label[fold.test] >= 0]
+        y, classes = task.label[drawn], len(task.classes)
+        facts: dict[str, Any] = {"n_labels": len(drawn), "n_test": len(test)}
+        if row.kind in TRAINED:
+            proba, chosen = self._trained(name, start, drawn, y, test, classes, key)
+            facts["step"] = chosen
+        else:
+            z = self.features(name, fold)
+            if row.kind == "minirocket":
+                proba, facts["alpha"] = ridge_proba(z[drawn], y, z[test], classes)
+            else:
+                proba, facts["C"] = balanced_proba(
+                    z[drawn],
+                    y,
+                    z[test],
+                    classes,
+                    C=self.config.probe.C,
+                    groups=self.group[drawn],
+                    inner_folds=self.config.probe.inner_folds,
+                )
+        return Cell(dict(key), facts, {"rows": test, "y": task.label[test], "proba": proba})
+
+    def _trained(
+        self,
+        name: str,
+        start: nn.Module | None,
+        drawn: Index,
+        y: Index,
+        test: Index,
+        classes: int,
+        key: Mapping[str, Any],
+    ) -> tuple[NDArray[np.float64], int]:
+        """Probabilities of a network trained on the drawn labels, and the step it was taken at."""
+        config, row = self.config, self.config.rows[name]
+        settings = LabelledSettings(
+            crop=row.crop or config.crop,
+            whole=config.whole,
+            window=config.window,
+            pooling=config.pooling,
+            bf16=config.bf16,
+            **labelled_settings(config, row).model_dump(),
+        )
+        view = None if config.augmentation is None else build_augmentation(config.augmentation)
+        seed = derive_seed(config.seed, "labelled", int(key["fold"]), int(key["draw"])) % 2**31
+        network, step = fit_on_labels(
+            start or self.fresh_encoder(),
+            self.data,
+            drawn,
+            y,
+            classes,
+            settings,
+            augmentation=view,
+            groups=self.group[drawn],
+            seed=seed,
+        )
+        return predict_recordings(network, self.data, test, settings), step
+
+    # -- features --------------------------------------------------------------------------
+
+    def features(self, name: str, fold: Fold) -> NDArray[np.float32]:
+        """Features (n, D) of all recordings, kept on disk: computed once for a row and fold."""
+        if self._features is not None and self._features[0] == (name, fold.number):
+            return self._features[1]
+        path = self.folder.path / "embeddings" / f"{row_slug(name)}-fold{fold.number}.npy"
+        if path.is_file():
+            made: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        else:
+            made = self._computed(name, fold)
+            self.encoded[name, fold.number] += 1
+            with atomic_file(path) as work, work.open("wb") as file:
+                np.save(file, made)
+        self._features = (name, fold.number), made
+        return made
+
+    def _computed(self, name: str, fold: Fold) -> NDArray[np.float32]:
+        config, row = self.config, self.config.rows[name]
+        if row.kind in ("spectrum", "beats"):
+            if row.kind not in self._plain:
+                plain = spectrum_features if row.kind == "spectrum" else beat_features
+                self._plain[row.kind] = plain(self.data)
+            return robust_scaled(self._plain[row.kind], fold.train)
+        if row.kind == "minirocket":
+            return minirocket_features(
+                self.data, fold.train, row.crop or config.crop, seed=config.seed, **row.params
+            )
+        encoder = self.encoder(name, fold) if row.kind == "pretrained" else self.fresh_encoder()
+        return embed_recordings(
+            encoder,
+            self.data,
+            pooling=config.pooling if encoder.output_dims == self._dims else "mean",
+            whole=config.whole,
+            window=config.window,
+            bf16=config.bf16,
+        )
+
+    @property
+    def _dims(self) -> int:
+        return int(self.fresh_encoder().output_dims)  # type: ignore[arg-type]
+
+    def fresh_encoder(self) -> nn.Module:
+        """The untrained network: the same weights for every row and fold."""
+        with seeded(self.config.seed, "model"):
+            encoder: nn.Module = ENCODERS.build(
+                self.config.encoder.name,
+                input_dims=self.data.n_channels,
+                **self.config.encoder.params,
+            )
+        return encoder
+
+    # -- pretraining -----------------------------------------------------------------------
+
+    def encoder(self, name: str, fold: Fold) -> nn.Module:
+        """The encoder of a pretrained row, trained on the training part where it is missing.
+
+        No label is read: the recordings go to training without them.
+        """
+        home = self.folder.model(f"{row_slug(name)}/fold{fold.number}")
+        if (home / "encoder.json").is_file():
+            return load_encoder(home)[0]
+        config, row = self.config, self.config.rows[name]
+        data = without_labels(self.data.subset(fold.train))
+        targets = None
+        crop = row.crop or config.crop
+        if row.targets == "beats":
+            targets = self.beat_targets(fold.train, crop).subset(fold.train)
+        assert row.method is not None
+        checkpoints = self.folder.path / "checkpoints" / f"{row_slug(name)}-fold{fold.number}"
+        result = pretrain_recordings(
+            data,
+            targets,
+            crop=crop,
+            views=row.views,
+            batch_size=row.batch_size or config.batch_size,
+            encoder={"name": config.encoder.name, **config.encoder.params},
+            method=row.method,
+            method_params=self.method_params(row),
+            settings=TrainSettings(seed=config.seed, **{**config.train, **row.train}),
+            checkpoints=checkpoints,
+            progress=self.progress,
+        )
+        self.folder.write_history(f"{row_slug(name)}-fold{fold.number}", result.history)
+        card = ModelCard(
+            row.method,
+            data={"name": data.name, "source": data.source, "fold": fold.number},
+            preprocessing={
+                "channels": list(data.channel_names),
+                "sampling_rate": data.sampling_rate,
+                "standardize": "recording" if config.data.standardize else "none",
+            },
+            training={"params": row.params, "seed": config.seed, "steps": result.steps},
+            licence=config.licence,
+        )
+        with new_folder(home) as work:
+            save_encoder(work, result.encoder, card)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        return result.encoder
+
+    def beat_targets(self, fit: Index, crop: int) -> Any:
+        """What beats tell of crops and steps, scaled by the recordings ``fit``."""
+        from data_loaders.ecg.beat_knowledge import beat_knowledge
+
+        if self._knowledge is None:
+            cache = self.folder.path / "knowledge"
+            self._knowledge = beat_knowledge(without_labels(self.data), crop=crop, cache=cache)
+        return self._knowledge.targets(fit=fit)
+
+    def method_params(self, row: RowSection) -> dict[str, Any]:
+        """Arguments of the row's method: the job's augmentation and pooling unless it has its
+        own."""
+        takes = METHODS.parameters(str(row.method))
+        shared = {"augmentation": self.config.augmentation, "pooling": self.config.pooling}
+        return {**{k: v for k, v in shared.items() if k in takes}, **row.params}
+
+
+def without_labels(data: Recordings) -> Recordings:
+    """The recordings with every label unknown."""
+    bare = data.subset(np.arange(len(data)))
+    bare.label = np.full(len(data), -1)
+    return bare
