@@ -108,9 +108,7 @@ class CropTargets:
         count = -(-length // stride)
         at, inside = self._where(rows, starts, np.arange(count) * stride + stride // 2)
         for name, values in self.steps.items():
-            read = values[at].astype(np.float32)
-            read[~inside] = np.nan
-            out[f"steps.{name}"] = read
+            out[f"steps.{name}"] = np.where(inside[..., None], values[at], np.float32(np.nan))
         if self.events:
             at, inside = self._where(rows, starts, np.arange(count * stride))
             shape = (len(rows), count, stride // event_stride, event_stride)

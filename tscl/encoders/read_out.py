@@ -1,4 +1,4 @@
-"""One embedding a series: a backbone's embeddings pooled over time, and a linear read-out of them."""
+"""One embedding a series: those of a backbone, pooled, and a linear read-out of them."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class ReadOutEncoder(Encoder):
             (B, P), (B, P) and (B, K).
         """
         with torch.autocast(steps.device.type, enabled=False):
-            wide = steps.float() if steps.dtype in (torch.bfloat16, torch.float16) else steps
-            pooled = pool_time(wide, self.pooling)
+            wide = torch.promote_types(steps.dtype, torch.float32)
+            pooled = pool_time(steps.to(wide), self.pooling)
             normed = self.norm(pooled[:, :, None, None]).flatten(1)
             return pooled, normed, self.linear(normed)
