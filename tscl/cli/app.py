@@ -15,6 +15,11 @@ from tscl.cli.about import add_about_commands, show_version
 from tscl.cli.clinical import check_kind_known, pretrain_clinical, run_clinical, use_folder
 from tscl.cli.console import last_terms, print_table
 from tscl.cli.data import add_checksum_command, clinical_data_commands
+from tscl.cli.label_efficiency import (
+    pretrain_label_efficiency,
+    run_label_efficiency,
+    use_recordings,
+)
 from tscl.cli.models import add_model_commands
 from tscl.cli.studies import add_forecasting_commands
 from tscl.disk import atomic_file
@@ -139,6 +144,8 @@ def _config(
     overrides = list(sets or [])
     if data is not None and values.get("job") == "clinical":
         use_folder(values, data)
+    elif data is not None and values.get("job") == "label_efficiency":
+        use_recordings(values, data)
     elif data is not None:
         section = values.get("data")
         own = isinstance(section, dict) and section.get("layout", "builtin") != "builtin"
@@ -189,6 +196,9 @@ def run(
     if wanted.job == "clinical":
         run_clinical(wanted, _progress(quiet), console, resume=resume)
         return
+    if wanted.job == "label_efficiency":
+        run_label_efficiency(wanted, _progress(quiet), console, resume=resume)
+        return
     job = ForecastingRun(wanted, _progress(quiet))
     job.folder.begin(job.config, resume=resume)
     report = _score(job, resume=resume)
@@ -212,6 +222,9 @@ def pretrain(
     if wanted.job == "clinical":
         pretrain_clinical(wanted, _progress(quiet), console, resume=resume)
         return
+    if wanted.job == "label_efficiency":
+        pretrain_label_efficiency(wanted, _progress(quiet), console, resume=resume)
+        return
     job = ForecastingRun(wanted, _progress(quiet))
     job.folder.begin(job.config, resume=resume)
     made = job.train(job.config.method.name, resume=resume)
@@ -226,6 +239,9 @@ def evaluate(run: RunOption, sets: SetOption = None, quiet: QuietOption = False)
     wanted = _saved(run, sets)
     if wanted.job == "clinical":
         run_clinical(wanted, _progress(quiet), console, resume=True, begin=False)
+        return
+    if wanted.job == "label_efficiency":
+        run_label_efficiency(wanted, _progress(quiet), console, resume=True, begin=False)
         return
     report = _score(_finished(run, wanted, quiet), resume=True)
     console.print(f"report: {report}")

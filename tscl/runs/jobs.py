@@ -10,10 +10,11 @@ from tscl.errors import ConfigError, nearest
 from tscl.runs.clinical.config import (
     check_clinical,
 )
-from tscl.runs.config import JobConfig, read_values
+from tscl.runs.config import JobConfig, read_values, validate
 from tscl.runs.forecasting.config import check_config
+from tscl.runs.label_efficiency.config import LabelEfficiencyConfig
 
-JOBS: tuple[str, ...] = ("forecasting", "clinical")
+JOBS: tuple[str, ...] = ("forecasting", "clinical", "label_efficiency")
 
 
 def check_job(values: dict[str, Any]) -> JobConfig:
@@ -25,6 +26,8 @@ def check_job(values: dict[str, Any]) -> JobConfig:
     job = values.get("job", "forecasting")
     if job not in JOBS:
         raise ConfigError("job", job, nearest(str(job), JOBS))
+    if job == "label_efficiency":
+        return validate(LabelEfficiencyConfig, values).check()
     return check_clinical(values) if job == "clinical" else check_config(values)
 
 
