@@ -9,23 +9,25 @@ with fixed ones. The last step is what a forecast is read from.
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from tscl.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 VARIANCE_FLOOR = 1e-6
 
 
 def _log_std(z: Tensor) -> Tensor:
     """Half the log of the variance over time plus a floor, so that a constant code is finite."""
-    return 0.5 * torch.log(z.var(dim=1, correction=0) + VARIANCE_FLOOR)
+    return 0.5 * (z.var(dim=1, correction=0) + VARIANCE_FLOOR).log()
 
 
 def _std(z: Tensor) -> Tensor:
     """Standard deviation over time, with the same floor, so that its slope is finite."""
-    return torch.sqrt(z.var(dim=1, correction=0) + VARIANCE_FLOOR)
+    result: Tensor = (z.var(dim=1, correction=0) + VARIANCE_FLOOR).sqrt()
+    return result
 
 
 _POOLS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -78,4 +80,8 @@ def pool_time(z: Tensor, pooling: str = "max") -> Tensor:
         ConfigError: an unknown name.
     """
     parts = [_POOLS[name](z) for name in check_pooling(pooling)]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    if len(parts) == 1:
+        return parts[0]
+    import torch  # late: names of poolings are told without it
+
+    return torch.cat(parts, dim=1)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:  # torch is imported where it is used: the loaders draw with numpy alone
+    import torch
+    from torch import Tensor
 
 
 def derive_seed(seed: int, stream: str, *counters: int) -> int:
@@ -34,6 +37,8 @@ def torch_generator(
     seed: int, stream: str = "", *counters: int, device: torch.device | str = "cpu"
 ) -> torch.Generator:
     """A torch generator for ``(seed, stream, counters)``."""
+    import torch
+
     generator = torch.Generator(device=device)
     generator.manual_seed(derive_seed(seed, stream, *counters))
     return generator
@@ -47,6 +52,8 @@ def numpy_generator(seed: int, stream: str = "", *counters: int) -> np.random.Ge
 @contextmanager
 def seeded(seed: int, stream: str = "", *counters: int) -> Iterator[None]:
     """Seed torch's default generator inside the block and restore it after."""
+    import torch
+
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         number = derive_seed(seed, stream, *counters)
@@ -62,6 +69,8 @@ def seeded(seed: int, stream: str = "", *counters: int) -> Iterator[None]:
 
 def rand(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:
     """Uniform draws on ``like``'s device and dtype from ``generator`` (of any device)."""
+    import torch
+
     if generator is None or generator.device == like.device:
         return torch.rand(shape, generator=generator, device=like.device, dtype=like.dtype)
     drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=like.dtype)
@@ -70,6 +79,8 @@ def rand(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor
 
 def randn(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:
     """Standard normal draws on ``like``'s device and dtype from ``generator`` (of any device)."""
+    import torch
+
     if generator is None or generator.device == like.device:
         return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
     drawn = torch.randn(shape, generator=generator, device=generator.device, dtype=like.dtype)
@@ -84,6 +95,8 @@ def randint(
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Integers in ``[low, high)`` drawn from ``generator`` (of any device), on ``device``."""
+    import torch
+
     where = device if generator is None else generator.device
     return torch.randint(low, high, shape, generator=generator, device=where).to(device)
 

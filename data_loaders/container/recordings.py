@@ -18,10 +18,7 @@ from data_loaders.container.fields import (
     as_rates,
     check_trials,
 )
-from data_loaders.container.rows import RowView
-from data_loaders.container.standardize import ChannelStats
-from data_loaders.record_log import RecordLog
-from data_loaders.recordings_fields import (
+from data_loaders.container.recordings_fields import (
     MISSING,
     as_places,
     as_values,
@@ -30,7 +27,10 @@ from data_loaders.recordings_fields import (
     signal_figures,
     to_int16,
 )
-from data_loaders.recordings_windows import Windows
+from data_loaders.container.recordings_windows import Windows
+from data_loaders.container.rows import RowView
+from data_loaders.container.standardize import ChannelStats
+from data_loaders.record_log import RecordLog
 from tscl.errors import InputError
 
 
@@ -418,7 +418,7 @@ class Recordings:
         Only the recordings held are written. ``overwrite`` replaces earlier recordings; a folder
         of anything else is an error.
         """
-        from data_loaders.recordings_storage import save_recordings
+        from data_loaders.container.recordings_storage import save_recordings
 
         return save_recordings(self, Path(directory), overwrite=overwrite)
 
@@ -433,6 +433,6 @@ class Recordings:
             in_memory: read the values now instead of mapping the file.
             verify: compare the SHA-256 sums (reads the whole file once).
         """
-        from data_loaders.recordings_storage import load_recordings
+        from data_loaders.container.recordings_storage import load_recordings
 
         return load_recordings(Path(directory), in_memory=in_memory, verify=verify)

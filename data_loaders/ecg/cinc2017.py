@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from data_loaders.container.recordings import Recordings
+from data_loaders.container.recordings_fields import int16_unit, to_int16
+from data_loaders.container.recordings_storage import VERSION
 from data_loaders.ecg.records import list_records, read_record
-from data_loaders.ecg.signal import check_quality, resample
-from data_loaders.filters import filter_source, filtered
+from data_loaders.ecg.signal import resample
+from data_loaders.filters import as_stops, filtered
 from data_loaders.record_log import RecordError, RecordLog
-from data_loaders.recordings_fields import int16_unit, to_int16
-from data_loaders.recordings_storage import VERSION
+from data_loaders.signals import check_quality
 from data_loaders.vetting.paths import inside
 from tscl.errors import DataError, InputError, is_number
 
@@ -76,7 +77,7 @@ def load_cinc2017(
         band: pass band in Hz at the record's rate, see :func:`data_loaders.filters.filtered`.
         notch: frequencies in Hz to take out, such as 50.
         max_flat: largest share of a record that may stand still, see
-            :func:`data_loaders.ecg.signal.check_quality`.
+            :func:`data_loaders.signals.check_quality`.
         cache: folder in which what was read is kept, and read from as long as the settings, the
             reference and the files' names, sizes and times are the same. Values read from it stay
             on disk.
@@ -199,6 +200,8 @@ def _gather(
             fields["patient"].append(patient)
     log.require_any()
     source: dict[str, Any] = {"database": "PhysioNet/CinC Challenge 2017", "rate": how.rate}
+    filters: dict[str, Any] = {} if how.band is None else {"band": list(how.band)}
+    filters |= {"notch": as_stops(how.notch)} if as_stops(how.notch) else {}
     return Recordings(
         np.concatenate([one.values for one in parts]),
         [len(one.values) for one in parts],
@@ -210,7 +213,7 @@ def _gather(
         label_names=LABELS,
         channel_names=["ECG"],
         name="CinC 2017",
-        source={**source, **filter_source(how.band, how.notch)},
+        source={**source, **filters},
         log=log,
     )
 
@@ -219,7 +222,7 @@ def _read_all(
     folder: Path, names: dict[str, str], how: _Preparation, n_jobs: int
 ) -> list[_Prepared | RecordError]:
     """Every record or why it cannot be used, in order, by several processes where that pays."""
-    from joblib import Parallel, delayed, effective_n_jobs  # type: ignore[import-untyped]
+    from joblib import Parallel, delayed, effective_n_jobs
 
     items = list(names.items())
     processes = min(int(effective_n_jobs(n_jobs)), len(items) // PER_PROCESS)

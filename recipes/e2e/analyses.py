@@ -84,7 +84,7 @@ def shares(found: dict[str, np.ndarray]) -> str:
                 "the same, if all hours counted alike": f"{(lag % DAY == 0).mean():.3f}",
             }
         )
-    return markdown_table(pd.DataFrame(lines), numbers_right=True)
+    return markdown_table(pd.DataFrame(lines), names=1)
 
 
 def table(frame: pd.DataFrame) -> str:
@@ -96,7 +96,7 @@ def table(frame: pd.DataFrame) -> str:
             values = group.loc[group["factor"] == factor, "r2"]
             row[factor] = f"{values.mean():.2f} ± {values.std():.2f}"
         lines.append(row)
-    return markdown_table(pd.DataFrame(lines), numbers_right=True)
+    return markdown_table(pd.DataFrame(lines), names=1)
 
 
 def main() -> None:

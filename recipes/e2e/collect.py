@@ -122,7 +122,7 @@ def errors(frame: pd.DataFrame, metric: str) -> str:
             part = group[group["horizon"] == horizon]
             row[str(horizon)] = spread(part[metric]) if len(part) else ""
         lines.append(row)
-    return markdown_table(pd.DataFrame(lines), numbers_right=True)
+    return markdown_table(pd.DataFrame(lines), names=1)
 
 
 def against(frame: pd.DataFrame, rival: str) -> pd.DataFrame:
@@ -150,7 +150,7 @@ def paired(frame: pd.DataFrame) -> str:
                     f"{part.mean():+.1f} % ({lower} of {len(part)})" if len(part) else ""
                 )
             lines.append(row)
-        tables.append(markdown_table(pd.DataFrame(lines), numbers_right=True))
+        tables.append(markdown_table(pd.DataFrame(lines), names=1))
     return "\n\n".join(tables)
 
 
@@ -222,7 +222,7 @@ def validation(path: Path) -> str:
             ],
         }
     )
-    return markdown_table(table.sort_values(["horizon", "validation MSE"]), numbers_right=True)
+    return markdown_table(table.sort_values(["horizon", "validation MSE"]), names=1)
 
 
 def blocks(frames: dict[str, pd.DataFrame], trials: Path | None) -> Iterator[tuple[str, str]]:

@@ -112,9 +112,7 @@ TRIALS: dict[str, tuple[int, bool, dict[str, Any]]] = {
 def run_trial(name: str, source: str) -> dict[str, Any]:
     """Train one trial; its validation errors by epoch."""
     horizon, calendar, settings = TRIALS[name]
-    section = DataSection(
-        source=source, layout="ett", features="M", split="ett", covariates=calendar
-    )
+    section = DataSection(dataset="ett", path=source, features="M", covariates=calendar)
     data = prepare(section, [horizon])
     n = data.n_covariates
     run = StrategyRun(

@@ -8,7 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from tscl.augmentations import build_augmentation
+from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, nearest
+from tscl.losses import LOSSES
+from tscl.losses.base import is_instance_loss
 from tscl.runs.config import Component, JobConfig, Section, read_values, validate
 from tscl.runs.forecasting.config import DataSection
 
@@ -30,9 +34,9 @@ class CohortTask(TaskSection):
 
     kind: Literal["cohort"] = "cohort"
     settings: dict[str, Any] = Field(default_factory=dict)
-    window: int = Field(100, ge=2)
-    overlap: float = Field(0.0, ge=0, lt=1)
-    folds: int = Field(5, ge=2)
+    window: int = Field(default=100, ge=2)
+    overlap: float = Field(default=0.0, ge=0, lt=1)
+    folds: int = Field(default=5, ge=2)
 
 
 class ArchiveTask(TaskSection):
@@ -53,13 +57,13 @@ class SeriesTask(TaskSection):
     kind: Literal["series"] = "series"
     data: DataSection = Field(
         default_factory=lambda: DataSection(
-            source="seattle-weather", features="M", covariates=False
+            dataset="seattle-weather", features="M", covariates=False
         )
     )
-    length: int = Field(28, ge=4)
-    stride: int = Field(1, ge=1)
-    ahead: int = Field(7, ge=1)
-    bins: int = Field(5, ge=2)
+    length: int = Field(default=28, ge=4)
+    stride: int = Field(default=1, ge=1)
+    ahead: int = Field(default=7, ge=1)
+    bins: int = Field(default=5, ge=2)
     horizons: list[int] = Field(default_factory=lambda: [7])
 
 
@@ -82,11 +86,11 @@ class Objective(Section):
 class ObjectiveTraining(Section):
     """The budget all objectives share."""
 
-    steps: int = Field(200, ge=1)
-    batch_size: int = Field(32, ge=2)
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
-    projection_dims: int = Field(32, ge=1)
+    steps: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=32, ge=2)
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    projection_dims: int = Field(default=32, ge=1)
     augmentation: str | dict[str, Any] = "scale_shift_jitter"
 
 
@@ -101,7 +105,7 @@ class ObjectivesConfig(JobConfig):
     tasks: dict[str, AnyTask]
     objectives: dict[str, Objective] | None = None
     encoder: Component = Component(name="dilated")
-    train: ObjectiveTraining = Field(default_factory=lambda: ObjectiveTraining())  # type: ignore[call-arg]
+    train: ObjectiveTraining = ObjectiveTraining()
     seeds: list[int] = Field(default_factory=lambda: [0, 1, 2, 3, 4])
 
     @field_validator("tasks", "seeds")
@@ -127,11 +131,6 @@ def load_objectives(path: Path, overrides: Sequence[str] = ()) -> ObjectivesConf
 
 def check_objectives(config: ObjectivesConfig) -> ObjectivesConfig:
     """``config`` when every name in it is known."""
-    from tscl.augmentations import build_augmentation
-    from tscl.encoders import ENCODERS
-    from tscl.losses import LOSSES
-    from tscl.losses.base import is_instance_loss
-
     ENCODERS.check(config.encoder.name, config.encoder.params)
     build_augmentation(config.train.augmentation)
     for title, objective in (config.objectives or {}).items():

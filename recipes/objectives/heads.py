@@ -1,6 +1,6 @@
 """Projection heads: depth, width, how much of the head is thrown away, and the fixed reweighting.
 
-    python recipes/objectives/heads.py --out runs/heads --page docs/results_heads.md
+    python -m recipes.objectives.heads --out runs/heads --page docs/results_heads.md
 
 Data sets, encoder, views and budget are those of the comparison of objectives
 (``recipes/objectives/objectives.yaml``). Every run is one file in ``--out``; a killed study goes on
@@ -31,7 +31,7 @@ from tscl.seeding import seeded
 from tscl.training.data import ArraySource, RandomSampler
 from tscl.training.trainer import Trainer, TrainSettings
 
-BASE = Path(__file__).parents[1] / "objectives" / "objectives.yaml"
+BASE = Path(__file__).with_name("objectives.yaml")
 TASKS = ("ECG cohort", "JapaneseVowels")
 SEEDS = (0, 1, 2, 3, 4)
 LOSS = "ntxent"
@@ -127,7 +127,7 @@ def page(table: pd.DataFrame, command: str) -> str:
         cells = rows.groupby(["head", "kept"], sort=False).agg(
             macro_f1=("macro_f1", spread), uniformity=("uniformity", spread)
         )
-        parts += [f"## {task}\n", markdown_table(cells.reset_index(), numbers_right=True) + "\n"]
+        parts += [f"## {task}\n", markdown_table(cells.reset_index(), names=1) + "\n"]
     parts += ["## Read from it\n", *findings(table)]
     return "\n".join(parts)
 
@@ -190,7 +190,7 @@ def main() -> None:
         key=lambda c: c.map(order.index) if c.name == "head" else c,
     )
     seeds = "" if tuple(given.seeds) == SEEDS else " --seeds " + " ".join(map(str, given.seeds))
-    command = f"python recipes/objectives/heads.py --page docs/results_heads.md{seeds}"
+    command = f"python -m recipes.objectives.heads --page docs/results_heads.md{seeds}"
     target = given.page or given.out / "heads.md"
     target.write_text(page(table, command), encoding="utf-8")
     print(target)

@@ -164,7 +164,7 @@ def _markdown(
         "are rough and likely too narrow. The last column counts data sets where the paired "
         "difference to the untrained encoder is below / above zero with its whole interval.",
         "",
-        markdown_table(ranked_table(ranking, groups), numbers_right=True),
+        markdown_table(ranked_table(ranking, groups), names=1),
         "",
         "## What it says",
         "",
@@ -206,8 +206,9 @@ def _describe(task: AnyTask) -> str:
     if isinstance(task, ArchiveTask):
         return f"`{task.set}` with its official split; error 1 - macro F1 of logistic regression."
     horizons = ", ".join(map(str, task.horizons))
+    source = Path(task.data.path or task.data.dataset).name
     return (
-        f"`{Path(task.data.source).name}`, windows of {task.length} steps; error is the MSE at "
+        f"`{source}`, windows of {task.length} steps; error is the MSE at "
         f"horizon {horizons} (standardised target) of a ridge on codes and current value. Labels: "
         f"mean change over the next {task.ahead} steps, in {task.bins} classes or as a number."
     )

@@ -1,7 +1,7 @@
 """Compare training objectives and write the ranked table with its figures.
 
-    python recipes/objectives/run.py CONFIG --workers 2
-    python recipes/objectives/run.py CONFIG --page docs/results_objectives.md
+    python -m recipes.objectives.run CONFIG --workers 2
+    python -m recipes.objectives.run CONFIG --page docs/results_objectives.md
 
 A killed comparison goes on where it was. ``--page`` writes the page from finished cells only.
 """
@@ -9,7 +9,10 @@ A killed comparison goes on where it was. ``--page`` writes the page from finish
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script, from anywhere
 
 from recipes.objectives.config import load_objectives
 from recipes.objectives.page import write_page

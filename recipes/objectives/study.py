@@ -9,10 +9,7 @@ and for a cohort the patients held out.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +20,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from recipes.objectives.config import Objective, ObjectivesConfig
-from recipes.objectives.feeds import BASELINE, build_objective, default_objectives, group_of
+from recipes.objectives.config import Objective, ObjectivesConfig, SeriesTask
+from recipes.objectives.feeds import (
+    BASELINE,
+    FEEDS,
+    Feed,
+    build_objective,
+    default_objectives,
+    group_of,
+)
 from recipes.objectives.tasks import Series, Task, TaskSource
 from tscl.augmentations import Compose, KeepChannels, build_augmentation
 from tscl.encoders import ENCODERS
@@ -32,13 +36,14 @@ from tscl.evaluation.probes.plain_features import raw_features, summary_features
 from tscl.inference.encode import encode
 from tscl.losses import alignment, uniformity
 from tscl.methods import SimCLR
-from tscl.runs.workers import run_jobs
-from tscl.saving.tensors import read_json, write_json
+from tscl.runs.forecasting.config import DataSection
+from tscl.runs.forecasting.data import cell_facts
+from tscl.runs.workers import Report, run_cells
+from tscl.saving.cells import CellFiles
 from tscl.seeding import seeded, torch_generator
 from tscl.training.data import ArraySource, RandomSampler
 from tscl.training.trainer import Trainer, TrainSettings
 
-Report = Callable[[str, int, int], None]
 UNTRAINED = "untrained encoder"
 PLAIN = {"raw values": raw_features, "summary statistics": summary_features}
 BASELINES = (UNTRAINED, *PLAIN)
@@ -70,23 +75,22 @@ class ObjectiveStudy:
         self.config = config
         self.folder = Path(config.out)
         self.objectives = config.objectives or default_objectives()
+        self.cells = self._cells()
+        self.files = CellFiles(self.folder, self.cells, self.facts)
         self._sources: dict[str, TaskSource] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_sources": {}}
+    def __reduce__(self) -> tuple[type[ObjectiveStudy], tuple[ObjectivesConfig]]:
+        return type(self), (self.config,)  # a worker reads the data itself
 
-    @property
-    def cells(self) -> list[ObjectiveCell]:
+    def _cells(self) -> list[ObjectiveCell]:
         """All cells, seed by seed, so that a stopped comparison has whole seeds."""
-
-        def enumerate_all() -> Iterator[ObjectiveCell]:
-            for seed in self.config.seeds:
-                for task in self.config.tasks:
-                    for name in (*BASELINES, *self.objectives):
-                        if self.fits(task, name):
-                            yield ObjectiveCell(task, name, seed)
-
-        return list(enumerate_all())
+        return [
+            ObjectiveCell(task, name, seed)
+            for seed in self.config.seeds
+            for task in self.config.tasks
+            for name in (*BASELINES, *self.objectives)
+            if self.fits(task, name)
+        ]
 
     def fits(self, task: str, objective: str) -> bool:
         """Whether the data set has what the objective compares."""
@@ -94,27 +98,27 @@ class ObjectiveStudy:
         between = one is not None and one.views == "channels"
         return not between or self.config.tasks[task].channel_groups is not None
 
-    def path(self, cell: ObjectiveCell) -> Path:
-        """The file of a cell."""
-        objective = self.objectives.get(cell.objective)
+    def facts(self, cell: ObjectiveCell) -> dict[str, Any]:
+        """What the figures of a cell depend on.
+
+        Defaults are left out, so that a later option does not make new cells of old ones.
+        """
+        task = self.config.tasks[cell.task]
         parts = {
-            "task": self.config.tasks[cell.task],
+            "task": task,
             "encoder": self.config.encoder,
             "train": self.config.train,
-            "objective": objective,
+            "objective": self.objectives.get(cell.objective),
         }
-        # defaults are left out, so that a later option does not make new cells of old ones
         facts = {"cell": asdict(cell)} | {
             name: None if part is None else part.model_dump(mode="json", exclude_defaults=True)
             for name, part in parts.items()
         }
-        text = json.dumps(facts, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        return self.folder / "cells" / f"{cell.title}-{digest}.json"
-
-    def missing(self) -> list[ObjectiveCell]:
-        """Cells without a file."""
-        return [cell for cell in self.cells if not self.path(cell).is_file()]
+        if isinstance(task, SeriesTask) and "data" in facts["task"]:
+            usual = cell_facts(DataSection())
+            own = cell_facts(task.data)
+            facts["task"]["data"] = {k: v for k, v in own.items() if v != usual.get(k)}
+        return facts
 
     def task(self, name: str, seed: int) -> Task:
         """A data set as a seed sees it; read once."""
@@ -123,42 +127,32 @@ class ObjectiveStudy:
         return self._sources[name].task(seed)
 
     def run(self, *, workers: int = 1, report: Report | None = None) -> int:
-        """Run what is missing, in ``workers`` processes; the number of cells run.
+        """Run what is missing; the number of cells run.
 
-        ``report`` is called with the cell's title, how many are done, and how many there are.
+        Args:
+            workers: see :func:`tscl.runs.workers.run_jobs`.
+            report: called with the cell's title, how many are done, and how many there are.
 
         Raises:
             JobsFailed: at the end, when cells failed; the others are kept.
         """
-        todo = self.missing()
-        for name in {cell.task for cell in todo}:
+        for name in {cell.task for cell in self.files.missing()}:
             self.task(name, 0)  # generated cohorts are written before processes read them
-        total, done = len(self.cells), len(self.cells) - len(todo)
-        for cell, _ in run_jobs(self.run_cell, todo, workers=workers):
-            done += 1
-            if report is not None:
-                report(cell.title, done, total)
-        return len(todo)
+        return run_cells(self.files, self.compute, self.files.write, workers=workers, report=report)
 
-    def run_cell(self, cell: ObjectiveCell) -> Path:
-        """Train and score one cell and write its file in one step."""
+    def compute(self, cell: ObjectiveCell) -> dict[str, Any]:
+        """Train and score one cell."""
         task = self.task(cell.task, cell.seed)
         row: dict[str, Any] = asdict(cell)
         if cell.objective in PLAIN:
-            row |= {"group": BASELINE} | task.score(PLAIN[cell.objective])
-        else:
-            objective = self.objectives.get(cell.objective)
-            encoder, row_of_training = self._train(task, objective, cell.seed)
-            row |= row_of_training | task.score(lambda x: pooled(encoder, x))
-            row |= self._diagnostics(encoder, task.seen)
-        path = self.path(cell)
-        write_json(path, row)
-        return path
+            return row | {"group": BASELINE} | task.score(PLAIN[cell.objective])
+        encoder, training = self._train(task, self.objectives.get(cell.objective), cell.seed)
+        row |= training | task.score(lambda x: pooled(encoder, x))
+        return row | self._diagnostics(encoder, task.seen)
 
     def collect(self) -> pd.DataFrame:
         """One row per finished cell."""
-        rows = [read_json(p) for c in self.cells if (p := self.path(c)).is_file()]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(self.files.finished())
 
     def _encoder(self, task: Task, seed: int) -> nn.Module:
         with seeded(seed, "weights"):
@@ -180,6 +174,7 @@ class ObjectiveStudy:
         views = [view, view]
         if objective.views == "channels" and task.channel_groups is not None:
             views = [Compose([KeepChannels(group), view]) for group in task.channel_groups]
+        feed = FEEDS.get(objective.loss, Feed())
         loss = build_objective(objective, task, train.projection_dims)
         with seeded(seed, "head"):
             method = SimCLR(
@@ -188,10 +183,10 @@ class ObjectiveStudy:
                 augmentation2=views[1],
                 loss=loss,
                 projection_dims=train.projection_dims,
-                ids="index" if objective.loss == "individual_temperature" else None,
+                ids="index" if feed.by_index else None,
                 one_pass=True,
             )
-        labels: NDArray[Any] = task.targets if objective.loss == "supremix" else task.classes
+        labels: NDArray[Any] = task.targets if feed.targets else task.classes
         size = min(train.batch_size, len(task.x))
         settings = TrainSettings(
             max_epochs=math.ceil(train.steps / (len(task.x) // size)),

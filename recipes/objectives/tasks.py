@@ -94,7 +94,7 @@ class ForecastTask(Task):
             self.horizons,
             drop=self.length,
             residual=True,
-            standardise=True,
+            standardize=True,
         )
         mse = float(np.mean([one.mse for one in results]))
         return {"error": mse, "mse": mse, "mae": float(np.mean([one.mae for one in results]))}

@@ -12,7 +12,7 @@ import torch
 
 from data_loaders import ChannelStats, MedicalDataset, group_split
 from data_loaders.container.recordings import Recordings
-from data_loaders.recordings_fields import MISSING
+from data_loaders.container.recordings_fields import MISSING
 from tscl.errors import DataError, InputError
 from tscl.training.recordings import RecordingSource
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -47,7 +45,7 @@ def test_every_strategy_beats_the_last_value_on_a_period(strategy):
 
 
 def test_runs_repeat_exactly_and_seeds_differ():
-    settings = replace(SMALL, max_epochs=1, steps_per_epoch=5)
+    settings = SMALL.replace(max_epochs=1, steps_per_epoch=5)
     a, b, c = (
         run_strategy(sine(), SPLIT, 6, "end_to_end", settings, seed=s).result.mse for s in (1, 1, 2)
     )
@@ -56,15 +54,15 @@ def test_runs_repeat_exactly_and_seeds_differ():
 
 
 def test_end_to_end_with_weight_zero_is_supervised():
-    settings = replace(SMALL, max_epochs=1, steps_per_epoch=5)
-    a = run_strategy(sine(), SPLIT, 6, "end_to_end", replace(settings, weight=0.0))
+    settings = SMALL.replace(max_epochs=1, steps_per_epoch=5)
+    a = run_strategy(sine(), SPLIT, 6, "end_to_end", settings.replace(weight=0.0))
     b = run_strategy(sine(), SPLIT, 6, "supervised", settings)
     assert a.result.mse == b.result.mse
 
 
 def test_early_stopping_keeps_the_best_epoch():
     made = run_strategy(
-        sine(), SPLIT, 6, "supervised", replace(SMALL, max_epochs=6, patience=1, lr=0.05)
+        sine(), SPLIT, 6, "supervised", SMALL.replace(max_epochs=6, patience=1, lr=0.05)
     )
     best = min(made.monitored, key=lambda row: row["score"])
     assert made.best_epoch == best["epoch"]
@@ -83,15 +81,15 @@ def test_rates_are_halved_after_each_epoch(monkeypatch):
             rates.extend(report.rates.values())
 
     monkeypatch.setattr(strategies, "Trainer", Watched)
-    settings = replace(SMALL, max_epochs=3, steps_per_epoch=2, patience=3, lr=1e-2)
-    run_strategy(sine(), SPLIT, 6, "supervised", replace(settings, lr_schedule="halving"))
+    settings = SMALL.replace(max_epochs=3, steps_per_epoch=2, patience=3, lr=1e-2)
+    run_strategy(sine(), SPLIT, 6, "supervised", settings.replace(lr_schedule="halving"))
     assert rates == pytest.approx([1e-2, 1e-2, 5e-3, 5e-3, 2.5e-3, 2.5e-3])
 
 
 @pytest.mark.parametrize("backbone", ["dlinear", "patch_transformer"])
 def test_simple_networks_are_supervised_only(backbone):
-    settings = replace(SMALL, backbone=backbone, backbone_params={})
-    made = run_strategy(sine()[:, :1], SPLIT, 6, "supervised", replace(settings, max_epochs=1))
+    settings = SMALL.replace(backbone=backbone, backbone_params={})
+    made = run_strategy(sine()[:, :1], SPLIT, 6, "supervised", settings.replace(max_epochs=1))
     assert made.result.mse < 1.0
     with pytest.raises(ConfigError, match="supervised only"):
         run_strategy(sine(), SPLIT, 6, "end_to_end", settings)
@@ -101,7 +99,7 @@ def test_bad_runs_are_named():
     with pytest.raises(ConfigError, match="supervised"):
         run_strategy(sine(), SPLIT, 6, "supervise", SMALL)
     with pytest.raises(InputError, match="length \\+ horizon"):
-        run_strategy(sine(), SPLIT, 60, "supervised", replace(SMALL, length=250))
+        run_strategy(sine(), SPLIT, 60, "supervised", SMALL.replace(length=250))
     values = sine()
     values[7, 1] = np.nan
     with pytest.raises(InputError, match="step 7"):

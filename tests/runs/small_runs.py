@@ -33,8 +33,8 @@ def forecasting_run(out: Path, *, seed: int, lr: float = 1e-3) -> Path:
             "seed": seed,
             "out": str(out),
             "data": {
-                "source": str(source),
-                "layout": "csv",
+                "dataset": "csv",
+                "path": str(source),
                 "target": "OT",
                 "covariates": False,
             },
@@ -96,7 +96,7 @@ def study(out: Path) -> Path:
     text = f"""
 job: study
 out: {out}
-data: {{source: seattle-temps, covariates: true}}
+data: {{dataset: seattle-temps, covariates: true}}
 algorithms: {{hierarchical: {{}}}}
 strategies: [supervised, end_to_end]
 backbones: {{tcn: {{hidden_dims: 4, depth: 1}}}}

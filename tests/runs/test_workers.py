@@ -11,6 +11,7 @@ import types
 from pathlib import Path
 
 import pytest
+from joblib.parallel import ThreadingBackend
 
 from tscl.errors import InputError, MissingExtraError
 from tscl.runs.workers import JobsFailed, run_jobs
@@ -90,50 +91,33 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         time.sleep(0.1)
 
 
-def fake_ray(calls: list[str]) -> types.ModuleType:
-    """The part of Ray's interface that is used; tasks run when they are waited for."""
-    module = types.ModuleType("ray")
+def fake_ray(monkeypatch: pytest.MonkeyPatch, calls: list[str]) -> None:
+    """The part of Ray's interface that is used; its joblib backend runs in threads."""
 
-    class Task:
-        def __init__(self, function, arguments):
-            self.function, self.arguments = function, arguments
+    class RayBackend(ThreadingBackend):
+        def configure(self, n_jobs: int = 1, **kwargs: object) -> int:
+            calls.append(f"{n_jobs} at a time")
+            return super().configure(n_jobs, **kwargs)
 
-    class Remote:
-        def __init__(self, function):
-            self.function = function
-
-        def remote(self, *arguments):
-            calls.append("task")
-            return Task(self.function, arguments)
-
-    module.is_initialized = lambda: False
-    module.init = lambda **kwargs: calls.append("init")
-    module.shutdown = lambda: calls.append("shutdown")
-    module.put = lambda value: value
-    module.remote = lambda **kwargs: Remote
-    module.cluster_resources = lambda: {"CPU": 2.0}
-    module.wait = lambda tasks, num_returns: (tasks[-1:], tasks[:-1])
-
-    def get(task):
-        assert calls.count("task") - calls.count("got") <= 2
-        calls.append("got")
-        return task.function(*task.arguments)
-
-    module.get = get
-    return module
+    ray, backend = types.ModuleType("ray"), types.ModuleType("ray.util.joblib.ray_backend")
+    ray.is_initialized = lambda: False
+    ray.init = lambda **kwargs: calls.append("init")
+    ray.shutdown = lambda: calls.append("shutdown")
+    ray.cluster_resources = lambda: {"CPU": 2.0}
+    backend.RayBackend = RayBackend
+    for module in (ray, types.ModuleType("ray.util"), types.ModuleType("ray.util.joblib"), backend):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
 def test_ray_gets_every_job_at_most_so_many_at_a_time(monkeypatch):
     calls: list[str] = []
-    monkeypatch.setitem(sys.modules, "ray", fake_ray(calls))
+    fake_ray(monkeypatch, calls)
     seen = {}
     with pytest.raises(JobsFailed, match="ZeroDivisionError"):
         for job, result in run_jobs(Divide(12.0), [1, 0, 2, 3, 4], workers=0, ray=True):
             seen[job] = result
     assert seen == {1: 12.0, 2: 6.0, 3: 4.0, 4: 3.0}
-    assert calls[0] == "init"
-    assert calls[-1] == "shutdown"
-    assert calls.count("task") == calls.count("got") == 5
+    assert calls == ["init", "2 at a time", "shutdown"]
 
 
 def test_missing_ray_and_bad_numbers_are_named(monkeypatch):

@@ -2,59 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from tscl.cli.console import last_terms, print_table
-from tscl.cli.data import _UNKNOWN, _check_folder
+from tscl.cli.console import check_folder, console, last_terms, print_table, progress
 from tscl.errors import ConfigError
-from tscl.runs.clinical.config import ClinicalConfig
-from tscl.training.callbacks import ProgressReporter
+
+if TYPE_CHECKING:
+    from tscl.runs.clinical.config import ClinicalConfig
 
 
-def run_clinical(
-    config: ClinicalConfig,
-    progress: ProgressReporter,
-    console: Console,
-    *,
-    resume: bool,
-    begin: bool = True,
-) -> None:
+def run(config: ClinicalConfig, quiet: bool, *, resume: bool, begin: bool = True) -> None:
     """Pretrain, evaluate and report; without ``begin`` in a folder as it stands."""
     from tscl.runs.clinical.report import show_rows, write_clinical_report
     from tscl.runs.clinical.run import ClinicalRun
 
-    job = ClinicalRun(config, progress)
+    job = ClinicalRun(config, progress(quiet))
     if begin:
         job.begin(resume=resume)
     console.print(f"{job.data!r}", markup=False)
     if job.data.log is not None:
-        told = f"{job.data.log.summary()}: {job.folder.path / 'records.csv'}"
-        console.print(told, markup=False)
-    cells = job.evaluate(resume=resume)
-    files = write_clinical_report(job, cells)
+        log = job.folder.path / "records.csv"
+        console.print(f"{job.data.log.summary()}: {log}", markup=False)
+    files = write_clinical_report(job, job.evaluate(resume=resume))
     for level in ("sample", "patient"):
         frame = show_rows(files.table, level=level)
-        if frame.empty:
-            continue
-        title = f"test AUROC by {level}, share of labels [95 % over patients]"
-        print_table(console, title, frame)
+        if not frame.empty:
+            title = f"test AUROC by {level}, share of labels [95 % over patients]"
+            print_table(title, frame)
     console.print(f"report: {files.markdown} and {files.html}")
 
 
-def pretrain_clinical(
-    config: ClinicalConfig,
-    progress: ProgressReporter,
-    console: Console,
-    *,
-    resume: bool,
-) -> None:
+def pretrain(config: ClinicalConfig, quiet: bool, *, resume: bool) -> None:
     """Pretrain the configured method on the training patients of every fold."""
     from tscl.runs.clinical.run import ClinicalRun
 
-    job = ClinicalRun(config, progress)
+    job = ClinicalRun(config, progress(quiet))
     job.begin(resume=resume)
     for fold in job.folds:
         for row in job.rows[0].repeats(config.train.repeats):
@@ -65,33 +49,31 @@ def pretrain_clinical(
             console.print(f"encoder: {job.folder.model(f'{row.slug}/fold{fold.number}')}")
 
 
-def use_folder(values: dict[str, Any], folder: Path) -> None:
+def use_data(
+    values: dict[str, Any],
+    path: Path,
+    sets: Sequence[str],
+    *,
+    embedded: bool,
+) -> None:
     """Point a clinical configuration at another folder, in place.
 
     The kind is found where the folder tells it; otherwise that of the configuration stays, unless
-    that made its own cohort: then ``data.kind`` has to be set (:func:`check_kind_known`).
+    that made its own cohort: then ``sets`` have to name ``data.kind``.
 
     Raises:
-        ConfigError: no such folder.
+        ConfigError: no such folder, or neither it nor ``sets`` tells the kind of the data.
     """
-    from tscl.runs.clinical.data import detect_kind
+    from tscl.runs.clinical.data import LOADERS, detect_kind
 
-    _check_folder("--data", folder)
+    check_folder("--data", path)
     data = values.setdefault("data", {})
-    found = detect_kind(folder)
-    made = data.pop("make", None) is not None and data.get("kind", "cohort") == "cohort"
+    found = detect_kind(path)
+    generated = data.pop("make", None) is not None and data.get("kind", "cohort") == "cohort"
     if found is not None and found != data.get("kind"):
         data["kind"] = found
         data.pop("params", None)
-    elif found is None and made:
-        data["kind"] = _UNKNOWN
-    data["root"] = str(folder)
-
-
-def check_kind_known(values: dict[str, Any], folder: Path) -> None:
-    """ConfigError when neither the folder nor the configuration tells the kind of the data."""
-    from tscl.runs.clinical.data import LOADERS
-
-    if values["data"].get("kind") == _UNKNOWN:
+    elif found is None and generated and not any(s.strip().startswith("data.kind=") for s in sets):
         remedy = f"its files do not tell what it holds; say -s data.kind=..., {', '.join(LOADERS)}"
-        raise ConfigError("--data", folder, remedy)
+        raise ConfigError("--data", path, remedy)
+    data["root"] = str(path)

@@ -1,15 +1,14 @@
-"""Commands of the clinical job: its runs, and ``tscl data``."""
+"""Commands of clinical data: ``tscl data``."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from rich.console import Console
 
+from tscl.cli.console import check_folder, command, console, data_app
 from tscl.disk import sha256_of
 from tscl.errors import ConfigError, DataError
 
@@ -79,46 +78,29 @@ def compare(path: Path, wanted: dict[str, str]) -> Comparison:
     return made
 
 
-def add_checksum_command(
-    data_app: typer.Typer, guard: Callable[..., Any], console: Console
+@command(data_app)
+def checksum(
+    path: Annotated[Path, typer.Argument(help="A file, or the folder of a data set.")],
+    against: Annotated[
+        Path | None,
+        typer.Option(help="List to compare with, such as PhysioNet's SHA256SUMS.txt."),
+    ] = None,
 ) -> None:
-    """Register the command on ``tscl data``."""
+    """Print SHA-256 of every file, or compare the files with a published list."""
+    if against is None:
+        for name, value in checksums(path).items():
+            console.print(f"{value}  {name}", markup=False, highlight=False, soft_wrap=True)
+        return
+    found = compare(path, read_list(against))
+    for kind, names in (("differs", found.different), ("missing", found.missing)):
+        for name in names:
+            console.print(f"{kind}: {name}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"{len(found.equal)} equal, {len(found.different)} differ, {len(found.missing)} missing"
+    )
+    if found.different or found.missing:
+        raise typer.Exit(1)
 
-    @data_app.command("checksum")
-    @guard
-    def checksum(
-        path: Annotated[Path, typer.Argument(help="A file, or the folder of a data set.")],
-        against: Annotated[
-            Path | None,
-            typer.Option(help="List to compare with, such as PhysioNet's SHA256SUMS.txt."),
-        ] = None,
-    ) -> None:
-        """Print SHA-256 of every file, or compare the files with a published list."""
-        pass  # own module
-
-        if against is None:
-            for name, value in checksums(path).items():
-                console.print(f"{value}  {name}", markup=False, highlight=False, soft_wrap=True)
-            return
-        found = compare(path, read_list(against))
-        for kind, names in (("differs", found.different), ("missing", found.missing)):
-            for name in names:
-                console.print(f"{kind}: {name}", markup=False, highlight=False, soft_wrap=True)
-        console.print(
-            f"{len(found.equal)} equal, {len(found.different)} differ, {len(found.missing)} missing"
-        )
-        if found.different or found.missing:
-            raise typer.Exit(1)
-
-
-Command = Callable[..., None]
-Guard = Callable[[Command], Command]
-
-data_app = typer.Typer(
-    no_args_is_help=True, help="Clinical data: generate, describe, draw, convert."
-)
-
-_UNKNOWN = "unknown"
 
 FolderArgument = Annotated[Path, typer.Argument(help="Folder of the data.")]
 KindOption = Annotated[
@@ -136,117 +118,106 @@ LogOption = Annotated[Path | None, typer.Option(help="CSV to write: what became 
 StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first bad record.")]
 
 
-def _check_folder(field: str, folder: Path) -> None:
-    if not folder.exists():
-        raise ConfigError(field, folder, "no such folder: check the path")
+@command(data_app, "make-cohort")
+def make(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.")],
+    kind: Annotated[str, typer.Option(help="ecg (WFDB files) or eeg (EDF files).")] = "ecg",
+    patients: Annotated[int, typer.Option(help="Half of them with the disease.")] = 40,
+    trials: Annotated[int, typer.Option(help="Trials of each patient.")] = 10,
+    seconds: Annotated[float, typer.Option(help="Length of a trial.")] = 5.0,
+    disease: Annotated[float, typer.Option(help="Size of the disease's effect.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Equal seeds write equal files.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a cohort.")] = False,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="Another setting, lead_off_rate=.1")
+    ] = None,
+) -> None:
+    """Write a generated cohort as WFDB or EDF files."""
+    from data_loaders.cohort.cohort import make_cohort, read_truth
+    from tscl.runs.config import apply_override
+
+    values: dict[str, Any] = {
+        "kind": kind,
+        "n_patients": patients,
+        "trials_per_patient": trials,
+        "seconds": seconds,
+        "disease_effect": disease,
+        "seed": seed,
+    }
+    for item in sets or []:
+        apply_override(values, item)
+    folder = make_cohort(out, overwrite=overwrite, **values)
+    config = read_truth(folder)["config"]
+    console.print(
+        f"{config.n_patients} patients, {config.trials_per_patient} trials of "
+        f"{config.seconds:g} s at {config.sampling_rate} Hz, {config.n_channels} channels: "
+        f"{folder}"
+    )
 
 
-def clinical_data_commands(guard: Guard, console: Console) -> typer.Typer:
-    """``tscl data``; ``guard`` shows errors as one line."""
+@command(data_app)
+def describe(
+    folder: FolderArgument,
+    kind: KindOption = None,
+    by: Annotated[str, typer.Option(help="patient or label.")] = "label",
+    sets: LoaderOption = None,
+    strict: StrictOption = False,
+    log: LogOption = None,
+) -> None:
+    """Patients, trials, samples and labels of a data set, and the records left out."""
+    data = _load_logged(folder, kind, sets, strict, log)
+    _show_data(data, by)
+    _show_log(data.log, log)
 
-    @data_app.command("make-cohort")
-    @guard
-    def make(
-        out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.")],
-        kind: Annotated[str, typer.Option(help="ecg (WFDB files) or eeg (EDF files).")] = "ecg",
-        patients: Annotated[int, typer.Option(help="Half of them with the disease.")] = 40,
-        trials: Annotated[int, typer.Option(help="Trials of each patient.")] = 10,
-        seconds: Annotated[float, typer.Option(help="Length of a trial.")] = 5.0,
-        disease: Annotated[float, typer.Option(help="Size of the disease's effect.")] = 1.0,
-        seed: Annotated[int, typer.Option(help="Equal seeds write equal files.")] = 0,
-        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a cohort.")] = False,
-        sets: Annotated[
-            list[str] | None, typer.Option("--set", "-s", help="Another setting, lead_off_rate=.1")
-        ] = None,
-    ) -> None:
-        """Write a generated cohort as WFDB or EDF files."""
-        from data_loaders.cohort.cohort import make_cohort, read_truth
-        from tscl.runs.config import apply_override
 
-        values: dict[str, Any] = {
-            "kind": kind,
-            "n_patients": patients,
-            "trials_per_patient": trials,
-            "seconds": seconds,
-            "disease_effect": disease,
-            "seed": seed,
-        }
-        for item in sets or []:
-            apply_override(values, item)
-        folder = make_cohort(out, overwrite=overwrite, **values)
-        config = read_truth(folder)["config"]
-        console.print(
-            f"{config.n_patients} patients, {config.trials_per_patient} trials of "
-            f"{config.seconds:g} s at {config.sampling_rate} Hz, {config.n_channels} channels: "
-            f"{folder}"
-        )
+@command(data_app)
+def convert(
+    folder: FolderArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.")],
+    kind: KindOption = None,
+    sets: LoaderOption = None,
+    strict: StrictOption = False,
+    hash_ids: Annotated[
+        bool, typer.Option("--hash-ids", help="Digests in place of ids, by TSCL_ID_SALT.")
+    ] = False,
+    form: Annotated[
+        str, typer.Option(help="npy (mapped when read) or npz (one compressed file).")
+    ] = "npy",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder.")] = False,
+    log: LogOption = None,
+) -> None:
+    """Read a data set once and save it: array, table, and JSON with log and checksums."""
+    from tscl.runs.clinical.data import hashed_ids
 
-    @data_app.command("describe")
-    @guard
-    def describe(
-        folder: FolderArgument,
-        kind: KindOption = None,
-        by: Annotated[str, typer.Option(help="patient or label.")] = "label",
-        sets: LoaderOption = None,
-        strict: StrictOption = False,
-        log: LogOption = None,
-    ) -> None:
-        """Patients, trials, samples and labels of a data set, and the records left out."""
-        data = _load_logged(console, folder, kind, sets, strict, log)
-        _show_data(console, data, by)
-        _show_log(console, data.log, log)
+    data = _load_logged(folder, kind, sets, strict, None if hash_ids else log)
+    data = hashed_ids(data) if hash_ids else data
+    made = data.save(out, overwrite=overwrite, form=form)
+    _show_data(data, "label")
+    _show_log(data.log, log)
+    console.print(f"saved: {made}; use it as tscl run -c clinical --data {out}", markup=False)
 
-    @data_app.command("convert")
-    @guard
-    def convert(
-        folder: FolderArgument,
-        out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.")],
-        kind: KindOption = None,
-        sets: LoaderOption = None,
-        strict: StrictOption = False,
-        hash_ids: Annotated[
-            bool, typer.Option("--hash-ids", help="Digests in place of ids, by TSCL_ID_SALT.")
-        ] = False,
-        form: Annotated[
-            str, typer.Option(help="npy (mapped when read) or npz (one compressed file).")
-        ] = "npy",
-        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder.")] = False,
-        log: LogOption = None,
-    ) -> None:
-        """Read a data set once and save it: array, table, and JSON with log and checksums."""
-        from tscl.runs.clinical.data import hashed_ids
 
-        data = _load_logged(console, folder, kind, sets, strict, None if hash_ids else log)
-        data = hashed_ids(data) if hash_ids else data
-        made = data.save(out, overwrite=overwrite, form=form)
-        _show_data(console, data, "label")
-        _show_log(console, data.log, log)
-        console.print(f"saved: {made}; use it as tscl run -c clinical --data {out}", markup=False)
+@command(data_app)
+def plot(
+    folder: FolderArgument,
+    patient: Annotated[str, typer.Option(help="Patient id, as describe --by patient shows.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")],
+    channel: Annotated[str | None, typer.Option(help="Name; by default the first.")] = None,
+    max_trials: Annotated[int, typer.Option(help="Panels drawn at most.")] = 8,
+    kind: KindOption = None,
+    sets: LoaderOption = None,
+) -> None:
+    """Draw one patient's trials, and the samples of each."""
+    from tscl.disk import write_bytes
+    from tscl.reporting.document import png
 
-    @data_app.command("plot")
-    @guard
-    def plot(
-        folder: FolderArgument,
-        patient: Annotated[str, typer.Option(help="Patient id, as describe --by patient shows.")],
-        out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")],
-        channel: Annotated[str | None, typer.Option(help="Name; by default the first.")] = None,
-        max_trials: Annotated[int, typer.Option(help="Panels drawn at most.")] = 8,
-        kind: KindOption = None,
-        sets: LoaderOption = None,
-    ) -> None:
-        """Draw one patient's trials, and the samples of each."""
-        from tscl.disk import write_bytes
-        from tscl.reporting.document import png
-
-        data = _load(folder, kind, sets, strict=False)
-        wanted: Any = patient
-        if data.patient.dtype.kind == "i" and patient.lstrip("-").isdigit():
-            wanted = int(patient)
-        figure = data.plot_patient(wanted, channel=channel or 0, max_trials=max_trials)
-        write_bytes(out, png(figure))
-        console.print(f"figure: {out}", markup=False)
-
-    return data_app
+    data = _load(folder, kind, sets, strict=False)
+    wanted: Any = patient
+    if data.patient.dtype.kind == "i" and patient.lstrip("-").isdigit():
+        wanted = int(patient)
+    figure = data.plot_patient(wanted, channel=channel or 0, max_trials=max_trials)
+    write_bytes(out, png(figure))
+    console.print(f"figure: {out}", markup=False)
 
 
 def _load(folder: Path, kind: str | None, sets: list[str] | None, strict: bool) -> MedicalDataset:
@@ -255,7 +226,7 @@ def _load(folder: Path, kind: str | None, sets: list[str] | None, strict: bool) 
     from tscl.runs.clinical.data import LOADERS, detect_kind, load_patients
     from tscl.runs.config import apply_override, validate
 
-    _check_folder("folder", folder)
+    check_folder("folder", folder)
     kind = kind or detect_kind(folder)
     if kind is None:
         known = ", ".join(LOADERS)
@@ -268,7 +239,6 @@ def _load(folder: Path, kind: str | None, sets: list[str] | None, strict: bool) 
 
 
 def _load_logged(
-    console: Console,
     folder: Path,
     kind: str | None,
     sets: list[str] | None,
@@ -281,20 +251,18 @@ def _load_logged(
     try:
         return _load(folder, kind, sets, strict)
     except NoRecordsError as error:
-        _show_log(console, error.log, log)
+        _show_log(error.log, log)
         raise
 
 
-def _show_data(console: Console, data: MedicalDataset, by: str) -> None:
+def _show_data(data: MedicalDataset, by: str) -> None:
     """What a data set holds."""
     console.print(f"{data!r}", markup=False)
     console.print(f"channels: {', '.join(data.channel_names)}", markup=False)
     console.print(data.describe(by).to_string(), markup=False)
 
 
-def _show_log(
-    console: Console, log: RecordLog | None, path: Path | None = None, most: int = 20
-) -> None:
+def _show_log(log: RecordLog | None, path: Path | None = None, most: int = 20) -> None:
     """Which records were left out and why; the whole log goes to ``path``."""
     from data_loaders.record_log import REASONS
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from tscl.cli.console import command, console
 from tscl.errors import ConfigError, nearest
 
 RunOption = Annotated[
@@ -30,16 +29,16 @@ def find_model(run: Path, model: str | None) -> Path:
         if (home / "encoder.json").is_file():
             return home
     home = run / "models"
-    found = {p.parent.relative_to(home).as_posix(): p.parent for p in home.rglob("encoder.json")}
-    if not found:
+    models = {p.parent.relative_to(home).as_posix(): p.parent for p in home.rglob("encoder.json")}
+    if not models:
         raise ConfigError("--run", run, "holds no saved encoder; run `tscl pretrain` first")
     if model is None:
-        if len(found) > 1:
-            raise ConfigError("--model", None, f"choose one of {', '.join(sorted(found))}")
-        return next(iter(found.values()))
-    if model not in found:
-        raise ConfigError("--model", model, nearest(model, found))
-    return found[model]
+        if len(models) > 1:
+            raise ConfigError("--model", None, f"choose one of {', '.join(sorted(models))}")
+        return next(iter(models.values()))
+    if model not in models:
+        raise ConfigError("--model", model, nearest(model, models))
+    return models[model]
 
 
 def _scaling(home: Path, card: dict[str, Any]) -> tuple[Any, Any, str]:
@@ -57,68 +56,64 @@ def _scaling(home: Path, card: dict[str, Any]) -> tuple[Any, Any, str]:
     return None, None, f"values prepared as in the run, which the file does not do: {known}"
 
 
-def add_model_commands(app: typer.Typer, guard: Callable[..., Any], console: Console) -> None:
-    """Add the commands to ``app``; ``guard`` shows errors as one line."""
+@command()
+def export(
+    run: RunOption,
+    format: Annotated[str, typer.Option("--format", help="onnx or torch-export.")] = "onnx",
+    model: ModelOption = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File (.onnx, .pt2).")] = None,
+    length: Annotated[int, typer.Option(help="Steps of the example to trace with.")] = 64,
+) -> None:
+    """Write an encoder for other runtimes and compare the file's embeddings with its own."""
+    from tscl.saving.encoder import load_encoder
+    from tscl.saving.export import SUFFIXES, export_encoder
 
-    @app.command()
-    @guard
-    def export(
-        run: RunOption,
-        format: Annotated[str, typer.Option("--format", help="onnx or torch-export.")] = "onnx",
-        model: ModelOption = None,
-        out: Annotated[Path | None, typer.Option("--out", "-o", help="File (.onnx, .pt2).")] = None,
-        length: Annotated[int, typer.Option(help="Steps of the example to trace with.")] = 64,
-    ) -> None:
-        """Write an encoder for other runtimes and compare the file's codes with its own."""
-        from tscl.saving.encoder import load_encoder
-        from tscl.saving.export import SUFFIXES, export_encoder
+    if format not in SUFFIXES:
+        raise ConfigError("--format", format, nearest(format, SUFFIXES))
+    home = find_model(run, model)
+    encoder, card = load_encoder(home)
+    target = out or home / f"encoder{SUFFIXES[format]}"
+    mean, scale, note = _scaling(home, card)
+    exported = export_encoder(
+        encoder,
+        target,
+        format,  # type: ignore[arg-type]
+        length=length,
+        mean=mean,
+        scale=scale,
+        notes={"preprocessing": card.get("preprocessing", {})},
+    )
+    console.print(
+        f"{exported.path}: free to vary: {', '.join(exported.dynamic)}; "
+        f"largest difference of an embedding {exported.difference:.2g}",
+        markup=False,
+    )
+    console.print(f"input: {note}", markup=False)
+    if "time" not in exported.dynamic:
+        console.print(f"series must have {exported.length} steps, as --length says")
 
-        if format not in SUFFIXES:
-            raise ConfigError("--format", format, nearest(format, SUFFIXES))
-        home = find_model(run, model)
-        encoder, card = load_encoder(home)
-        target = out or home / f"encoder{SUFFIXES[format]}"
-        mean, scale, note = _scaling(home, card)
-        made = export_encoder(
-            encoder,
-            target,
-            format,  # type: ignore[arg-type]
-            length=length,
-            mean=mean,
-            scale=scale,
-            notes={"preprocessing": card.get("preprocessing", {})},
-        )
-        console.print(
-            f"{made.path}: free to vary: {', '.join(made.dynamic)}; "
-            f"largest difference of a code {made.difference:.2g}",
-            markup=False,
-        )
-        console.print(f"input: {note}", markup=False)
-        if "time" not in made.dynamic:
-            console.print(f"series must have {made.length} steps, as --length says")
 
-    @app.command()
-    @guard
-    def push(
-        run: RunOption,
-        repo: Annotated[str, typer.Option("--repo", help="user/name on the Hugging Face hub.")],
-        model: ModelOption = None,
-        public: Annotated[bool, typer.Option("--public", help="Of a new repository.")] = False,
-    ) -> None:
-        """Upload an encoder with its card to the Hugging Face hub."""
-        from tscl.saving.hub import push_model
+@command()
+def push(
+    run: RunOption,
+    repo: Annotated[str, typer.Option("--repo", help="user/name on the Hugging Face hub.")],
+    model: ModelOption = None,
+    public: Annotated[bool, typer.Option("--public", help="Of a new repository.")] = False,
+) -> None:
+    """Upload an encoder with its card to the Hugging Face hub."""
+    from tscl.saving.hub import push_model
 
-        address = push_model(find_model(run, model), repo, private=not public)
-        console.print(address, markup=False)
+    address = push_model(find_model(run, model), repo, private=not public)
+    console.print(address, markup=False)
 
-    @app.command()
-    @guard
-    def pull(
-        repo: Annotated[str, typer.Option("--repo", help="user/name on the Hugging Face hub.")],
-        out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
-        revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
-    ) -> None:
-        """Download an encoder from the Hugging Face hub; other files than a model's are refused."""
-        from tscl.saving.hub import pull_model
 
-        console.print(f"encoder: {pull_model(repo, out, revision=revision)}", markup=False)
+@command()
+def pull(
+    repo: Annotated[str, typer.Option("--repo", help="user/name on the Hugging Face hub.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
+) -> None:
+    """Download an encoder from the Hugging Face hub; other files than a model's are refused."""
+    from tscl.saving.hub import pull_model
+
+    console.print(f"encoder: {pull_model(repo, out, revision=revision)}", markup=False)

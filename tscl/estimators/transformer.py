@@ -21,6 +21,7 @@ from tscl.estimators.inputs import (
     Float32,
     RandomState,
     as_array,
+    check_float32,
     draw_seed,
     encode_by_length,
     id_codes,
@@ -52,13 +53,13 @@ from tscl.saving.encoder import load_encoder, save_encoder
 from tscl.training.trainer import TrainSettings
 
 
-def _as_float32(X: Any) -> NDArray[np.float32]:
+def _numbers(X: Any) -> NDArray[Any]:
     if issparse(X):
         raise DataError("X", type(X).__name__, "sparse input is not supported; pass X.toarray()")
     try:
         array = np.asarray(X)
         if array.dtype.kind != "c":
-            return array.astype(np.float32, copy=False)
+            return array if array.dtype.kind in "fiu" else array.astype(np.float32)
     except (TypeError, ValueError) as error:
         raise DataError("X", type(X).__name__, f"must be numeric ({error})") from None
     remedy = "Complex data not supported; pass X.real, X.imag or np.abs(X)"
@@ -91,7 +92,7 @@ def as_panel(
             if not index.is_monotonic_increasing:
                 raise DataError("timestamps", "unsorted", "sort the rows by time")
         X = X.to_numpy()
-    values = _as_float32(as_array(X))
+    values = _numbers(as_array(X))
     if values.ndim == 1:
         values = values[None, :, None]
     elif values.ndim == 2:
@@ -103,6 +104,7 @@ def as_panel(
         raise DataError("X", found, "pass at least one channel")
     if 0 in values.shape:
         raise DataError("X", values.shape, "pass at least one sample, step and channel")
+    values = check_float32(values)
     if np.isinf(values).any():
         raise DataError("X", f"{int(np.isinf(values).sum())} infinite values", "remove them")
     if not allow_missing and np.isnan(values).any():

@@ -8,13 +8,14 @@ representations and simple baselines.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 from torch import nn
 
 from tscl.errors import ConfigError, InputError, nearest
@@ -36,7 +37,8 @@ from tscl.forecasters.windows import EpochSampler, WindowSource, window_forecast
 from tscl.methods.end_to_end.method import EndToEnd
 from tscl.seeding import seeded
 from tscl.training.callbacks import ProgressReporter
-from tscl.training.trainer import Trainer, TrainSettings
+from tscl.training.settings import Section, TrainSettings
+from tscl.training.trainer import Trainer
 
 Strategy = Literal[
     "supervised", "two_stage_ridge", "two_stage_mlp", "pretrain_finetune", "end_to_end"
@@ -45,16 +47,10 @@ STRATEGIES: tuple[str, ...] = get_args(Strategy)
 SIMPLE_NETWORKS = ("dlinear", "patch_transformer")
 
 
-@dataclass(frozen=True)
-class StrategySettings:
-    """What is trained and how; the defaults are the paper's.
+class StrategyTraining(Section):
+    """How a strategy trains, whatever the network; the defaults are the paper's.
 
     Attributes:
-        length: steps of the past a forecast sees.
-        backbone: registered encoder, ``dlinear`` or ``patch_transformer`` (supervised only).
-        backbone_params: arguments of the encoder (or of the simple network).
-        network_params: further arguments of the network (``query``, ``instance_norm``, ...).
-        contrast, contrast_params: see :class:`tscl.methods.end_to_end.method.EndToEnd`.
         weight, schedule, decay: lambda, and how it changes.
         pretrain_epochs: of contrast alone, in the strategies of two stages.
         max_epochs, patience, batch_size, lr, weight_decay: of training on validation MSE.
@@ -63,28 +59,41 @@ class StrategySettings:
         clip_norm: gradient clipping, or None.
         lr_schedule: ``constant``, ``cosine`` to zero at the last epoch, or ``halving`` after each.
         monitor_stride: steps between the validation windows that early stopping looks at.
+        network_params: further arguments of the network (``query``, ``instance_norm``, ...).
     """
 
-    length: int = 48
-    backbone: str = "transformer"
-    backbone_params: dict[str, Any] = field(default_factory=dict)
-    network_params: dict[str, Any] = field(default_factory=dict)
-    contrast: str = "hierarchical"
-    contrast_params: dict[str, Any] = field(default_factory=dict)
-    weight: float = 0.5
+    weight: float = Field(default=0.5, ge=0, le=1)
     schedule: Literal["constant", "linear"] = "constant"
-    decay: float = 0.1
-    pretrain_epochs: int = 5
-    max_epochs: int = 20
-    patience: int = 5
-    batch_size: int = 16
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    steps_per_epoch: int | None = None
-    stride: int = 1
-    clip_norm: float | None = None
+    decay: float = Field(default=0.1, ge=0)
+    pretrain_epochs: int = Field(default=5, ge=0)
+    max_epochs: int = Field(default=20, ge=0)
+    patience: int = Field(default=5, ge=0)
+    batch_size: int = Field(default=16, ge=1)
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    steps_per_epoch: int | None = Field(default=None, ge=1)
+    stride: int = Field(default=1, ge=1)
+    clip_norm: float | None = Field(default=None, gt=0)
     lr_schedule: Literal["constant", "cosine", "halving"] = "constant"
-    monitor_stride: int = 1
+    monitor_stride: int = Field(default=1, ge=1)
+    network_params: dict[str, Any] = Field(default_factory=dict)
+
+
+class StrategySettings(StrategyTraining):
+    """What is trained, and how (:class:`StrategyTraining`).
+
+    Attributes:
+        length: steps of the past a forecast sees.
+        backbone: registered encoder, ``dlinear`` or ``patch_transformer`` (supervised only).
+        backbone_params: arguments of the encoder (or of the simple network).
+        contrast, contrast_params: see :class:`tscl.methods.end_to_end.method.EndToEnd`.
+    """
+
+    length: int = Field(default=48, ge=1)
+    backbone: str = "transformer"
+    backbone_params: dict[str, Any] = Field(default_factory=dict)
+    contrast: str = "hierarchical"
+    contrast_params: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,7 +118,7 @@ def _full(
         if last:
             yield samples, slice(length - 1, length), last_step(encoder, x)[:n].unsqueeze(1)
         else:
-            yield samples, slice(0, length), _checked(encoder(x), x, encoder, length)[:n]
+            yield samples, slice(0, length), _checked(encoder(x)[:n], x[:n], encoder, length)
 
 
 def _checked(codes: Tensor, x: Tensor, encoder: EncoderLike, length: int) -> Tensor:

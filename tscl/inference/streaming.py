@@ -87,7 +87,9 @@ class StreamingEncoder:
         if isinstance(samples, Tensor):
             samples = samples.detach().cpu().numpy()
         try:
-            new: NDArray[np.floating] = np.array(samples, dtype=np.float32)
+            new: NDArray[np.floating] = np.array(
+                samples, np.float32 if self.mean is None else np.float64
+            )
         except (TypeError, ValueError):
             raise InputError("samples", type(samples).__name__, "pass numbers") from None
         if new.ndim != 2 or new.shape[1] != self.encoder.input_dims:

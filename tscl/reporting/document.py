@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markdown import Markdown
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import Collection
 from matplotlib.colors import to_rgb, to_rgba
@@ -25,17 +26,23 @@ from PIL import Image
 from tscl.disk import write_bytes, write_text
 
 
-def markdown_table(frame: pd.DataFrame, *, numbers_right: bool = False) -> str:
-    """A pipe table of the frame's cells; ``numbers_right`` aligns all columns but the first."""
+def markdown_table(frame: pd.DataFrame, *, names: int | None = None) -> str:
+    """A pipe table of the frame's cells.
+
+    Args:
+        frame: the cells; the index is left out.
+        names: leading columns aligned to the left, the others to the right; None aligns none.
+    """
 
     def line(cells: Sequence[object]) -> str:
-        return (
-            "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
-        )
+        texts = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
+        return f"| {' | '.join(texts)} |"
 
-    rest = "---:" if numbers_right else "---"
-    head = [line(list(frame.columns)), line(["---", *[rest] * (frame.shape[1] - 1)])]
-    return "\n".join(head + [line(row) for row in frame.to_numpy().tolist()])
+    width = frame.shape[1]
+    marks = ["---"] * (width if names is None else min(names, width))
+    marks += ["---:"] * (width - len(marks))
+    rows = [list(frame.columns), marks, *frame.to_numpy().tolist()]
+    return "\n".join(line(row) for row in rows)
 
 
 BACKGROUND = "#16181c"
@@ -96,21 +103,18 @@ h3{font-size:1rem;margin:1.4rem 0 .3rem}
 a{color:var(--link)} nav{font-size:.9rem} nav a{margin-right:1rem;display:inline-block}
 .scroll{overflow-x:auto;margin:.6rem 0 1rem}
 table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid var(--line);
+th,td{padding:.25rem .7rem;text-align:left;border-bottom:1px solid var(--line);
 white-space:nowrap}
-table.text th,table.text td{text-align:left}
-table.text td{white-space:normal;min-width:5rem;overflow-wrap:anywhere}
-table.text td:first-child{white-space:nowrap}
-th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--ground)}
-.names2 :is(td,th):nth-child(2),.names3 :is(td,th):nth-child(-n+3),
-.names4 :is(td,th):nth-child(-n+4),.names5 :is(td,th):nth-child(-n+5){text-align:left}
+.text td{white-space:normal;min-width:5rem;overflow-wrap:anywhere}
+.text td:first-child{white-space:nowrap}
+th:first-child,td:first-child{position:sticky;left:0;background:var(--ground)}
 thead th{border-bottom:2px solid var(--faint)}
 figure{margin:.8rem 0 1.4rem} figure img{max-width:100%;display:block;border-radius:4px}
 code{background:var(--soft);padding:.1em .3em;border-radius:3px;font-size:.9em}
 pre{background:var(--soft);padding:.7rem;overflow-x:auto;font-size:.82rem}
-summary{cursor:pointer} .note,figcaption{color:var(--faint);font-size:.9rem}
+summary{cursor:pointer} .note,figure em{font-style:normal;color:var(--faint);font-size:.9rem}
 @media (max-width:44rem){body{margin:1rem auto;padding:0 .7rem}
-figure .scroll img{max-width:none;width:44rem}
+figure img{max-width:none;width:44rem}
 table :is(td,th):first-child,table.text td:first-child{max-width:9.5rem;
 white-space:normal;overflow-wrap:anywhere} table.text td:first-child{min-width:8rem}}
 @media print{nav{display:none}}
@@ -118,7 +122,7 @@ white-space:normal;overflow-wrap:anywhere} table.text td:first-child{min-width:8
 
 
 class Document:
-    """Collects parts in order and writes ``report.md`` and ``report.html``.
+    """Collects Markdown in order and writes ``report.md`` and, made of it, ``report.html``.
 
     The page holds everything it shows and no script; it follows the reader's light or dark
     scheme, and wide tables and figures scroll by themselves on a narrow screen.
@@ -131,43 +135,46 @@ class Document:
     def __init__(self, folder: Path, title: str) -> None:
         self.folder = folder
         self._title = title
-        self._markdown = [f"# {title}", ""]
-        self._html: list[str] = []
+        self._parts: list[tuple[str, str, str]] = []
         self._pictures: dict[str, bytes] = {}
         self._sections: dict[str, str] = {}
 
+    def _add(
+        self,
+        markdown: str,
+        before: str = "",
+        after: str = "",
+        summary: str | None = None,
+    ) -> None:
+        """A part, and what stands around its HTML; with ``summary`` it is folded away."""
+        if summary is not None:
+            before = f"<details><summary>{html.escape(summary)}</summary>{before}"
+            after += "</details>"
+        self._parts.append((markdown, before, after))
+
     def heading(self, text: str) -> None:
         """A section heading."""
-        self._markdown += [f"## {text}", ""]
         slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "section"
         while slug in self._sections:
             slug += "-"
         self._sections[slug] = text
-        self._html.append(f'<h2 id="{slug}">{html.escape(text)}</h2>')
+        self._add(f"## {text}", f'<div id="{slug}">', "</div>")
 
     def subheading(self, text: str) -> None:
         """A heading inside a section."""
-        self._markdown += [f"### {text}", ""]
-        self._html.append(f"<h3>{html.escape(text)}</h3>")
+        self._add(f"### {text}")
 
     def paragraph(self, text: str) -> None:
-        """Plain text, with code between back ticks."""
-        self._markdown += [text, ""]
-        self._html.append(f"<p>{inline(text)}</p>")
+        """Markdown text; HTML in it is shown as it is written."""
+        self._add(text)
 
     def items(self, texts: list[str]) -> None:
         """A list of sentences."""
-        self._markdown += [*(f"- {text}" for text in texts), ""]
-        self._html.append("<ul>" + "".join(f"<li>{inline(t)}</li>" for t in texts) + "</ul>")
+        self._add("\n".join(f"- {text}" for text in texts))
 
     def code(self, text: str, *, summary: str | None = None) -> None:
         """Preformatted text, folded away under ``summary`` if that is given."""
-        title = [f"{summary}:", ""] if summary else []
-        self._markdown += [*title, "```", text.rstrip(), "```", ""]
-        block = f"<pre>{html.escape(text)}</pre>"
-        if summary is not None:
-            block = f"<details><summary>{html.escape(summary)}</summary>{block}</details>"
-        self._html.append(block)
+        self._add(f"```\n{text.rstrip()}\n```", summary=summary)
 
     def table(
         self,
@@ -182,36 +189,36 @@ class Document:
         Args:
             frame: the cells.
             text: align all cells to the left and wrap them.
-            names: number of leading columns that hold names, aligned to the left (at most five).
+            names: number of leading columns that hold names, aligned to the left.
             summary: fold the table away under this text, on the page.
         """
-        self._markdown += [markdown_table(frame, numbers_right=not text), ""]
-        classes = "text" if text else f"names{names}"
-        body = frame.to_html(index=False, border=0, classes=classes)
-        block = f'<div class="scroll">{body}</div>'
-        if summary is not None:
-            block = f"<details><summary>{html.escape(summary)}</summary>{block}</details>"
-        self._html.append(block)
+        left = frame.shape[1] if text else names
+        kind = "scroll text" if text else "scroll"
+        self._add(markdown_table(frame, names=left), f'<div class="{kind}">', "</div>", summary)
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
         """A figure, written to ``figures/NAME.png`` and embedded in the page, light and dark.
 
         The figure object is recoloured and of no further use to the caller.
         """
-        light = self._pictures[f"{name}.png"] = png(figure)
+        light = png(figure)
         darken(figure)
-        dark = png(figure)
-        self._markdown += [f"![{caption}](figures/{name}.png)", "", f"*{caption}*", ""]
-        alt = html.escape(caption, quote=True)
-        self._html.append(
-            '<figure><div class="scroll"><picture>'
-            f'<source media="(prefers-color-scheme:dark)" srcset="{address(dark)}">'
-            f'<img alt="{alt}" src="{address(light)}"></picture></div>'
-            f"<figcaption>{alt}</figcaption></figure>"
-        )
+        self.picture(name, light, png(figure), caption)
+
+    def picture(self, name: str, light: bytes, dark: bytes, caption: str) -> None:
+        """A PNG, for light and for dark pages; see :func:`read_pictures`."""
+        self._pictures |= {f"{name}.png": light, f"{name}-dark.png": dark}
+        text = f"![{caption}](figures/{name}.png)\n\n*{caption}*"
+        self._add(text, '<figure class="scroll">', "</figure>")
 
     def page(self) -> str:
         """The HTML page."""
+        reader = Markdown(extensions=["tables", "fenced_code"], output_format="html")
+        reader.preprocessors.deregister("html_block")  # HTML in a text is shown, not obeyed
+        reader.inlinePatterns.deregister("html")
+        body = "\n".join(
+            before + reader.reset().convert(text) + after for text, before, after in self._parts
+        )
         title = html.escape(self._title)
         links = [f'<a href="#{k}">{html.escape(v)}</a>' for k, v in self._sections.items()]
         return (
@@ -219,8 +226,16 @@ class Document:
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{title}</title><style>{STYLE}</style></head>\n<body>\n"
             f"<h1>{title}</h1>\n<nav>{' '.join(links)}</nav>\n"
-            + "\n".join(self._html)
+            + re.sub(r'<img alt="([^"]*)" src="figures/([^"]*)">', self._embedded, body)
             + "\n</body></html>\n"
+        )
+
+    def _embedded(self, image: re.Match[str]) -> str:
+        """The picture itself, in place of its file's name."""
+        light, dark = (self._pictures[name] for name in (image[2], image[2][:-4] + "-dark.png"))
+        return (
+            '<picture><source media="(prefers-color-scheme:dark)" '
+            f'srcset="{address(dark)}"><img alt="{image[1]}" src="{address(light)}"></picture>'
         )
 
     def write(self) -> tuple[Path, Path]:
@@ -228,14 +243,18 @@ class Document:
         markdown, page = self.folder / "report.md", self.folder / "report.html"
         for name, picture in self._pictures.items():
             write_bytes(self.folder / "figures" / name, picture)
-        write_text(markdown, "\n".join(self._markdown))
+        texts = [f"# {self._title}", *(text for text, _, _ in self._parts)]
+        write_text(markdown, "\n\n".join(texts) + "\n")
         write_text(page, self.page())
         return markdown, page
 
 
-def inline(text: str) -> str:
-    """Text as HTML; what stands between back ticks is code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+def read_pictures(folder: Path, name: str) -> tuple[bytes, bytes] | None:
+    """A figure of a finished report for light and for dark pages; None when it has none."""
+    paths = [folder / "figures" / f"{name}{end}.png" for end in ("", "-dark")]
+    if not all(path.is_file() for path in paths):
+        return None
+    return paths[0].read_bytes(), paths[1].read_bytes()
 
 
 def png(figure: Figure) -> bytes:

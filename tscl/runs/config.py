@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from tscl.errors import ConfigError, nearest
-from tscl.training.settings import AverageMode, LoggerName, Precision, Schedule, TrainSettings
+from tscl.encoders import ENCODERS
+from tscl.errors import ConfigError, InputError, nearest
+from tscl.methods import METHODS
+from tscl.training.settings import Section, TrainOptions, TrainSettings, first_error
 
 M = TypeVar("M", bound=BaseModel)
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values are immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Component(Section):
@@ -30,40 +25,16 @@ class Component(Section):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class TrainOptions(Section):
-    """How to train, whatever the job; see :class:`tscl.training.settings.TrainSettings`."""
+class JobTraining(TrainOptions):
+    """How a job trains; ``select: validation`` keeps the epoch of the best validation score."""
 
-    max_epochs: int = Field(10, ge=0)
-    max_steps: int | None = Field(None, ge=1)
-    batch_size: int = Field(32, ge=1)
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
-    schedule: Schedule = "constant"
-    warmup: int = Field(0, ge=0)
-    final_lr: float = Field(0.0, ge=0, le=1)
-    decay_epochs: int = Field(10, ge=1)
-    decay_factor: float = Field(0.1, ge=0, le=1)
-    clip_norm: float | None = Field(None, gt=0)
-    accumulate: int = Field(1, ge=1)
-    cache_gradients: bool = False
-    averaging: AverageMode = "swa"
-    average_start: int = Field(0, ge=-1)
-    ema_decay: float = Field(0.999, gt=0, lt=1)
-    precision: Precision = "32-true"
-    accelerator: str = "cpu"
-    devices: int = Field(1, ge=1)
-    gather: bool = True
-    checkpoint_seconds: float = Field(60.0, ge=0)
+    batch_size: int = Field(default=32, ge=1)
     select: Literal["last", "validation"] = "last"
-    monitor_every: int = Field(1, ge=1)
-    patience: int = Field(0, ge=0)
-    min_delta: float = Field(0.0, ge=0)
-    loggers: tuple[LoggerName, ...] = ()
 
-    def settings(self, seed: int) -> TrainSettings:
-        """The engine's settings."""
-        known = {field.name for field in fields(TrainSettings)}
-        return TrainSettings(seed=seed, **self.model_dump(include=known))
+    def settings(self, seed: int, **changes: Any) -> TrainSettings:
+        """What the trainer is given."""
+        values = {name: getattr(self, name) for name in TrainOptions.model_fields}
+        return TrainSettings(**{**values, "seed": seed, **changes})
 
 
 class JobConfig(Section):
@@ -74,9 +45,17 @@ class JobConfig(Section):
 
     job: str
     name: str = "demo"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     out: str = "runs/demo"
     licence: str | None = None
+
+    def check(self) -> Self:
+        """The configuration itself, when everything it names is known.
+
+        Raises:
+            ConfigError: an unknown name, or values that do not go together.
+        """
+        return self
 
     def results(self) -> dict[str, Any]:
         """The values that results depend on: all but what only the report shows."""
@@ -87,20 +66,57 @@ class JobConfig(Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
-def _unknown_key(model: type[BaseModel], error: dict[str, Any]) -> ConfigError:
-    section = model
-    for part in error["loc"][:-1]:
-        field = section.model_fields.get(str(part))
-        kind = field.annotation if field else None
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            section = kind
-    key = ".".join(str(p) for p in error["loc"])
-    return ConfigError(
-        key, error["input"], f"unknown key; {nearest(str(error['loc'][-1]), section.model_fields)}"
-    )
+class MethodConfig(JobConfig):
+    """A job that pretrains one method and others beside it.
+
+    ``compare_params`` maps a method of the comparison to its arguments.
+    """
+
+    encoder: Component
+    method: Component
+    compare_params: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    def params(self, method: str) -> dict[str, Any]:
+        """Arguments of the configured method, or of one it is compared with."""
+        chosen = self.method.params if method == self.method.name else None
+        return dict(self.compare_params.get(method, {}) if chosen is None else chosen)
+
+    def check_methods(self, compare: Sequence[str], baselines: Sequence[str]) -> None:
+        """Encoder, method and those of ``compare`` that are not among ``baselines``.
+
+        Raises:
+            ConfigError: an unknown name or argument, with the nearest known one.
+        """
+        ENCODERS.check(self.encoder.name, self.encoder.params)
+        check_method("method.params", self.method.name, self.method.params)
+        for name in compare:
+            if name in baselines:
+                continue
+            if name not in METHODS.names():
+                known = [*METHODS.names(), *baselines]
+                raise ConfigError("evaluate.compare", name, nearest(name, known))
+            check_method(f"compare_params.{name}", name, self.compare_params.get(name, {}))
 
 
-def validate(model: type[M], values: dict[str, Any]) -> M:
+def check_method(key: str, name: str, params: Mapping[str, Any]) -> None:
+    """Names and values of a method's arguments.
+
+    Raises:
+        ConfigError: names the argument below ``key``.
+    """
+    METHODS.check(name, params)
+    under(key, METHODS.get(name).check_params, params)
+
+
+def under(key: str, check: Callable[..., Any], *given: Any) -> Any:
+    """``check(*given)``; what it finds wrong is named below the configuration's ``key``."""
+    try:
+        return check(*given)
+    except InputError as error:
+        raise ConfigError(f"{key}.{error.field}", error.value, error.remedy) from None
+
+
+def validate(model: type[M], values: Mapping[str, Any]) -> M:
     """``values`` as a checked ``model``.
 
     Raises:
@@ -108,12 +124,8 @@ def validate(model: type[M], values: dict[str, Any]) -> M:
     """
     try:
         return model.model_validate(values)
-    except ValidationError as found:
-        first: dict[str, Any] = dict(found.errors()[0])
-        if first["type"] == "extra_forbidden":
-            raise _unknown_key(model, first) from None
-        key = ".".join(str(p) for p in first["loc"])
-        raise ConfigError(key, first["input"], str(first["msg"])) from None
+    except ValidationError as error:
+        raise ConfigError(*first_error(model, error)) from None
 
 
 MAX_VALUES = 100_000

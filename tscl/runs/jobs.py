@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from tscl.errors import ConfigError, nearest
-from tscl.runs.clinical.config import (
-    check_clinical,
-)
+from tscl.runs.clinical.config import ClinicalConfig
 from tscl.runs.config import JobConfig, read_values, validate
-from tscl.runs.forecasting.config import check_config
+from tscl.runs.forecasting.config import RunConfig
 from tscl.runs.label_efficiency.config import LabelEfficiencyConfig
 
-JOBS: tuple[str, ...] = ("forecasting", "clinical", "label_efficiency")
+JOBS: dict[str, type[JobConfig]] = {
+    "forecasting": RunConfig,
+    "clinical": ClinicalConfig,
+    "label_efficiency": LabelEfficiencyConfig,
+}
 
 
 def check_job(values: dict[str, Any]) -> JobConfig:
@@ -26,9 +28,7 @@ def check_job(values: dict[str, Any]) -> JobConfig:
     job = values.get("job", "forecasting")
     if job not in JOBS:
         raise ConfigError("job", job, nearest(str(job), JOBS))
-    if job == "label_efficiency":
-        return validate(LabelEfficiencyConfig, values).check()
-    return check_clinical(values) if job == "clinical" else check_config(values)
+    return validate(JOBS[job], values).check()
 
 
 def load_job(

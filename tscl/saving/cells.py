@@ -1,4 +1,9 @@
-"""Finished evaluation cells on disk, so that a stopped run goes on where it was."""
+"""Finished cells on disk, so that a stopped run goes on where it was.
+
+A cell is one trained and scored configuration. Its name ends in a digest of everything its figures
+depend on, so a changed setting is a new cell. Cells of numbers are files of JSON
+(:class:`CellFiles`); cells with predictions stand in a :class:`ResultStore`.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,80 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_loaders.vetting.arrays import read_npz
 from tscl.disk import atomic_file, write_errors
 from tscl.errors import CheckpointError
+from tscl.saving.tensors import read_json, write_json
+
+
+def digest(facts: Mapping[str, Any], digits: int = 12) -> str:
+    """The first hexadecimal digits of the SHA-256 of canonical JSON."""
+    text = json.dumps(dict(facts), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+class Titled(Protocol):
+    """Something with a name that can be part of a file's."""
+
+    @property
+    def title(self) -> str:
+        """The name."""
+
+
+C = TypeVar("C", bound=Titled)
+
+
+class CellFiles(Generic[C]):
+    """Cells of a study, one JSON file each: ``cells/TITLE-DIGEST.json`` in its folder.
+
+    Args:
+        folder: of the study.
+        cells: all of them, in order.
+        facts: gives what the figures of a cell depend on.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        cells: Sequence[C],
+        facts: Callable[[C], Mapping[str, Any]],
+    ) -> None:
+        self.folder, self.cells, self.facts = folder / "cells", cells, facts
+
+    def path(self, cell: C) -> Path:
+        """The file of a cell."""
+        return self.folder / f"{cell.title}-{digest(self.facts(cell))}.json"
+
+    def missing(self) -> list[C]:
+        """Cells without a file."""
+        return [cell for cell in self.cells if not self.path(cell).is_file()]
+
+    def write(self, cell: C, values: Any) -> Path:
+        """Write the file of a cell, the old one or the whole new one at any time."""
+        path = self.path(cell)
+        write_json(path, values)
+        return path
+
+    def finished(self) -> list[dict[str, Any]]:
+        """What the files of all cells hold, in order; cells without one are left out."""
+        return [read_cell(path) for cell in self.cells if (path := self.path(cell)).is_file()]
+
+
+def read_cell(path: Path) -> dict[str, Any]:
+    """The values of a cell's file; CheckpointError when it is damaged."""
+    try:
+        values: dict[str, Any] = read_json(path)
+        return values
+    except CheckpointError as error:
+        raise CheckpointError(str(path), error, "remove the file to run the cell again") from None
 
 
 @dataclass(frozen=True)
@@ -59,7 +128,12 @@ class ResultStore:
         return len(self._known)
 
     def __contains__(self, key: Mapping[str, Any]) -> bool:
-        return _name(key) in self._known
+        return self._name(key) in self._known
+
+    @staticmethod
+    def _name(key: Mapping[str, Any]) -> str:
+        """File name of a key."""
+        return digest(key, 24)
 
     def get(self, key: Mapping[str, Any]) -> Cell:
         """The finished cell of ``key``.
@@ -67,7 +141,7 @@ class ResultStore:
         Raises:
             CheckpointError: no such cell, or its arrays are missing or damaged.
         """
-        name = _name(key)
+        name = self._name(key)
         if name not in self._known:
             raise CheckpointError("cell", dict(key), "evaluate it first")
         if name not in self._cells:
@@ -80,7 +154,7 @@ class ResultStore:
 
     def add(self, cell: Cell) -> None:
         """Keep a finished cell; a second one of the same key replaces nothing and is ignored."""
-        name = _name(cell.key)
+        name = self._name(cell.key)
         if name in self._known:
             return
         line = {"key": cell.key, "facts": cell.facts}
@@ -119,7 +193,7 @@ class ResultStore:
             try:
                 line = json.loads(text)
                 dict(line["facts"])
-                self._known[_name(line["key"])] = line
+                self._known[self._name(line["key"])] = line
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 where = f"{path} line {number}"
                 raise CheckpointError(where, text[:80], "remove the line to redo it") from error
@@ -128,16 +202,8 @@ class ResultStore:
         assert self.directory is not None
         path = self.directory / f"{name}.npz"
         line = self._known[name]
-        from data_loaders.vetting.arrays import read_npz
-
         try:
             return Cell(line["key"], line["facts"], read_npz(path, kinds="fiubUS"))
         except (OSError, ValueError) as error:
             remedy = f"remove its line from cells.jsonl to redo it ({line['key']})"
             raise CheckpointError(str(path), "missing or damaged arrays", remedy) from error
-
-
-def _name(key: Mapping[str, Any]) -> str:
-    """File name of a key: 24 hex digits of its canonical JSON."""
-    text = json.dumps(dict(key), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ class MLflowLogger(Callback):
             found = self._client.get_experiment_by_name(self.experiment)
             home = found.experiment_id if found else self._client.create_experiment(self.experiment)
             self.run_id = self._client.create_run(home, run_name=start.title).info.run_id
-            for name, value in asdict(start.settings).items():
+            for name, value in start.settings.model_dump().items():
                 self._client.log_param(self.run_id, name, value)
 
     def _scalars(self, values: Mapping[str, float], step: int) -> None:

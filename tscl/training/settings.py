@@ -1,29 +1,123 @@
-"""How to train, and what training gives."""
+"""How to train, declared once for YAML and Python, and what training gives."""
 
 from __future__ import annotations
 
 import math
-import numbers
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, Self, get_args
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
-from tscl.errors import InputError, TSCLError, is_whole, nearest
+from tscl.errors import InputError, TSCLError, nearest
 
 AverageMode = Literal["none", "swa", "ema"]
-
-
 Monitor = Callable[[nn.Module], float]
 Precision = Literal["32-true", "32", "bf16-mixed", "16-mixed"]
 Schedule = Literal["constant", "cosine", "linear", "step", "one_cycle"]
 LoggerName = Literal["tensorboard", "mlflow"]
 
+_REMEDIES = {
+    "bool_type": "give true or false",
+    "int_type": "give a whole number",
+    "int_parsing": "give a whole number",
+    "int_from_float": "give a whole number",
+    "finite_number": "give a finite number",
+    "missing": "it has no default",
+    "list_type": "give a list",
+    "too_short": "choose at least one",
+    "greater_than_equal": "give at least {ge}",
+}
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """How to train.
+
+class Section(BaseModel):
+    """Checked settings: the same class reads YAML and is made in Python.
+
+    Unknown names are errors and values are immutable; :meth:`replace` gives a changed copy.
+
+    Raises:
+        InputError: the first name or value that cannot be used, with what is allowed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(*first_error(type(self), error)) from None
+
+    # pydantic then knows that this constructor only passes values on, and that a section inside
+    # another one may be checked without calling it
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other values, checked as a new one."""
+        return type(self)(**{**dict(self), **changes})
+
+    @classmethod
+    def hint(cls, key: str) -> str:
+        """What the error for the unknown name ``key`` adds."""
+        return ""
+
+
+def first_error(model: type[BaseModel], error: ValidationError) -> tuple[str, Any, str]:
+    """Field, value and remedy of an unknown name, else of the first thing ``model`` found wrong."""
+    errors: list[dict[str, Any]] = [dict(one) for one in error.errors()]
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+    sections, path, field = [model], [], None
+    for part in first["loc"]:
+        holder = next((one for one in sections if part in one.model_fields), None)
+        tagged = [one for one in sections if len(sections) > 1 and part in _tags(one)]
+        if holder is not None:
+            field = holder.model_fields[str(part)]
+            sections = _sections(field.annotation)
+        elif tagged or "[" in str(part) or part in ("int", "float", "str", "bool"):
+            sections = tagged or sections  # which part of a union was tried is no key
+            continue
+        else:
+            field = None
+        path.append(str(part))
+    remedy = first["msg"]
+    if first["type"] in _REMEDIES:
+        remedy = _REMEDIES[first["type"]].format(**first.get("ctx", {}))
+    cause = first.get("ctx", {}).get("error")
+    if field is not None and field.description and first["type"] != "extra_forbidden":
+        remedy = f"give {field.description}"
+    elif isinstance(cause, InputError):  # of a check inside: it says which part of the value
+        if cause.field not in path[-1:]:
+            path.append(cause.field)
+        return ".".join(path), cause.value, cause.remedy
+    elif first["type"] == "extra_forbidden":
+        known = [name for one in sections for name in one.model_fields]
+        hints = [one.hint(path[-1]) for one in sections if issubclass(one, Section)]
+        remedy = f"unknown key; {nearest(path[-1], known)}{''.join(hints)}"
+    elif first["type"] == "literal_error":
+        allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        remedy = f"use {first['ctx']['expected']}; {nearest(str(first['input']), allowed)}"
+    elif first["type"] == "union_tag_invalid":
+        path.append(first["ctx"]["discriminator"].strip("'"))
+        first["input"] = first["ctx"]["tag"]
+        remedy = nearest(first["input"], re.findall(r"'([^']*)'", first["ctx"]["expected_tags"]))
+    return ".".join(path), first["input"], remedy.removeprefix("Value error, ")
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field's type holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [one for inner in get_args(annotation) for one in _sections(inner)]
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    """Values of the field ``kind``, by which a union tells its models apart."""
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+
+
+class TrainOptions(Section):
+    """How to train, whatever the job.
 
     Attributes:
         max_epochs: passes over the source. max_steps: stop earlier after so many steps.
@@ -59,72 +153,48 @@ class TrainSettings:
             be synchronised by the user on GPUs.
         checkpoint_seconds: time between checkpoints, when a folder is given.
         monitor_every: epochs between calls of the monitor; patience: stop after so many calls
-            without an improvement of more than ``min_delta`` (0: never). keep: the encoder that
-            training gives is the ``best`` by the monitor, or the ``last`` (the monitor then only
-            draws a curve).
+            without an improvement of more than ``min_delta`` (0: never).
         loggers: ``tensorboard`` and ``mlflow``, written below the trainer's ``logs`` folder.
-        seed: of everything random.
-
-    Raises:
-        InputError: a value that cannot be used.
     """
 
-    max_epochs: int = 10
-    max_steps: int | None = None
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
+    max_epochs: int = Field(default=10, ge=0)
+    max_steps: int | None = Field(default=None, ge=1)
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
     schedule: Schedule = "constant"
-    warmup: int = 0
-    final_lr: float = 0.0
-    decay_epochs: int = 10
-    decay_factor: float = 0.1
-    clip_norm: float | None = None
-    accumulate: int = 1
+    warmup: int = Field(default=0, ge=0)
+    final_lr: float = Field(default=0.0, ge=0, le=1)
+    decay_epochs: int = Field(default=10, ge=1)
+    decay_factor: float = Field(default=0.1, ge=0, le=1)
+    clip_norm: float | None = Field(default=None, gt=0)
+    accumulate: int = Field(default=1, ge=1)
     cache_gradients: bool = False
     averaging: AverageMode = "swa"
-    average_start: int = 0
-    ema_decay: float = 0.999
-    ema_warmup: int = 0
+    average_start: int = Field(default=0, ge=-1)
+    ema_decay: float = Field(default=0.999, gt=0, lt=1)
+    ema_warmup: int = Field(default=0, ge=0)
     precision: Precision = "32-true"
     accelerator: str = "cpu"
-    devices: int = 1
+    devices: int = Field(default=1, ge=1)
     gather: bool = True
-    checkpoint_seconds: float = 60.0
-    monitor_every: int = 1
-    patience: int = 0
-    min_delta: float = 0.0
-    keep: Literal["best", "last"] = "best"
+    checkpoint_seconds: float = Field(default=60.0, ge=0)
+    monitor_every: int = Field(default=1, ge=1)
+    patience: int = Field(default=0, ge=0)
+    min_delta: float = Field(default=0.0, ge=0)
     loggers: tuple[LoggerName, ...] = ()
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        for name, low in (
-            ("max_epochs", 0),
-            ("warmup", 0),
-            ("ema_warmup", 0),
-            ("patience", 0),
-            ("accumulate", 1),
-            ("devices", 1),
-            ("decay_epochs", 1),
-            ("monitor_every", 1),
-        ):
-            number = getattr(self, name)
-            if not is_whole(number) or number < low:
-                raise InputError(name, number, f"use a whole number, {low} or more")
-        if self.min_delta < 0:
-            raise InputError("min_delta", self.min_delta, "use 0 or more")
-        if not isinstance(self.lr, numbers.Real) or not 0 < self.lr < math.inf:
-            raise InputError("lr", self.lr, "choose a learning rate above 0")
-        for name in ("final_lr", "decay_factor"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(name, getattr(self, name), "choose a share in [0, 1]")
-        for name, kind in (("schedule", Schedule), ("precision", Precision)):
-            if getattr(self, name) not in get_args(kind):
-                value = str(getattr(self, name))
-                raise InputError(name, value, nearest(value, get_args(kind)))
-        for logger in self.loggers:
-            if logger not in get_args(LoggerName):
-                raise InputError("loggers", logger, nearest(str(logger), get_args(LoggerName)))
+
+class TrainSettings(TrainOptions):
+    """What a trainer is given: the options of :class:`TrainOptions` and two of its own.
+
+    Attributes:
+        keep: the encoder that training gives is the ``best`` by the monitor, or the ``last`` (the
+            monitor then only draws a curve).
+        seed: of everything random.
+    """
+
+    keep: Literal["best", "last"] = "best"
+    seed: int = 0
 
 
 @dataclass

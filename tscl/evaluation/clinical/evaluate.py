@@ -75,7 +75,8 @@ class Job:
         parts: checked split.
         label: (n,) class codes.
         n_classes: columns of the predictions.
-        settings: ``C``, ``n_neighbors``, ``finetune`` and ``pooling``.
+        settings: ``C``, ``n_neighbors``, ``finetune``, ``pooling``, and ``tuned``: ``finetune`` by
+            share of the labels where that has its own.
     """
 
     def __init__(
@@ -172,7 +173,7 @@ class Job:
         given = {
             "epochs": 50 if key["fraction"] == 1 else 100,
             "pooling": self.settings["pooling"],
-            **self.settings["finetune"],
+            **self.settings["tuned"].get(key["fraction"], self.settings["finetune"]),
         }
         tuner = FineTuner(
             self._module(key["seed"]),  # type: ignore[arg-type]
@@ -209,6 +210,7 @@ def evaluate_cells(
     C: float | Sequence[float] = 1.0,
     n_neighbors: int = 5,
     finetune: Mapping[str, Any] | None = None,
+    epochs: Mapping[float, int] | None = None,
     pooling: str = "max",
     store: ResultStore | None = None,
     on_cell: Callable[[Cell], None] | None = None,
@@ -242,6 +244,7 @@ def evaluate_cells(
         n_neighbors: neighbours, at most the number of labelled samples.
         finetune: settings of :class:`tscl.evaluation.clinical.finetune.FineTuner`; epochs are 50
             with all labels and 100 with less unless given.
+        epochs: of fine-tuning by fraction, in place of ``finetune``'s.
         pooling: how codes of all steps become one vector (:func:`tscl.pooling.pool_time`), for
             frozen and fine-tuned encoders alike; ``max`` is the paper's.
         store: where finished cells are kept.
@@ -253,7 +256,7 @@ def evaluate_cells(
     """
     parts = check_split(dataset, split)
     check_pooling(pooling)
-    settings = {
+    settings: dict[str, Any] = {
         "C": _plain(C),
         "n_neighbors": n_neighbors,
         "finetune": dict(finetune or {}),
@@ -263,8 +266,13 @@ def evaluate_cells(
     store = ResultStore() if store is None else store
     label = np.asarray(dataset.label, dtype=np.int64)
     n_classes = max(2, len(getattr(dataset, "label_names", ())), int(label.max()) + 1)
-    digest = _digest(encoder, dataset, parts, settings)
-    job = Job(encoder, dataset, parts, label, n_classes, settings)
+    tuned = {share: {**settings["finetune"], "epochs": n} for share, n in (epochs or {}).items()}
+    digests = {
+        share: _digest(encoder, dataset, parts, settings | {"finetune": tuned[share]})
+        for share in tuned
+    }
+    rest = _digest(encoder, dataset, parts, settings)
+    job = Job(encoder, dataset, parts, label, n_classes, settings | {"tuned": tuned})
     seeds = list(seeds)
     ways = [by] if isinstance(by, str) else list(by)
     cells = []
@@ -280,7 +288,7 @@ def evaluate_cells(
                         "by": how,
                         "seed": int(seed),
                         "fold": fold,
-                        "digest": digest,
+                        "digest": digests.get(fraction, rest),
                     }
                     if key not in store:
                         store.add(job.run(key))

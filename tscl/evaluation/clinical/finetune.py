@@ -9,72 +9,59 @@ Trained from a fresh encoder the same class is the supervised baseline.
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from pydantic import AfterValidator, Field, StrictBool
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tscl.encoders.base import EncoderLike
-from tscl.errors import InputError, NotFittedError, is_number, is_whole, nearest
+from tscl.errors import InputError, NotFittedError
 from tscl.pooling import check_pooling, pool_time
 from tscl.seeding import derive_seed, seeded
-
-_COUNTS = {"epochs": 1, "batch_size": 2, "hidden": 1}
-SETTINGS: tuple[str, ...] = (
-    *_COUNTS,
-    *("lr", "weight_decay", "double_sigmoid", "patience", "pooling", "device"),
-)
-"""Arguments of :class:`tscl.evaluation.clinical.finetune.FineTuner` that a user may set; the
-encoder, the classes, the seed and what is frozen are the protocol's."""
+from tscl.training.settings import Section
 
 
-def check_finetune(settings: Mapping[str, Any]) -> None:
-    """Names and values of fine-tuning settings; those not given keep their defaults.
+def _pooling(value: str) -> str:
+    check_pooling(value)
+    return value
 
-    Raises:
-        InputError: an unknown setting, or one of the wrong kind or out of range; ``field`` is
-            its name.
+
+def _device(value: str | None) -> str | None:
+    try:
+        torch.device(value or "cpu")
+    except RuntimeError:
+        raise ValueError from None
+    return value
+
+
+Pooling = Annotated[str, AfterValidator(_pooling)]
+"""How embeddings of all steps become one vector (:func:`tscl.pooling.pool_time`)."""
+
+
+class FineTuneSettings(Section):
+    """What a user may set of :class:`FineTuner`; its other arguments are the protocol's.
+
+    Attributes: see :class:`FineTuner`.
     """
-    for key, value in settings.items():
-        if key not in SETTINGS:
-            raise InputError(str(key), value, nearest(str(key), SETTINGS))
-        if key in _COUNTS:
-            _count(key, value, _COUNTS[key])
-        elif key == "patience" and value is not None:
-            _count(key, value, 1, ", or None")
-        elif key == "double_sigmoid" and not isinstance(value, bool):
-            raise InputError(key, value, "give true or false")
-        elif key == "lr" and not (_finite(value) and value > 0):
-            raise InputError(key, value, "give a positive learning rate, such as 1.0e-4")
-        elif key == "weight_decay" and not (_finite(value) and value >= 0):
-            raise InputError(key, value, "give 0 or a positive number, such as 1.0e-2")
-        elif key == "pooling":
-            if not isinstance(value, str):
-                raise InputError(key, value, "give a name, such as max")
-            check_pooling(value)
-        elif key == "device" and value is not None:
-            try:
-                torch.device(value)
-            except (RuntimeError, TypeError):
-                raise InputError(key, value, "name a device, such as cpu or cuda") from None
 
-
-def _finite(value: Any) -> bool:
-    return is_number(value) and math.isfinite(value)
-
-
-def _count(key: str, value: Any, least: int, more: str = "") -> None:
-    whole = is_whole(value)
-    if not whole or value < least:
-        why = "batch normalisation needs 2 or more" if least == 2 else f"give at least {least}"
-        raise InputError(key, value, f"{why}{more}" if whole else f"{why}{more}, a whole number")
+    epochs: int = Field(default=50, ge=1)
+    batch_size: int = Field(default=128, ge=2, description="2 or more, for batch normalisation")
+    hidden: int = Field(default=128, ge=1)
+    lr: float = Field(default=1e-4, gt=0, description="a positive learning rate, such as 1.0e-4")
+    weight_decay: float = Field(default=0.01, ge=0, description="0 or a positive number")
+    double_sigmoid: StrictBool = False
+    patience: int | None = Field(default=None, ge=1, description="at least 1 epoch, or None")
+    pooling: Pooling = "max"
+    device: Annotated[str | None, AfterValidator(_device)] = Field(
+        default=None, description="the name of a device, such as cpu or cuda"
+    )
 
 
 class FineTuneNetwork(nn.Module):
@@ -298,7 +285,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     def _check_settings(self) -> None:
         if self.n_classes < 2:
             raise InputError("n_classes", self.n_classes, "need at least 2 classes")
-        check_finetune({name: getattr(self, name) for name in SETTINGS})
+        FineTuneSettings(**{name: getattr(self, name) for name in FineTuneSettings.model_fields})
 
     def _samples(self, name: str, X: Any) -> Any:
         """``X`` kept as it is when it already is an array on disk or in memory."""

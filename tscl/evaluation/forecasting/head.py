@@ -160,7 +160,7 @@ class HeadSettings:
         residual: predict the difference to the current value, so the head also sees that value.
         window: append the last ``window`` target values to the features; 0 for none.
         relative_window: subtract the current value from the appended window.
-        standardise: scale features by mean and deviation over the training rows.
+        standardize: scale features by mean and deviation over the training rows.
     """
 
     drop: int = 200
@@ -168,7 +168,7 @@ class HeadSettings:
     residual: bool = False
     window: int = 0
     relative_window: bool = True
-    standardise: bool = False
+    standardize: bool = False
 
     def __post_init__(self) -> None:
         if self.drop < 0:
@@ -201,8 +201,8 @@ class ForecastHead:
         self._stop = split.train.stop - horizon
         self.n_train = self._stop - self._start
         self._center, self._scale = np.zeros(rows.width), np.ones(rows.width)
-        if settings.standardise:
-            self._standardise()
+        if settings.standardize:
+            self._standardize()
         self._model = RidgePath(settings.alphas).fit_blocks(self._training_blocks)
         self.alpha, self.valid = self._choose(split.valid)
 
@@ -218,7 +218,7 @@ class ForecastHead:
         width = self.rows.width + self.horizon * self._data.shape[1]
         return list(row_blocks(start, stop, width))
 
-    def _standardise(self) -> None:
+    def _standardize(self) -> None:
         blocks = self._blocks(self._start, self._stop)
         center = sum(self.rows.block(*b).sum(axis=0) for b in blocks) / self.n_train
         spread = sum(np.square(self.rows.block(*b) - center).sum(axis=0) for b in blocks)

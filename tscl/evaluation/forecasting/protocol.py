@@ -46,7 +46,7 @@ def forecast_protocol(
     residual: bool = False,
     window_features: int = 0,
     relative_window: bool = True,
-    standardise: bool = False,
+    standardize: bool = False,
     scale: ArrayLike | None = None,
 ) -> list[HorizonResult]:
     """Score representations by ridge forecasts at several horizons.
@@ -62,7 +62,7 @@ def forecast_protocol(
         residual: predict the difference to the current value.
         window_features: append this many of the last target values (0: none).
         relative_window: subtract the current value from the appended window.
-        standardise: scale features by the training rows.
+        standardize: scale features by the training rows.
         scale: (C,) training deviations of the unscaled data, for errors in the original unit.
 
     Returns:
@@ -74,7 +74,7 @@ def forecast_protocol(
         LeakageError: parts that share a time step.
     """
     settings = HeadSettings(
-        drop, tuple(alphas), residual, window_features, relative_window, standardise
+        drop, tuple(alphas), residual, window_features, relative_window, standardize
     )
     rows = _prepare(codes, data, split, tuple(horizons), settings, extra_features)
     deviations = check_scale(scale, rows.data.shape[1])
@@ -120,7 +120,7 @@ def predict_last(
     residual: bool = False,
     window_features: int = 0,
     relative_window: bool = True,
-    standardise: bool = False,
+    standardize: bool = False,
 ) -> OriginForecast:
     """Forecast from chosen steps with the head that :func:`forecast_protocol` scores.
 
@@ -131,7 +131,7 @@ def predict_last(
     The other arguments and the errors are those of :func:`forecast_protocol`.
     """
     settings = HeadSettings(
-        drop, tuple(alphas), residual, window_features, relative_window, standardise
+        drop, tuple(alphas), residual, window_features, relative_window, standardize
     )
     rows = _prepare(codes, data, split, (horizon,), settings, extra_features)
     n_steps = len(rows.data)

@@ -1,31 +1,64 @@
-"""The configuration of the clinical job, and the choice of job by a file's ``job`` key."""
+"""The configuration of the clinical job."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from tscl.errors import ConfigError, InputError, nearest
-from tscl.pooling import check_pooling
-from tscl.runs.config import Component, JobConfig, Section, TrainOptions, validate
+from tscl.errors import ConfigError, nearest
+from tscl.evaluation.clinical.finetune import FineTuneSettings, Pooling
+from tscl.methods import METHODS
+from tscl.runs.clinical.splits import GroupSplit, Split
+from tscl.runs.config import (
+    Component,
+    JobTraining,
+    MethodConfig,
+    check_method,
+    under,
+    validate,
+)
+from tscl.training.settings import Section
 
-UNTRAINED: tuple[str, ...] = ("random", "supervised", "bandpower", "bandpower_input")
-"""Rows that are no pretraining method: an untrained encoder, training from scratch, log band
-power of the values as loaded, and of the values the encoder sees."""
-LEVELS: tuple[str, ...] = ("patient", "trial", "sample", "observation")
 Protocol = Literal["partial", "knn", "head", "full"]
 ShareOf = Literal["samples", "patients", "first"]
+Fraction = Annotated[float, Field(gt=0, le=1)]
 # fmt: off
 DataKind = Literal[
     "cohort", "wfdb", "eeg", "saved",
     "ptbxl", "mitbih", "ptb", "uci_eeg", "ad", "tdbrain", "processed",
 ]
 # fmt: on
-_PROTOCOLS: tuple[Protocol, ...] = ("partial", "full")
-_SHARES: tuple[ShareOf, ...] = ("samples", "patients")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A row that is no pretraining method.
+
+    Attributes:
+        title: as the table shows it.
+        features: log band power stands in the encoder's place.
+        loaded: of the values as loaded, not as the encoder sees them.
+        full: trained on the labels from fresh weights; else frozen protocols score it.
+        reference: its score is taken off every other row's.
+    """
+
+    title: str
+    features: bool = False
+    loaded: bool = False
+    full: bool = False
+    reference: bool = True
+
+
+BASELINES: dict[str, Baseline] = {
+    "random": Baseline("random encoder"),
+    "supervised": Baseline("supervised", full=True),
+    "bandpower": Baseline("band power", features=True, loaded=True),
+    "bandpower_input": Baseline("band power (encoder's input)", features=True, reference=False),
+}
+"""Rows that ``evaluate.compare`` may name beside pretraining methods."""
 
 
 class ClinicalDataSection(Section):
@@ -51,24 +84,7 @@ class ClinicalDataSection(Section):
     keep_columns: list[str] = Field(default_factory=list)
 
 
-class SplitSection(Section):
-    """Which patients train, validate and test; no patient stands in two parts.
-
-    ``group``: shares of the patients; ``kfold``: each patient is tested once, the fold after the
-    test fold validates (``params.valid`` false: it trains), ``folds`` chooses some of them;
-    ``leave_one_out``: each patient is the test part once, ``params.valid`` (default .2) of the
-    others validate; ``fixed``: ids listed under ``params.ids``; ``official``: the split that
-    belongs to the data. ``params`` are further arguments of the splitter; ``seed`` None takes the
-    run's.
-    """
-
-    kind: Literal["group", "kfold", "leave_one_out", "fixed", "official"] = "group"
-    params: dict[str, Any] = Field(default_factory=dict)
-    folds: list[int] | None = None
-    seed: int | None = Field(None, ge=0)
-
-
-class ClinicalTrainSection(TrainOptions):
+class ClinicalTrainSection(JobTraining):
     """How to pretrain on the training patients.
 
     ``sampler`` is that of the configured method and its ablations (``trial``, ``batch`` or
@@ -81,13 +97,13 @@ class ClinicalTrainSection(TrainOptions):
     spread holds that of pretraining too.
     """
 
-    lr: float = Field(1e-4, gt=0)
-    batch_size: int = Field(256, ge=2)
+    lr: float = Field(default=1e-4, gt=0)
+    batch_size: int = Field(default=256, ge=2)
     sampler: Literal["trial", "batch", "random"] = "trial"
     compare_sampler: Literal["trial", "batch", "random"] = "random"
-    trials_per_patient: int = Field(1, ge=1)
+    trials_per_patient: int = Field(default=1, ge=1)
     refresh: bool = True
-    repeats: int = Field(1, ge=1)
+    repeats: int = Field(default=1, ge=1)
     probe: bool = False
     monitor: Literal["auroc", "f1", "accuracy"] = "auroc"
 
@@ -95,23 +111,13 @@ class ClinicalTrainSection(TrainOptions):
 class Ablation(Section):
     """A variant of the configured method: another row of the table.
 
-    ``levels`` keeps these levels of COMET, with their weights, and leaves the others out;
+    ``levels`` keeps these levels of the method, with their weights, and leaves the others out;
     ``params`` replaces arguments of the method, ``sampler`` the way batches are drawn.
     """
 
-    levels: list[str] | None = None
+    levels: list[str] | None = Field(default=None, min_length=1)
     params: dict[str, Any] = Field(default_factory=dict)
     sampler: Literal["trial", "batch", "random"] | None = None
-
-    @field_validator("levels")
-    @classmethod
-    def _known(cls, value: list[str] | None) -> list[str] | None:
-        for name in value or []:
-            if name not in LEVELS:
-                raise ValueError(nearest(name, LEVELS))
-        if value is not None and not value:
-            raise ValueError("keep at least one level")
-        return value
 
 
 class ClinicalEvaluateSection(Section):
@@ -127,75 +133,67 @@ class ClinicalEvaluateSection(Section):
     ``pooling`` is how codes are pooled over time, for every row (:func:`tscl.pooling.pool_time`).
     """
 
-    protocols: list[Protocol] = Field(default_factory=lambda: list(_PROTOCOLS))
+    protocols: list[Protocol] = Field(default=["partial", "full"], min_length=1)
     full_rows: list[str] | None = None
-    fractions: list[float] = Field(default_factory=lambda: [1.0, 0.1, 0.01])
-    by: list[ShareOf] = Field(default_factory=lambda: list(_SHARES))
-    seeds: int = Field(5, ge=1)
-    compare: list[str] = Field(
-        default_factory=lambda: ["random", "supervised", "bandpower", "ts2vec", "simclr"]
-    )
+    fractions: list[Fraction] = Field(default=[1.0, 0.1, 0.01], min_length=1)
+    by: list[ShareOf] = Field(default=["samples", "patients"], min_length=1)
+    seeds: int = Field(default=5, ge=1)
+    compare: list[str] = Field(default=["random", "supervised", "bandpower", "ts2vec", "simclr"])
     ablations: dict[str, Ablation] = Field(default_factory=dict)
-    C: float | list[float] = 1.0
-    n_neighbors: int = Field(5, ge=1)
-    pooling: str = "max"
+    C: float | list[float] = Field(default=1.0, description="positive numbers")
+    n_neighbors: int = Field(default=5, ge=1)
+    pooling: Pooling = "max"
     finetune: dict[str, Any] = Field(default_factory=dict)
-    finetune_epochs: list[int] | None = None
+    finetune_epochs: list[Annotated[int, Field(ge=1)]] | None = None
     bands: Literal["log", "eeg"] = "log"
-    n_replicates: int = Field(1000, ge=1)
+    n_replicates: int = Field(default=1000, ge=1)
     umap: bool | None = None
-
-    @field_validator("pooling")
-    @classmethod
-    def _poolings(cls, value: str) -> str:
-        check_pooling(value)
-        return value
-
-    @field_validator("protocols", "by")
-    @classmethod
-    def _chosen(cls, value: list[Any]) -> list[Any]:
-        if not value:
-            raise ValueError("choose at least one")
-        return value
 
     @field_validator("C")
     @classmethod
-    def _strengths(cls, value: float | list[float]) -> float | list[float]:
+    def _positive(cls, value: float | list[float]) -> float | list[float]:
         grid = value if isinstance(value, list) else [value]
-        if not grid or not all(0 < one < math.inf for one in grid):
+        if not grid or not all(one > 0 for one in grid):
             raise ValueError("give positive numbers")
         return value
 
-    @field_validator("finetune_epochs")
+    @field_validator("finetune")
     @classmethod
-    def _epochs(cls, value: list[int] | None) -> list[int] | None:
-        if any(one < 1 for one in value or []):
-            raise ValueError("give at least 1 epoch for each")
+    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        FineTuneSettings(**value)
         return value
 
     @field_validator("fractions")
     @classmethod
-    def _shares(cls, value: list[float]) -> list[float]:
-        if not value or any(not 0 < share <= 1 for share in value):
-            raise ValueError("at least one share, each above 0 and up to 1")
+    def _once(cls, value: list[float]) -> list[float]:
         if len(set(value)) < len(value):
             raise ValueError("each share once")
         return value
 
+    def epochs(self) -> dict[float, int] | None:
+        """Epochs of fine-tuning by share of the labels, where they are given."""
+        if self.finetune_epochs is None:
+            return None
+        return dict(zip(self.fractions, self.finetune_epochs, strict=True))
 
-class ClinicalConfig(JobConfig):
+
+class ClinicalConfig(MethodConfig):
     """A clinical run: data, split, encoder, method, training, evaluation."""
 
     job: Literal["clinical"] = "clinical"
     name: str = "clinical"
     out: str = "runs/clinical"
     data: ClinicalDataSection = Field(default_factory=ClinicalDataSection)
-    split: SplitSection = Field(default_factory=lambda: SplitSection())  # type: ignore[call-arg]
+    split: Split = GroupSplit()
     encoder: Component = Component(name="dilated")
     method: Component = Component(name="comet")
-    compare_params: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    train: ClinicalTrainSection = Field(default_factory=lambda: ClinicalTrainSection())  # type: ignore[call-arg]
-    evaluate: ClinicalEvaluateSection = Field(default_factory=lambda: ClinicalEvaluateSection())  # type: ignore[call-arg]
+    train: ClinicalTrainSection = ClinicalTrainSection()
+    evaluate: ClinicalEvaluateSection = ClinicalEvaluateSection()
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _kind(cls, value: Any) -> Any:
+        return {"kind": "group", **value} if isinstance(value, Mapping) else value
 
     def results(self) -> dict[str, Any]:
         """All values but those of the report's intervals and embedding."""
@@ -204,6 +202,50 @@ class ClinicalConfig(JobConfig):
             values["evaluate"].pop(key)
         return values
 
+    def check(self) -> ClinicalConfig:
+        """See :meth:`tscl.runs.config.JobConfig.check`."""
+        evaluate = self.evaluate
+        valid, key = self.split.validates()
+        if not valid:
+            self.refuse_probing(f"give {key}")
+        self.check_methods(evaluate.compare, list(BASELINES))
+        if self.train.repeats > evaluate.seeds:
+            need = f"evaluate.seeds is {evaluate.seeds}, so some encoders would not be used"
+            raise ConfigError("train.repeats", self.train.repeats, need)
+        epochs = evaluate.finetune_epochs
+        if epochs is not None and len(epochs) != len(evaluate.fractions):
+            need = f"give one number for each of fractions {evaluate.fractions}"
+            raise ConfigError("evaluate.finetune_epochs", epochs, need)
+        rows = [self.method.name, *evaluate.compare, *evaluate.ablations]
+        for name in {row for row in rows if rows.count(row) > 1}:
+            raise ConfigError("evaluate", name, "two rows of the table have this name")
+        for name in evaluate.full_rows or []:
+            if name not in rows:
+                raise ConfigError("evaluate.full_rows", name, nearest(name, rows))
+        for name, one in evaluate.ablations.items():
+            key = f"evaluate.ablations.{name}"
+            check_method(f"{key}.params", self.method.name, {**self.method.params, **one.params})
+            params = under(key, self.ablated, one)
+            under(key, METHODS.get(self.method.name).check_params, params)
+        return self
+
+    def ablated(self, one: Ablation) -> dict[str, Any]:
+        """The method's arguments with the ablation's changes; levels left out weigh nothing."""
+        params = {**self.method.params, **one.params}
+        if one.levels is None:
+            return params
+        return METHODS.get(self.method.name).keep_levels(params, one.levels)
+
+    def refuse_probing(self, instead: str) -> None:
+        """Raise for what needs a validation part; nothing where the run does not ask for one."""
+        train = self.train
+        if train.probe:
+            remedy = f"probing needs a valid part: {instead}, or set train.probe to false"
+            raise ConfigError("train.probe", train.probe, remedy)
+        if train.select == "validation":
+            remedy = f"choosing an epoch needs a valid part: {instead}, or set train.select to last"
+            raise ConfigError("train.select", train.select, remedy)
+
 
 def check_clinical(values: dict[str, Any]) -> ClinicalConfig:
     """Validate the nested dictionary of a clinical run.
@@ -211,207 +253,4 @@ def check_clinical(values: dict[str, Any]) -> ClinicalConfig:
     Raises:
         ConfigError: the first bad key or value, with the nearest known key or what is allowed.
     """
-    from tscl.encoders import ENCODERS
-    from tscl.evaluation.clinical.finetune import check_finetune
-    from tscl.methods import METHODS
-
-    pass  # own module
-
-    config = validate(ClinicalConfig, values)
-    evaluate = config.evaluate
-    check_split_params(config.split)
-    check_probing(config)
-    under("evaluate.finetune", check_finetune, evaluate.finetune)
-    ENCODERS.check(config.encoder.name, config.encoder.params)
-    METHODS.check(config.method.name, config.method.params)
-    check_level_weights("method.params", config.method.name, config.method.params)
-    for name in evaluate.compare:
-        if name not in UNTRAINED:
-            if name not in METHODS.names():
-                known = [*METHODS.names(), *UNTRAINED]
-                raise ConfigError("evaluate.compare", name, nearest(name, known))
-            params = config.compare_params.get(name, {})
-            METHODS.check(name, params)
-            check_level_weights(f"compare_params.{name}", name, params)
-    if config.train.repeats > evaluate.seeds:
-        need = f"evaluate.seeds is {evaluate.seeds}, so some encoders would not be used"
-        raise ConfigError("train.repeats", config.train.repeats, need)
-    epochs = evaluate.finetune_epochs
-    if epochs is not None and len(epochs) != len(evaluate.fractions):
-        need = f"give one number for each of fractions {evaluate.fractions}"
-        raise ConfigError("evaluate.finetune_epochs", epochs, need)
-    rows = [config.method.name, *evaluate.compare, *evaluate.ablations]
-    for name in {row for row in rows if rows.count(row) > 1}:
-        raise ConfigError("evaluate", name, "two rows of the table have this name")
-    for name in evaluate.full_rows or []:
-        if name not in rows:
-            raise ConfigError("evaluate.full_rows", name, nearest(name, rows))
-    for name, one in evaluate.ablations.items():
-        key = f"evaluate.ablations.{name}"
-        if one.levels is not None and config.method.name != "comet":
-            raise ConfigError(f"{key}.levels", one.levels, "only comet has levels")
-        if one.levels is not None and "levels" in config.method.params:
-            raise ConfigError(f"{key}.levels", one.levels, "method.params.levels lists its own")
-        params = {**config.method.params, **one.params}
-        METHODS.check(config.method.name, params)
-        check_level_weights(f"{key}.params", config.method.name, params)
-        if one.levels is not None:
-            check_level_weights(key, config.method.name, ablated(config.method.params, one))
-    return config
-
-
-_DEALING = ("stratify", "allow_missing")
-SPLIT_PARAMS: dict[str, tuple[str, ...]] = {
-    "group": ("fractions", "column", *_DEALING),
-    "kfold": ("n_splits", "valid", "column", *_DEALING),
-    "leave_one_out": ("valid", *_DEALING),
-    "fixed": ("ids", "column"),
-    "official": ("valid", "test_fold", "valid_fold"),
-}
-"""What ``split.params`` may hold, by ``split.kind``."""
-_WHOLE = {
-    "group": "{kind: group, params: {fractions: {train: 0.6, valid: 0.2, test: 0.2}}}",
-    "kfold": "{kind: kfold, params: {n_splits: 3}}",
-    "leave_one_out": "{kind: leave_one_out, params: {valid: 0.2}}",
-    "fixed": "{kind: fixed, params: {ids: {valid: [a, b], test: [c, d]}}}",
-    "official": "{kind: official, params: {}}",
-}
-_PARTS = ("train", "valid", "test")
-
-
-def under(key: str, check: Callable[..., Any], *given: Any) -> None:
-    """Run ``check(*given)``; what it finds wrong is named below the configuration's ``key``."""
-    try:
-        check(*given)
-    except InputError as error:
-        raise ConfigError(f"{key}.{error.field}", error.value, error.remedy) from None
-
-
-def check_split_params(section: SplitSection) -> None:
-    """Names and values of ``split.params`` for the section's kind, and ``split.folds``.
-
-    Raises:
-        ConfigError: names the key and what is known; a whole split is shown where the parameters
-            are those of another kind.
-    """
-    kind, params = section.kind, section.params
-    known = SPLIT_PARAMS[kind]
-    whole = f"-s 'split={_WHOLE[kind]}'"
-    for key, value in params.items():
-        if key not in known:
-            remedy = f"{kind} does not take it; {nearest(str(key), known)}"
-            other = any(key in names for names in SPLIT_PARAMS.values())
-            remedy += f"; another kind needs the whole split: {whole}" if other else ""
-            raise ConfigError(f"split.params.{key}", value, remedy)
-        if key in _DEALING and not isinstance(value, bool):
-            raise ConfigError(f"split.params.{key}", value, "give true or false")
-    if section.folds is not None and not section.folds:
-        raise ConfigError("split.folds", [], "choose at least one, or leave it out for all")
-    if kind == "group" and params.get("fractions") is not None:
-        from data_loaders.splits.checks import check_fractions
-
-        under("split.params", check_fractions, params["fractions"])
-        _part_names("split.params.fractions", params["fractions"], ("train", "test"))
-    elif kind == "kfold":
-        _check_kfold(params)
-    elif kind == "leave_one_out":
-        valid = params.get("valid", 0.2)
-        number = isinstance(valid, int | float) and not isinstance(valid, bool)
-        if not number or not 0 <= valid < 1:
-            remedy = "give a share from 0 up to, not including, 1"
-            raise ConfigError("split.params.valid", valid, remedy)
-    elif kind == "fixed":
-        ids = params.get("ids")
-        if not isinstance(ids, Mapping) or not ids:
-            raise ConfigError("split.params.ids", ids, f"list the ids of each part: {whole}")
-        _part_names("split.params.ids", ids, ("test",))
-        for name, listed in ids.items():
-            if not isinstance(listed, list | tuple) or not listed:
-                raise ConfigError(f"split.params.ids.{name}", listed, "give a list of ids")
-    elif kind == "official" and not isinstance(params.get("valid"), list | tuple | None):
-        raise ConfigError("split.params.valid", params["valid"], "give a list of records")
-
-
-def _check_kfold(params: Mapping[str, Any]) -> None:
-    valid, n_splits = params.get("valid", True), params.get("n_splits", 5)
-    if not isinstance(valid, bool):
-        raise ConfigError("split.params.valid", valid, "give true or false")
-    whole = isinstance(n_splits, int) and not isinstance(n_splits, bool)
-    if not whole or n_splits < 2 + valid:
-        remedy = "train, valid and test need 3 or more (valid: false needs 2)" if valid else ""
-        raise ConfigError("split.params.n_splits", n_splits, remedy or "give 2 or more")
-
-
-def _part_names(key: str, parts: Mapping[Any, Any], needed: tuple[str, ...]) -> None:
-    for name in parts:
-        if name not in _PARTS:
-            raise ConfigError(f"{key}.{name}", parts[name], nearest(str(name), _PARTS))
-    for name in needed:
-        if name not in parts:
-            raise ConfigError(key, dict(parts), f"give the part {name!r}")
-
-
-def check_probing(config: ClinicalConfig) -> None:
-    """The curve and the choice of an epoch need patients that validate.
-
-    Raises:
-        ConfigError: ``train.probe`` or ``train.select`` with a split that has none.
-    """
-    params, kind = config.split.params, config.split.kind
-    has, key = True, "split.params.valid"
-    if kind == "group":
-        has, key = "valid" in (params.get("fractions") or _PARTS), "split.params.fractions.valid"
-    elif kind == "kfold":
-        has = bool(params.get("valid", True))
-    elif kind == "leave_one_out":
-        has = params.get("valid", 0.2) > 0
-    elif kind == "fixed":
-        has, key = "valid" in params["ids"], "split.params.ids.valid"
-    if not has:
-        refuse_probing(config, f"give {key}")
-
-
-def refuse_probing(config: ClinicalConfig, instead: str) -> None:
-    """Raise for what needs a validation part; nothing where the run does not ask for one."""
-    train = config.train
-    if train.probe:
-        remedy = f"probing needs a valid part: {instead}, or set train.probe to false"
-        raise ConfigError("train.probe", train.probe, remedy)
-    if train.select == "validation":
-        remedy = f"choosing an epoch needs a valid part: {instead}, or set train.select to last"
-        raise ConfigError("train.select", train.select, remedy)
-
-
-def check_level_weights(key: str, method: str, params: Mapping[str, Any]) -> None:
-    """Levels of COMET and their weights; other methods have none.
-
-    Raises:
-        ConfigError: names the argument below ``key``.
-    """
-    from tscl.methods.comet_levels import default_levels, read_levels
-
-    if method != "comet":
-        return
-    levels, lambdas = params.get("levels"), params.get("lambdas", (0.25,) * 4)
-    name, value = ("lambdas", lambdas) if levels is None else ("levels", levels)
-    try:
-        if levels is None:
-            levels = default_levels(lambdas)
-        read_levels(levels)
-    except InputError as error:
-        field = name if error.field in ("levels", "lambdas") else error.field
-        raise ConfigError(f"{key}.{field}", value, error.remedy) from None
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(f"{key}.{name}", value, f"a value of the wrong kind: {error}") from None
-
-
-def ablated(params: dict[str, Any], one: Ablation) -> dict[str, Any]:
-    """The method's arguments with the ablation's changes; levels left out weigh nothing."""
-    made = {**params, **one.params}
-    if one.levels is not None:
-        weights = made.get("lambdas", (0.25,) * len(LEVELS))
-        made["lambdas"] = [
-            float(w) if level in one.levels else 0.0
-            for level, w in zip(LEVELS, weights, strict=True)
-        ]
-    return made
+    return validate(ClinicalConfig, values).check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,7 @@ from numpy.typing import NDArray
 from data_loaders import (
     ChannelStats,
     EEGProtocol,
-    GroupKFold,
-    LeaveOnePatientOut,
     MedicalDataset,
-    fixed_split,
-    group_split,
     load_eeg_table,
     load_mitbih,
     load_processed,
@@ -28,19 +24,15 @@ from data_loaders import (
     load_wfdb,
 )
 from data_loaders.cohort.cohort import CohortConfig, load_cohort, make_cohort, read_truth
+from data_loaders.ecg.protocol import ECGProtocol
 from data_loaders.eeg.ad import load_ad
 from data_loaders.eeg.tdbrain import load_tdbrain
 from data_loaders.eeg.uci import load_uci_eeg
 from data_loaders.splits.leakage import check_split
 from tscl.errors import ConfigError, DataError, TSCLError, nearest
-from tscl.runs.clinical.config import (
-    ClinicalDataSection,
-    DataKind,
-    SplitSection,
-    check_split_params,
-)
+from tscl.runs.clinical.config import ClinicalDataSection, DataKind
+from tscl.runs.clinical.splits import Parts, SplitSection
 
-Parts = dict[str, NDArray[np.int64]]
 LOADERS: dict[str, Callable[..., MedicalDataset]] = {
     "cohort": load_cohort,
     "ptbxl": load_ptbxl,
@@ -54,6 +46,7 @@ LOADERS: dict[str, Callable[..., MedicalDataset]] = {
     "wfdb": load_wfdb,
     "eeg": load_eeg_table,
 }
+ECG_KINDS = ("ptbxl", "mitbih", "ptb", "wfdb")
 MARKS: dict[str, DataKind] = {
     "cohort.json": "cohort",
     "dataset.json": "saved",
@@ -99,7 +92,7 @@ def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
         params.setdefault("strict", section.strict)
     takes = [name for name, one in known.items() if one.kind is not one.VAR_KEYWORD][1:]
     if len(takes) < len(known) - 1:
-        takes += [field.name for field in fields(EEGProtocol)]
+        takes += (ECGProtocol if section.kind in ECG_KINDS else EEGProtocol).keys()
     for key in params:
         if key not in takes:
             raise ConfigError(f"data.params.{key}", params[key], nearest(key, takes))
@@ -148,89 +141,27 @@ def _made_cohort(settings: dict[str, Any], target: Path) -> Path:
     return make_cohort(target, wanted, overwrite=True)
 
 
-def make_folds(data: MedicalDataset, section: SplitSection, kind: str, seed: int) -> list[Fold]:
+def make_folds(data: MedicalDataset, section: SplitSection, seed: int) -> list[Fold]:
     """The splits of a configuration, each checked to hold no patient or trial twice.
 
     Args:
         data: all samples.
         section: how to split.
-        kind: kind of the data, for ``official``.
         seed: of the dealing, unless the section has its own.
 
     Raises:
-        ConfigError: parameters that do not fit.
+        ConfigError: parameters that do not fit the data.
         InputError: a class of too few patients, an empty part.
         LeakageError: a patient or trial on two sides.
     """
-    check_split_params(section)
-    params = dict(section.params)
-    own = seed if section.seed is None else section.seed
-    try:
-        if section.kind == "group":
-            made = [group_split(data.table, seed=own, **params)]
-        elif section.kind == "kfold":
-            valid = params.pop("valid", True)
-            made = list(GroupKFold(seed=own, **params).parts(data.table, valid=valid))
-        elif section.kind == "leave_one_out":
-            made = list(LeaveOnePatientOut().parts(data.table, seed=own, **params))
-        elif section.kind == "fixed":
-            made = [_fixed(data, **params)]
-        else:
-            made = [_official(data, kind, **params)]
-    except TypeError as error:
-        raise ConfigError("split.params", section.params, str(error)) from None
-    folds = [Fold(number, check_split(data, parts)) for number, parts in enumerate(made)]
+    parts = section.parts(data, seed if section.seed is None else section.seed)
+    folds = [Fold(number, check_split(data, one)) for number, one in enumerate(parts)]
     if section.folds is None:
         return folds
     for number in section.folds:
         if not 0 <= number < len(folds):
             raise ConfigError("split.folds", number, f"choose among 0..{len(folds) - 1}")
     return [folds[number] for number in sorted(set(section.folds))]
-
-
-def _fixed(data: MedicalDataset, *, ids: dict[str, list[Any]], column: str = "patient") -> Parts:
-    """Listed ids; without ``train`` the ids in no list are for training."""
-    listed = {name: list(values) for name, values in ids.items()}
-    if column == "patient" and data.patient.dtype.kind == "U":
-        listed = {name: [str(one) for one in values] for name, values in listed.items()}
-    if "train" not in listed and column in data.table.columns:
-        held = {one for values in listed.values() for one in values}
-        every = np.unique(data.table[column].to_numpy()).tolist()
-        listed = {"train": [one for one in every if one not in held], **listed}
-    return fixed_split(data.table, listed, column=column)
-
-
-def _official(
-    data: MedicalDataset,
-    kind: str,
-    *,
-    valid: list[Any] | None = None,
-    test_fold: int = 10,
-    valid_fold: int = 9,
-) -> Parts:
-    """PTB-XL's folds (8 train, 1 validates, 1 tests) or MIT-BIH's DS1 and DS2.
-
-    ``valid`` lists the records of DS1 that validate. Saved data have the split of the columns
-    that were saved with them.
-    """
-    if kind == "saved":
-        found = [name for name in ("strat_fold", "split") if name in data.columns.columns]
-        kind = {"strat_fold": "ptbxl", "split": "mitbih"}[found[0]] if found else kind
-    if kind == "ptbxl":
-        train = [k for k in range(1, 11) if k not in (test_fold, valid_fold)]
-        ids = {"train": train, "valid": [valid_fold], "test": [test_fold]}
-        return fixed_split(data.table, ids, column="strat_fold")
-    if kind != "mitbih":
-        remedy = "only ptbxl and mitbih have one: choose group, kfold or fixed"
-        raise ConfigError("split.kind", f"official of {kind}", remedy)
-    half = data.table["split"].to_numpy()
-    ds1, ds2 = (np.unique(data.patient[half == name]).tolist() for name in ("DS1", "DS2"))
-    held = [str(one) for one in valid or []]
-    wrong = [one for one in held if one not in ds1]
-    if wrong:
-        raise ConfigError("split.params.valid", wrong, f"choose among the records of DS1: {ds1}")
-    ids = {"train": [one for one in ds1 if one not in held], "test": ds2}
-    return fixed_split(data.table, ids | ({"valid": held} if held else {}), column="patient")
 
 
 def standardised(data: MedicalDataset, how: str, train: NDArray[np.int64]) -> MedicalDataset:

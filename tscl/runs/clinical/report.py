@@ -19,6 +19,7 @@ from tscl.evaluation.clinical.paired import paired_differences
 from tscl.evaluation.clinical.table import pooled_predictions, summarise
 from tscl.evaluation.clinical.votes import LEVELS
 from tscl.reporting.document import Document, markdown_table
+from tscl.runs.clinical.config import BASELINES
 from tscl.runs.clinical.figures import (
     calibration_figure,
     confusion_figure,
@@ -27,7 +28,6 @@ from tscl.runs.clinical.figures import (
 )
 from tscl.runs.clinical.run import ClinicalRun
 from tscl.runs.clinical.tables import compact_table, difference_table, legend, wide_table
-from tscl.runs.plot_data import PlotData
 from tscl.saving.cells import Cell
 
 Name = tuple[str, str, str]
@@ -153,66 +153,76 @@ def clinical_report(
     """
     if not cells:
         raise InputError("cells", "none", "evaluate at least one method")
-    chosen = _shown_cells(cells)
-    several = len({name[2] for name in chosen}) > 1
-    labels = {n: ", ".join(n if several else n[:2]) for n in chosen}
-    first = primary or str(cells[0].key["method"])
-    mine = [name for name in chosen if name[0] == first]
-    if not mine:
-        raise InputError("primary", first, f"choose among {sorted({n[0] for n in chosen})}")
-    top = max(cell.key["fraction"] for cell in cells)
-    shown = f"{100 * top:g} % of the labels, seed {cells[0].key.get('seed', 0)}"
-    if len({str(cell.key.get("fold", 0)) for cell in cells}) > 1:
-        shown += ", all folds pooled"
-    drawn, facts = _readable(list(chosen), first), shown
-    if len(drawn) < len(chosen):
-        shown += f"; {len(drawn)} of {len(chosen)} rows are drawn"
-    plots = []
-    for level in ("sample", "patient"):
-        curves = {}
-        for name in drawn:
-            rows = pooled_predictions(chosen[name], level=level)
-            if len(rows):
-                curves[labels[name]] = (rows.y, rows.proba)
-        if not curves:
-            continue
-        caption = f"One curve a method, by {level}: {shown}. The tables give means over seeds."
-        figure = roc_pr_figure(curves, names=label_names)
-        plots.append(
-            Plot(f"curves-{level}", f"ROC and precision-recall by {level}", figure, caption)
-        )
-        if level == "sample":
-            caption = (
-                f"By sample: {shown}. Below the diagonal a method is surer than it is right. ECE: "
-                "distance from it, weighted by how often a confidence occurs (lower panel)."
-            )
-            figure = calibration_figure(curves)
-            calibration = Plot("calibration", "Calibration", figure, caption)
-    plots.append(calibration)
-    votes = {level: pooled_predictions(chosen[mine[0]], level=level) for level in LEVELS}
-    counts = {f"by {level}": (rows.y, rows.proba) for level, rows in votes.items() if len(rows)}
-    caption = f"{labels[mine[0]]}: {facts}. Counts, and shares of the true class."
-    figure = confusion_figure(counts, names=label_names)
-    plots.append(Plot("confusion", "Confusion", figure, caption))
+    plots = _prediction_plots(cells, primary or str(cells[0].key["method"]), label_names)
     if embedding is not None:
         figure = embedding_figure(*embedding, names=label_names, umap=umap)
         caption = (
             f"{embedding_note} Each point is a test sample; both columns show the same points. "
-            "Groups on the right that have no counterpart on the left: the codes tell people "
+            "Groups on the right that have no counterpart on the left: the embeddings tell people "
             "apart, not labels."
         ).strip()
         plots.append(Plot("embedding", "Embedding of the test samples", figure, caption))
-    table = summarise(cells, n_replicates=n_replicates)
     return write_report(
         directory,
         title=title,
-        table=table,
+        table=summarise(cells, n_replicates=n_replicates),
         leakage=leakage,
         plots=plots,
         notes=notes,
         tables=tables,
         configuration=configuration,
     )
+
+
+def _prediction_plots(
+    cells: Sequence[Cell], primary: str, label_names: Sequence[str]
+) -> list[Plot]:
+    """Curves by sample and by patient, calibration, and the confusion of ``primary``."""
+    chosen = _shown_cells(cells)
+    several = len({name[2] for name in chosen}) > 1
+    labels = {n: ", ".join(n if several else n[:2]) for n in chosen}
+    mine = [name for name in chosen if name[0] == primary]
+    if not mine:
+        raise InputError("primary", primary, f"choose among {sorted({n[0] for n in chosen})}")
+    top = max(cell.key["fraction"] for cell in cells)
+    facts = f"{100 * top:g} % of the labels, seed {cells[0].key.get('seed', 0)}"
+    if len({str(cell.key.get("fold", 0)) for cell in cells}) > 1:
+        facts += ", all folds pooled"
+    drawn = _readable(list(chosen), primary)
+    shown = facts
+    if len(drawn) < len(chosen):
+        shown += f"; {len(drawn)} of {len(chosen)} rows are drawn"
+    plots = []
+    curves = {level: _curves(chosen, drawn, labels, level) for level in ("sample", "patient")}
+    for level in curves:
+        if curves[level]:
+            caption = f"One curve a method, by {level}: {shown}. The tables give means over seeds."
+            figure = roc_pr_figure(curves[level], names=label_names)
+            heading = f"ROC and precision-recall by {level}"
+            plots.append(Plot(f"curves-{level}", heading, figure, caption))
+    caption = (
+        f"By sample: {shown}. Below the diagonal a method is surer than it is right. ECE: "
+        "distance from it, weighted by how often a confidence occurs (lower panel)."
+    )
+    figure = calibration_figure(curves["sample"])
+    plots.append(Plot("calibration", "Calibration", figure, caption))
+    votes = {level: pooled_predictions(chosen[mine[0]], level=level) for level in LEVELS}
+    counts = {f"by {level}": (rows.y, rows.proba) for level, rows in votes.items() if len(rows)}
+    caption = f"{labels[mine[0]]}: {facts}. Counts, and shares of the true class."
+    figure = confusion_figure(counts, names=label_names)
+    plots.append(Plot("confusion", "Confusion", figure, caption))
+    return plots
+
+
+def _curves(
+    chosen: Mapping[Name, list[Cell]],
+    drawn: Sequence[Name],
+    labels: Mapping[Name, str],
+    level: str,
+) -> dict[str, tuple[ArrayLike, ArrayLike]]:
+    """Truth and predictions of the rows to draw, by their label."""
+    rows = {labels[name]: pooled_predictions(chosen[name], level=level) for name in drawn}
+    return {label: (one.y, one.proba) for label, one in rows.items() if len(one)}
 
 
 def _shown_cells(cells: Sequence[Cell]) -> dict[Name, list[Cell]]:
@@ -256,8 +266,6 @@ COMPACT: tuple[tuple[str, str], ...] = (
     ("f1", "sample"),
     ("f1", "patient"),
 )
-REFERENCES: tuple[str, ...] = ("random encoder", "supervised", "band power")
-"""Baselines whose score is taken off every other row's."""
 
 
 def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
@@ -274,11 +282,6 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         seen = run.seen(fold)
         codes = pooled_codes(run.load(main, fold), seen.X, test, pooling=config.evaluate.pooling)
         embedding = EmbeddingData(codes, data.label[test], data.patient[test])
-        kept = PlotData()
-        marks = {"label": data.label[test], "patient": data.patient_codes[test]}
-        names = [str(name) for name in data.label_names]
-        kept.add_embedding(main.slug, codes, marks, kind="samples", names=names, fold=fold.number)
-        kept.save(run.folder.path)
     files = clinical_report(
         run.folder.path,
         cells,
@@ -382,7 +385,7 @@ def probe_title(run: ClinicalRun) -> str:
 
 
 def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame]:
-    """Paired AUROC differences to :data:`REFERENCES`, a table a level.
+    """Paired AUROC differences to the baselines that are references, a table a level.
 
     Of the shares of labels the largest and, drawn by samples, the smallest. A level at which no
     unit has one label has no table.
@@ -395,7 +398,8 @@ def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame
         or (cell.key["fraction"] == min(shares) and cell.key["by"] in ("all", "samples"))
     ]
     labels = {str(cell.key["method"]) for cell in shown}
-    present = [one for one in REFERENCES if one in labels]
+    references = [one.title for one in BASELINES.values() if one.reference]
+    present = [one for one in references if one in labels]
     draws = run.config.evaluate.n_replicates
     every = paired_differences(shown, present, n_replicates=draws)
     if every.empty:

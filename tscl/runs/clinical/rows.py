@@ -6,21 +6,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tscl.runs.clinical.config import UNTRAINED, ClinicalConfig, ablated
-
-LABELS = {
-    "comet": "COMET",
-    "random": "random encoder",
-    "bandpower": "band power",
-    "bandpower_input": "band power (encoder's input)",
-    "ts2vec": "TS2Vec",
-    "simclr": "SimCLR",
-    "ts_tcc": "TS-TCC",
-    "tf_c": "TF-C",
-    "clocs": "CLOCS",
-    "mixing_up": "Mixing-up",
-    "autotcl": "AutoTCL",
-}
+from tscl.methods.base import method_title
+from tscl.runs.clinical.config import BASELINES, Baseline, ClinicalConfig
 
 
 @dataclass(frozen=True)
@@ -30,19 +17,19 @@ class Row:
     Attributes:
         name: as configured.
         label: as the table shows it.
-        kind: ``pretrained``, or one of :data:`tscl.runs.clinical.config.UNTRAINED`.
         method: registered method of a pretrained row. params: its arguments.
         sampler: how its batches are drawn.
         repeat: number of its pretraining; the run's seed plus it is the seed.
+        baseline: what stands here instead of a pretrained encoder.
     """
 
     name: str
     label: str
-    kind: str
     method: str = ""
     params: dict[str, Any] = field(default_factory=dict)
     sampler: Literal["trial", "batch", "random"] = "trial"
     repeat: int = 0
+    baseline: Baseline | None = None
 
     @property
     def slug(self) -> str:
@@ -52,26 +39,23 @@ class Row:
 
     def repeats(self, count: int) -> list[Row]:
         """The row pretrained ``count`` times; a row that is not pretrained stands once."""
-        if self.kind != "pretrained":
+        if self.baseline is not None:
             return [self]
         return [replace(self, repeat=number) for number in range(count)]
 
 
 def table_rows(config: ClinicalConfig) -> list[Row]:
     """All rows in order: the method, its ablations, the comparison."""
-    main = config.method
-    train = config.train
-    title = LABELS.get(main.name, main.name)
-    rows = [Row(main.name, title, "pretrained", main.name, dict(main.params), train.sampler)]
+    main, train = config.method, config.train
+    title = method_title(main.name)
+    rows = [Row(main.name, title, main.name, dict(main.params), train.sampler)]
     for name, one in config.evaluate.ablations.items():
-        params = ablated(main.params, one)
         sampler = one.sampler or train.sampler
-        rows.append(Row(name, f"{title}, {name}", "pretrained", main.name, params, sampler))
+        rows.append(Row(name, f"{title}, {name}", main.name, config.ablated(one), sampler))
     for name in config.evaluate.compare:
-        label = LABELS.get(name, name)
-        if name in UNTRAINED:
-            rows.append(Row(name, label, name))
+        if name in BASELINES:
+            rows.append(Row(name, BASELINES[name].title, baseline=BASELINES[name]))
         else:
-            params = dict(config.compare_params.get(name, {}))
-            rows.append(Row(name, label, "pretrained", name, params, train.compare_sampler))
+            params = config.params(name)
+            rows.append(Row(name, method_title(name), name, params, train.compare_sampler))
     return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from tscl.evaluation.clinical.evaluate import evaluate_cells, pooled_codes
 from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.evaluation.probes.classifiers import partial_proba
 from tscl.methods import METHODS
-from tscl.runs.clinical.config import ClinicalConfig, refuse_probing
+from tscl.runs.clinical.config import ClinicalConfig
 from tscl.runs.clinical.data import Fold, hashed_ids, load_patients, make_folds, standardised
 from tscl.runs.clinical.rows import Row, table_rows
 from tscl.runs.folder import RunFolder
@@ -107,11 +107,11 @@ class ClinicalRun:
         self.progress = progress or Silent()
         self.rows: list[Row] = table_rows(config)
         self.data: MedicalDataset = load_patients(config.data, self.folder.path)
-        self.folds: list[Fold] = make_folds(self.data, config.split, config.data.kind, config.seed)
+        self.folds: list[Fold] = make_folds(self.data, config.split, config.seed)
         if config.data.hash_ids:
             self.data = hashed_ids(self.data, config.data.keep_columns)
         if any("valid" not in fold.parts for fold in self.folds):
-            refuse_probing(config, "give split.params.valid")
+            config.refuse_probing("give split.params.valid")
         self._seen: tuple[int, MedicalDataset] | None = None
 
     def begin(self, *, resume: bool) -> None:
@@ -162,14 +162,12 @@ class ClinicalRun:
             ids.setdefault(str(column), pd.factorize(data.columns[column])[0].astype(np.int64))
         sampler = self.sampler(row, data)
         probing = config.train.probe or config.train.select == "validation"
-        settings = replace(
-            config.train.settings(seed),
-            keep="best" if config.train.select == "validation" else "last",
-        )
-        per_epoch = len(sampler.epoch(seed, 0))
         steps = self.steps(data)
-        settings = replace(
-            settings, max_steps=steps, max_epochs=math.ceil(steps / max(per_epoch, 1))
+        settings = config.train.settings(
+            seed,
+            keep="best" if config.train.select == "validation" else "last",
+            max_steps=steps,
+            max_epochs=math.ceil(steps / max(len(sampler.epoch(seed, 0)), 1)),
         )
         trainer = Trainer(
             settings,
@@ -179,7 +177,8 @@ class ClinicalRun:
             logs=self.folder.path / "logs" / f"{row.slug}-fold{fold.number}",
         )
         title = f"{row.label}, fold {fold.number}"
-        source = ArraySource(data.X, ids=ids)  # type: ignore[arg-type]
+        labels = data.label if "labels" in method.needs else None
+        source = ArraySource(data.X, ids=ids, labels=labels)  # type: ignore[arg-type]
         result = trainer.fit(method, source, sampler, resume=resume, title=title)
         self._keep(row, fold, home, result)
         assert trainer.store is not None
@@ -311,47 +310,43 @@ class ClinicalRun:
         on_cell: Callable[[Cell], None] | None,
     ) -> list[Cell]:
         """Cells of one pretraining of a row, by the seeds that use it."""
-        e = self.config.evaluate
-        frozen: list[str] = [p for p in e.protocols if p != "full"]
-        protocols = list(frozen)
+        e, baseline = self.config.evaluate, row.baseline
+        frozen = [name for name in e.protocols if name != "full"]
+        protocols: list[str] = list(frozen)
         data = self.seen(fold)
-        full = "full" in e.protocols and (e.full_rows is None or row.name in e.full_rows)
         encoder: Any
-        if row.kind == "pretrained":
+        if baseline is None:
             encoder = self.train(row, fold, resume=resume)
-            protocols += ["full"] if full else []
-        elif row.kind in ("random", "supervised"):
-            encoder = self.fresh_encoder
-            protocols = ["full"] if row.kind == "supervised" else frozen
-        else:
+            if "full" in e.protocols and (e.full_rows is None or row.name in e.full_rows):
+                protocols.append("full")
+        elif baseline.features:
             encoder = BandPower(float(self.data.sampling_rate[0]), e.bands)
-            protocols = [p for p in frozen if p != "head"]
-            data = self.data if row.kind == "bandpower" else data
+            protocols = [name for name in frozen if name != "head"]
+            data = self.data if baseline.loaded else data
+        else:
+            encoder = self.fresh_encoder
+            protocols = ["full"] if baseline.full else protocols
         if not protocols:
             return []
-        cells: list[Cell] = []
-        for number, fraction in enumerate(e.fractions):
-            finetune = dict(e.finetune)
-            if e.finetune_epochs is not None:
-                finetune["epochs"] = e.finetune_epochs[number]
-            cells += evaluate_cells(
-                encoder,
-                data,
-                fold.parts,
-                method=row.label,
-                protocols=protocols,
-                fractions=[fraction],
-                by=list(e.by),
-                seeds=seeds,
-                fold=fold.number,
-                C=e.C,
-                n_neighbors=e.n_neighbors,
-                finetune=finetune,
-                pooling=e.pooling,
-                store=store,
-                on_cell=on_cell,
-            )
-        if row.kind == "pretrained":
+        cells = evaluate_cells(
+            encoder,
+            data,
+            fold.parts,
+            method=row.label,
+            protocols=protocols,
+            fractions=e.fractions,
+            by=list(e.by),
+            seeds=seeds,
+            fold=fold.number,
+            C=e.C,
+            n_neighbors=e.n_neighbors,
+            finetune=e.finetune,
+            epochs=e.epochs(),
+            pooling=e.pooling,
+            store=store,
+            on_cell=on_cell,
+        )
+        if baseline is None:
             home = self.folder.model(f"{row.slug}/fold{fold.number}")
             update_card(home, metrics={"test AUROC by sample, mean over seeds": mean_auroc(cells)})
         return cells

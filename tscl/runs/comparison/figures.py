@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tscl.runs.clinical.figures import qualitative_colours
 from tscl.runs.forecasting.figures import COLOURS
 
 Array = NDArray[Any]
@@ -41,18 +40,6 @@ class Curve(NamedTuple):
     x: Sequence[float]
     y: Sequence[float]
     colour: str
-
-
-class Scatter(NamedTuple):
-    """Two components of codes, with one mark a point (``names`` when the marks are classes)."""
-
-    title: str
-    points: Array
-    mark: Array
-    mark_name: str
-    shares: Sequence[float]
-    names: Sequence[str] = ()
-    cyclic: bool = False
 
 
 def run_colour(number: int) -> str:
@@ -153,37 +140,3 @@ def moving_mean(values: Array, width: int) -> Array:
     total = np.convolve(values, kernel, mode="same")
     made: Array = total / np.convolve(np.ones_like(values), kernel, mode="same")
     return made
-
-
-def codes_figure(scatters: Sequence[Sequence[Scatter]]) -> Figure:
-    """One row a run, one panel a mark: principal components of its codes."""
-    across = max(len(row) for row in scatters)
-    figure = Figure(figsize=(4.4 * across, 3.3 * len(scatters)), layout="constrained")
-    grid = figure.subplots(len(scatters), across, squeeze=False)
-    for axes_row, row in zip(grid, scatters, strict=True):
-        for axes, one in zip(axes_row, row, strict=False):
-            _scatter(figure, axes, one)
-        for axes in axes_row[len(row) :]:
-            axes.set_visible(False)
-    return figure
-
-
-def _scatter(figure: Figure, axes: Any, one: Scatter) -> None:
-    size = 12 if len(one.points) < 600 else 6
-    if one.names:
-        for value, name, colour in zip(
-            np.unique(one.mark), one.names, qualitative_colours(len(one.names)), strict=False
-        ):
-            chosen = one.points[one.mark == value]
-            axes.scatter(*chosen.T, s=size, color=[colour], lw=0, alpha=0.75, label=name)
-        if len(one.names) <= 10:
-            axes.legend(fontsize=7, framealpha=0.7)
-    else:
-        colours = "hsv" if one.cyclic else "viridis"
-        made = axes.scatter(*one.points.T, s=size, c=one.mark, cmap=colours, lw=0, alpha=0.8)
-        figure.colorbar(made, ax=axes, label=one.mark_name, pad=0.01)
-    axes.set_title(one.title, loc="left", fontsize=9)
-    axes.set_xlabel(f"component 1 ({one.shares[0]:.0%})", fontsize=8)
-    axes.set_ylabel(f"component 2 ({one.shares[1]:.0%})", fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.2)

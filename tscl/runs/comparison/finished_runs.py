@@ -13,8 +13,8 @@ import yaml
 
 from tscl.errors import CheckpointError, ConfigError
 from tscl.runs.folder import RunFolder
-from tscl.runs.plot_data import PlotData
-from tscl.runs.study.study import read_json as read_cell
+from tscl.runs.forecasting.plot_data import PlotData
+from tscl.saving.cells import read_cell
 from tscl.saving.tensors import read_json
 
 Kind = Literal["forecasting", "clinical", "study"]
@@ -36,7 +36,7 @@ class ComparedRun:
             those of its cells.
         series: what was forecast, or the data set.
         histories, probes: training and validation curves by method (and fold).
-        plots: kept codes and masks, if any.
+        plots: kept embeddings and masks of a forecasting run, if any.
     """
 
     label: str

@@ -10,14 +10,11 @@ import pandas as pd
 import yaml
 
 from tscl.disk import write_text
-from tscl.reporting.document import Document
-from tscl.runs.clinical.rows import LABELS as CLINICAL_LABELS
+from tscl.reporting.document import Document, read_pictures
 from tscl.runs.comparison.figures import (
     Curve,
     ErrorLine,
-    Scatter,
     Score,
-    codes_figure,
     curves_figure,
     errors_figure,
     run_colour,
@@ -34,9 +31,13 @@ from tscl.runs.comparison.tables import (
     overview,
     study_table,
 )
-from tscl.runs.forecasting.figures import mask_figure
 from tscl.runs.forecasting.report import label
 
+FIGURES = (
+    ("embedding", "Embeddings", "embeddings of the test part"),
+    ("mask", "What learned masks keep", "probability that the learned mask keeps each step"),
+)
+"""Name of a figure of a run, and heading and caption on the page."""
 CLINICAL_METRICS = (("auroc", "sample"), ("auroc", "patient"), ("f1", "sample"))
 
 
@@ -64,8 +65,7 @@ def comparison(runs: Sequence[ComparedRun]) -> Document:
     _clinical(document, [r for r in runs if r.kind == "clinical" and not r.table.empty], runs)
     _studies(document, [r for r in runs if r.kind == "study" and not r.table.empty])
     _training(document, runs)
-    _codes(document, runs)
-    _masks(document, runs)
+    _figures(document, runs)
     document.heading("Configurations")
     for run in runs:
         if run.config:
@@ -246,77 +246,22 @@ def _training(document: Document, runs: Sequence[ComparedRun]) -> None:
 def _pretty(name: str) -> str:
     """``comet-fold0`` as ``COMET, fold 0``."""
     base, found, fold = name.rpartition("-fold")
-    if found:
-        return f"{CLINICAL_LABELS.get(base, base)}, fold {fold}"
-    return CLINICAL_LABELS.get(name, label(name))
+    return f"{label(base)}, fold {fold}" if found else label(name)
 
 
-def _codes(document: Document, runs: Sequence[ComparedRun]) -> None:
-    rows: list[list[Scatter]] = []
-    without = []
-    for run in runs:
-        found = run.plots.facts["embeddings"] if run.plots is not None else {}
-        if run.kind != "study" and not run.table.empty and not found:
-            without.append(run.label)
-        for method in [m for m in dict.fromkeys((run.method, "random")) if m in found]:
-            assert run.plots is not None
-            rows.append(_scatters(run, method))
-    if not rows and not without:
-        return
-    document.heading("Codes")
-    if rows:
-        document.figure(
-            "codes",
-            codes_figure(rows),
-            "First two principal components of the standardised codes of the test part",
-        )
-    if without:
-        document.paragraph(
-            f"No codes are kept in {', '.join(without)}; `tscl evaluate --run` writes them."
-        )
-
-
-def _scatters(run: ComparedRun, method: str) -> list[Scatter]:
-    assert run.plots is not None
-    facts, data = run.plots.facts["embeddings"][method], run.plots.embedding(method)
-    title = f"{run.label}: {_pretty(method)}"
-    points, shares = data["points"], facts["shares"]
-    if facts["kind"] == "samples":
-        present = np.unique(data["label"]).tolist()
-        names = [facts["names"][i] for i in present]
-        patients = pd.factorize(data["patient"])[0]
-        count = int(patients.max()) + 1
-        people = [str(number) for number in range(count)]
-        return [
-            Scatter(f"{title}, by label", points, data["label"], "label", shares, names),
-            Scatter(f"{title}, by patient ({count})", points, patients, "patient", shares, people),
-        ]
-    made = [Scatter(f"{title}, by value", points, data["value"], facts["unit"], shares)]
-    if len(np.unique(data["hour"])) > 1:
-        hours = Scatter(
-            f"{title}, by hour", points, data["hour"], "hour of the day", shares, cyclic=True
-        )
-        made.append(hours)
-    return made
-
-
-def _masks(document: Document, runs: Sequence[ComparedRun]) -> None:
-    found = [
-        (run, method)
-        for run in runs
-        if run.plots is not None
-        for method in run.plots.facts["masks"]
-    ]
-    if not found:
-        return
-    document.heading("What learned masks keep")
-    for run, method in found:
-        assert run.plots is not None
-        data, facts = run.plots.mask(method), run.plots.facts["masks"][method]
-        figure = mask_figure(data["time"], data["signal"], data["openness"], unit=facts["unit"])
-        document.figure(
-            f"mask-{run.label}-{method}",
-            figure,
-            f"{run.label}: probability that h(x) of {label(method)} keeps each step; mean "
-            f"{float(data['openness'].mean()):.2f}",
-        )
+def _figures(document: Document, runs: Sequence[ComparedRun]) -> None:
+    """Figures of the runs' own reports, as they are."""
+    for name, heading, caption in FIGURES:
+        pictures = {run.label: read_pictures(run.path, name) for run in runs}
+        known = {of_run: found for of_run, found in pictures.items() if found is not None}
+        without = [r.label for r in runs if r.kind != "study" and r.label not in known]
+        without = [r.label for r in runs if r.label in without and not r.table.empty]
+        if not known and not (without and name == "embedding"):
+            continue
+        document.heading(heading)
+        for of_run, (light, dark) in known.items():
+            document.picture(f"{name}-{of_run}", light, dark, f"{of_run}: {caption}")
+        if without and name == "embedding":
+            document.paragraph(
+                f"No embeddings are kept in {', '.join(without)}; `tscl evaluate --run` draws them."
+            )

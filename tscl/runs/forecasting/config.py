@@ -2,44 +2,89 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from tscl.runs.config import Component, JobConfig, Section, TrainOptions, read_values, validate
+from tscl.runs.config import Component, JobTraining, MethodConfig, read_values, validate
+from tscl.training.settings import Section
+
+UNTRAINED = "random"
+"""The row of the encoder as it was initialised."""
 
 
 class DataSection(Section):
     """Which series, and how it is split.
 
-    ``source`` is a built-in name or the path of a CSV. ``layout`` says how to read a CSV: ``ett``
-    or ``csv``. ``split`` is ``ett`` (12/4/4 months of 30 days) or three ratios. ``input_form``
-    ``relative`` shows the encoder each column's last change and its distance from exponential
-    means over ``relative_windows`` steps instead of its value, so that codes do not carry the
-    level, which drifts between the parts. ``features``: the target alone (S), all columns (M), or
-    all columns as inputs for one target (MS). Layout ``named`` reads ``source`` as the data set
-    ``dataset``; split ``named`` is that data set's own. ``calendar``: seven standardised fields,
-    or those of the series' frequency in [-0.5, 0.5]. ``irregular`` and ``missing`` say what to do
-    about gaps and empty cells of layout ``csv``; see :func:`data_loaders.series.series.load_csv`.
+    ``dataset`` is a named data set (:data:`data_loaders.FORECASTING_DATASETS`), ``csv``, or
+    ``ett`` for a file of the ETT's columns under another name; ``path`` is its file, for those
+    that need one. ``features``: the target alone (S), all columns (M), or all columns as inputs
+    for one target (MS); None takes S, but for a CSV of several columns without ``target`` M.
+    ``time_column`` None takes ``date``, or the first column that holds times. ``split`` is
+    ``own``, the data set's (for a CSV .6, .2, .2), ``ett`` (12/4/4 months of 30 days), or three
+    ratios.
+
+    ``input_form`` ``relative`` shows the encoder each column's last change and its distance from
+    exponential means over ``relative_windows`` steps instead of its value, so that embeddings do
+    not carry the level, which drifts between the parts. ``calendar``: seven standardised fields,
+    or those of the series' frequency in [-0.5, 0.5]. ``columns``, ``irregular`` and ``missing``
+    are for a CSV: see :func:`data_loaders.series.series.load_csv`.
+
+    The keys ``source`` and ``layout`` of earlier versions are still read, with a warning.
     """
 
-    source: str = "seattle-temps"
-    layout: Literal["builtin", "ett", "csv", "named"] = "builtin"
-    dataset: str | None = None
-    features: Literal["S", "M", "MS"] = "S"
+    dataset: str = "seattle-temps"
+    path: str | None = None
+    features: Literal["S", "M", "MS"] | None = None
     target: str | None = None
-    time_column: str = "date"
+    time_column: str | None = None
     columns: list[str] | None = None
     irregular: Literal["error", "fill"] = "error"
     missing: Literal["error", "forward"] = "error"
     covariates: bool = True
     calendar: Literal["standard", "frequency"] = "standard"
     calendar_fit: Literal["train", "all"] = "train"
-    split: Literal["ett", "named"] | tuple[float, float, float] = (0.6, 0.2, 0.2)
+    split: Literal["own", "ett"] | tuple[float, float, float] = "own"
     input_form: Literal["values", "relative"] = "values"
     relative_windows: tuple[int, ...] = (24, 168)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_keys(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        if values.get("split") == "named":
+            warnings.warn("data.split: named is called own now", FutureWarning, stacklevel=2)
+            values["split"] = "own"
+        if "layout" not in values and "source" not in values:
+            return values
+        warnings.warn(
+            "data.source and data.layout are old: write data.dataset (a name, csv or ett) and "
+            "data.path",
+            FutureWarning,
+            stacklevel=2,
+        )
+        source, layout = values.pop("source", None), values.pop("layout", None)
+        if layout is None and "dataset" in values:  # set over a configuration of the new form
+            return {**values, "path": source}
+        if layout in (None, "builtin"):
+            values["dataset"] = source or cls.model_fields["dataset"].default
+        elif layout in ("csv", "ett"):
+            values |= {"dataset": layout, "path": source}
+        elif layout == "named":
+            if values.get("dataset") is None:
+                raise ValueError("layout named needs the data set's name in data.dataset")
+            values["path"] = source
+        else:
+            raise ValueError(f"layout {layout}: use data.dataset and data.path")
+        if values.get("split") == "own" and values["dataset"] in ("csv", "ett"):
+            raise ValueError("split named is that of a named data set: say which in data.dataset")
+        values.setdefault("split", (0.6, 0.2, 0.2))
+        return values
 
     @field_validator("split")
     @classmethod
@@ -51,10 +96,10 @@ class DataSection(Section):
         return value
 
 
-class TrainSection(TrainOptions):
+class TrainSection(JobTraining):
     """How to train on series cut into sections of at least ``max_train_length`` steps."""
 
-    max_train_length: int = Field(257, ge=2)
+    max_train_length: int = Field(default=257, ge=2)
 
 
 class EvaluateSection(Section):
@@ -66,16 +111,26 @@ class EvaluateSection(Section):
     """
 
     horizons: list[int] = Field(default_factory=lambda: [24, 48, 168])
-    window: int = Field(200, ge=1)
-    drop: int = Field(200, ge=0)
+    window: int = Field(default=200, ge=1)
+    drop: int = Field(default=200, ge=0)
     residual: bool = False
-    window_features: int = Field(0, ge=0)
-    standardise: bool = False
+    window_features: int = Field(default=0, ge=0)
+    standardize: bool = False
     alphas: list[float] | None = None
     route: Literal["auto", "full", "chunked", "sliding"] = "auto"
-    compare: list[str] = Field(default_factory=lambda: ["ts2vec", "random"])
+    compare: list[str] = Field(default_factory=lambda: ["ts2vec", UNTRAINED])
     baselines: bool = True
-    batch_size: int = Field(256, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_key(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "standardise" in values:
+            warnings.warn(
+                "evaluate.standardise is spelled standardize", FutureWarning, stacklevel=2
+            )
+            values = {"standardize" if k == "standardise" else k: v for k, v in values.items()}
+        return values
 
     @field_validator("horizons")
     @classmethod
@@ -85,16 +140,24 @@ class EvaluateSection(Section):
         return sorted(set(value))
 
 
-class RunConfig(JobConfig):
-    """A forecasting run: data, encoder, method, training, evaluation."""
+class RunConfig(MethodConfig):
+    """A forecasting run: data, encoder, method, training, evaluation.
+
+    An argument of a method that reads ``covariates`` becomes the number of calendar channels,
+    which come before the values.
+    """
 
     job: Literal["forecasting"] = "forecasting"
     data: DataSection = Field(default_factory=DataSection)
     encoder: Component = Component(name="cost")
     method: Component = Component(name="autotcl")
-    compare_params: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    train: TrainSection = Field(default_factory=lambda: TrainSection())  # type: ignore[call-arg]
-    evaluate: EvaluateSection = Field(default_factory=lambda: EvaluateSection())  # type: ignore[call-arg]
+    train: TrainSection = TrainSection()
+    evaluate: EvaluateSection = EvaluateSection()
+
+    def check(self) -> RunConfig:
+        """See :meth:`tscl.runs.config.JobConfig.check`."""
+        self.check_methods(self.evaluate.compare, [UNTRAINED])
+        return self
 
 
 def check_config(values: dict[str, Any]) -> RunConfig:
@@ -103,16 +166,7 @@ def check_config(values: dict[str, Any]) -> RunConfig:
     Raises:
         ConfigError: the first bad key or value, with the nearest known key or what is allowed.
     """
-    from tscl.encoders import ENCODERS
-    from tscl.methods import METHODS
-
-    config = validate(RunConfig, values)
-    ENCODERS.check(config.encoder.name, config.encoder.params)
-    METHODS.check(config.method.name, config.method.params)
-    for name in config.evaluate.compare:
-        if name != "random":
-            METHODS.check(name, config.compare_params.get(name, {}))
-    return config
+    return validate(RunConfig, values).check()
 
 
 def load_config(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_loaders.series.catalog import forecasting_dataset, load_forecasting
-from data_loaders.series.series import ForecastingSeries, load_builtin, load_csv, load_ett
+from data_loaders.series.catalog import (
+    FORECASTING_DATASETS,
+    forecasting_dataset,
+    load_forecasting,
+)
+from data_loaders.series.series import ForecastingSeries, load_csv, load_ett
 from data_loaders.series.splits import (
     ForecastSplit,
     TrainScaler,
@@ -18,9 +25,14 @@ from data_loaders.series.splits import (
     ett_minute,
     ratio_split,
 )
-from data_loaders.series.time_axis import calendar_by_frequency, calendar_features
-from tscl.errors import ConfigError
+from data_loaders.series.time_axis import calendar_by_frequency, calendar_features, parse_times
+from tscl.errors import ConfigError, DataError
 from tscl.runs.forecasting.config import DataSection
+
+FORMATS = ("csv", "ett")
+"""Values of ``data.dataset`` that are no data set of their own but the form of a file."""
+ETT_SPLITS: dict[float, Callable[[int], ForecastSplit]] = {3600: ett_hourly, 900: ett_minute}
+"""The ETT's split by the seconds of a step."""
 
 
 @dataclass(frozen=True)
@@ -47,47 +59,102 @@ class ForecastingData:
 
 
 def load_series(section: DataSection) -> ForecastingSeries:
-    """Read the series a configuration names."""
-    if section.layout == "builtin":
-        return load_builtin(section.source)
-    if section.layout == "ett":
-        return load_ett(Path(section.source), section.features, section.target or "OT")
-    if section.layout == "named":
-        if section.dataset is None:
-            raise ConfigError("data.dataset", None, "layout named needs the data set's name")
-        return load_forecasting(section.dataset, section.source, features=section.features)
-    target: str | list[str] | None = section.target
-    columns = section.columns
-    if section.features != "M" and section.target is None:
-        name = section.features
-        raise ConfigError("data.target", None, f"features {name} needs the column to forecast")
-    if section.features == "S":
-        assert section.target is not None
-        columns = [section.target]
+    """Read the series a configuration names.
+
+    Raises:
+        ConfigError: no file, or no column to forecast.
+        DataError: an unknown data set, or whatever is wrong in its file.
+    """
+    if section.dataset in FORMATS and section.path is None:
+        raise ConfigError("data.path", None, f"dataset {section.dataset} is read from a file")
+    if section.dataset == "ett":
+        return load_ett(str(section.path), section.features or "S", section.target or "OT")
+    if section.dataset == "csv":
+        return _load_csv(section, Path(str(section.path)))
+    series = load_forecasting(section.dataset, section.path, features=section.features or "S")
+    return replace(series, targets=(section.target,)) if section.target else series
+
+
+def _load_csv(section: DataSection, path: Path) -> ForecastingSeries:
+    """A CSV of one time column; a single value column is forecast without being named."""
+    names = column_names(path)
+    time_column = section.time_column or find_time_column(path, names)
+    values = section.columns or [name for name in names if name != time_column]
+    target, features = section.target, section.features
+    if target is None and len(values) == 1:
+        target = values[0]
+    features = features or ("M" if target is None else "S")
+    if features != "M" and target is None and names:
+        remedy = f"features {features} needs the column to forecast, one of {', '.join(values)}"
+        raise ConfigError("data.target", None, remedy)
     return load_csv(
-        Path(section.source),
-        time_column=section.time_column,
+        path,
+        time_column=time_column,
         target=target,
-        columns=columns,
+        columns=[str(target)] if features == "S" else section.columns,
         irregular=section.irregular,
         missing=section.missing,
     )
 
 
+def column_names(path: Path) -> list[str]:
+    """Column names of a CSV; none where the file cannot be read, which its loader then says."""
+    try:
+        return [str(name) for name in pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns]
+    except (OSError, ValueError):
+        return []
+
+
+def find_time_column(path: Path, names: Sequence[str]) -> str:
+    """``date``, or else the first column whose first cells are times and no numbers."""
+    if "date" in names or not names:
+        return "date"
+    head = pd.read_csv(path, nrows=5, dtype="string", encoding="utf-8-sig")
+    for name in names:
+        if pd.to_numeric(head[name], errors="coerce").isna().all() and len(head):
+            with contextlib.suppress(DataError):
+                parse_times(head[name], name)
+                return name
+    return "date"
+
+
 def make_split(section: DataSection, series: ForecastingSeries) -> ForecastSplit:
     """Train, valid and test slices."""
-    if section.split == "ett":
-        step = (series.timestamps[1] - series.timestamps[0]).total_seconds()
-        if step == 3600:
-            return ett_hourly(len(series))
-        if step == 900:
-            return ett_minute(len(series))
-        raise ConfigError("data.split", "ett", f"is for steps of 1 h or 15 min, not {step:g} s")
-    if section.split == "named":
-        if section.dataset is None:
-            raise ConfigError("data.dataset", None, "split named needs the data set's name")
+    if isinstance(section.split, tuple):
+        return ratio_split(len(series), *section.split)
+    if section.split == "own" and section.dataset not in FORMATS:
         return forecasting_dataset(section.dataset).split(len(series))
-    return ratio_split(len(series), *section.split)
+    if section.split == "own" and section.dataset == "csv":
+        return ratio_split(len(series))
+    step = (series.timestamps[1] - series.timestamps[0]).total_seconds()
+    if step not in ETT_SPLITS:
+        raise ConfigError("data.split", "ett", f"is for steps of 1 h or 15 min, not {step:g} s")
+    return ETT_SPLITS[step](len(series))
+
+
+def cell_facts(section: DataSection) -> dict[str, Any]:
+    """The section as digests of cells have it: under the keys it had when they were first written.
+
+    Options that came later are left out at their neutral value. So no finished cell is run again.
+    """
+    values = section.model_dump(mode="json")
+    dataset, path = values.pop("dataset"), values.pop("path")
+    if dataset == "csv":
+        values |= {"layout": "csv", "source": path}
+    elif dataset == "ett" or (path and forecasting_dataset(dataset).split in ETT_SPLITS.values()):
+        values |= {"layout": "ett", "source": path}
+    elif path is None:
+        values |= {"layout": "builtin", "source": dataset}
+    else:
+        values |= {"layout": "named", "source": path, "dataset": dataset}
+    if values["split"] == "own":
+        own = {"ett": "ett", "named": "named"}
+        values["split"] = own.get(values["layout"], [0.6, 0.2, 0.2])
+    values["features"] = values["features"] or "S"
+    values["time_column"] = values["time_column"] or "date"
+    if values["calendar"] == "standard":
+        del values["calendar"]
+    return values
 
 
 def prepare(section: DataSection, horizons: list[int]) -> ForecastingData:
@@ -142,3 +209,36 @@ def relative_form(
     stacked = np.concatenate([p.to_numpy() for p in parts], axis=1)
     scale = stacked[train].std(axis=0)
     return (stacked / np.where(scale > 0, scale, 1.0)).astype(np.float32)
+
+
+def named_dataset(path: Path) -> str:
+    """The data set a file is named after, such as ``ETTh1.csv``; else ``csv``."""
+    entry = FORECASTING_DATASETS.get(path.stem)
+    return path.stem if entry is not None and entry.needs_file else "csv"
+
+
+def fit_sizes(values: dict[str, Any], path: Path, sets: Sequence[str]) -> None:
+    """Make sizes of a configuration small enough for the file's series, in place.
+
+    Sections of half the training part, horizons of half the test part, and a context of a quarter
+    of the training part are the most that is left; values named in ``sets`` stay.
+    """
+    try:
+        with path.open("rb") as file:
+            steps = sum(1 for line in file if line.strip()) - 1
+    except OSError:
+        return  # its loader says what is wrong
+    train, rest = int(0.6 * steps), int(0.2 * steps)
+    given = {item.partition("=")[0].strip() for item in sets}
+    for section, key, most in (
+        ("train", "max_train_length", max(2, train // 2)),
+        ("evaluate", "drop", train // 4),
+        ("evaluate", "window_features", train // 4),
+        ("evaluate", "horizons", max(1, rest // 2)),
+    ):
+        part = values.setdefault(section, {})
+        if f"{section}.{key}" in given or key not in part | {"drop": 0}:
+            continue
+        value = part.get(key, 200)
+        fits = [h for h in value if h <= most] or [most] if isinstance(value, list) else None
+        part[key] = min(value, most) if fits is None else fits

@@ -89,6 +89,34 @@ def mask_figure(
     return figure
 
 
+def embedding_figure(panels: Mapping[str, Mapping[str, Any]], *, unit: str) -> Figure:
+    """Principal components of embeddings, coloured by the value and by the hour of their step.
+
+    Args:
+        panels: title of a row -> ``points`` (n, 2), ``value`` (n,), ``hour`` (n,) and ``shares``
+            of the two components.
+        unit: of the value.
+    """
+    hours = any(len(np.unique(row["hour"])) > 1 for row in panels.values())
+    marks = [("value", unit, "viridis"), ("hour", "hour of the day", "hsv")][: 1 + hours]
+    size = (4.4 * len(marks), 3.3 * len(panels))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(panels), len(marks), squeeze=False)
+    for axes_row, (title, row) in zip(grid, panels.items(), strict=True):
+        for axes, (mark, text, colours) in zip(axes_row, marks, strict=True):
+            style: dict[str, Any] = {"cmap": colours, "lw": 0, "alpha": 0.8}
+            dots = axes.scatter(
+                *row["points"].T, s=12 if len(row["points"]) < 600 else 6, c=row[mark], **style
+            )
+            figure.colorbar(dots, ax=axes, label=text, pad=0.01)
+            axes.set_title(f"{title}, by {mark}", loc="left", fontsize=9)
+            axes.set_xlabel(f"component 1 ({row['shares'][0]:.0%})", fontsize=8)
+            axes.set_ylabel(f"component 2 ({row['shares'][1]:.0%})", fontsize=8)
+            axes.tick_params(labelsize=8)
+            axes.grid(alpha=0.2)
+    return figure
+
+
 def comparison_figure(rows: dict[str, dict[int, float]], *, metric: str) -> Figure:
     """Error by horizon on a log scale, one line a method.
 

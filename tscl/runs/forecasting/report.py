@@ -11,24 +11,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tscl.evaluation.forecasting.protocol import predict_last
-from tscl.evaluation.forecasting.scores import HorizonResult
+from tscl.methods.base import method_title
 from tscl.reporting.document import Document
 from tscl.runs.folder import RunFolder
+from tscl.runs.forecasting.config import UNTRAINED
 from tscl.runs.forecasting.figures import (
     comparison_figure,
+    embedding_figure,
     forecast_figure,
     history_figure,
     mask_figure,
 )
+from tscl.runs.forecasting.plot_data import PlotData
 from tscl.runs.forecasting.run import ForecastingRun, Table, Trained
-from tscl.runs.plot_data import PlotData
-
-LABELS = {"autotcl": "AutoTCL", "ts2vec": "TS2Vec", "random": "untrained encoder"}
 
 
 def label(name: str) -> str:
     """Name of a row as the table shows it."""
-    return LABELS.get(name, name)
+    return "untrained encoder" if name == UNTRAINED else method_title(name)
 
 
 def table_frame(table: Table, metric: str = "mse") -> pd.DataFrame:
@@ -61,17 +61,14 @@ def shown(frame: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
 
 def metrics_json(run: ForecastingRun, table: Table) -> dict[str, Any]:
     """What ``metrics.json`` holds."""
-
-    def plain(result: HorizonResult) -> dict[str, Any]:
-        return result.as_dict()
-
-    routes = {name: (c.route, c.window) for name, c in run.encoded.items()}
     return {
         "series": run.data.series.name,
         "seed": run.config.seed,
         "targets": list(run.data.series.targets),
-        "encoding": {k: {"route": r, "window": w} for k, (r, w) in routes.items()},
-        "results": {name: [plain(r) for r in results] for name, results in table.items()},
+        "encoding": {
+            name: {"route": one.route, "window": one.window} for name, one in run.encoded.items()
+        },
+        "results": {name: [r.as_dict() for r in results] for name, results in table.items()},
         "mean": {
             name: {
                 "mse": float(np.mean([r.mse for r in results])),
@@ -111,13 +108,23 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     )
     _forecast_part(run, document)
     _mask_part(run, trained, document)
+    kept = plot_data(run, trained)
+    kept.save(folder.path)
+    names = [n for n in (config.method.name, UNTRAINED) if n in kept.facts["embeddings"]]
+    if names:
+        panels = {label(n): {**kept.embedding(n), **kept.facts["embeddings"][n]} for n in names}
+        document.heading("Embeddings")
+        document.figure(
+            "embedding",
+            embedding_figure(panels, unit=data.series.targets[-1]),
+            "First two principal components of the standardised embeddings of the test part",
+        )
     histories = {label(t.name): t.history for t in trained if t.history}
     if histories:
         document.heading("Training")
         document.figure("history", history_figure(histories), "Loss terms by training step")
     document.heading("Configuration")
     document.code(config.to_yaml())
-    plot_data(run, trained).save(folder.path)
     markdown, _ = document.write()
     return markdown
 

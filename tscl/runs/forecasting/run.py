@@ -16,16 +16,15 @@ from torch import nn
 from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
-from tscl.errors import CheckpointError, InputError
+from tscl.errors import CheckpointError, ConfigError, InputError
 from tscl.evaluation.forecasting.baselines import season_of, standard_baselines
 from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, HeadSettings
 from tscl.evaluation.forecasting.protocol import forecast_protocol, predict_last, validation_score
 from tscl.evaluation.forecasting.scores import HorizonResult
 from tscl.inference.encode import CausalCodes, encode_causal
 from tscl.methods import METHODS, Method
-from tscl.methods.autotcl import AutoTCLMethod
 from tscl.runs.folder import RunFolder
-from tscl.runs.forecasting.config import RunConfig
+from tscl.runs.forecasting.config import UNTRAINED, RunConfig
 from tscl.runs.forecasting.data import ForecastingData, prepare
 from tscl.saving.card import ModelCard, sha256_of_array
 from tscl.saving.encoder import load_encoder, save_encoder, update_card
@@ -84,15 +83,16 @@ class ForecastingRun:
                 config.encoder.name, input_dims=self.data.inputs.shape[1], **config.encoder.params
             )
         require_every_step(encoder, "forecasting")
-        if name == "random":
+        if name == UNTRAINED:
             return encoder.eval(), None
-        params = dict(config.compare_params.get(name, {}))
-        if name == config.method.name:
-            params = dict(config.method.params)
-        if name == "autotcl" and params.get("fixed_channels") == "covariates":
-            params["fixed_channels"] = self.data.n_covariates
+        covariates = self.data.n_covariates
+        params = {k: covariates if v == "covariates" else v for k, v in config.params(name).items()}
         with seeded(config.seed, "method", len(name)):
-            return encoder, METHODS.build(name, encoder=encoder, **params)
+            method = METHODS.build(name, encoder=encoder, **params)
+        if needs := set(method.needs) - {"index"}:
+            remedy = f"it reads {', '.join(sorted(needs))}, which a series does not have"
+            raise ConfigError("method", name, remedy)
+        return encoder, method
 
     def source(self) -> ArraySource:
         """The training part, cut into sections and cropped as configured."""
@@ -107,9 +107,7 @@ class ForecastingRun:
         if resume and (home / "encoder.json").is_file():
             return self.load(name)
         history: list[dict[str, float]] = []
-        training: dict[str, Any] = {"params": self.config.compare_params.get(name, {})}
-        if name == self.config.method.name:
-            training["params"] = self.config.method.params
+        training: dict[str, Any] = {"params": self.config.params(name)}
         if method is not None:
             settings = self.config.train.settings(self.config.seed)
             source = self.source()
@@ -207,7 +205,7 @@ class ForecastingRun:
             "alphas": tuple(e.alphas) if e.alphas else TS2VEC_ALPHAS,
             "residual": e.residual,
             "window_features": e.window_features,
-            "standardise": e.standardise,
+            "standardize": e.standardize,
         }
 
     def validation_score(self, encoder: nn.Module) -> float:
@@ -248,6 +246,7 @@ class ForecastingRun:
                 data.split,
                 e.horizons,
                 season=season_of(data.series.freq),
+                window=min(200, max(1, data.split.train.stop // 4)),  # short series have no 200
                 drop=e.drop,
                 scale=data.target_scaler.scale,
             )
@@ -265,14 +264,11 @@ class ForecastingRun:
         return np.nan_to_num(codes, nan=0.0)
 
     def learned_mask(self, trained: Trained, start: int, stop: int) -> NDArray[np.float32] | None:
-        """Openness of AutoTCL's h over steps [start, stop) of the last input channel."""
-        if not isinstance(trained.method, AutoTCLMethod):
+        """What a learned augmentation keeps of steps [start, stop) of the last input channel."""
+        if trained.method is None:
             return None
-        x = torch.from_numpy(self.data.inputs[None, start:stop])
-        with torch.no_grad():
-            view = trained.method.view(x)
-        made: NDArray[np.float32] = view.openness[0, :, -1].numpy()
-        return made
+        kept = trained.method.learned_mask(torch.from_numpy(self.data.inputs[None, start:stop]))
+        return None if kept is None else kept[0, :, -1].numpy()
 
 
 def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:

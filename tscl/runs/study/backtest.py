@@ -12,7 +12,8 @@ from tscl.disk import write_text
 from tscl.errors import InputError
 from tscl.runs.forecasting.data import ForecastingData, prepare
 from tscl.runs.study.config import StudyConfig
-from tscl.runs.study.study import Report, Study, write_tables
+from tscl.runs.study.study import Study, write_tables
+from tscl.runs.workers import Report
 
 
 def rolling_splits(

@@ -8,32 +8,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, nearest
-from tscl.forecasters.strategies import STRATEGIES
-from tscl.runs.config import JobConfig, Section, read_values, validate
+from tscl.evaluation.forecasting.statistical import STATISTICAL, build_model
+from tscl.forecasters.network import check_network_params
+from tscl.forecasters.strategies import STRATEGIES, StrategyTraining
+from tscl.methods.end_to_end.terms import build_contrast
+from tscl.runs.config import JobConfig, read_values, validate
 from tscl.runs.forecasting.config import DataSection
 
 Count = Annotated[int, Field(ge=1)]
-
-
-class StudyTraining(Section):
-    """Settings of all cells; see :class:`tscl.forecasters.strategies.StrategySettings`."""
-
-    weight: float = Field(0.5, ge=0, le=1)
-    schedule: Literal["constant", "linear"] = "constant"
-    decay: float = Field(0.1, ge=0)
-    pretrain_epochs: int = Field(5, ge=0)
-    max_epochs: int = Field(20, ge=0)
-    patience: int = Field(5, ge=0)
-    batch_size: int = Field(16, ge=1)
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    steps_per_epoch: int | None = Field(None, ge=1)
-    stride: int = Field(1, ge=1)
-    clip_norm: float | None = Field(None, gt=0)
-    lr_schedule: Literal["constant", "cosine", "halving"] = "constant"
-    monitor_stride: int = Field(1, ge=1)
-    network_params: dict[str, Any] = Field(default_factory=dict)
 
 
 class StudyConfig(JobConfig):
@@ -67,9 +51,9 @@ class StudyConfig(JobConfig):
     )
     weights: list[Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=list)
     train_for: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    train: StudyTraining = Field(default_factory=lambda: StudyTraining())  # type: ignore[call-arg]
-    rounds: int = Field(4, ge=1)
-    round_steps: int | None = Field(None, ge=2)
+    train: StrategyTraining = StrategyTraining()
+    rounds: int = Field(default=4, ge=1)
+    round_steps: int | None = Field(default=None, ge=2)
 
     @field_validator("strategies")
     @classmethod
@@ -85,7 +69,7 @@ class StudyConfig(JobConfig):
         for name, values in self.train_for.items():
             if name not in named:
                 raise ValueError(f"train_for.{name}: {nearest(name, named)}")
-            allowed = [*StudyTraining.model_fields]
+            allowed = [*StrategyTraining.model_fields]
             allowed += ["backbone_params"] if name in self.networks else []
             for key in values:
                 if key not in allowed:
@@ -101,7 +85,7 @@ class StudyConfig(JobConfig):
             found = self.train_for.get(name, {})
             extra |= {k: v for k, v in found.items() if k == "backbone_params"}
             values |= {k: v for k, v in found.items() if k != "backbone_params"}
-        return StudyTraining.model_validate(values).model_dump() | extra
+        return StrategyTraining.model_validate(values).model_dump() | extra
 
     def length(self, horizon: int) -> int:
         """Steps of the past for ``horizon``."""
@@ -122,11 +106,6 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
 
 def check_study(config: StudyConfig) -> StudyConfig:
     """``config`` when every name in it is known."""
-    from tscl.encoders import ENCODERS
-    from tscl.evaluation.forecasting.statistical import STATISTICAL, build_model
-    from tscl.forecasters.network import check_network_params
-    from tscl.methods.end_to_end.terms import build_contrast
-
     if config.data.input_form != "values":
         raise ConfigError(
             "data.input_form", config.data.input_form, "studies forecast the values; use values"

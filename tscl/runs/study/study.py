@@ -1,15 +1,9 @@
-"""A study: every combination is one cell, one cell is one JSON file, written at once.
-
-A killed study goes on with the cells that are missing. The name of a cell's file says what it is
-and ends in a digest of everything its figures depend on, so a changed setting is a new cell.
-"""
+"""A study: every combination is one cell; a killed one goes on with the cells that are missing."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -18,20 +12,16 @@ from typing import Any
 import pandas as pd
 
 from tscl.disk import atomic_file, write_text
-from tscl.errors import CheckpointError, InputError
+from tscl.errors import InputError
 from tscl.evaluation.forecasting.baselines import last_value, season_of, seasonal_naive
 from tscl.evaluation.forecasting.scores import HorizonResult
 from tscl.evaluation.forecasting.statistical import statistical_baseline
 from tscl.forecasters.strategies import SIMPLE_NETWORKS, StrategySettings, run_strategy
-from tscl.runs.forecasting.config import DataSection
-from tscl.runs.forecasting.data import ForecastingData, prepare
+from tscl.runs.forecasting.data import ForecastingData, cell_facts, prepare
 from tscl.runs.study.config import StudyConfig
-from tscl.runs.study.tables import markdown, summary, write_report
-from tscl.runs.workers import run_jobs
-from tscl.saving.tensors import write_json
-
-Report = Callable[[str, int, int], None]
-__all__ = ["Cell", "Study", "cells_of", "settings_of", "summary", "write_tables"]
+from tscl.runs.study.tables import markdown, write_report
+from tscl.runs.workers import Report, run_cells
+from tscl.saving.cells import CellFiles
 
 
 @dataclass(frozen=True)
@@ -103,6 +93,7 @@ class Study:
         self.folder = Path(config.out)
         self.data = data or prepare(config.data, config.horizons)
         self.cells = cells_of(config)
+        self.files = CellFiles(self.folder, self.cells, self.facts)
         self._check()
 
     def _check(self) -> None:
@@ -122,35 +113,23 @@ class Study:
                 "baselines", True, f"no season fits the {steps} steps of training; set it to false"
             )
 
-    def path(self, cell: Cell) -> Path:
-        """The file of a cell."""
+    def facts(self, cell: Cell) -> dict[str, Any]:
+        """What the figures of a cell depend on."""
         if cell.strategy == "baseline":
             statistical = self.config.statistical[cell.backbone]
             settings = statistical | {"horizons": self.config.horizons}
         else:
-            settings = asdict(settings_of(self.config, cell))
-        facts = {
+            settings = settings_of(self.config, cell).model_dump()
+        return {
             "cell": asdict(cell),
             "settings": settings,
-            "data": without_later(self.config.data) | dict(self.data.series.source),
+            "data": cell_facts(self.config.data) | dict(self.data.series.source),
             "split": str(self.data.split),
         }
-        text = json.dumps(facts, sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        return self.folder / "cells" / f"{cell.title}-{digest}.json"
-
-    def missing(self) -> list[Cell]:
-        """Cells without a file."""
-        return [cell for cell in self.cells if not self.path(cell).is_file()]
-
-    def run_cell(self, cell: Cell) -> Path:
-        """Train and score one cell and write its file in one step."""
-        return self.write(cell, self.compute(cell))
 
     def write(self, cell: Cell, rows: list[dict[str, Any]]) -> Path:
-        """Write the file of a cell, the old one or the whole new one at any time."""
-        path = self.path(cell)
-        write_json(path, rows[0] if len(rows) == 1 else {"rows": rows})
+        """Write the file of a finished cell and drop its checkpoints."""
+        path = self.files.write(cell, rows[0] if len(rows) == 1 else {"rows": rows})
         shutil.rmtree(self._checkpoints(cell), ignore_errors=True)
         return path
 
@@ -189,7 +168,7 @@ class Study:
         return [row | {"steps": made.steps, "best_epoch": made.best_epoch}]
 
     def _checkpoints(self, cell: Cell) -> Path:
-        return self.folder / "checkpoints" / self.path(cell).stem
+        return self.folder / "checkpoints" / self.files.path(cell).stem
 
     def _row(self, names: dict[str, Any], result: HorizonResult) -> dict[str, Any]:
         """Names and errors, those of every variable in scaled and original units among them."""
@@ -211,16 +190,17 @@ class Study:
         Raises:
             JobsFailed: at the end, when cells failed; all others are written.
         """
-        todo = self.missing()
-        for cell in set(self.cells) - set(todo):  # left by a kill just after a cell was written
+        for cell in set(self.cells) - set(self.files.missing()):
+            # left by a kill just after the cell was written
             shutil.rmtree(self._checkpoints(cell), ignore_errors=True)
-        total, done = len(self.cells), len(self.cells) - len(todo)
-        for cell, rows in run_jobs(self.compute, todo, workers=workers, ray=ray):
-            self.write(cell, rows)
-            done += 1
-            if report is not None:
-                report(cell.title, done, total)
-        return len(todo)
+        return run_cells(
+            self.files,
+            self.compute,
+            self.write,
+            workers=workers,
+            ray=ray,
+            report=report,
+        )
 
     def baselines(self) -> list[dict[str, Any]]:
         """Rows of the forecasters that are not trained."""
@@ -243,8 +223,7 @@ class Study:
 
     def rows(self) -> pd.DataFrame:
         """One row per finished cell (and horizon) and baseline."""
-        files = [read_json(p) for c in self.cells if (p := self.path(c)).is_file()]
-        finished = [row for file in files for row in file.get("rows", [file])]
+        finished = [row for cell in self.files.finished() for row in cell.get("rows", [cell])]
         frame = pd.DataFrame(finished + self.baselines()).drop(columns="alpha", errors="ignore")
         frame["dataset"] = self.data.series.name
         return frame
@@ -274,22 +253,3 @@ def statistical_arguments(values: dict[str, Any]) -> dict[str, Any]:
     """A statistical forecaster's entry as arguments: its own, and the model's as ``params``."""
     own = {k: v for k, v in values.items() if k in ("fit_steps", "context")}
     return own | {"params": {k: v for k, v in values.items() if k not in own}}
-
-
-# options added after cells had been written, with the value those cells were made with
-LATER = {"calendar": "standard", "dataset": None}
-
-
-def without_later(section: DataSection) -> dict[str, Any]:
-    """The section's values, without later options at their neutral value: cells stay valid."""
-    values = section.model_dump(mode="json")
-    return {k: v for k, v in values.items() if k not in LATER or v != LATER[k]}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The values of a cell's file; CheckpointError when it is damaged."""
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return values
-    except (OSError, ValueError) as error:
-        raise CheckpointError(str(path), error, "remove the file to run the cell again") from None

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import base64
+import re
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas
+import pytest
+from matplotlib.figure import Figure
+
+from data_loaders.splits.leakage import leakage_statement
+from tests.evaluation.clinical.clinical_parts import TinyEncoder, cohort, thirds
+from tscl.errors import InputError, MissingExtraError
+from tscl.evaluation.clinical.evaluate import evaluate_with_baselines, pooled_codes
+from tscl.reporting.document import STYLE, markdown_table
+from tscl.runs.clinical.figures import (
+    calibration_figure,
+    confusion_figure,
+    embedding_figure,
+    roc_pr_figure,
+)
+from tscl.runs.clinical.report import EmbeddingData, _readable, clinical_report
+from tscl.runs.clinical.tables import compact_table, figure_text, wide_table
+
+
+def _predictions(k: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, k, 60), rng.dirichlet(np.ones(k), 60)
+
+
+def test_curves_hold_the_areas_and_leave_pyplot_alone() -> None:
+    y = np.array([0, 0, 1, 1])
+    p1 = np.array([0.1, 0.6, 0.4, 0.9])
+    figure = roc_pr_figure({"mine": (y, np.stack([1 - p1, p1], axis=1))})
+    assert isinstance(figure, Figure)
+    texts = [t.get_text() for axes in figure.axes for t in axes.get_legend().get_texts()]
+    assert "mine (area 0.750)" in texts
+    assert "mine (average precision 0.833)" in texts
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or not pyplot.get_fignums()
+
+
+def test_curves_of_three_classes_and_of_one_class() -> None:
+    figure = roc_pr_figure({"mine": _predictions(3)})
+    assert "micro" in figure.axes[0].get_title()
+    alone = roc_pr_figure({"mine": (np.ones(4, int), np.full((4, 2), 0.5))})
+    labels = [t.get_text() for t in alone.axes[0].get_legend().get_texts()]
+    assert "mine (one class only)" in labels
+
+
+def test_confusion_figure_shows_the_counts() -> None:
+    p = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    two = {"by sample": ([0, 0, 1], p), "by patient": ([0, 1], p[:2])}
+    figure = confusion_figure(two, names=["healthy", "ill"])
+    shown = [[t.get_text() for t in axes.texts] for axes in figure.axes[:2]]
+    assert shown[0] == ["1\n50%", "1\n50%", "0\n0%", "1\n100%"]
+    assert shown[1] == ["1\n100%", "0\n0%", "0\n0%", "1\n100%"]
+    with pytest.raises(InputError):
+        confusion_figure({})
+
+
+def test_calibration_figure_names_the_error() -> None:
+    figure = calibration_figure({"sure": ([0, 1], np.array([[0.0, 1.0], [1.0, 0.0]]))})
+    labels = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
+    assert "sure (ECE 1.000)" in labels
+
+
+def test_embedding_figure_panels_and_choice_of_points() -> None:
+    rng = np.random.default_rng(0)
+    codes, label = rng.standard_normal((50, 4)), np.arange(50) % 2
+    figure = embedding_figure(codes, label, np.arange(50) // 5, umap=False, max_points=20)
+    assert len(figure.axes) == 2
+    assert len(figure.axes[0].collections[0].get_offsets()) == 20
+    with pytest.raises(InputError):
+        embedding_figure(codes[:, :1], label, label)
+    with pytest.raises(InputError):
+        embedding_figure(codes, label[:3], label)
+
+
+def test_embedding_umap_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "umap", None)
+    codes, label = np.random.default_rng(0).standard_normal((20, 3)), np.arange(20) % 2
+    assert len(embedding_figure(codes, label, label).axes) == 2
+    with pytest.raises(MissingExtraError, match="umap"):
+        embedding_figure(codes, label, label, umap=True)
+
+
+def test_clinical_report_is_whole_and_self_contained(tmp_path: Path) -> None:
+    data = cohort(12, 2, 3)
+    split = thirds(data)
+    encoder = TinyEncoder()
+    cells = evaluate_with_baselines(
+        {"<mine> & co": encoder},
+        data,
+        split,
+        fresh=TinyEncoder,
+        protocols=["partial", "full"],
+        fractions=[1.0, 0.2],
+        seeds=[0, 1],
+        finetune={"epochs": 2},
+    )
+    test = split["test"]
+    backend = matplotlib.get_backend()
+    files = clinical_report(
+        tmp_path / "report",
+        cells,
+        title="Cohort <1>",
+        leakage=leakage_statement(data, split),
+        label_names=data.label_names,
+        embedding=EmbeddingData(
+            pooled_codes(encoder, data.X, test), data.label[test], data.patient[test]
+        ),
+        umap=False,
+        n_replicates=20,
+        notes=["short <run>"],
+        tables={"Further": pandas.DataFrame({"epoch": [1], "score": [0.5]})},
+        configuration="seed: 0",
+    )
+    assert matplotlib.get_backend() == backend
+    text, page = files.markdown.read_text(), files.html.read_text()
+    for method in ("random encoder", "supervised", "band power"):
+        assert method in text
+        assert method in page
+    assert "No patient and no trial stands in more than one part" in text
+    assert "<mine> & co" in text
+    assert "<mine>" not in page
+    assert "&lt;mine&gt; &amp; co" in page
+    images = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    linked = re.findall(r"\]\((figures/[^)]+)\)", text)
+    assert len(images) == len(linked) == 5
+    for code, name in zip(images, linked, strict=True):
+        assert base64.b64decode(code) == (files.markdown.parent / name).read_bytes()
+    # four letters of a picture's base64 may read "http" by chance, so the pictures are cut out
+    assert "http" not in re.sub(r'src(set)?="data:image/png;base64,[^"]+"', "", page)
+    assert len(files.table.read_text().splitlines()) > 100
+    assert page.count("<style>") == 1
+    assert STYLE in page
+    for heading in ("Calibration", "Confusion", "Further", "All metrics", "Configuration"):
+        assert f"## {heading}" in text
+        assert f">{heading}</h2>" in page
+    for level in ("sample", "trial", "patient"):
+        assert f"By {level}, by share" in text
+    assert "<li>short &lt;run&gt;</li>" in page
+    with pytest.raises(InputError, match="primary"):
+        clinical_report(tmp_path, cells, title="", leakage="", primary="none", n_replicates=0)
+
+
+def test_report_draws_one_curve_a_method_when_there_are_many() -> None:
+    few = [("a", "full", "d"), ("a", "partial", "d")]
+    assert _readable(few, "m0") == few
+    many = [(f"m{i}", p, "d") for i in range(8) for p in ("full", "partial")]
+    assert _readable(many, "m0") == [(f"m{i}", "partial", "d") for i in range(8)]
+    assert len(_readable([(f"m{i}", "knn", "d") for i in range(14)], "m0")) == 10
+    variants = [("a", "knn", "d"), *((f"a, v{i}", "knn", "d") for i in range(9))]
+    others = [(f"b{i}", "knn", "d") for i in range(8)]
+    assert _readable([*variants, *others], "a") == [variants[0], *others, variants[1]]
+
+
+def test_markdown_table_escapes_and_wide_table_refuses_nothing() -> None:
+    text = markdown_table(pandas.DataFrame({"a": ["x|y"], "b": [1]}))
+    assert text.splitlines() == ["| a | b |", "| --- | --- |", "| x\\|y | 1 |"]
+    with pytest.raises(InputError):
+        wide_table(pandas.DataFrame())
+
+
+def test_compact_table_and_what_it_leaves_out() -> None:
+    base = {"method": "m", "protocol": "p", "metric": "auroc", "level": "sample"}
+    known = {"std": 0.1, "ci_low": 0.2, "ci_high": 0.9}
+    rows = [
+        {**base, **known, "data": "d", "fraction": 1.0, "by": "all", "mean": 0.5},
+        {**base, **known, "data": "d", "fraction": 0.1, "by": "patients", "mean": 0.25},
+        {**base, **known, "data": "d", "fraction": 0.1, "by": "patients", "mean": 1, "level": "x"},
+    ]
+    frame = compact_table(pandas.DataFrame(rows), "auroc", "sample")
+    assert frame.to_dict("records") == [
+        {
+            "method": "m",
+            "protocol": "p",
+            "100 %": "0.500 ± 0.100 [0.20, 0.90]",
+            "10 % of patients": "0.250 ± 0.100 [0.20, 0.90]",
+        }
+    ]
+    two = [rows[0], {**rows[0], "data": "e", "mean": 0.75}]
+    frame = compact_table(pandas.DataFrame(two), "auroc", "sample")
+    assert frame["data"].tolist() == ["d", "e"]
+    nan = float("nan")
+    assert figure_text({"mean": nan}) == "n/a"
+    assert figure_text({"mean": 0.5, "std": 0.0, "ci_low": nan}) == "0.500"
