@@ -7,12 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from tscl.cli import about, clinical, data, forecasting, models, studies
+from tscl.cli import about, clinical, data, forecasting, label_efficiency, models, studies
 from tscl.cli.console import RunOption, SetOption, app, command, console
 
 __all__ = ["about", "app", "data", "models", "studies"]  # imported for the commands they register
 
-JOBS: dict[str, Any] = {"forecasting": forecasting, "clinical": clinical}
+JOBS: dict[str, Any] = {
+    "forecasting": forecasting,
+    "clinical": clinical,
+    "label_efficiency": label_efficiency,
+}
 """Modules with ``run``, ``pretrain`` and ``use_data`` of a job."""
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="YAML configuration.")]

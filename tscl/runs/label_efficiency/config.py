@@ -181,38 +181,37 @@ class LabelEfficiencyConfig(JobConfig):
         pretrained = [name for name, row in self.rows.items() if row.kind == "pretrained"]
         return self.main or (pretrained or list(self.rows))[0]
 
+    def check(self) -> LabelEfficiencyConfig:
+        """This configuration, when its components, rows and settings are known and fit.
 
-def check_label_efficiency(values: dict[str, Any]) -> LabelEfficiencyConfig:
-    """Validate the nested dictionary of a label-efficiency run.
+        Raises:
+            ConfigError: the first bad key or value, with the nearest known key or what is allowed.
+        """
+        from tscl.augmentations import build_augmentation
+        from tscl.encoders import ENCODERS
+        from tscl.pooling import check_pooling
 
-    Raises:
-        ConfigError: the first bad key or value, with the nearest known key or what is allowed.
-    """
-    from tscl.augmentations import build_augmentation
-    from tscl.encoders import ENCODERS
-    from tscl.pooling import check_pooling
-
-    config = validate(LabelEfficiencyConfig, values)
-    if not config.rows:
-        raise ConfigError("rows", {}, "name at least one row, such as untrained: {kind: untrained}")
-    if not config.tasks:
-        raise ConfigError("tasks", {}, "name at least one, such as classes: {}")
-    ENCODERS.check(config.encoder.name, config.encoder.params)
-    check_pooling(config.pooling)
-    if config.augmentation is not None:
-        build_augmentation(config.augmentation)
-    if config.main is not None and config.main not in config.rows:
-        raise ConfigError("main", config.main, nearest(config.main, config.rows))
-    if config.split.column is not None and not config.split.test:
-        raise ConfigError("split.test", config.split.test, "list the column's values to test on")
-    _check_training("train", config.train)
-    files: dict[str, str] = {}
-    for name, row in config.rows.items():
-        _check_row(config, name, row)
-        other = files.setdefault(row_slug(name), name)
-        if other != name:
-            raise ConfigError("rows", name, f"its files would be those of {other!r}; rename it")
-    return config
+        if not self.rows:
+            remedy = "name at least one row, such as untrained: {kind: untrained}"
+            raise ConfigError("rows", {}, remedy)
+        if not self.tasks:
+            raise ConfigError("tasks", {}, "name at least one, such as classes: {}")
+        ENCODERS.check(self.encoder.name, self.encoder.params)
+        check_pooling(self.pooling)
+        if self.augmentation is not None:
+            build_augmentation(self.augmentation)
+        if self.main is not None and self.main not in self.rows:
+            raise ConfigError("main", self.main, nearest(self.main, self.rows))
+        if self.split.column is not None and not self.split.test:
+            raise ConfigError("split.test", self.split.test, "list the column's values to test on")
+        _check_training("train", self.train)
+        files: dict[str, str] = {}
+        for name, row in self.rows.items():
+            _check_row(self, name, row)
+            other = files.setdefault(row_slug(name), name)
+            if other != name:
+                raise ConfigError("rows", name, f"its files would be those of {other!r}; rename it")
+        return self
 
 
 def row_slug(name: str) -> str:
