@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup run test lint check coverage benchmarks site sbom clean
+.PHONY: setup run test test-processors lint check coverage benchmarks site sbom clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,21 @@ lint: setup
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+# the same tests with the kernels and orders of summation of other processors and libraries
+PROCESSORS := \
+	ATEN_CPU_CAPABILITY=default \
+	ATEN_CPU_CAPABILITY=avx2 \
+	ATEN_CPU_CAPABILITY=avx512 \
+	ONEDNN_MAX_CPU_ISA=AVX2,MKL_ENABLE_INSTRUCTIONS=AVX2 \
+	MKL_CBWR=COMPATIBLE \
+	OMP_NUM_THREADS=2,TSCL_TEST_THREADS=2
+PROCESSOR_TESTS ?= tests
+comma := ,
+
+test-processors: setup
+	set -e; $(foreach one,$(PROCESSORS),echo "== $(one)"; \
+	env OMP_NUM_THREADS=1 $(subst $(comma), ,$(one)) $(BIN)/pytest $(PROCESSOR_TESTS);)
 
 coverage: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest --cov --cov-report=term-missing:skip-covered

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -14,18 +13,6 @@ from tscl.errors import InputError
 def as_stops(notch: float | Sequence[float] | None) -> list[float]:
     """The notch frequencies as a list."""
     return [] if notch is None else np.atleast_1d(np.asarray(notch, np.float64)).tolist()
-
-
-def filter_source(
-    band: Sequence[float | None] | None, notch: float | Sequence[float] | None
-) -> dict[str, Any]:
-    """The filters as plain data for a container's ``source``; empty when there are none."""
-    made: dict[str, Any] = {}
-    if band is not None:
-        made["band"] = list(band)
-    if as_stops(notch):
-        made["notch"] = as_stops(notch)
-    return made
 
 
 def referenced(signal: np.ndarray, reference: str) -> np.ndarray:
@@ -49,8 +36,8 @@ def referenced(signal: np.ndarray, reference: str) -> np.ndarray:
     if signal.shape[-1] < 2:
         raise InputError("reference", reference, "an average needs two channels or more")
     mean = signal.mean(axis=-1, keepdims=True, dtype=np.float64)
-    made: np.ndarray = (signal - mean).astype(signal.dtype)
-    return made
+    result: np.ndarray = (signal - mean).astype(signal.dtype)
+    return result
 
 
 def filtered(
@@ -82,7 +69,7 @@ def filtered(
     if len(edges) != 2:
         raise InputError("band", band, "give (low, high), None on a side that is open")
     low, high = edges
-    for field, value in (("band", low), ("band", high), *(("notch", one) for one in stops)):
+    for field, value in (("band", low), ("band", high), *(("notch", stop) for stop in stops)):
         if value is not None and not 0 < value < half:
             raise InputError(field, value, f"choose frequencies between 0 and {half:g} Hz")
     if low is not None and high is not None and low >= high:

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from data_loaders.container.collect import SampleCollector, each_record
 from data_loaders.container.dataset import MedicalDataset
-from data_loaders.container.windows import cut_windows
+from data_loaders.ecg.protocol import ECGProtocol
 from data_loaders.ecg.records import read_record
-from data_loaders.ecg.signal import (
-    beats_of,
-    check_count,
-    check_quality,
-    check_rate,
-    choose_leads,
-    group_trials,
-    resample,
-)
 from data_loaders.eeg.protocol import EEGFile, EEGProtocol, load_eeg_files
 from data_loaders.eeg.recording import EXTENSIONS
-from data_loaders.filters import filter_source, filtered
-from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
+from data_loaders.protocol import Entry, load_records
+from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.vetting.paths import inside
+from data_loaders.vetting.tables import read_text_table
 from tscl.errors import DataError, InputError, nearest
 
 COLUMNS = ("record", "patient", "label")
@@ -36,11 +26,16 @@ Table = pd.DataFrame | str | Path
 
 @dataclass(frozen=True)
 class TableRow:
-    """One recording; all three are text, empty where the table has nothing."""
+    """One recording; its names are text, empty where the table has nothing.
+
+    Attributes:
+        columns: what else the table says, such as age, sex and site.
+    """
 
     record: str
     patient: str
     label: str
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,13 +53,7 @@ class RecordTable:
     unlabelled: str = "keep"
 
     def code(self, row: TableRow) -> int | None:
-        """Class code of a row: -1 for an empty label that is kept, None for a row left out.
-
-        Raises:
-            RecordError: ``bad_metadata``: no patient id.
-        """
-        if not row.patient:
-            raise RecordError(row.record, "bad_metadata", "no patient id")
+        """Class code of a row: -1 for an empty label that is kept, None for a row left out."""
         if not row.label:
             return -1 if self.unlabelled == "keep" else None
         return self.classes.index(row.label) if row.label in self.classes else None
@@ -78,7 +67,9 @@ def read_record_table(
     label_names: Sequence[str] | None = None,
     unlabelled: str = "keep",
 ) -> RecordTable:
-    """Read a table of recordings; nothing but its three columns is looked at.
+    """Read a table of recordings: the three columns named, and whatever else stands beside them.
+
+    Further columns are numbers when all their values are, and text otherwise.
 
     Args:
         table: a frame, or a file separated by commas, semicolons or tabs; a relative path is
@@ -110,9 +101,32 @@ def read_record_table(
     if not len(frame):
         raise DataError("table", "no rows", "list one recording a row")
     text = frame[names].astype(object).where(frame[names].notna(), "")
-    rows = tuple(TableRow(*(str(value).strip() for value in row)) for row in text.to_numpy())
-    found = sorted({row.label for row in rows if row.label})
-    return RecordTable(rows, tuple(str(one) for one in label_names or found), unlabelled)
+    text = text.map(lambda value: str(value).strip())
+    further = _further_columns(frame.drop(columns=names))
+    rows = tuple(
+        TableRow(record, patient, label, columns)
+        for (record, patient, label), columns in zip(text.to_numpy().tolist(), further, strict=True)
+    )
+    labels = sorted({row.label for row in rows if row.label})
+    return RecordTable(rows, tuple(str(one) for one in label_names or labels), unlabelled)
+
+
+def _further_columns(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """One mapping a row; a name that the container's table has itself stands as ``table name``."""
+    result: dict[str, list[Any]] = {}
+    taken = ("record", "patient", "label", "trial", "sampling_rate")
+    for key in frame.columns:
+        values, here = frame[key], frame[key].notna()
+        text = values.astype(str).where(here, "").str.strip()
+        numbers = pd.to_numeric(text, errors="coerce")
+        # 007 is a name: as a number it would be that of another site.
+        named = text.str.fullmatch(r"[-+]?0\d+.*").any()
+        whole = bool(numbers[text != ""].notna().all()) and not named
+        name = f"table {key}" if str(key) in taken else str(key)
+        result[name] = (numbers if whole and (text != "").any() else text).tolist()
+    return [dict(zip(result, row, strict=True)) for row in zip(*result.values(), strict=True)] or [
+        {} for _ in range(len(frame))
+    ]
 
 
 def _read_file(table: str | Path, root: Path) -> pd.DataFrame:
@@ -123,40 +137,24 @@ def _read_file(table: str | Path, root: Path) -> pd.DataFrame:
             table,
             f"no such file in {root} or here: a CSV with the columns {', '.join(COLUMNS)}",
         )
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            head = file.readline()
-        separator = max(",;\t", key=head.count)
-        return pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        remedy = "it is no text in UTF-8: save it from the spreadsheet as 'CSV UTF-8'"
-        raise DataError("table", path, remedy) from None
-    except ValueError as error:
-        remedy = f"save it as a CSV with a header line ({type(error).__name__})"
-        raise DataError("table", path, remedy) from None
+    return read_text_table(path)
+
+
+WFDB_PROTOCOL = ECGProtocol()
+"""Beats padded to 1.2 s, ten a trial, the records' own rate and leads."""
 
 
 def load_wfdb(
     root: str | Path,
     table: Table = "labels.csv",
     *,
-    leads: Sequence[str] | None = None,
-    cut: str = "beats",
-    window_seconds: float = 1.2,
-    overlap: float = 0.0,
-    samples_per_trial: int = 10,
-    target_rate: float | None = None,
-    band: tuple[float | None, float | None] | None = None,
-    notch: float | Sequence[float] | None = None,
     label_names: Sequence[str] | None = None,
     columns: Mapping[str, str] | None = None,
     unlabelled: str = "keep",
-    max_flat: float = 0.5,
-    max_gap_seconds: float = 0.1,
-    detector: str = "neurokit",
     name: str = "WFDB",
     cache: str | Path | None = None,
     strict: bool = False,
+    **changes: Any,
 ) -> MedicalDataset:
     """Load the WFDB records of a table; neighbouring samples of a record make a trial.
 
@@ -166,114 +164,61 @@ def load_wfdb(
         root: folder the records lie below.
         table: a frame or file with columns ``record`` (path below root, with or without ``.hea``),
             ``patient``, and ``label`` (a class name; empty means unknown); see
-            :func:`data_loaders.own_recordings.read_record_table`. Nothing else is read.
-        leads: lead names in the order of the channels; ``"V1|V2"`` takes the first one there is.
-            By default those of the first record that can be used.
-        cut: ``"beats"`` of the median RR length, zero padded to ``window_seconds``, or
-            ``"windows"`` of that length.
-        window_seconds: length of a sample.
-        overlap: share of a window the next one repeats, in [0, 1); not for beats.
-        samples_per_trial: samples that make a trial; a record's remainder is left out.
-        target_rate: Hz after resampling; None keeps the files' rate, which must be one.
-        band: pass band in Hz at the record's rate, see :func:`data_loaders.filters.filtered`.
-        notch: frequencies in Hz to take out, such as 50.
+            :func:`read_record_table`.
         label_names: classes in the order of their codes (default: sorted names).
         columns: the table's own names of the three columns.
         unlabelled: ``"keep"`` records without a label (code -1) or ``"skip"`` them.
-        max_flat: see :func:`data_loaders.ecg.signal.check_quality`.
-        max_gap_seconds: see :func:`data_loaders.ecg.signal.check_quality`.
-        detector: R peak method of neurokit2.
         name: name of the data set.
         cache: folder for the values when memory is short.
         strict: raise on the first bad record instead of leaving it out. Records of no class in
             ``label_names`` are left out either way, with a line in the log.
+        **changes: fields of :class:`data_loaders.ecg.protocol.ECGProtocol` that differ from
+            :data:`WFDB_PROTOCOL`, such as ``leads=["II", "V1|V2"]``, ``cut="windows"``,
+            ``window_seconds=2``, ``target_rate=250``, ``band=(0.5, 40)``.
 
     Returns:
-        Samples (n, steps, leads) with a column ``record`` and ``.log``.
+        Samples (n, steps, leads) with a column ``record``, the table's further columns and
+        ``.log``. Leads are those of the first usable record unless they are named.
 
     Raises:
         DataError: no such folder or table, a column missing, or no record could be used.
-        InputError: an unknown ``cut``, impossible frequencies.
+        InputError: a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
-    if cut not in ("beats", "windows"):
-        raise InputError("cut", cut, "choose 'beats' or 'windows'")
-    check_rate(target_rate)
-    check_count("samples_per_trial", samples_per_trial)
-    if not 0 < window_seconds < math.inf:
-        raise InputError("window_seconds", window_seconds, "give a positive number of seconds")
-    folder = Path(root)
+    protocol, folder = WFDB_PROTOCOL.changed(changes), Path(root)
+    if protocol.cut == "annotations":
+        raise InputError("cut", protocol.cut, "choose 'beats' or 'windows'")
     listed = read_record_table(
         table, folder, columns=columns, label_names=label_names, unlabelled=unlabelled
     )
-    log = RecordLog(name)
-    samples = SampleCollector(log, cache)
-    rates: list[float] = []
-    used = leads
     by_place = {f"row{i}": row for i, row in enumerate(listed.rows)}
     seen: set[str] = set()
 
-    def read(place: str, line: RecordOutcome) -> None:
-        nonlocal used
+    def read(place: str, line: RecordOutcome, leads: Sequence[str] | None) -> Entry | None:
         row = by_place[place]
-        record_name = line.record = row.record.removesuffix(".hea").removesuffix(".dat")
-        label = listed.code(replace(row, record=record_name))
+        record = line.record = row.record.removesuffix(".hea").removesuffix(".dat")
+        label = listed.code(row)
+        if not row.patient:
+            raise RecordError(record, "bad_metadata", "no patient id")
         if label is None:
-            line.status, line.reason, line.detail = "skipped", "no_label", "none of the classes"
-            return
-        if record_name in seen:
-            raise RecordError(record_name, "duplicate_record", "listed twice")
-        seen.add(record_name)
-        record = read_record(inside(folder, record_name, record_name), name=record_name)
-        record = check_quality(
-            choose_leads(record, used or record.leads),
-            max_flat=max_flat,
-            max_gap_seconds=max_gap_seconds,
-        )
-        samples.refuse_copies(record)
-        rate = record.rate if target_rate is None else float(target_rate)
-        if rates and rate != rates[0]:
-            detail = f"{rate:g} Hz, the first record read has {rates[0]:g} Hz"
-            raise RecordError(record_name, "mixed_rate", detail)
-        record.signal = filtered(record.signal, record.rate, band=band, notch=notch)
-        record.signal = resample(record.signal, record.rate, rate)
-        record.rate = rate
-        steps = round(window_seconds * rate)
-        if cut == "beats":
-            values = beats_of(record, steps, method=detector)
-        elif len(record.signal) < steps:
-            detail = f"{len(record.signal)} of {steps} steps"
-            raise RecordError(record_name, "too_short", detail)
-        else:
-            values = cut_windows(record.signal[None], steps, overlap)
-        trial = group_trials(len(values), samples_per_trial)
-        if not len(trial):
-            detail = f"{len(values)} of the {samples_per_trial} samples of a trial"
-            raise RecordError(record_name, "too_short", detail)
-        rates.append(rate)
-        used = used or record.leads
-        samples.add(
-            values[: len(trial)],
-            label=label,
-            patient=row.patient,
-            trial=[f"{record_name}#{number}" for number in trial],
-            sampling_rate=rate,
-            record=record_name,
-        )
-        line.detail = "; ".join([f"{len(trial)} samples", *record.notes])
+            line.leave_out("no_label", "none of the classes")
+            return None
+        if record in seen:
+            raise RecordError(record, "duplicate_record", "listed twice")
+        seen.add(record)
+        recording = read_record(inside(folder, record, record), name=record, leads=leads)
+        return Entry(recording, row.patient, label, columns={"record": record, **row.columns})
 
-    each_record(by_place, log, read, strict)
-    return samples.dataset(
-        label_names=listed.classes,
-        channel_names=used,
+    return load_records(
+        by_place,
+        read,
+        protocol,
         name=name,
-        source={
-            "format": "WFDB",
-            "unit": "mV",
-            "cut": cut,
-            "window_seconds": window_seconds,
-            **filter_source(band, notch),
-        },
+        label_names=listed.classes,
+        channels=protocol.leads,
+        source={"format": "WFDB"},
+        cache=cache,
+        strict=strict,
     )
 
 
@@ -300,7 +245,7 @@ def load_eeg_table(
         root: folder the recordings lie below.
         table: a frame or file with columns ``record`` (path below root; the ending may be left
             out), ``patient``, and ``label`` (a class name; empty means unknown); see
-            :func:`data_loaders.own_recordings.read_record_table`. Nothing else is read.
+            :func:`read_record_table`.
         label_names: classes in the order of their codes (default: sorted names).
         columns: the table's own names of the three columns.
         unlabelled: ``"keep"`` recordings without a label (code -1) or ``"skip"`` them.
@@ -314,8 +259,9 @@ def load_eeg_table(
             ``notch=50``, ``channels=["O1", "O2"]``.
 
     Returns:
-        Samples (n, steps, C) in microvolt (or standardised), with a column ``record`` and
-        ``.log``. Channels are those of the first usable recording unless they are named.
+        Samples (n, steps, C) in microvolt (or standardised), with a column ``record``, the table's
+        further columns and ``.log``. Channels are those of the first usable recording unless they
+        are named.
 
     Raises:
         DataError: no such folder or table, a column missing, or no record could be used.
@@ -327,12 +273,16 @@ def load_eeg_table(
     listed = read_record_table(
         table, folder, columns=columns, label_names=label_names, unlabelled=unlabelled
     )
-    files = []
-    for row in listed.rows:
-        label: str | None = row.label
-        if not row.label and unlabelled == "skip":
-            label = None
-        files.append(EEGFile(_with_ending(folder, row.record), row.patient, label, row.record))
+    files = [
+        EEGFile(
+            _with_ending(folder, row.record),
+            row.patient,
+            None if listed.code(row) is None else row.label,
+            row.record,
+            row.columns,
+        )
+        for row in listed.rows
+    ]
     return load_eeg_files(
         files,
         protocol,

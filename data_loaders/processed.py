@@ -91,19 +91,7 @@ def load_processed(
         InputError: a window longer than the rows, or an overlap outside [0, 1).
     """
     folder = Path(directory)
-    table = load_array(folder / "Label" / "label.npy", mmap=False)
-    if table.ndim != 2 or table.shape[1] != 2 or len(table) == 0:
-        raise DataError("label.npy", f"shape {table.shape}", "expected (patients, 2)")
-    files: dict[int, Path] = {}
-    for path in sorted((folder / "Feature").glob("feature_*.npy")):
-        with contextlib.suppress(ValueError):
-            files[int(path.stem.removeprefix("feature_"))] = path
-    numbers = [int(one) for one in table[:, 1]]
-    if len(set(numbers)) != len(numbers):
-        raise DataError("label.npy", "a patient id twice", "list each patient once")
-    missing = sorted(set(numbers) ^ set(files))
-    if missing:
-        raise DataError("directory", f"patients {missing}", "label.npy and Feature must agree")
+    table, files = _listed(folder)
     values, labels, patients, trials = [], [], [], []
     shape: tuple[int, ...] | None = None
     for label, number in table.tolist():
@@ -117,7 +105,7 @@ def load_processed(
         if window is not None:
             rows, trial = cut_windows(rows, window, overlap), np.arange(len(rows))
             trial = np.repeat(trial, len(rows) // max(1, len(trial)))
-        values.append(rows.astype(np.float32))
+        values.append(rows)
         labels += [int(label)] * len(rows)
         patients += [int(number)] * len(rows)
         trials += trial.tolist()
@@ -134,3 +122,21 @@ def load_processed(
         trial_scope="patient",
         allow_nan=allow_nan,
     )
+
+
+def _listed(folder: Path) -> tuple[np.ndarray, dict[int, Path]]:
+    """Labels and ids (patients, 2), and the feature file of each id."""
+    table = load_array(folder / "Label" / "label.npy", mmap=False)
+    if table.ndim != 2 or table.shape[1] != 2 or len(table) == 0:
+        raise DataError("label.npy", f"shape {table.shape}", "expected (patients, 2)")
+    files: dict[int, Path] = {}
+    for path in sorted((folder / "Feature").glob("feature_*.npy")):
+        with contextlib.suppress(ValueError):
+            files[int(path.stem.removeprefix("feature_"))] = path
+    numbers = [int(one) for one in table[:, 1]]
+    if len(set(numbers)) != len(numbers):
+        raise DataError("label.npy", "a patient id twice", "list each patient once")
+    missing = sorted(set(numbers) ^ set(files))
+    if missing:
+        raise DataError("directory", f"patients {missing}", "label.npy and Feature must agree")
+    return table, files

@@ -25,7 +25,7 @@ REASONS: dict[str, str] = {
     "corrupt_file": "fetch the file again; its content cannot be decoded",
     "missing_lead": "name leads that every record has, with alternatives such as leads=['II|MLII']",
     "flat_lead": "check the electrode, choose other leads or channels, or raise max_flat",
-    "unit_suspect": "correct the unit in the header (mV or uV) or the gain",
+    "unit_suspect": "correct unit (mV or uV) or scale in the header, or choose other channels",
     "nan_gap": "fill the gap, or raise max_gap_seconds",
     "no_r_peaks": "check that the leads hold an ECG",
     "rr_too_long": "the heart is slower than the longest beat kept: lengthen the samples",
@@ -80,6 +80,10 @@ class RecordOutcome:
     status: str
     reason: str = ""
     detail: str = ""
+
+    def leave_out(self, reason: str, detail: str) -> None:
+        """Mark a record that is not wanted, which is no error."""
+        self.status, self.reason, self.detail = "skipped", reason, detail
 
 
 class RecordLog:
@@ -159,8 +163,8 @@ class RecordLog:
     def summary(self) -> str:
         """``24 records read, 3 left out (flat_lead 2, nan_gap 1)``."""
         reasons = ", ".join(f"{code} {count}" for code, count in self.reasons().items())
-        told = f"{self.n_ok} records read, {len(self.skipped) or 'none'} left out"
-        return f"{told} ({reasons})" if reasons else told
+        counts = f"{self.n_ok} records read, {len(self.skipped) or 'none'} left out"
+        return f"{counts} ({reasons})" if reasons else counts
 
     def require_any(self) -> None:
         """Raise when no record could be used.

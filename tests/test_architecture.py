@@ -29,9 +29,6 @@ LAYERS: tuple[set[str], ...] = (
 TORCH_ONLY = {"losses", "encoders", "augmentations", "masking", "pooling"}
 LONG_FUNCTIONS = {
     "tscl.forecasters.network.__init__": "keeps and checks every option of the network",
-    "data_loaders.ecg.mitbih.load_mitbih": "many arguments, until a protocol replaces them",
-    "data_loaders.ecg.ptbxl.load_ptbxl": "many arguments, until a protocol replaces them",
-    "data_loaders.own_recordings.load_wfdb": "many arguments, until a protocol replaces them",
 }
 """Functions of more than 60 lines, and why they are not cut."""
 

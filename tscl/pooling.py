@@ -24,9 +24,15 @@ def _log_std(z: Tensor) -> Tensor:
     return 0.5 * (z.var(dim=1, correction=0) + VARIANCE_FLOOR).log()
 
 
+def _std(z: Tensor) -> Tensor:
+    """Standard deviation over time, with the same floor, so that its slope is finite."""
+    return (z.var(dim=1, correction=0) + VARIANCE_FLOOR).sqrt()
+
+
 _POOLS: dict[str, Callable[[Tensor], Tensor]] = {
     "max": lambda z: z.amax(dim=1),
     "mean": lambda z: z.mean(dim=1),
+    "std": _std,
     "log_std": _log_std,
     "last": lambda z: z[:, -1],
 }
@@ -65,8 +71,9 @@ def pool_time(z: Tensor, pooling: str = "max") -> Tensor:
 
     Args:
         z: codes of every step.
-        pooling: ``max``, ``mean``, ``log_std`` (log standard deviation, floored at 1e-3) or
-            ``last``, or several joined by ``+``, whose vectors are put side by side.
+        pooling: ``max``, ``mean``, ``std`` (standard deviation, floored at 1e-3), ``log_std`` (its
+            logarithm) or ``last``, or several joined by ``+``, such as ``mean+max`` or
+            ``mean+std+max``, whose vectors are put side by side.
 
     Raises:
         ConfigError: an unknown name.

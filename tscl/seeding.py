@@ -10,10 +10,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # torch is imported where it is used: the loaders draw with numpy alone
+    import torch
+    from torch import Tensor
 
 
 def derive_seed(seed: int, stream: str, *counters: int) -> int:
@@ -33,6 +37,8 @@ def torch_generator(
     seed: int, stream: str = "", *counters: int, device: torch.device | str = "cpu"
 ) -> torch.Generator:
     """A torch generator for ``(seed, stream, counters)``."""
+    import torch
+
     generator = torch.Generator(device=device)
     generator.manual_seed(derive_seed(seed, stream, *counters))
     return generator
@@ -46,6 +52,8 @@ def numpy_generator(seed: int, stream: str = "", *counters: int) -> np.random.Ge
 @contextmanager
 def seeded(seed: int, stream: str = "", *counters: int) -> Iterator[None]:
     """Seed torch's default generator inside the block and restore it after."""
+    import torch
+
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         number = derive_seed(seed, stream, *counters)
@@ -61,6 +69,8 @@ def seeded(seed: int, stream: str = "", *counters: int) -> Iterator[None]:
 
 def rand(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:
     """Uniform draws on ``like``'s device and dtype from ``generator`` (of any device)."""
+    import torch
+
     if generator is None or generator.device == like.device:
         return torch.rand(shape, generator=generator, device=like.device, dtype=like.dtype)
     drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=like.dtype)
@@ -69,6 +79,8 @@ def rand(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor
 
 def randn(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:
     """Standard normal draws on ``like``'s device and dtype from ``generator`` (of any device)."""
+    import torch
+
     if generator is None or generator.device == like.device:
         return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
     drawn = torch.randn(shape, generator=generator, device=generator.device, dtype=like.dtype)
@@ -83,5 +95,30 @@ def randint(
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Integers in ``[low, high)`` drawn from ``generator`` (of any device), on ``device``."""
+    import torch
+
     where = device if generator is None else generator.device
     return torch.randint(low, high, shape, generator=generator, device=where).to(device)
+
+
+def counted_uniform(key: int, index: NDArray[np.int64], stream: int) -> NDArray[np.float64]:
+    """A uniform number in [0, 1) for every entry of ``index``, a function of its value alone.
+
+    Which other entries stand beside it, and where, makes no difference: a batch that is cut into
+    parts draws what the whole batch draws. SplitMix64's finaliser (Steele et al. 2014) of key,
+    index and stream.
+
+    Args:
+        key: of the draw, such as one number of a step's generator; 0 or more.
+        index: whole numbers, any shape.
+        stream: tells draws of one key and index apart; 0 or more.
+    """
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    state = np.full(index.shape, key, np.uint64)
+    for counter in (index.astype(np.uint64), np.full(index.shape, stream, np.uint64)):
+        state = state + golden * (counter + np.uint64(1))
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
+        state = state ^ (state >> np.uint64(31))
+    made: NDArray[np.float64] = (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return made

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_loaders.container.dataset import MedicalDataset
-from data_loaders.container.fields import as_list
+from data_loaders.container.fields import LABEL, as_list
+from data_loaders.container.rows import narrow
 from data_loaders.container.windows import pad_series, series_lengths
 from tscl.errors import DataError, InputError, nearest
 
@@ -84,8 +85,8 @@ def _elapsed(column: pd.Series, name: str) -> tuple[NDArray[np.float64], bool]:
     if column.dtype.kind in "mM":
         return (column - column.min()).dt.total_seconds().to_numpy(np.float64), True
     try:
-        made = pd.to_numeric(column)
-        times = (made - made.min()).to_numpy(np.float64, na_value=np.nan)
+        numbers = pd.to_numeric(column)
+        times = (numbers - numbers.min()).to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError, OverflowError):
         times = np.array([np.nan])
     if not np.isfinite(times).all() or pd.api.types.is_bool_dtype(column.dtype):
@@ -102,7 +103,8 @@ def from_wide(
     *,
     patient: str,
     sampling_rate: float,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
+    label_kind: str | None = None,
     trial: str | None = None,
     steps: Sequence[str] | None = None,
     name: str = "wide",
@@ -111,15 +113,17 @@ def from_wide(
 
     Args:
         frame: the table; missing values are NaN.
-        patient: column of patient ids. label: column of classes. trial: column of trial ids; by
-            default every row is a trial.
+        patient: column of patient ids.
         sampling_rate: Hz.
+        label: column of classes, or columns of several labels (0, 1, NaN).
+        label_kind: see :class:`data_loaders.container.dataset.MedicalDataset`.
+        trial: column of trial ids; by default every row is a trial.
         steps: columns of the values in order of time; by default all others, as they stand.
 
     Raises:
         InputError: an unknown column, or values that are no numbers.
     """
-    taken = [one for one in (patient, label, trial) if one is not None]
+    taken = [patient, *_names(label), *_names(trial)]
     rest = [c for c in frame.columns if c not in taken]
     values = rest if steps is None else as_list("steps", steps)
     _known(frame, [*taken, *values])
@@ -127,10 +131,11 @@ def from_wide(
         raise InputError("frame", frame.shape, "pass at least one row and one step")
     return MedicalDataset(
         _numbers(frame, values)[:, :, None],
-        None if label is None else frame[label].to_numpy(),
+        _labels(frame, label),
         frame[patient].to_numpy(),
         np.arange(len(frame)) if trial is None else frame[trial].to_numpy(),
         sampling_rate,
+        label_kind=label_kind,
         name=name,
         source={"kind": "wide table"},
         trial_scope="global" if trial is None else "patient",
@@ -148,8 +153,7 @@ def to_wide(data: MedicalDataset, channel: int = 0) -> pd.DataFrame:
         raise InputError("channel", channel, f"choose 0 to {data.n_channels - 1}")
     values = np.asarray(data.X[:, :, channel])
     table = pd.DataFrame(values, columns=[f"t{i}" for i in range(data.n_timesteps)])
-    ids = pd.DataFrame({"patient": data.patient, "trial": data.trial, "label": data.label})
-    return pd.concat([ids, table], axis=1)
+    return pd.concat([_ids(data), table], axis=1)
 
 
 def from_long(
@@ -160,7 +164,8 @@ def from_long(
     channels: Sequence[str],
     patient: str,
     sampling_rate: float,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
+    label_kind: str | None = None,
     trial: str | None = None,
     name: str = "long",
 ) -> MedicalDataset:
@@ -173,16 +178,18 @@ def from_long(
             dates or durations. Steps must be even and agree with ``sampling_rate``: a step left
             out is no row of NaN, see :mod:`data_loaders.adapters.frames`.
         channels: columns of the values.
-        patient: column of patient ids. label, trial: columns, each constant within a sample; by
-            default every sample is a trial.
+        patient: column of patient ids.
         sampling_rate: Hz.
+        label: column of classes, or columns of several labels, constant within a sample.
+        label_kind: see :class:`data_loaders.container.dataset.MedicalDataset`.
+        trial: column constant within a sample; by default every sample is a trial.
 
     Raises:
         InputError: an unknown column, or values that are no numbers. DataError: a missing or
             repeated time of a sample, a gap between its times, times that are no numbers or
             contradict ``sampling_rate``, or an id that changes within a sample.
     """
-    facts = [one for one in (patient, label, trial) if one is not None]
+    facts = [patient, *_names(label), *_names(trial)]
     channels = as_list("channels", channels)
     _known(frame, [sample, time, *channels, *facts])
     if not len(frame):
@@ -201,10 +208,11 @@ def from_long(
     first_rows = frame[~pd.Series(owner).duplicated().to_numpy()]
     return MedicalDataset(
         X,
-        None if label is None else first_rows[label].to_numpy(),
+        _labels(first_rows, label),
         first_rows[patient].to_numpy(),
         np.arange(len(keys)) if trial is None else first_rows[trial].to_numpy(),
         sampling_rate,
+        label_kind=label_kind,
         channel_names=[str(one) for one in channels],
         name=name,
         source={"kind": "long table"},
@@ -222,19 +230,29 @@ def to_long(data: MedicalDataset) -> pd.DataFrame:
     lengths = series_lengths(X)
     sample = np.repeat(np.arange(len(X)), lengths)
     step = np.concatenate([np.arange(n) for n in lengths])
-    ids = {
-        "sample": sample,
-        "time": step / data.sampling_rate[sample],
-        "patient": data.patient[sample],
-        "trial": data.trial[sample],
-        "label": data.label[sample],
-    }
+    times = pd.DataFrame({"sample": sample, "time": step / data.sampling_rate[sample]})
     values = pd.DataFrame(X[sample, step], columns=list(data.channel_names))
-    return pd.concat([pd.DataFrame(ids), values], axis=1)
+    return pd.concat([times, _ids(data).iloc[sample].reset_index(drop=True), values], axis=1)
 
 
-def from_sktime(panel: Any) -> NDArray[np.float32]:
+def _ids(data: MedicalDataset) -> pd.DataFrame:
+    """Patient, trial and label (a column each of several labels) of every sample."""
+    table = data.table
+    labels = [one for one in table if one == "label" or str(one).startswith(LABEL)]
+    return table[["patient", "trial", *labels]]
+
+
+def _labels(frame: pd.DataFrame, label: str | Sequence[str] | None) -> Any:
+    """Values of the label's column, or a frame of those of several labels."""
+    if label is None:
+        return None
+    return frame[label].to_numpy() if isinstance(label, str) else frame[list(label)]
+
+
+def from_sktime(panel: Any) -> NDArray[Any]:
     """An sktime panel as (n_samples, n_timesteps, n_channels) float32, NaN after short series.
+
+    Where float32 would lose the differences (a large level), it is float64.
 
     Args:
         panel: ``pd-multiindex`` (instance, time), ``numpy3D`` in sktime's order (instances,
@@ -246,7 +264,7 @@ def from_sktime(panel: Any) -> NDArray[np.float32]:
     if isinstance(panel, np.ndarray):
         if panel.ndim != 3:
             raise DataError("panel", panel.shape, "pass (instances, channels, time)")
-        return np.ascontiguousarray(panel.transpose(0, 2, 1), np.float32)
+        return narrow(np.ascontiguousarray(panel.transpose(0, 2, 1)))
     if not isinstance(panel, pd.DataFrame) or not len(panel):
         raise DataError("panel", type(panel).__name__, f"pass one of {', '.join(PANELS)}")
     if isinstance(panel.index, pd.MultiIndex):
@@ -260,7 +278,7 @@ def from_sktime(panel: Any) -> NDArray[np.float32]:
             raise DataError("panel", type(row[0]).__name__, "cells must be series")
         if len({len(cell) for cell in row}) > 1:
             raise DataError(f"instance {key}", "channels of several lengths", "align them first")
-        series.append(np.stack([np.asarray(cell, np.float32) for cell in row], axis=1))
+        series.append(np.stack([np.asarray(cell, np.float64) for cell in row], axis=1))
     return pad_series(series)[0]
 
 
@@ -293,15 +311,19 @@ def to_sktime(X: NDArray[np.floating[Any]], kind: str = "pd-multiindex") -> Any:
     return pd.DataFrame(np.asarray(X)[sample, step], index=index, columns=names)
 
 
+def _names(columns: str | Sequence[str] | None) -> list[str]:
+    return [] if columns is None else [columns] if isinstance(columns, str) else list(columns)
+
+
 def _known(frame: pd.DataFrame, columns: Sequence[str]) -> None:
     for one in columns:
         if one not in frame.columns:
             raise InputError("columns", one, nearest(str(one), [str(c) for c in frame.columns]))
 
 
-def _numbers(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.float32]:
+def _numbers(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.float64]:
     try:
-        return frame[list(columns)].to_numpy(np.float32, na_value=np.nan)
+        return frame[list(columns)].to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise InputError(
             "values", f"columns {list(columns)[:5]}", f"pass numbers ({error})"

@@ -10,7 +10,7 @@ import numpy as np
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.fields import as_list
 from data_loaders.container.windows import cut_windows
-from data_loaders.vetting.paths import MAX_RATE, MIN_RATE
+from data_loaders.signals import MAX_RATE, MIN_RATE
 from tscl.errors import InputError, nearest
 
 
@@ -55,7 +55,7 @@ def from_wfdb_record(
     for one in chosen:
         if one not in names:
             raise InputError("leads", one, nearest(str(one), names))
-    series = np.asarray(signal, np.float32)[None, :, [names.index(one) for one in chosen]]
+    series = np.asarray(signal)[None, :, [names.index(one) for one in chosen]]
     X = series if window is None else cut_windows(series, window, overlap)
     return MedicalDataset(
         X,

@@ -14,6 +14,7 @@ Nothing in it is anybody's data. See :class:`CohortConfig` for what the settings
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,8 @@ def make_cohort(
     config = CohortConfig.from_dict({**base, **settings})
     target = Path(out_dir)
     _check_target(target, overwrite)
-    with new_folder(target) as made:
-        _write(made, config)
+    with new_folder(target) as folder:
+        _write(folder, config)
     return target
 
 
@@ -229,19 +230,10 @@ def load_cohort(
         entry = by_id[name]
         signal = _read_signal(root, name, entry, config, verify)
         trials = signal.reshape(config.trials_per_patient, config.trial_steps, -1)
-        dead = (trials == trials[:, :1]).all(axis=1)
-        keep = np.ones(len(trials), bool) if flat == "keep" else ~dead.any(axis=1)
-        for number in np.flatnonzero(~keep).tolist():
-            off = [
-                c for c, is_dead in zip(config.channel_names, dead[number], strict=True) if is_dead
-            ]
-            error = RecordError(f"{name}/{number}", "flat_lead", f"constant: {', '.join(off)}")
-            log.skip(error.record, error.reason, error.detail)
-            if strict:
-                raise error
+        keep = np.ones(len(trials), bool)
+        if flat == "skip":
+            keep = _live_trials(name, trials, config.channel_names, log, strict)
         kept = np.flatnonzero(keep)
-        if not len(kept):
-            raise RecordError(name, "flat_lead", "every trial has a constant channel")
         owner = np.repeat(kept, per_trial).tolist()
         samples.add(
             cut_windows(trials[keep], steps, overlap),
@@ -267,6 +259,22 @@ def load_cohort(
     )
 
 
+def _live_trials(
+    name: str, trials: np.ndarray, channels: Sequence[str], log: RecordLog, strict: bool
+) -> np.ndarray:
+    """(n,) trials without a constant channel; the others get a line each in the log."""
+    dead = (trials == trials[:, :1]).all(axis=1)
+    for number in np.flatnonzero(dead.any(axis=1)).tolist():
+        off = [c for c, is_dead in zip(channels, dead[number], strict=True) if is_dead]
+        error = RecordError(f"{name}/{number}", "flat_lead", f"constant: {', '.join(off)}")
+        log.skip(error.record, error.reason, error.detail)
+        if strict:
+            raise error
+    if dead.any(axis=1).all():
+        raise RecordError(name, "flat_lead", "every trial has a constant channel")
+    return np.asarray(~dead.any(axis=1))
+
+
 def _read_signal(
     root: Path, name: str, entry: dict[str, Any], config: CohortConfig, verify: bool
 ) -> np.ndarray:
@@ -274,7 +282,7 @@ def _read_signal(
     path = inside(root, str(entry["file"]), name)
     if config.kind == "ecg":
         record = read_record(path, name=name)
-        signal, rate, channels = record.signal, record.rate, record.leads
+        signal, rate, channels = record.signal, record.rate, record.channels
     else:
         recording = read_eeg(path, name=name, channels=config.channel_names, check=False)
         signal, rate, channels = recording.signal, recording.rate, recording.channels
@@ -284,8 +292,8 @@ def _read_signal(
         raise RecordError(name, "mixed_rate", f"{rate:g} Hz, the cohort has {config.sampling_rate}")
     if len(signal) != config.n_steps:
         raise RecordError(name, "length_mismatch", f"{len(signal)} of {config.n_steps} steps")
-    for file, told in entry["sha256"].items() if verify else ():
+    for file, digest in entry["sha256"].items() if verify else ():
         where = inside(root, str(file), name)
-        if not where.is_file() or sha256_of(where) != told:
+        if not where.is_file() or sha256_of(where) != digest:
             raise RecordError(name, "corrupt_file", f"{where.name} differs from its checksum")
     return signal

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 Array = NDArray[np.float64]
 
@@ -146,6 +145,8 @@ def simulate(
     Returns:
         Dipole in millivolt, shape (n_steps, 3), and the steps of the R waves.
     """
+    from scipy.signal import lfilter
+
     fine = max(1, int(np.ceil(250.0 / sampling_rate)))
     rr = rr_intervals(heart, n_steps, sampling_rate, rng)
     if rate_drift is not None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from data_loaders.cohort import ecg_model, eeg_model
 from data_loaders.cohort.config import CohortConfig
@@ -70,6 +69,8 @@ def _walks(config: CohortConfig, rng: np.random.Generator, n: int) -> Array:
 
 
 def _ecg(config: CohortConfig, index: int, effect: float) -> Recording:
+    from scipy.spatial.transform import Rotation
+
     rng = numpy_generator(config.seed, "cohort-patient", index)
     strength = config.patient_effect
     heart = ecg_model.Heart()
@@ -125,8 +126,8 @@ def _wander(config: CohortConfig, breath: float, rng: np.random.Generator) -> Ar
     power = slow + 0.5 * np.exp(-0.5 * ((frequency - breath) / 0.02) ** 2)
     sources = eeg_model.coloured(power, config.n_steps, 3, rng)
     weights = rng.standard_normal((3, config.n_channels)) / np.sqrt(3)
-    made: Array = sources @ weights
-    return made
+    wander: Array = sources @ weights
+    return wander
 
 
 def _eeg(config: CohortConfig, index: int, effect: float) -> Recording:
@@ -201,8 +202,8 @@ def _artefact(config: CohortConfig, which: str, rng: np.random.Generator) -> Arr
         size = 0.25 if config.kind == "ecg" else 25.0
         window = (time >= onset) & (time < onset + rng.uniform(0.2, 0.4) * config.seconds)
         burst = np.diff(rng.standard_normal((length + 1, channels)), axis=0) / np.sqrt(2)
-        made: Array = size * burst * window[:, None] * rng.uniform(0.3, 1.0, channels)
-        return made
+        artefact: Array = size * burst * window[:, None] * rng.uniform(0.3, 1.0, channels)
+        return artefact
     if which == "motion":
         course = np.where(time >= onset, np.exp(-(time - onset).clip(0) / 0.4), 0.0)
         return course[:, None] * rng.normal(0, 1.2, channels)

@@ -17,7 +17,7 @@ from tscl.errors import WriteError
 
 
 class Digested(Protocol):
-    """A record that can be told from its copies."""
+    """A record whose copies can be found."""
 
     name: str
 
@@ -41,7 +41,7 @@ class SampleCollector:
         self._shape: tuple[int, ...] = ()
         self._fields: dict[str, list[Any]] = {}
         self._count = 0
-        self._digests: dict[str, str] = {}
+        self._digests: dict[str, tuple[str, Any]] = {}
         self._file: Any = None
         if cache is not None:
             with write_errors(Path(cache)):
@@ -50,17 +50,28 @@ class SampleCollector:
                     prefix="samples-", suffix=".f32", dir=cache, delete=False
                 )
 
-    def refuse_copies(self, record: Digested) -> None:
+    def refuse_copies(self, record: Digested, patient: Any = None) -> str:
         """Remember the record's digest.
 
+        Args:
+            record: the record.
+            patient: its patient. A copy under another patient's name stays, since nothing tells
+                whose it is; splits keep both patients on one side.
+
+        Returns:
+            A note about such a copy for the log, or "".
+
         Raises:
-            RecordError: ``duplicate_record``: an earlier record holds the same values.
+            RecordError: ``duplicate_record``: an earlier record of the same patient (or of any,
+                where no patient is given) holds the same values.
         """
-        digest = record.digest()
-        if digest in self._digests:
-            detail = f"same values as record {self._digests[digest]}"
+        name, owner = self._digests.setdefault(record.digest(), (record.name, patient))
+        if (name, owner) == (record.name, patient):
+            return ""
+        detail = f"same values as record {name}"
+        if owner == patient:
             raise RecordError(record.name, "duplicate_record", detail)
-        self._digests[digest] = record.name
+        return f"{detail} of patient {owner}; splits keep both patients on one side"
 
     def add(self, values: np.ndarray, **fields: Any) -> None:
         """Add (k, T, C) samples; each field is one value or k values."""

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from data_loaders.container.fields import (
+    FIXED,
+    LABEL,
     as_channels,
     as_columns,
     as_ids,
@@ -19,8 +21,18 @@ from data_loaders.container.fields import (
     as_rates,
     as_samples,
     check_trials,
+    count_labels,
+    known_labels,
+    label_kind,
 )
-from data_loaders.container.rows import Rows, RowView, find_non_finite, take_rows
+from data_loaders.container.rows import (
+    Rows,
+    RowView,
+    find_non_finite,
+    row_digests,
+    same_recordings,
+    take_rows,
+)
 from data_loaders.container.standardize import ChannelStats, apply_stats, standardize_groups
 from data_loaders.record_log import RecordLog
 from tscl.errors import InputError
@@ -34,18 +46,23 @@ class MedicalDataset:
 
     Args:
         X: (n_samples, n_timesteps, n_channels). Kept as it is when float32 (a memory-mapped
-            array stays on disk), otherwise converted to float32.
+            array stays on disk), otherwise converted to float32, or to float64 where float32
+            would lose the differences (a large level). Masked values become NaN.
         label: (n,) class codes from 0, or names; -1 or missing (None, NaN, an empty
-            text) where unknown.
+            text) where unknown. (n, L): several labels a sample, each 0, 1 or NaN (unknown).
         patient: (n,) strings or integers.
         trial: (n,) strings or integers.
         sampling_rate: Hz, one number or (n,).
-        label_names: name of each class code; by default the names found in ``label``.
+        label_names: name of each class code; by default the names found in ``label``. Of several
+            labels the L names, by default the columns of a frame.
+        label_kind: ``"target"`` takes ``label`` as numbers to predict, such as an age (NaN:
+            unknown). By default two dimensions are several labels and one is classes.
         channel_names: (n_channels,); by default ``ch0``, ``ch1``, ...
         name: what the data are called in reports.
         source: where the data come from and how they were cut; plain JSON values, no names or
             dates of people.
-        columns: further values per sample, such as an official fold; each (n,).
+        columns: further values per sample, such as an official fold, age or site; each (n,). They
+            stand in :attr:`table`, for splits, levels and subgroups.
         trial_scope: ``"global"``: a trial id names one trial of one patient; ``"patient"``: ids
             count within a patient and are stored as ``patient/trial``.
         allow_nan: let NaN pass as missing values (infinities never pass).
@@ -57,13 +74,13 @@ class MedicalDataset:
             mixed or not positive, a trial id shared by two patients, labels out of range.
 
     Attributes:
-        X: (n, T, C) float32.
-        label: (n,) int64, -1 where unknown.
+        X: (n, T, C) float32, or float64 of a large level.
+        label: (n,) int64, -1 where unknown; (n, L) float32 or (n,) float64 with NaN where unknown.
         patient: (n,) int64 or strings.
         trial: (n,) int64 or strings; one id never spans two patients.
         sampling_rate: (n,) float64.
-        patient_codes: (n,) int64, numbered by sorted id.
-        trial_codes: (n,) int64, numbered by sorted id.
+        patient_index: (n,) int64, patients numbered by sorted id.
+        trial_index: (n,) int64, trials numbered by sorted id.
     """
 
     def __init__(
@@ -75,6 +92,7 @@ class MedicalDataset:
         sampling_rate: float | Sequence[float] | np.ndarray,
         *,
         label_names: Sequence[str] | None = None,
+        label_kind: str | None = None,
         channel_names: Sequence[str] | None = None,
         name: str = "dataset",
         source: Mapping[str, Any] | None = None,
@@ -86,7 +104,7 @@ class MedicalDataset:
     ) -> None:
         self.X = as_samples(X)
         n, _, n_channels = self.X.shape
-        self.label, self.label_names = as_labels(label, label_names, n)
+        self.label, self.label_names = as_labels(label, label_names, n, label_kind)
         self.patient = as_ids("patient", patient, n)
         trial_ids = as_ids("trial", trial, n)
         self.trial = check_trials(self.patient, trial_ids, trial_scope)
@@ -98,6 +116,7 @@ class MedicalDataset:
         self.allow_nan = allow_nan
         self.allow_mixed_rates = allow_mixed_rates
         self.log = log
+        self._digests: np.ndarray | None = None
         count, first = find_non_finite(self.X, allow_nan=allow_nan)
         if count:
             kind = "infinite" if allow_nan else "NaN or infinite"
@@ -109,8 +128,18 @@ class MedicalDataset:
         self._number()
 
     def _number(self) -> None:
-        self.patient_codes = np.unique(self.patient, return_inverse=True)[1].astype(np.int64)
-        self.trial_codes = np.unique(self.trial, return_inverse=True)[1].astype(np.int64)
+        self.patient_index = np.unique(self.patient, return_inverse=True)[1].astype(np.int64)
+        self.trial_index = np.unique(self.trial, return_inverse=True)[1].astype(np.int64)
+
+    @property
+    def patient_codes(self) -> np.ndarray:
+        """Earlier name of ``patient_index``."""
+        return self.patient_index
+
+    @property
+    def trial_codes(self) -> np.ndarray:
+        """Earlier name of ``trial_index``."""
+        return self.trial_index
 
     def _with(self, X: Rows | None = None, index: np.ndarray | None = None) -> MedicalDataset:
         """A copy of the checked fields, with other values or fewer rows (values not rescanned)."""
@@ -120,8 +149,10 @@ class MedicalDataset:
         if X is not None:
             new.X = X
         if index is not None:
-            for field in ("label", "patient", "trial", "sampling_rate"):
+            for field in FIXED:
                 setattr(new, field, getattr(self, field)[index])
+            if self._digests is not None:
+                new._digests = self._digests[index]
             new.columns = self.columns.iloc[index].reset_index(drop=True)
             new._number()
         return new
@@ -147,30 +178,44 @@ class MedicalDataset:
         return isinstance(self.X, RowView | np.memmap)
 
     @property
+    def label_kind(self) -> str:
+        """``"classes"``, ``"multilabel"`` or ``"target"``."""
+        return label_kind(self.label)
+
+    @property
+    def same_recordings(self) -> list[tuple[Any, Any]]:
+        """Pairs of patients under whose names one recording stands, byte for byte.
+
+        Found by whole trials; the values are read once for it. Splits keep such patients on one
+        side and the guard refuses a split that does not.
+        """
+        if self._digests is None:
+            self._digests = row_digests(self.X)
+        return same_recordings(self._digests, self.patient, self.trial)
+
+    @property
     def table(self) -> pd.DataFrame:
-        """One row a sample: label, patient, trial, sampling_rate, and further columns."""
-        fixed = pd.DataFrame(
-            {
-                "label": self.label,
-                "patient": self.patient,
-                "trial": self.trial,
-                "sampling_rate": self.sampling_rate,
-            }
-        )
-        made = pd.concat([fixed, self.columns], axis=1)
-        made.attrs["label_names"] = list(self.label_names)
-        return made
+        """One row a sample: label, patient, trial, sampling_rate, and further columns.
+
+        Several labels stand in a column each, ``label: NAME``. ``attrs`` tell the names of the
+        labels and, for the splitters, :attr:`same_recordings`.
+        """
+        fields: dict[str, Any] = {name: getattr(self, name) for name in FIXED}
+        if self.label_kind == "multilabel":
+            own = dict(zip(self.label_names, fields.pop("label").T, strict=True))
+            fields = {f"{LABEL}{name}": values for name, values in own.items()} | fields
+        table = pd.concat([pd.DataFrame(fields), self.columns], axis=1)
+        table.attrs["label_names"] = list(self.label_names)
+        table.attrs["same_recordings"] = self.same_recordings
+        return table
 
     def __repr__(self) -> str:
         rates = "/".join(f"{rate:g}" for rate in np.unique(self.sampling_rate))
-        codes, counts = np.unique(self.label, return_counts=True)
-        labels = ", ".join(
-            f"{self.label_name(int(c))} {k}" for c, k in zip(codes, counts, strict=True)
-        )
         return (
             f"MedicalDataset({self.name!r}: {len(self)} samples x {self.n_timesteps} steps x "
-            f"{self.n_channels} channels at {rates} Hz, {len(np.unique(self.patient_codes))} "
-            f"patients, {len(np.unique(self.trial_codes))} trials; {labels}"
+            f"{self.n_channels} channels at {rates} Hz, {len(np.unique(self.patient_index))} "
+            f"patients, {len(np.unique(self.trial_index))} trials; "
+            f"{count_labels(self.label, self.label_names)}"
             f"{'; on disk' if self.lazy else ''})"
         )
 
@@ -178,25 +223,37 @@ class MedicalDataset:
         """Name of a class code; ``unlabelled`` for -1."""
         return "unlabelled" if code < 0 else self.label_names[code]
 
+    def label_text(self, row: int) -> str:
+        """The label of a sample in words: its class, its labels joined by ``+``, or the number."""
+        if not known_labels(self.label[row : row + 1])[0]:
+            return "unlabelled"
+        if self.label_kind == "multilabel":
+            here = zip(self.label_names, self.label[row].tolist(), strict=True)
+            return "+".join(name for name, value in here if value == 1) or "none"
+        value = self.label[row].item()
+        return self.label_name(value) if self.label_kind == "classes" else f"{value:g}"
+
     def describe(self, by: str = "patient") -> pd.DataFrame:
-        """Counts per patient (trials, samples, samples of each label) or per label.
+        """Counts per patient (trials, samples, samples of each label) or per group of samples.
 
         Args:
-            by: ``"patient"`` or ``"label"`` (patients, trials and samples of each label).
+            by: ``"patient"``; or ``"label"`` or one of ``columns``, such as site or sex: patients,
+                trials and samples of each value.
+
+        Raises:
+            InputError: no such column.
         """
-        frame = pd.DataFrame(
-            {
-                "patient": self.patient,
-                "trial": self.trial_codes,
-                "label": [self.label_name(int(code)) for code in self.label],
-            }
-        )
-        if by == "label":
-            groups = frame.groupby("label")
+        texts = [self.label_text(row) for row in range(len(self))]
+        ids = {"patient": self.patient, "trial": self.trial_index, "label": texts}
+        frame = pd.DataFrame(ids)
+        if by != "patient":
+            if by not in ("label", *self.columns):
+                known = ("patient", "label", *self.columns)
+                raise InputError("by", by, f"choose among {', '.join(map(repr, known))}")
+            values = texts if by == "label" else self.columns[by]
+            groups = frame.groupby(pd.Series(values, name=by), dropna=False)
             counts = groups.agg(patients=("patient", "nunique"), trials=("trial", "nunique"))
             return counts.assign(samples=groups.size())
-        if by != "patient":
-            raise InputError("by", by, "choose 'patient' or 'label'")
         groups = frame.groupby("patient")
         counts = pd.DataFrame({"trials": groups["trial"].nunique(), "samples": groups.size()})
         classes = pd.crosstab(frame["patient"], frame["label"])
@@ -247,7 +304,10 @@ class MedicalDataset:
     def concat(
         cls, parts: Sequence[MedicalDataset], *, name: str | None = None, prefix: bool = False
     ) -> MedicalDataset:
-        """Stack data sets of equal length, channels and label names.
+        """Stack data sets of equal length and channels.
+
+        Classes are matched by name, so parts may lack some of them; of several labels those that a
+        part does not have are unknown there.
 
         Args:
             parts: the data sets, in order.
@@ -256,8 +316,6 @@ class MedicalDataset:
                 two patients. Without it equal patient ids mean the same patient, and equal trial
                 ids in two parts are an error.
         """
-        pass  # own module
-
         return concat(parts, name=name, prefix=prefix)
 
     # -- values ----------------------------------------------------------------------------
@@ -272,7 +330,7 @@ class MedicalDataset:
         if isinstance(per, ChannelStats):
             return self._with(apply_stats(self.X, per))
         if per == "trial":
-            return self._with(standardize_groups(self.X, self.trial_codes))
+            return self._with(standardize_groups(self.X, self.trial_index))
         if per == "sample":
             return self._with(standardize_groups(self.X, None))
         raise InputError("per", per, "choose 'trial', 'sample', or pass a fitted ChannelStats")
@@ -332,9 +390,9 @@ class MedicalDataset:
         cls, directory: str | Path, *, in_memory: bool = False, verify: bool = True
     ) -> MedicalDataset:
         """Read what :meth:`save` wrote; values stay on disk unless ``in_memory``."""
-        from data_loaders.container.saving import load_dataset
+        from data_loaders.container.saving import load_fields
 
-        return load_dataset(Path(directory), in_memory=in_memory, verify=verify)
+        return cls(**load_fields(Path(directory), in_memory=in_memory, verify=verify))
 
 
 def concat(
@@ -343,17 +401,18 @@ def concat(
     """See :meth:`data_loaders.container.dataset.MedicalDataset.concat`.
 
     Raises:
-        InputError: no parts, parts of different length, channels or label names, mixed rates, or
-            one trial id in two parts.
+        InputError: no parts, parts of different length, channels or kind of label, named beside
+            numbered classes, mixed rates, or one trial id in two parts.
     """
     if not parts:
         raise InputError("parts", "none", "give at least one data set")
     head = parts[0]
     for part in parts[1:]:
-        for field in ("n_timesteps", "channel_names", "label_names"):
+        for field in ("n_timesteps", "channel_names", "label_kind"):
             mine, other = getattr(head, field), getattr(part, field)
             if mine != other:
                 raise InputError("parts", f"{field} {mine} and {other}", "make them equal")
+    label, label_names = _joined_labels(parts)
     ids = {}
     for field in ("patient", "trial"):
         arrays = [getattr(part, field) for part in parts]
@@ -374,11 +433,12 @@ def concat(
         seen |= here
     return MedicalDataset(
         np.concatenate([np.asarray(part.X) for part in parts]),
-        np.concatenate([part.label for part in parts]),
+        label,
         np.concatenate(ids["patient"]),
         np.concatenate(ids["trial"]),
         np.concatenate([part.sampling_rate for part in parts]),
-        label_names=head.label_names,
+        label_names=label_names,
+        label_kind=head.label_kind,
         channel_names=head.channel_names,
         name=name or head.name,
         source={"parts": [{"name": part.name, **part.source} for part in parts]},
@@ -387,6 +447,31 @@ def concat(
         allow_mixed_rates=any(part.allow_mixed_rates for part in parts),
         log=_joined(parts),
     )
+
+
+def _joined_labels(
+    parts: Sequence[MedicalDataset],
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels of all parts by one list of names, that of the first part followed by new ones."""
+    named = [part.label_names for part in parts if part.label_names]
+    numbered = [names == tuple(str(i) for i in range(len(names))) for names in named]
+    if any(numbered) and not all(numbered):
+        found = f"label_names {named[0]} and {named[numbered.index(not numbered[0])]}"
+        raise InputError("parts", found, "give label_names to the part whose classes are numbers")
+    names = tuple(dict.fromkeys(one for own in named for one in own))
+    place = {one: i for i, one in enumerate(names)}
+    labels = []
+    for part in parts:
+        own = np.asarray([place[one] for one in part.label_names], np.int64)
+        if part.label_kind == "multilabel":
+            wide = np.full((len(part), len(names)), np.nan, np.float32)
+            wide[:, own] = part.label
+            labels.append(wide)
+        elif part.label_kind == "classes":
+            labels.append(np.append(own, -1)[part.label])  # -1 (unknown) finds the last
+        else:
+            labels.append(part.label)
+    return np.concatenate(labels), names
 
 
 def _joined(parts: Sequence[MedicalDataset]) -> RecordLog | None:

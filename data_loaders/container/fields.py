@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data_loaders.container.rows import Rows, RowView
+from data_loaders.container.rows import Rows, RowView, narrow, unmasked
 from tscl.errors import InputError
 
 MAX_CLASSES = 100_000
+FIXED = ("label", "patient", "trial", "sampling_rate")
+LABEL = "label: "
+"""Begins the columns of a table with several labels, such as ``label: MI``."""
 RATE_TOLERANCE = 1e-9
 """Relative difference up to which two sampling rates are one."""
 
@@ -95,12 +98,49 @@ def as_list(field: str, names: Iterable[Any]) -> list[Any]:
     return list(names)
 
 
-def as_labels(
-    label: Any, names: Sequence[str] | None, n: int
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class codes (n,) int64 with -1 for unknown, and the names of the codes.
+def label_kind(label: np.ndarray) -> str:
+    """``"classes"`` for (n,) codes, ``"multilabel"`` for (n, L), ``"target"`` for (n,) numbers."""
+    return "multilabel" if label.ndim == 2 else "target" if label.dtype.kind == "f" else "classes"
 
-    Missing labels (None, NaN, pandas' NA, an empty text) are unknown.
+
+def known_labels(label: np.ndarray) -> np.ndarray:
+    """(n,) which samples have a label, of any kind; of several labels one is enough."""
+    if label.ndim == 2:
+        return np.asarray(~np.isnan(label).all(axis=1))
+    return np.asarray(~np.isnan(label) if label.dtype.kind == "f" else label >= 0)
+
+
+def count_labels(label: np.ndarray, names: Sequence[str] = (), mark: str = " ") -> str:
+    """How many samples have each class or label, or mean and deviation of a target, in words."""
+    known = known_labels(label)
+    kind = label_kind(label)
+    if kind == "classes":
+        codes, counts = np.unique(label, return_counts=True)
+        called = [names[c] if 0 <= c < len(names) else str(c) for c in codes.tolist()]
+        called = ["unlabelled" if c < 0 else one for c, one in zip(codes, called, strict=True)]
+        return ", ".join(f"{one}{mark}{k}" for one, k in zip(called, counts, strict=True))
+    lacking = int((~known).sum())
+    if kind == "multilabel":
+        counts = np.nansum(label, axis=0).astype(int)
+        words = [f"{one}{mark}{k}" for one, k in zip(names, counts, strict=True)]
+    else:
+        given = label[known]
+        words = [f"target {given.mean():.4g} +- {given.std():.3g}"] if len(given) else []
+    return ", ".join([*words, *([f"unlabelled {lacking}"] if lacking else [])])
+
+
+def as_labels(
+    label: Any, names: Sequence[str] | None, n: int, kind: str | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels of one of the kinds of :func:`label_kind`, and the names of classes or labels.
+
+    Missing labels (None, NaN, pandas' NA, an empty text, a masked value) are unknown.
+
+    Args:
+        label: (n,) class codes or names, (n, L) of 0, 1 and NaN, or (n,) numbers.
+        names: names of the classes, or of the L labels (default: the columns of a frame).
+        n: how many samples there are.
+        kind: by default ``"multilabel"`` of two dimensions and otherwise ``"classes"``.
 
     Raises:
         InputError: wrong length, fractions, codes without a name, or an unknown name.
@@ -108,6 +148,49 @@ def as_labels(
     known = None if names is None else tuple(str(one) for one in as_list("label_names", names))
     if known is not None and len(set(known)) != len(known):
         raise InputError("label_names", known, "give different names")
+    if np.ma.isMaskedArray(label):
+        masked, label = np.ma.getmaskarray(label), np.asarray(label).astype(object)
+        label[masked] = None
+    if kind not in (None, "classes", "multilabel", "target"):
+        raise InputError("label_kind", kind, "choose 'classes', 'multilabel' or 'target'")
+    if label is not None and (kind == "multilabel" or (kind is None and np.ndim(label) == 2)):
+        return _several(label, known, n)
+    if label is not None and kind == "target":
+        values = _real("label", label, (n,))
+        return values, known or ()
+    return _classes(label, known, n)
+
+
+def _real(field: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers (float64) with NaN where missing, infinite ones refused."""
+    try:
+        frame = pd.DataFrame(np.asarray(values, object)).apply(pd.to_numeric)
+        numbers: np.ndarray = frame.to_numpy(np.float64).reshape(shape)
+    except (TypeError, ValueError) as error:
+        raise InputError(field, error, f"give {shape} numbers, NaN where unknown") from None
+    if np.isinf(numbers).any():
+        raise InputError(field, "infinite values", "give finite numbers, NaN where unknown")
+    return numbers
+
+
+def _several(
+    label: Any, known: tuple[str, ...] | None, n: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Several labels a sample: (n, L) float32 of 0, 1 and NaN, and their names."""
+    if known is None and isinstance(label, pd.DataFrame):
+        known = tuple(str(one) for one in label.columns)
+    width = np.shape(label)[-1] if np.ndim(label) == 2 else 0
+    known = known or tuple(str(i) for i in range(width))
+    values = _real("label", label, (n, len(known)))
+    if not np.isin(values[~np.isnan(values)], (0, 1)).all():
+        raise InputError("label", "other values than 0, 1 and NaN", "give one column a label")
+    return values.astype(np.float32), known
+
+
+def _classes(
+    label: Any, known: tuple[str, ...] | None, n: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class codes (n,) int64 with -1 for unknown, and the names of the codes."""
     if label is None:
         return np.full(n, -1, np.int64), known or ()
     array = np.asarray(label)
@@ -142,7 +225,11 @@ def _coded(
     if not whole or not len(given):
         missing = int((~here).sum())
         found = f"dtype {given.dtype}" + (f" with {missing} missing values" if missing else "")
-        remedy = "give whole class codes or names" if len(given) else "give None for no labels"
+        remedy = (
+            "give whole class codes or names, or label_kind='target'"
+            if len(given)
+            else "give None for no labels"
+        )
         raise InputError("label", found, remedy)
     codes = np.full(len(here), -1, np.int64)
     codes[here] = given
@@ -158,23 +245,23 @@ def _coded(
 
 
 def as_samples(X: Any) -> Rows:
-    """``X`` as (n, T, C) float32, with an error that names what is wrong."""
-    if not isinstance(X, np.ndarray | RowView):
-        X = np.asarray(X)
-    if X.ndim != 3:
-        raise InputError("X", f"shape {X.shape}", "give (n_samples, n_timesteps, n_channels)")
-    if 0 in X.shape:
-        raise InputError("X", f"shape {X.shape}", "no axis may be empty")
-    if X.dtype == np.float32:
-        made: Rows = X
-        return made
+    """``X`` (n, T, C) as float32, or float64 where float32 loses its differences.
+
+    Raises:
+        InputError: another rank, an empty axis, no real numbers, or an array on disk of another
+            type than these two.
+    """
+    X = unmasked(X if isinstance(X, np.ndarray | RowView) else np.asarray(X))
+    if X.ndim != 3 or 0 in X.shape:
+        remedy = "give (n_samples, n_timesteps, n_channels), none of them 0"
+        raise InputError("X", f"shape {X.shape}", remedy)
     if X.dtype.kind not in "fiub":
         raise InputError("X", f"dtype {X.dtype}", "give real numbers")
     if isinstance(X, np.memmap | RowView):
-        raise InputError("X", f"array on disk of {X.dtype}", "store it as float32")
-    with np.errstate(over="ignore"):
-        made = X.astype(np.float32)
-        return made
+        if X.dtype not in (np.float32, np.float64):
+            raise InputError("X", f"array on disk of {X.dtype}", "store it as float32")
+        return X
+    return narrow(X)
 
 
 def as_rates(rate: Any, n: int, allow_mixed: bool) -> np.ndarray:
@@ -215,7 +302,7 @@ def as_columns(columns: Mapping[str, Any] | pd.DataFrame | None, n: int) -> pd.D
         return pd.DataFrame(index=pd.RangeIndex(n))
     given = {str(key): np.asarray(values) for key, values in columns.items()}
     for key, values in given.items():
-        if key in ("label", "patient", "trial", "sampling_rate"):
+        if key in FIXED or key.startswith(LABEL):
             raise InputError("columns", key, "this name is taken; choose another")
         if values.shape != (n,):
             raise InputError(f"columns[{key!r}]", f"shape {values.shape}", f"give {n}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,16 +11,14 @@ from tscl.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from data_loaders.container.dataset import MedicalDataset
-
 
 def plot_patient(
-    data: MedicalDataset, patient: object, *, channel: int | str = 0, max_trials: int = 8
+    data: Any, patient: object, *, channel: int | str = 0, max_trials: int = 8
 ) -> Figure:
     """One panel a trial of ``patient``; its samples stand one below the other.
 
     Args:
-        data: the container.
+        data: the container (:class:`data_loaders.container.dataset.MedicalDataset`).
         patient: a patient id.
         channel: channel number or name.
         max_trials: panels drawn at most; the title says how many there are.
@@ -30,11 +28,10 @@ def plot_patient(
     """
     from matplotlib.figure import Figure
 
-    if isinstance(channel, str):
-        if channel not in data.channel_names:
-            raise InputError("channel", channel, f"choose among {data.channel_names}")
-        channel = data.channel_names.index(channel)
-    if not 0 <= channel < data.n_channels:
+    if isinstance(channel, str) and channel not in data.channel_names:
+        raise InputError("channel", channel, f"choose among {data.channel_names}")
+    number = data.channel_names.index(channel) if isinstance(channel, str) else channel
+    if not 0 <= number < data.n_channels:
         raise InputError("channel", channel, f"choose 0 to {data.n_channels - 1}")
     one = data.by_patient(patient, lazy=data.lazy)
     unit = f" {data.source['unit']}" if "unit" in data.source else ""
@@ -44,13 +41,13 @@ def plot_patient(
     axes = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
     for axis, trial in zip(axes, shown, strict=True):
         rows = np.flatnonzero(one.trial == trial)
-        values = np.asarray(one.X[rows])[:, :, channel]
+        values = np.asarray(one.X[rows])[:, :, number]
         low, high = np.nanpercentile(values, [1, 99])
         offset = max(float(high - low), 1e-9)
         for place, (row, series) in enumerate(zip(rows, values, strict=True)):
             seconds = np.arange(data.n_timesteps) / one.sampling_rate[row]
             axis.plot(seconds, series - place * offset, linewidth=0.8)
-        names = sorted({data.label_name(int(code)) for code in one.label[rows]})
+        names = sorted({one.label_text(int(row)) for row in rows})
         axis.set_ylabel(f"trial {trial}\n{', '.join(names)}", fontsize=8)
         axis.set_yticks([])
         axis.text(
@@ -59,7 +56,7 @@ def plot_patient(
         )  # fmt: skip
     axes[-1].set_xlabel("seconds")
     figure.suptitle(
-        f"{data.name}: patient {patient}, {data.channel_names[channel]}, "
+        f"{data.name}: patient {patient}, {data.channel_names[number]}, "
         f"{len(shown)} of {len(trials)} trials",
         fontsize=10,
     )

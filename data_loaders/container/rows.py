@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 BLOCK_BYTES = 32 * 2**20
+MAX_LOSS = 1e-3
+"""Largest rounding error of float32 that is taken, in deviations of a series."""
 
 
 class RowView:
@@ -40,8 +42,8 @@ class RowView:
             rows, *rest = key
             block = np.asarray(self.base[self.index[rows]])
             lead = (slice(None),) if block.ndim == self.ndim else ()
-            made: np.ndarray = block[(*lead, *rest)]
-            return made
+            part: np.ndarray = block[(*lead, *rest)]
+            return part
         return np.asarray(self.base[self.index[key]])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -82,3 +84,101 @@ def find_non_finite(x: Rows, *, allow_nan: bool = False) -> tuple[int, int]:
             first = start + int(np.argmax(bad.reshape(len(block), -1).any(axis=1)))
         count += found
     return count, first
+
+
+def unmasked(values: Any) -> Any:
+    """``values`` with NaN where a numpy masked array is masked; anything else as it is."""
+    if not np.ma.isMaskedArray(values):
+        return values
+    kind = values.dtype if values.dtype.kind == "f" else np.float64
+    return np.ma.filled(values.astype(kind), np.nan)
+
+
+def float32_loses(x: Rows) -> bool:
+    """Whether float32 rounds away what changes within a series of ``x`` (n, T, C).
+
+    It does where a series varies little around a large level, such as a counter or a position:
+    float32 holds about seven digits. What varies by rounding of float64 alone is constant.
+    """
+    if x.dtype.kind not in "fiu" or (x.dtype.itemsize <= 4 and x.dtype.kind == "f"):
+        return False
+    step = float(np.finfo(np.float32).eps) / 2
+    for _, block in blocks(x):
+        wide = np.asarray(block, np.float64)
+        size = np.fmax.reduce(np.abs(wide), axis=1)
+        if not (size > 0).any():
+            continue
+        with np.errstate(invalid="ignore", over="ignore"):
+            # The range is at most a few deviations; it needs no mean, which may itself round.
+            spread = (np.fmax.reduce(wide, axis=1) - np.fmin.reduce(wide, axis=1)) / 4
+            lost = (size * step > MAX_LOSS * spread) & (spread > 1e-11 * size)
+        if (lost & np.isfinite(size)).any():
+            return True
+    return False
+
+
+def narrow(x: np.ndarray) -> np.ndarray:
+    """Real numbers (n, T, C) as float32, or as float64 where float32 would lose their differences.
+
+    The level of what stays float64 is taken off when it is standardised, in double precision.
+    """
+    x = unmasked(x)
+    with np.errstate(over="ignore"):
+        return x.astype(np.float64 if float32_loses(x) else np.float32, copy=False)
+
+
+def row_digests(x: Rows) -> np.ndarray:
+    """(n,) uint64, equal for samples of equal bytes; 0 for samples without any change.
+
+    A sum of the values' bits times fixed random odd numbers: two different samples have one digest
+    with a chance of about 2**-63. Flat samples say nothing about where they come from.
+    """
+    bits = np.uint32 if x.dtype.itemsize == 4 else np.uint64
+    size = int(np.prod(x.shape[1:]))
+    weight = np.random.default_rng(0).integers(0, 2**63, size, np.uint64) * np.uint64(
+        2
+    ) + np.uint64(1)
+    digests = np.zeros(len(x), np.uint64)
+    for start, block in blocks(x):
+        block = np.ascontiguousarray(block)
+        words = block.reshape(len(block), -1).view(bits).astype(np.uint64)
+        # the high half matters too: a product of small numbers leaves it empty
+        mixed = (words ^ (words << np.uint64(29))) * weight
+        flat = ((block == block[:, :1]) | np.isnan(block)).all(axis=(1, 2))
+        digests[start : start + len(block)] = np.where(flat, 0, mixed.sum(axis=1) | np.uint64(1))
+    return digests
+
+
+def same_recordings(
+    digests: np.ndarray, patient: np.ndarray, trial: np.ndarray
+) -> list[tuple[Any, Any]]:
+    """Pairs of patients of whom a whole trial is equal, sample by sample.
+
+    Args:
+        digests: (n,) see :func:`row_digests`.
+        patient: (n,) ids.
+        trial: (n,) ids; they count within a patient.
+
+    Returns:
+        Each pair once, in the order of appearance.
+    """
+    people, trials = (np.unique(ids, return_inverse=True)[1] for ids in (patient, trial))
+    own = np.unique(people * (trials.max() + 1) + trials, return_inverse=True)[1]
+    order = np.argsort(own, kind="stable")
+    starts = np.flatnonzero(np.diff(own[order], prepend=-1))
+    place = np.arange(len(own)) - np.repeat(starts, np.diff(np.append(starts, len(own))))
+    step = (2 * place.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    total = np.add.reduceat(digests[order] * step, starts)
+    usable = np.add.reduceat((digests[order] > 0).astype(np.int64), starts) > 0
+    if len(np.unique(total[usable])) == int(usable.sum()):
+        return []
+    first: dict[tuple[int, int], Any] = {}
+    pairs: dict[tuple[Any, Any], None] = {}
+    for number in np.flatnonzero(usable).tolist():
+        rows = order[starts[number]]
+        count = (starts[number + 1] if number + 1 < len(starts) else len(own)) - starts[number]
+        who = np.asarray(patient)[rows : rows + 1].tolist()[0]
+        earlier = first.setdefault((int(total[number]), int(count)), who)
+        if earlier != who:
+            pairs[(earlier, who)] = None
+    return list(pairs)

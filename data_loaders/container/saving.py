@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data_loaders.container.dataset import MedicalDataset
+from data_loaders.container.fields import FIXED, LABEL
 from data_loaders.container.rows import blocks
 from data_loaders.record_log import RecordLog
 from data_loaders.vetting.arrays import ArrayFileError, read_npy, read_npz
@@ -80,16 +80,14 @@ def _foreign(folder: Path) -> str | None:
     return None if known else f"no {META} of one"
 
 
-def save_dataset(
-    data: MedicalDataset, directory: Path, *, overwrite: bool = False, form: str = "npy"
-) -> Path:
+def save_dataset(data: Any, directory: Path, *, overwrite: bool = False, form: str = "npy") -> Path:
     """Write ``X.npy`` or ``X.npz``, ``table.parquet`` and ``dataset.json`` in one step.
 
     The folder appears complete or not at all. The JSON file holds names, version, source, record
     log and the SHA-256 of the other two.
 
     Args:
-        data: the data set.
+        data: a :class:`data_loaders.container.dataset.MedicalDataset`.
         directory: folder to create.
         overwrite: replace it when it is empty or holds an earlier data set and nothing else.
         form: ``"npy"``: the values can stay on disk and be mapped when read; ``"npz"``:
@@ -107,6 +105,7 @@ def save_dataset(
         "name": data.name,
         "shape": list(data.X.shape),
         "label_names": list(data.label_names),
+        "label_kind": data.label_kind,
         "channel_names": list(data.channel_names),
         "allow_nan": data.allow_nan,
         "allow_mixed_rates": data.allow_mixed_rates,
@@ -123,12 +122,13 @@ def save_dataset(
             np.savez_compressed(folder / ARRAYS[form], X=np.asarray(data.X))
         else:
             shape = tuple(int(size) for size in data.X.shape)
+            kind = f"<f{data.X.dtype.itemsize}"
             # Plain writes: on a full disk a memory map would end the process with SIGBUS.
             with (folder / ARRAYS[form]).open("wb") as file:
-                head = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                head = {"descr": kind, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, head)
                 for _, block in blocks(data.X):
-                    file.write(np.ascontiguousarray(block, "<f4").data)
+                    file.write(np.ascontiguousarray(block, kind).data)
         data.table.to_parquet(folder / TABLE, index=False)
         meta["sha256"] = {name: sha256_of(folder / name) for name in (ARRAYS[form], TABLE)}
         (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
@@ -146,7 +146,7 @@ def load_array(path: Path, mmap: bool) -> np.ndarray:
         raise DataError("file", f"{path}: {error}", "not a .npy file of real numbers") from None
 
 
-def _read_table(path: Path, n_rows: int) -> pd.DataFrame:
+def read_table(path: Path, n_rows: int) -> pd.DataFrame:
     """A parquet table whose footer tells of ``n_rows`` rows, checked before they are read."""
     from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
 
@@ -154,8 +154,8 @@ def _read_table(path: Path, n_rows: int) -> pd.DataFrame:
         with ParquetFile(path) as file:
             if file.metadata.num_rows != n_rows:
                 raise ValueError(f"{file.metadata.num_rows} rows beside {n_rows} samples")
-            made: pd.DataFrame = file.read(use_threads=False).to_pandas()
-            return made
+            table: pd.DataFrame = file.read(use_threads=False).to_pandas()
+            return table
     except Exception as error:  # pyarrow and pandas raise many types for a damaged file
         raise DataError(TABLE, error, "the file is damaged; write the data set again") from None
 
@@ -169,10 +169,8 @@ def _load_packed(path: Path) -> np.ndarray:
         raise DataError("file", f"{path}: {error}", remedy) from None
 
 
-def load_dataset(
-    directory: Path, *, in_memory: bool = False, verify: bool = True
-) -> MedicalDataset:
-    """Read what :func:`save_dataset` wrote.
+def load_fields(directory: Path, *, in_memory: bool = False, verify: bool = True) -> dict[str, Any]:
+    """Read what :func:`save_dataset` wrote, as the arguments of a ``MedicalDataset``.
 
     Args:
         directory: the folder.
@@ -182,6 +180,35 @@ def load_dataset(
     Raises:
         DataError: a missing or damaged file, another format or version, a checksum that differs.
     """
+    fields, sums, shape = _read_meta(directory)
+    for name, expected in sums.items():
+        path = directory / name
+        if not path.is_file():
+            raise DataError("file", path, "it is missing; write the data set again")
+        if verify and sha256_of(path) != expected:
+            raise DataError("sha256", path, "the file was changed or damaged; write it again")
+    path = directory / next(name for name in sums if name != TABLE)
+    packed = path.name == ARRAYS["npz"]
+    X = _load_packed(path) if packed else load_array(path, mmap=not in_memory)
+    table = read_table(directory / TABLE, len(X))
+    labels = ["label"]
+    if fields["label_kind"] == "multilabel":
+        labels = [f"{LABEL}{name}" for name in fields["label_names"]]
+    fixed = [*labels, *FIXED[1:]]
+    if X.shape != shape or len(table) != len(X) or not set(fixed) <= set(table.columns):
+        raise DataError("directory", directory, "array, table and JSON do not fit together")
+    several = fields["label_kind"] == "multilabel"
+    return {
+        "X": X,
+        "label": table[labels].to_numpy() if several else table["label"].to_numpy(),
+        **{name: table[name].to_numpy() for name in FIXED[1:]},
+        "columns": table.drop(columns=fixed),
+        **fields,
+    }
+
+
+def _read_meta(directory: Path) -> tuple[dict[str, Any], dict[str, str], tuple[int, ...]]:
+    """Fields, checksums by file, and the shape that ``dataset.json`` tells."""
     try:
         meta = json.loads((directory / META).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -198,6 +225,7 @@ def load_dataset(
         shape = tuple(int(size) for size in meta["shape"])
         fields = {
             "label_names": [str(one) for one in meta["label_names"]],
+            "label_kind": str(meta.get("label_kind", "classes")),
             "channel_names": [str(one) for one in meta["channel_names"]],
             "name": str(meta["name"]),
             "source": dict(meta["source"]),
@@ -207,21 +235,4 @@ def load_dataset(
         }
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise DataError(META, repr(error), "the file is damaged; write it again") from None
-    for name, expected in sums.items():
-        path = directory / name
-        if not path.is_file():
-            raise DataError("file", path, "it is missing; write the data set again")
-        if verify and sha256_of(path) != expected:
-            raise DataError("sha256", path, "the file was changed or damaged; write it again")
-    path = directory / ARRAYS[form]
-    X = load_array(path, mmap=not in_memory) if form == "npy" else _load_packed(path)
-    table = _read_table(directory / TABLE, len(X))
-    fixed = ["label", "patient", "trial", "sampling_rate"]
-    if X.shape != shape or len(table) != len(X) or not set(fixed) <= set(table.columns):
-        raise DataError("directory", directory, "array, table and JSON do not fit together")
-    return MedicalDataset(
-        X,
-        *(table[column].to_numpy() for column in fixed),
-        columns=table.drop(columns=fixed),
-        **fields,  # type: ignore[arg-type]
-    )
+    return fields, sums, shape

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from data_loaders.container.rows import Rows, blocks
 from tscl.errors import InputError
 
-if TYPE_CHECKING:
-    from data_loaders.container.dataset import MedicalDataset
+
+class TrainingPart(Protocol):
+    """What statistics are taken from: a container, or anything with these fields."""
+
+    X: Rows
+    patient: np.ndarray
+    channel_names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class ChannelStats:
     patients: tuple[object, ...] = ()
 
     @classmethod
-    def fit(cls, train: MedicalDataset) -> ChannelStats:
+    def fit(cls, train: TrainingPart) -> ChannelStats:
         """Take the figures from ``train``, which must hold training patients only.
 
         Raises:
@@ -41,7 +46,7 @@ class ChannelStats:
         if not count.all():
             channel = train.channel_names[int(np.argmin(count))]
             raise InputError("train", f"channel {channel} is all NaN", "leave the channel out")
-        return cls(mean, std, len(train), tuple(np.unique(train.patient).tolist()))
+        return cls(mean, std, len(train.X), tuple(np.unique(train.patient).tolist()))
 
 
 def channel_figures(x: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -58,19 +63,23 @@ def channel_figures(x: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     square = np.zeros(x.shape[2])
     for _, block in blocks(x):
         square += np.nansum((block - mean) ** 2, axis=(0, 1), dtype=np.float64)
-    return mean, _usable(np.sqrt(square / np.maximum(count, 1)), mean), count
+    std = np.sqrt(square / np.maximum(count, 1))
+    return mean, usable_deviation(std, mean, x.dtype), count
 
 
-def _usable(std: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Standard deviations with those that are rounding error only replaced by 1."""
-    return np.where(std > 1e-6 * np.abs(mean), std, 1.0)
+def usable_deviation(
+    std: np.ndarray, mean: np.ndarray, dtype: np.dtype | type = np.float32
+) -> np.ndarray:
+    """Standard deviations with those that are rounding error of ``dtype`` only replaced by 1."""
+    rounding = 1e-12 if dtype == np.float64 else 1e-6
+    return np.where(std > rounding * np.abs(mean), std, 1.0)
 
 
 def standardize_groups(x: Rows, group: np.ndarray | None) -> np.ndarray:
     """Zero mean and unit variance of each channel within each group of samples.
 
     Args:
-        x: (n, T, C) float32; NaN is left out of the figures and stays NaN.
+        x: (n, T, C) float32 or float64; NaN is left out of the figures and stays NaN.
         group: (n,) int codes, or None to treat every sample on its own.
 
     Returns:
@@ -96,9 +105,9 @@ def _scaled(block: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
     mean = np.where(seen, wide, 0.0).sum(axis=axis, keepdims=True) / count
     wide -= mean
     square = np.where(seen, wide, 0.0) ** 2
-    std = _usable(np.sqrt(square.sum(axis=axis, keepdims=True) / count), mean)
-    made: np.ndarray = (wide / std).astype(np.float32)
-    return made
+    std = usable_deviation(np.sqrt(square.sum(axis=axis, keepdims=True) / count), mean, block.dtype)
+    result: np.ndarray = (wide / std).astype(np.float32)
+    return result
 
 
 def apply_stats(x: Rows, stats: ChannelStats) -> np.ndarray:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from data_loaders.container.collect import SampleCollector, each_record
 from data_loaders.container.dataset import MedicalDataset
+from data_loaders.ecg.protocol import ECGProtocol
 from data_loaders.ecg.records import list_records, read_record
-from data_loaders.ecg.signal import (
-    check_count,
-    check_quality,
-    check_rate,
-    choose_leads,
-    group_trials,
-    resample,
-)
-from data_loaders.filters import filter_source, filtered
-from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
+from data_loaders.protocol import Entry, load_records
+from data_loaders.record_log import RecordError, RecordOutcome
+from data_loaders.signals import Recording
 from data_loaders.vetting.paths import inside
 from tscl.errors import DataError, InputError
 
@@ -47,13 +41,17 @@ AAMI = {
 }
 """AAMI class of each beat annotation; other annotations are no beats."""
 CLASSES = ("N", "S", "V", "F", "Q")
+PROTOCOL = ECGProtocol(leads=("MLII",), cut="annotations", keep_remainder=True)
+"""From 0.4 s before to 0.6 s behind each annotated beat, ten beats a trial."""
 
 
-def read_beats(path: Path, record: str, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+def read_beats(path: Path, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     """Positions and AAMI classes of the annotated beats of one record.
 
+    Annotations may count on a clock of their own; without one it is that of the header's frames.
+
     Returns:
-        (n,) int64 steps and (n,) one-letter classes.
+        (n,) float64 steps at the recording's rate and (n,) one-letter classes.
 
     Raises:
         RecordError: ``missing_annotation``, ``corrupt_file``, or ``length_mismatch`` for beats
@@ -62,20 +60,21 @@ def read_beats(path: Path, record: str, n_steps: int) -> tuple[np.ndarray, np.nd
     import wfdb
 
     file = path.with_name(path.name + ".atr")
+    record, n_steps = recording.name, len(recording.signal)
     if not file.is_file():
         raise RecordError(record, "missing_annotation", f"no file {file.name}")
     try:
         notes = wfdb.rdann(str(path.absolute()), "atr")
-        symbols, at = list(notes.symbol), np.asarray(notes.sample, np.int64)
+        symbols, at = list(notes.symbol), np.asarray(notes.sample, np.float64)
     except Exception as error:
         detail = f"{file.name} cannot be decoded: {type(error).__name__}"
         raise RecordError(record, "corrupt_file", detail) from None
+    clock = float(notes.fs or recording.rate)
     keep = np.asarray([one in AAMI for one in symbols], bool)
-    at = at[keep]
+    at = at[keep] * recording.rate / clock if clock > 0 else at[keep]
     if len(at) and (at.min() < 0 or at.max() >= n_steps):
-        raise RecordError(
-            record, "length_mismatch", f"a beat at step {int(at.max())} of {n_steps} steps"
-        )
+        detail = f"a beat at step {at.max():.0f} of {n_steps} steps"
+        raise RecordError(record, "length_mismatch", detail)
     return at, np.asarray([AAMI[one] for one in symbols if one in AAMI], dtype=str)
 
 
@@ -83,48 +82,33 @@ def load_mitbih(
     root: str | Path,
     *,
     records: Sequence[str] | None = None,
-    leads: Sequence[str] = ("MLII",),
     classes: Sequence[str] = CLASSES,
-    before_seconds: float = 0.4,
-    after_seconds: float = 0.6,
-    beats_per_trial: int = 10,
-    keep_remainder: bool = True,
-    target_rate: float | None = None,
-    band: tuple[float | None, float | None] | None = None,
-    notch: float | Sequence[float] | None = None,
-    max_flat: float = 0.5,
-    max_gap_seconds: float = 0.1,
     cache: str | Path | None = None,
     strict: bool = False,
+    **changes: Any,
 ) -> MedicalDataset:
     """Load annotated beats: a sample is a window around a beat, a trial some beats in a row.
 
     Values are in mV; standardise with :meth:`MedicalDataset.standardize`.
 
     Args:
-        root: folder with the records.
+        root: folder of the records, or one above it.
         records: names, such as :data:`DS1` (default: all but the paced ones).
-        leads: lead names; ``"V1|V5"`` takes the first one a record has.
         classes: AAMI classes that are kept, in the order of the label codes.
-        before_seconds: from the start of a sample to its beat.
-        after_seconds: from the beat to the end of the sample.
-        beats_per_trial: neighbouring kept beats that make a trial.
-        keep_remainder: keep a record's last, shorter trial.
-        target_rate: Hz after resampling; None keeps the files' rate.
-        band: pass band in Hz at the record's rate, see :func:`data_loaders.filters.filtered`.
-        notch: frequencies in Hz to take out, such as 50.
-        max_flat: see :func:`data_loaders.ecg.signal.check_quality`.
-        max_gap_seconds: see :func:`data_loaders.ecg.signal.check_quality`.
         cache: folder for the values when memory is short.
         strict: raise on the first bad record instead of leaving it out.
+        **changes: fields of :class:`data_loaders.ecg.protocol.ECGProtocol` that differ from
+            :data:`PROTOCOL`, such as ``leads=["V1|V5"]``, ``target_rate=100`` or
+            ``after_seconds=0.5``.
 
     Returns:
         Samples (n, steps, leads) with columns ``record`` and ``split`` (DS1, DS2 or empty) and
-        ``.log``. The patient id is the record's name; 201 and 202 are one person, "201".
+        ``.log``. The patient id is the record's own name, in whatever folder it lies; 201 and 202
+        are one person, "201", of whom an official split leaves 202 out.
 
     Raises:
         DataError: no folder, or no record could be used.
-        InputError: unknown classes or a window that is not positive.
+        InputError: unknown classes, or a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
     folder = Path(root)
@@ -132,60 +116,43 @@ def load_mitbih(
         raise DataError("root", root, "give the folder of the MIT-BIH records")
     if not classes or len(set(classes)) != len(classes) or not set(classes) <= set(CLASSES):
         raise InputError("classes", classes, f"choose among {CLASSES}")
-    if not (before_seconds >= 0 and after_seconds > 0):
-        raise InputError("before_seconds, after_seconds", (before_seconds, after_seconds), "raise")
-    check_rate(target_rate)
-    check_count("beats_per_trial", beats_per_trial)
-    listed = [one for one in list_records(folder) if one not in PACED]
-    names = [str(one) for one in (listed if records is None else records)]
-    log = RecordLog("MIT-BIH")
-    samples = SampleCollector(log, cache)
-    rates: list[float] = []
+    protocol = PROTOCOL.changed(changes)
+    listed = list_records(folder) if records is None else [str(one) for one in records]
+    own = {place: Path(place).name for place in listed}
+    if records is None:
+        listed = [place for place in listed if own[place] not in PACED]
+    code = {one: i for i, one in enumerate(classes)}
+    seen: set[str] = set()
 
-    def read(name: str, line: RecordOutcome) -> None:
-        path = inside(folder, name, name)
-        record = choose_leads(read_record(path, name=name), leads)
-        at, kind = read_beats(path, name, len(record.signal))
-        record = check_quality(record, max_flat=max_flat, max_gap_seconds=max_gap_seconds)
-        samples.refuse_copies(record)
-        rate = record.rate if target_rate is None else float(target_rate)
-        if rates and rate != rates[0]:
-            raise RecordError(
-                name, "mixed_rate", f"{rate:g} Hz, the first record read has {rates[0]:g} Hz"
-            )
-        signal = filtered(record.signal, record.rate, band=band, notch=notch)
-        signal = resample(signal, record.rate, rate)
-        at = np.round(at * rate / record.rate).astype(np.int64)
-        before, after = round(before_seconds * rate), round(after_seconds * rate)
-        keep = np.isin(kind, list(classes)) & (at >= before) & (at + after <= len(signal))
-        at, kind = at[keep], kind[keep]
-        trial = group_trials(len(at), beats_per_trial, keep_remainder=keep_remainder)
-        if not len(trial):
-            raise RecordError(name, "no_beats", f"{len(at)} beats of classes {list(classes)}")
-        rates.append(rate)
-        at, kind = at[: len(trial)], kind[: len(trial)]
-        code = {one: i for i, one in enumerate(classes)}
-        samples.add(
-            signal[at[:, None] + np.arange(-before, after)[None]],
-            label=[code[one] for one in kind.tolist()],
-            patient=SAME_SUBJECT.get(name, name),
-            trial=[f"{name}#{number}" for number in trial],
-            sampling_rate=rate,
-            record=name,
-            split="DS1" if name in DS1 else "DS2" if name in DS2 else "",
-        )
-        line.detail = "; ".join([f"{len(trial)} beats", *record.notes])
+    def read(place: str, line: RecordOutcome, leads: Sequence[str] | None) -> Entry:
+        path, name = inside(folder, place, place), own[place]
+        line.record = name
+        if name in seen:
+            raise RecordError(name, "duplicate_record", f"{place} is listed twice")
+        seen.add(name)
+        recording = read_record(path, name=name, leads=leads)
+        at, kind = read_beats(path, recording)
+        keep = np.isin(kind, list(classes))
+        half, patient = _half(name), SAME_SUBJECT.get(name, name)
+        if patient != name and patient in own.values():
+            note = f"one person with {patient}: an official split leaves this record out of {half}"
+            recording.notes += (note,)
+        label = np.asarray([code[one] for one in kind[keep].tolist()], np.int64)
+        columns = {"record": name, "split": half}
+        return Entry(recording, patient, label, at=at[keep], columns=columns)
 
-    each_record(names, log, read, strict)
-    return samples.dataset(
-        label_names=tuple(classes),
-        channel_names=leads,
+    return load_records(
+        listed,
+        read,
+        protocol,
         name="MIT-BIH",
-        source={
-            "database": "MIT-BIH Arrhythmia Database",
-            "before_seconds": before_seconds,
-            "after_seconds": after_seconds,
-            "beats_per_trial": beats_per_trial,
-            **filter_source(band, notch),
-        },
+        label_names=tuple(classes),
+        channels=protocol.leads,
+        source={"database": "MIT-BIH Arrhythmia Database"},
+        cache=cache,
+        strict=strict,
     )
+
+
+def _half(record: str) -> str:
+    return "DS1" if record in DS1 else "DS2" if record in DS2 else ""

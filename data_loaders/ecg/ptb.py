@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from data_loaders.container.collect import SampleCollector, each_record
 from data_loaders.container.dataset import MedicalDataset
-from data_loaders.ecg.records import WfdbRecord, list_records, read_record
-from data_loaders.ecg.signal import (
-    beats_of,
-    check_quality,
-    choose_leads,
-    group_trials,
-    resample,
-    standardize_record,
-)
-from data_loaders.filters import filter_source, filtered
-from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
+from data_loaders.ecg.protocol import ECGProtocol
+from data_loaders.ecg.records import list_records, read_record
+from data_loaders.protocol import Entry, load_records
+from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.vetting.paths import inside
 from tscl.errors import DataError
 
@@ -26,117 +19,79 @@ LEADS = (
     *("v1", "v2", "v3", "v4", "v5", "v6", "vx", "vy", "vz"),
 )
 CLASSES = ("healthy control", "myocardial infarction")
+PROTOCOL = ECGProtocol(leads=LEADS, target_rate=250.0, window_seconds=1.2, standardize="record")
+"""Beats padded to 300 steps, ten a trial."""
 
 
-def diagnosis(record: WfdbRecord) -> str | None:
+def diagnosis(record: str, comments: Sequence[str]) -> str | None:
     """Class of the header's "Reason for admission": one of :data:`CLASSES`, or None.
 
     Raises:
         RecordError: ``no_label`` when the header has no such comment.
     """
-    for comment in record.comments:
+    for comment in comments:
         key, colon, value = comment.partition(":")
         if colon and key.strip().lower() == "reason for admission":
             text = " ".join(value.lower().split())
-            return next((one for one in CLASSES if text == one), None)
-    raise RecordError(record.name, "no_label", "the header names no reason for admission")
+            return text if text in CLASSES else None
+    raise RecordError(record, "no_label", "the header names no reason for admission")
 
 
 def load_ptb(
     root: str | Path,
     *,
     records: Sequence[str] | None = None,
-    leads: Sequence[str] = LEADS,
-    target_rate: float = 250.0,
-    resample_how: str = "polyphase",
-    beat_steps: int = 300,
-    beats_per_trial: int = 10,
-    detector: str = "neurokit",
-    band: tuple[float | None, float | None] | None = None,
-    notch: float | Sequence[float] | None = None,
-    max_flat: float = 0.5,
-    max_gap_seconds: float = 0.1,
     cache: str | Path | None = None,
     strict: bool = False,
+    **changes: Any,
 ) -> MedicalDataset:
     """Load PTB as COMET prepares it (arXiv 2310.14017): a sample is a beat, a trial ten beats.
 
-    Each record is resampled to ``target_rate``, each lead standardised over the record, R peaks
-    found per lead; a beat is the position the leads agree on plus and minus half the median RR,
-    zero padded in the middle of ``beat_steps``. Records whose median RR is longer are left out,
-    as is what remains after the last whole trial.
+    Each record is resampled to 250 Hz, each lead standardised over the record, R peaks found per
+    lead; a beat is the position the leads agree on plus and minus half the median RR, zero padded
+    in the middle of 300 steps. Records whose median RR is longer are left out, as is what remains
+    after the last whole trial.
 
     Args:
         root: folder with ``RECORDS`` or with ``patientNNN/*.hea``.
         records: record names below root, ``patient001/s0010_re`` (default: all).
-        leads: lead names, in the order of the channels.
-        target_rate: Hz after resampling.
-        resample_how: ``"polyphase"``, or ``"linear"`` as the public code does.
-        beat_steps: steps per sample.
-        beats_per_trial: neighbouring beats that make a trial.
-        detector: R peak method of neurokit2.
-        band: pass band in Hz at the record's rate, see :func:`data_loaders.filters.filtered`.
-        notch: frequencies in Hz to take out, such as 50.
-        max_flat: see :func:`data_loaders.ecg.signal.check_quality`.
-        max_gap_seconds: see :func:`data_loaders.ecg.signal.check_quality`.
         cache: folder for the values when memory is short.
         strict: raise on the first bad record instead of leaving it out. Records of another
             diagnosis are left out either way, with a line in the log.
+        **changes: fields of :class:`data_loaders.ecg.protocol.ECGProtocol` that differ from
+            :data:`PROTOCOL`, such as ``resample_how="linear"`` (as the public code does).
 
     Returns:
-        Samples (n, beat_steps, leads) with labels 0 healthy, 1 infarction, and ``.log``. The
-        patient id is the record's folder.
+        Samples (n, 300, leads) with labels 0 healthy, 1 infarction, and ``.log``. The patient id
+        is the record's folder.
 
     Raises:
         DataError: no folder, or no record could be used.
+        InputError: a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
     folder = Path(root)
     if not folder.is_dir():
         raise DataError("root", root, "give the folder of the PTB database")
-    log = RecordLog("PTB")
-    samples = SampleCollector(log, cache)
+    protocol = PROTOCOL.changed(changes)
 
-    def read(name: str, line: RecordOutcome) -> None:
-        record = read_record(inside(folder, name, name), name=name)
-        label = diagnosis(record)
+    def read(name: str, line: RecordOutcome, leads: Sequence[str] | None) -> Entry | None:
+        recording = read_record(inside(folder, name, name), name=name, leads=leads)
+        label = diagnosis(name, recording.comments)
         if label is None:
-            line.status, line.reason = "skipped", "no_label"
-            line.detail = "another diagnosis"
-            return
-        record = check_quality(
-            choose_leads(record, leads), max_flat=max_flat, max_gap_seconds=max_gap_seconds
-        )
-        samples.refuse_copies(record)
-        record.signal = filtered(record.signal, record.rate, band=band, notch=notch)
-        record.signal = resample(record.signal, record.rate, target_rate, resample_how)
-        record.signal, record.rate = standardize_record(record.signal), target_rate
-        beats = beats_of(record, beat_steps, method=detector)
-        trial = group_trials(len(beats), beats_per_trial)
-        if not len(trial):
-            raise RecordError(name, "too_short", f"{len(beats)} of {beats_per_trial} beats")
-        samples.add(
-            beats[: len(trial)],
-            label=CLASSES.index(label),
-            patient=Path(name).parent.name or name,
-            trial=[f"{name}#{number}" for number in trial],
-            sampling_rate=target_rate,
-            record=name,
-        )
-        line.detail = "; ".join([f"{len(trial)} beats", *record.notes])
+            line.leave_out("no_label", "another diagnosis")
+            return None
+        patient = Path(name).parent.name or name
+        return Entry(recording, patient, CLASSES.index(label), columns={"record": name})
 
-    each_record(records if records is not None else list_records(folder), log, read, strict)
-    return samples.dataset(
-        label_names=CLASSES,
-        channel_names=leads,
+    return load_records(
+        list_records(folder) if records is None else records,
+        read,
+        protocol,
         name="PTB",
-        source={
-            "database": "PTB Diagnostic ECG Database",
-            "target_rate": target_rate,
-            "resample": resample_how,
-            "beat_steps": beat_steps,
-            "beats_per_trial": beats_per_trial,
-            "detector": detector,
-            **filter_source(band, notch),
-        },
+        label_names=CLASSES,
+        channels=protocol.leads,
+        source={"database": "PTB Diagnostic ECG Database"},
+        cache=cache,
+        strict=strict,
     )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from data_loaders.container.collect import SampleCollector, each_record
 from data_loaders.container.dataset import MedicalDataset
-from data_loaders.container.windows import cut_windows
+from data_loaders.ecg.protocol import ECGProtocol
 from data_loaders.ecg.records import read_record
-from data_loaders.ecg.signal import beats_of, check_quality, choose_leads
-from data_loaders.filters import filter_source, filtered
-from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
+from data_loaders.protocol import Entry, load_records
+from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.vetting.paths import inside
 from tscl.errors import DataError, InputError, nearest
 
@@ -25,6 +25,10 @@ TASKS: dict[str, tuple[str, ...]] = {
     "norm_vs_mi": ("NORM", "MI"),
     "superclass": SUPERCLASSES,
 }
+PROTOCOL = ECGProtocol(
+    leads=LEADS, cut="windows", window_seconds=2.5, overlap=0.5, samples_per_trial=None
+)
+"""Half overlapping windows of 2.5 s, or beats of up to 1.2 s; a record is a trial."""
 EXTRA_COLUMNS = ("strat_fold", "ecg_id", "age", "sex", "site", "device")
 
 
@@ -58,7 +62,7 @@ def task_label(classes: set[str], task: str) -> int | None:
     return None if not classes else int(classes != {"NORM"})
 
 
-def _read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+def read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """The record table, and the superclass of each diagnostic SCP code."""
     try:
         table = pd.read_csv(folder / "ptbxl_database.csv")
@@ -76,26 +80,28 @@ def _read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     return table, {str(code): str(kind) for code, kind in diagnostic.items()}
 
 
+def _ids(row: Mapping[Hashable, Any], record: str) -> tuple[int, int]:
+    """The record's and the patient's number."""
+    try:
+        number, patient = int(float(row["ecg_id"])), int(float(row["patient_id"]))
+    except (TypeError, ValueError, OverflowError):
+        raise RecordError(record, "bad_metadata", "no ecg_id or patient_id") from None
+    if not (0 <= number < 2**53 and 0 <= patient < 2**53):
+        raise RecordError(record, "bad_metadata", "ecg_id or patient_id out of range")
+    return number, patient
+
+
 def load_ptbxl(
     root: str | Path,
     *,
     rate: int = 100,
     task: str = "norm_vs_abnormal",
-    cut: str = "windows",
-    window_seconds: float = 2.5,
-    overlap: float = 0.5,
-    beat_seconds: float = 1.2,
-    leads: Sequence[str] = LEADS,
     columns: Sequence[str] = ("strat_fold",),
     ecg_ids: Sequence[int] | None = None,
     limit: int | None = None,
-    band: tuple[float | None, float | None] | None = None,
-    notch: float | Sequence[float] | None = None,
-    max_flat: float = 0.5,
-    max_gap_seconds: float = 0.1,
-    detector: str = "neurokit",
     cache: str | Path | None = None,
     strict: bool = False,
+    **changes: Any,
 ) -> MedicalDataset:
     """Load PTB-XL: a record is a trial, cut into windows or heartbeats that are its samples.
 
@@ -106,63 +112,48 @@ def load_ptbxl(
         rate: 100 (``records100``) or 500 (``records500``).
         task: ``"norm_vs_abnormal"``, ``"norm_vs_mi"`` or ``"superclass"`` (records with exactly
             one diagnostic superclass).
-        cut: ``"windows"`` of fixed length or ``"beats"`` around R peaks (zero padded).
-        window_seconds: length of a window.
-        overlap: share of a window the next one repeats, in [0, 1).
-        beat_seconds: length of a padded beat; records of a longer median RR are left out.
-        leads: lead names, in the order of the channels.
         columns: columns of the table kept per sample, of :data:`EXTRA_COLUMNS`.
         ecg_ids: rows to read (default: all).
         limit: read the first rows only.
-        band: pass band in Hz at the record's rate, see :func:`data_loaders.filters.filtered`.
-        notch: frequencies in Hz to take out, such as 50.
-        max_flat: see :func:`data_loaders.ecg.signal.check_quality`.
-        max_gap_seconds: see :func:`data_loaders.ecg.signal.check_quality`.
-        detector: R peak method of neurokit2, for beats.
         cache: folder for the values when memory is short.
         strict: raise on the first bad record instead of leaving it out. Records outside the task
             are left out either way, with a line in the log.
+        **changes: fields of :class:`data_loaders.ecg.protocol.ECGProtocol` that differ from
+            :data:`PROTOCOL`, such as ``cut="beats"`` (1.2 s unless said) or ``leads=["I", "II"]``.
 
     Returns:
         Samples (n, steps, leads) with ``.log``; trial ids are ecg ids.
 
     Raises:
         DataError: missing or damaged tables, or no record could be used.
-        InputError: an unknown task, rate, cut or column.
+        InputError: an unknown task, rate or column, or a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
     if task not in TASKS:
         raise InputError("task", task, nearest(task, TASKS))
     if rate not in (100, 500):
         raise InputError("rate", rate, "choose 100 or 500 Hz")
-    if cut not in ("windows", "beats"):
-        raise InputError("cut", cut, "choose 'windows' or 'beats'")
     for column in columns:
         if column not in EXTRA_COLUMNS:
             raise InputError("columns", column, nearest(column, EXTRA_COLUMNS))
+    protocol = PROTOCOL
+    if changes.get("cut") == "beats":
+        protocol = replace(PROTOCOL, cut="beats", window_seconds=1.2)
+    else:
+        changes.pop("beat_seconds", None)  # it had no effect on windows in earlier versions
+    protocol = protocol.changed(changes)
     folder = Path(root)
-    table, superclass = _read_tables(folder)
+    table, superclass = read_tables(folder)
     if ecg_ids is not None:
         table = table[table["ecg_id"].isin(list(ecg_ids))]
     table = table.head(limit) if limit is not None else table
-    rows = table.to_dict("records")
-    places = {f"row{i}": row for i, row in enumerate(rows)}
-    log = RecordLog("PTB-XL")
-    samples = SampleCollector(log, cache)
-    steps = round((window_seconds if cut == "windows" else beat_seconds) * rate)
-    file_column = "filename_lr" if rate == 100 else "filename_hr"
+    places = {f"row{i}": row for i, row in enumerate(table.to_dict("records"))}
     seen: set[int] = set()
 
-    def read(place: str, line: RecordOutcome) -> None:
+    def read(place: str, line: RecordOutcome, leads: Sequence[str] | None) -> Entry | None:
         row = places[place]
-        name = line.record = str(row[file_column])
-        number, patient = row["ecg_id"], row["patient_id"]
-        try:
-            number, patient = int(float(number)), int(float(patient))
-        except (TypeError, ValueError, OverflowError):
-            raise RecordError(name, "bad_metadata", "no ecg_id or patient_id") from None
-        if not (0 <= number < 2**53 and 0 <= patient < 2**53):
-            raise RecordError(name, "bad_metadata", "ecg_id or patient_id out of range")
+        name = line.record = str(row["filename_lr" if rate == 100 else "filename_hr"])
+        number, patient = _ids(row, name)
         if number in seen:
             raise RecordError(name, "duplicate_record", f"ecg_id {number} is listed twice")
         seen.add(number)
@@ -173,44 +164,21 @@ def load_ptbxl(
         classes = {superclass[code] for code in codes if code in superclass}
         label = task_label(classes, task)
         if label is None:
-            line.status, line.reason = "skipped", "no_label"
-            line.detail = f"diagnostic classes {sorted(classes)}"
-            return
-        record = read_record(inside(folder, name, name), name=name)
-        if record.rate != rate:
-            raise RecordError(name, "mixed_rate", f"{record.rate:g} Hz, expected {rate} Hz")
-        record = check_quality(
-            choose_leads(record, leads), max_flat=max_flat, max_gap_seconds=max_gap_seconds
-        )
-        samples.refuse_copies(record)
-        record.signal = filtered(record.signal, record.rate, band=band, notch=notch)
-        if cut == "beats":
-            values = beats_of(record, steps, method=detector)
-        elif len(record.signal) < steps:
-            raise RecordError(name, "too_short", f"{len(record.signal)} of {steps} steps")
-        else:
-            values = cut_windows(record.signal[None], steps, overlap)
-        samples.add(
-            values,
-            label=label,
-            patient=patient,
-            trial=number,
-            sampling_rate=float(rate),
-            **{column: row[column] for column in columns},
-        )
-        line.detail = "; ".join([f"{len(values)} samples", *record.notes])
+            line.leave_out("no_label", f"diagnostic classes {sorted(classes)}")
+            return None
+        recording = read_record(inside(folder, name, name), name=name, leads=leads)
+        if recording.rate != rate:
+            raise RecordError(name, "mixed_rate", f"{recording.rate:g} Hz, expected {rate} Hz")
+        return Entry(recording, patient, label, number, columns={key: row[key] for key in columns})
 
-    each_record(places, log, read, strict)
-    return samples.dataset(
-        label_names=TASKS[task],
-        channel_names=leads,
+    return load_records(
+        places,
+        read,
+        protocol,
         name="PTB-XL",
-        source={
-            "database": "PTB-XL",
-            "task": task,
-            "cut": cut,
-            "window_seconds": steps / rate,
-            "overlap": overlap if cut == "windows" else None,
-            **filter_source(band, notch),
-        },
+        label_names=TASKS[task],
+        channels=protocol.leads,
+        source={"database": "PTB-XL", "task": task},
+        cache=cache,
+        strict=strict,
     )

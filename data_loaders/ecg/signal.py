@@ -1,106 +1,16 @@
-"""ECG signals: choosing leads, quality checks, resampling, R peaks and beats."""
+"""ECG signals: resampling, R peaks of either polarity, and beats."""
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
-from data_loaders.ecg.records import WfdbRecord
 from data_loaders.record_log import RecordError
-from tscl.errors import InputError, is_number, is_whole
-
-
-def choose_leads(record: WfdbRecord, leads: Sequence[str]) -> WfdbRecord:
-    """The record with the named leads, in that order; names compare without case.
-
-    A name may list alternatives, as in ``"V1|V2|V5"``: the first one the record has and no
-    earlier name took is used.
-
-    Raises:
-        RecordError: ``missing_lead``.
-        InputError: no leads asked for.
-    """
-    if not leads or isinstance(leads, str):
-        raise InputError("leads", leads, "give a list of lead names")
-    has = {lead.lower(): i for i, lead in reversed(list(enumerate(record.leads)))}
-    taken: list[int] = []
-    for wanted in leads:
-        options = [has[key] for key in wanted.lower().split("|") if key in has]
-        free = [i for i in options if i not in taken]
-        if not free:
-            detail = f"no lead {wanted}; it has {', '.join(record.leads)}"
-            raise RecordError(record.name, "missing_lead", detail)
-        taken.append(free[0])
-    return replace(record, signal=record.signal[:, taken], leads=tuple(leads))
-
-
-def check_quality(
-    record: WfdbRecord,
-    *,
-    max_gap_seconds: float = 0.1,
-    max_flat: float = 0.5,
-    plausible_mv: tuple[float, float] = (0.01, 20.0),
-) -> WfdbRecord:
-    """Refuse what cannot be an ECG in mV; fill short gaps by straight lines.
-
-    Args:
-        record: the record, in mV.
-        max_gap_seconds: longest run of NaN that is filled.
-        max_flat: largest share of a lead that may lie in runs of a second or more without any
-            change.
-        plausible_mv: bounds of the median lead's range (1st to 99th percentile).
-
-    Raises:
-        RecordError: ``nan_gap``, ``flat_lead`` or ``unit_suspect``.
-    """
-    signal, notes = record.signal, list(record.notes)
-    missing = ~np.isfinite(signal)
-    if missing.any():
-        runs = [_longest_run(missing[:, i]) for i in range(signal.shape[1])]
-        worst = int(np.argmax(runs))
-        if runs[worst] > max_gap_seconds * record.rate:
-            seconds = runs[worst] / record.rate
-            detail = f"lead {record.leads[worst]} has a gap of {seconds:.3g} s"
-            raise RecordError(record.name, "nan_gap", detail)
-        signal = signal.copy()
-        for i in np.flatnonzero(missing.any(axis=0)).tolist():
-            gap = missing[:, i]
-            signal[gap, i] = np.interp(np.flatnonzero(gap), np.flatnonzero(~gap), signal[~gap, i])
-        notes.append(f"{int(missing.sum())} missing values filled")
-    for i, lead in enumerate(record.leads):
-        share = _flat_share(signal[:, i], max(2, round(record.rate)))
-        if share > max_flat:
-            raise RecordError(record.name, "flat_lead", f"lead {lead} is flat for {share:.0%}")
-    every = max(1, len(signal) // 20000)
-    low, high = np.percentile(signal[::every], [1, 99], axis=0)
-    spread = float(np.median(high - low))
-    if not plausible_mv[0] <= spread <= plausible_mv[1]:
-        guess = "uV read as mV" if spread > plausible_mv[1] else "mV read as uV"
-        detail = f"the median lead spans {spread:.3g} mV ({guess}?)"
-        raise RecordError(record.name, "unit_suspect", detail)
-    return replace(record, signal=signal, notes=tuple(notes))
-
-
-def _run_lengths(flag: np.ndarray) -> np.ndarray:
-    """Lengths of the runs of True in a boolean vector."""
-    edges = np.diff(np.concatenate(([0], flag.astype(np.int8), [0])))
-    return np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
-
-
-def _longest_run(flag: np.ndarray) -> int:
-    return int(_run_lengths(flag).max(initial=0))
-
-
-def _flat_share(values: np.ndarray, shortest: int) -> float:
-    """Share of steps in runs of ``shortest`` or more equal values (all, when all are equal)."""
-    runs = _run_lengths(np.diff(values) == 0) + 1
-    long = runs[(runs >= shortest) | (runs == len(values))]
-    return float(long.sum() / len(values))
+from data_loaders.signals import Recording
+from tscl.errors import InputError
 
 
 def resample(signal: np.ndarray, rate: float, target: float, how: str = "polyphase") -> np.ndarray:
@@ -137,8 +47,35 @@ def resample(signal: np.ndarray, rate: float, target: float, how: str = "polypha
     return out.astype(np.float32)
 
 
+def lead_polarity(signal: np.ndarray, rate: float) -> np.ndarray:
+    """Which way the QRS complexes of every lead point: 1 up, -1 down (aVR, swapped electrodes).
+
+    The larger excursion of the QRS band (5 to 30 Hz, in which P and T waves are small) decides in
+    each second, the median over the seconds decides for the lead.
+
+    Args:
+        signal: (T, C).
+        rate: Hz.
+
+    Returns:
+        (C,) int64 of 1 and -1; that of ``-signal`` is the opposite.
+    """
+    from scipy.signal import butter, sosfiltfilt
+
+    step = round(rate)
+    seconds = len(signal) // step
+    if rate <= 12 or not seconds:
+        return np.ones(signal.shape[1], np.int64)
+    band = butter(2, (5, min(30, 0.45 * rate)), "bandpass", fs=rate, output="sos")
+    padding = min(3 * step, len(signal) - 1)
+    qrs = sosfiltfilt(band, signal.astype(np.float64), axis=0, padlen=padding)
+    qrs = qrs[: seconds * step].reshape(seconds, step, -1)
+    excursion = np.median(qrs.max(axis=1) + qrs.min(axis=1), axis=0)
+    return np.where(excursion < 0, -1, 1)
+
+
 def lead_peaks(signal: np.ndarray, rate: float, method: str = "neurokit") -> list[np.ndarray]:
-    """R peaks of every lead by neurokit2.
+    """R peaks of every lead by neurokit2, which looks for upward ones: see :func:`lead_polarity`.
 
     Args:
         signal: (T, C).
@@ -150,9 +87,8 @@ def lead_peaks(signal: np.ndarray, rate: float, method: str = "neurokit") -> lis
     """
     import neurokit2
 
-    found = []
-    for lead in range(signal.shape[1]):
-        values = signal[:, lead].astype(np.float64)
+    result = []
+    for values in (signal.astype(np.float64) * lead_polarity(signal, rate)).T:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
@@ -162,8 +98,8 @@ def lead_peaks(signal: np.ndarray, rate: float, method: str = "neurokit") -> lis
         except (ValueError, IndexError, ZeroDivisionError):
             peaks = np.empty(0)
         peaks = peaks[np.isfinite(peaks)].astype(np.int64)
-        found.append(np.unique(peaks[(peaks >= 0) & (peaks < len(values))]))
-    return found
+        result.append(np.unique(peaks[(peaks >= 0) & (peaks < len(values))]))
+    return result
 
 
 def median_rr(peaks: Sequence[np.ndarray]) -> float:
@@ -221,7 +157,7 @@ def cut_beats(signal: np.ndarray, peaks: np.ndarray, rr: float, length: int) -> 
     return out
 
 
-def beats_of(record: WfdbRecord, length: int, *, method: str = "neurokit") -> np.ndarray:
+def beats_of(record: Recording, length: int, *, method: str = "neurokit") -> np.ndarray:
     """Beats of a record around the R peaks its leads agree on, of the median RR length.
 
     Returns:
@@ -242,37 +178,12 @@ def beats_of(record: WfdbRecord, length: int, *, method: str = "neurokit") -> np
     return beats
 
 
-def check_rate(target_rate: float | None) -> None:
-    """None keeps the files' rate; 0 and what is no number are mistakes.
-
-    Raises:
-        InputError: anything but None or a positive number of Hz.
-    """
-    if target_rate is None:
-        return
-    if not is_number(target_rate) or not 0 < target_rate < math.inf:
-        remedy = "give a positive number of Hz, or None to keep the files' rate"
-        raise InputError("target_rate", target_rate, remedy)
-
-
-def check_count(field: str, size: int) -> None:
-    """A whole number of 1 or more.
-
-    Raises:
-        InputError: anything else; names ``field``.
-    """
-    whole = is_whole(size)
-    if not whole or size < 1:
-        raise InputError(field, size, "give 1 or more" if whole else "give a whole number")
-
-
 def group_trials(n: int, size: int, *, keep_remainder: bool = False) -> np.ndarray:
     """Trial number of each of ``n`` neighbouring samples, ``size`` a trial.
 
     Returns:
         (n,) int64 with the remainder kept, else the largest multiple of ``size``.
     """
-    check_count("beats_per_trial", size)
     count = n if keep_remainder else n - n % size
     return np.arange(count, dtype=np.int64) // size
 

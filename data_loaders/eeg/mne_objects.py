@@ -17,7 +17,7 @@ from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.fields import as_list
 from data_loaders.container.windows import cut_windows
 from data_loaders.eeg.protocol import EEGProtocol
-from data_loaders.eeg.recording import EEGRecording, check_quality, filter_recording
+from data_loaders.signals import EEG, Recording, check_quality
 from tscl.errors import InputError, nearest
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def from_raw(
         name: what the data are called.
 
     Raises:
-        RecordError: the reasons of :func:`data_loaders.eeg.recording.check_quality`.
+        RecordError: the reasons of :func:`data_loaders.signals.check_quality`.
         InputError: no ``mne.io.Raw``, an unknown channel, a bad channel named, a recording shorter
             than a trial, or nothing left.
     """
@@ -147,13 +147,11 @@ def from_raw(
         raise InputError("protocol", type(protocol).__name__, "pass an EEGProtocol")
     picked = _pick(raw, protocol.channels, exclude_bads)
     signal = (raw.get_data(picks=picked).T * 1e6).astype(np.float32)
-    recording = EEGRecording(name, signal, float(raw.info["sfreq"]), tuple(picked))
+    recording = Recording(name, signal, float(raw.info["sfreq"]), tuple(picked), EEG)
     recording = check_quality(
         recording, max_gap_seconds=protocol.max_gap_seconds, max_flat=protocol.max_flat
     )
-    recording = filter_recording(
-        recording, target_rate=protocol.rate, band=protocol.band, notch=protocol.notch
-    )
+    recording = protocol.prepared(recording)
     samples, trial = protocol.cut(recording.signal, recording.rate)
     if not len(samples):
         seconds = len(recording.signal) / recording.rate

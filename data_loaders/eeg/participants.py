@@ -92,27 +92,30 @@ def list_recordings(
     find_column(table, label_columns, "label")
     present = {str(one).lower(): str(one) for one in table.columns}
     labels = [present[name.lower()] for name in label_columns if name.lower() in present]
-    files = []
+    files, entries = [], [one.name for one in root.iterdir()]
     for row in table.to_dict("records"):
         patient = str(row[id_column]).strip()
         spelt = (class_of(str(row[column]), classes) for column in labels)
         label = next((one for one in spelt if one is not None), None)
-        found = [path for path in _recordings(root, patient) if keep(path)]
+        found = [path for path in _recordings(root, entries, patient) if keep(path)]
         for path in (found[:1] if only_first else found) or [root / "no recording.edf"]:
             name = path.relative_to(root).as_posix() if found else patient
             files.append(EEGFile(path, patient, label, name))
     return files
 
 
-def _recordings(root: Path, patient: str) -> list[Path]:
+def _recordings(root: Path, entries: list[str], patient: str) -> list[Path]:
     """Recordings of one participant below ``root``, sorted; ids with path parts find nothing."""
     bare = patient.removeprefix("sub-")
     too_long = len(bare.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES
     if not bare or too_long or any(one in bare for one in "/\\\0*?[") or bare in (".", ".."):
         return []
-    found: set[Path] = set()
-    for name in (patient, f"sub-{bare}", bare):
-        if (root / name).is_dir():
-            found.update((root / name).rglob("*"))
-        found.update(root.glob(f"{name}[._]*"))
-    return sorted(one for one in found if one.suffix.lower() in EXTENSIONS and one.is_file())
+    names = {patient, f"sub-{bare}", bare}
+    starts = tuple(f"{name}{mark}" for name in names for mark in "._")
+    result: set[Path] = set()
+    for entry in entries:
+        if entry in names:
+            result.update((root / entry).rglob("*"))
+        elif entry.startswith(starts):
+            result.add(root / entry)
+    return sorted(one for one in result if one.suffix.lower() in EXTENSIONS and one.is_file())

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from data_loaders.container.collect import SampleCollector, each_record
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.fields import as_list
 from data_loaders.container.windows import cut_windows
-from data_loaders.eeg.recording import read_eeg
-from data_loaders.filters import as_stops, referenced
-from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
+from data_loaders.eeg.recording import filter_recording, read_eeg
+from data_loaders.filters import referenced
+from data_loaders.protocol import Entry, RecordingProtocol, load_records
+from data_loaders.record_log import RecordError, RecordOutcome
+from data_loaders.signals import Recording
 from data_loaders.vetting.paths import inside
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,14 @@ class EEGFile:
         label: class name; empty when it is not known (kept, code -1), None when the patient
             belongs to none of the task's classes.
         record: what the log calls it (default: patient and file name).
+        columns: further values for the container's table, the same keys in every file.
     """
 
     path: Path
     patient: str
     label: str | None
     record: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -44,8 +47,8 @@ class EEGFile:
 
 
 @dataclass(frozen=True)
-class EEGProtocol:
-    """How recordings become samples.
+class EEGProtocol(RecordingProtocol):
+    """How recordings become samples; see also :class:`data_loaders.protocol.RecordingProtocol`.
 
     A trial of ``trial_seconds`` is cut into samples of ``sample_steps`` steps, the next one
     starting ``sample_steps * (1 - overlap)`` steps later: ``1 + (trial - sample) // step`` a
@@ -57,13 +60,9 @@ class EEGProtocol:
         overlap: share of a sample that the next one repeats, in [0, 1).
         rate: Hz after resampling; None keeps the recordings' rate, which must be one.
         channels: names in order; None takes those of the first recording.
-        band: pass band in Hz, see :func:`data_loaders.eeg.recording.filter_recording`.
-        notch: frequencies to take out in Hz.
         reference: ``"average"`` takes the mean of the channels in use off each time step.
         standardize: ``"trial"`` for zero mean and unit variance of each channel in each trial,
             ``"none"`` to keep microvolt.
-        max_gap_seconds: see :func:`data_loaders.eeg.recording.check_quality`.
-        max_flat: see :func:`data_loaders.eeg.recording.check_quality`.
         sample_seconds: length of a sample, in place of ``sample_steps``.
     """
 
@@ -72,12 +71,8 @@ class EEGProtocol:
     overlap: float = 0.5
     rate: float | None = None
     channels: tuple[str, ...] | None = None
-    band: tuple[float | None, float | None] | None = None
-    notch: float | tuple[float, ...] | None = None
     reference: str = "none"
     standardize: str = "none"
-    max_gap_seconds: float = 0.1
-    max_flat: float = 0.5
     sample_seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -99,22 +94,18 @@ class EEGProtocol:
         if self.standardize not in ("none", "trial"):
             raise InputError("standardize", self.standardize, "choose 'none' or 'trial'")
 
-    def changed(self, changes: Mapping[str, Any]) -> EEGProtocol:
+    def changed(self, changes: Mapping[str, Any]) -> Self:
         """A copy with other fields; a sample's length in one unit takes the place of the other.
 
         Raises:
             InputError: an unknown field, or a value that cannot be.
         """
-        known = [one.name for one in fields(self)]
-        for key in changes:
-            if key not in known:
-                raise InputError(key, changes[key], nearest(key, known))
-        made = dict(changes)
-        if made.get("sample_seconds") is not None:
-            made.setdefault("sample_steps", 0)
-        elif made.get("sample_steps"):
-            made["sample_seconds"] = None
-        return replace(self, **made)
+        new = dict(changes)
+        if new.get("sample_seconds") is not None:
+            new.setdefault("sample_steps", 0)
+        elif new.get("sample_steps"):
+            new["sample_seconds"] = None
+        return super().changed(new)
 
     def steps(self, rate: float) -> int:
         """Steps of a sample at ``rate`` Hz."""
@@ -152,18 +143,30 @@ class EEGProtocol:
 
     def as_source(self) -> dict[str, Any]:
         """The settings as plain data for a container's ``source``."""
-        return {
-            "trial_seconds": self.trial_seconds,
-            **(
-                {"sample_steps": self.sample_steps}
-                if self.sample_seconds is None
-                else {"sample_seconds": self.sample_seconds}
-            ),
-            **{"overlap": self.overlap, "rate": self.rate, "standardize": self.standardize},
-            "band": None if self.band is None else list(self.band),
-            "notch": as_stops(self.notch) or None,
-            **({} if self.reference == "none" else {"reference": self.reference}),
-        }
+        length = "sample_steps" if self.sample_seconds is None else "sample_seconds"
+        keys = ["trial_seconds", length, "overlap", "rate", "standardize"]
+        keys += [] if self.reference == "none" else ["reference"]
+        unit = "uV" if self.standardize == "none" else "standard deviations of a trial"
+        return {**{key: getattr(self, key) for key in keys}, "unit": unit, **super().as_source()}
+
+    def prepared(self, recording: Recording) -> Recording:
+        """The recording filtered and at the protocol's rate."""
+        return filter_recording(recording, target_rate=self.rate, band=self.band, notch=self.notch)
+
+    def samples(
+        self, recording: Recording, at: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Samples (n, steps, C) and the trial number of each.
+
+        Raises:
+            RecordError: ``too_short`` for less than a trial.
+        """
+        values, trial = self.cut(recording.signal, recording.rate)
+        if not len(values):
+            seconds = len(recording.signal) / recording.rate
+            detail = f"{seconds:g} s are less than a trial of {self.trial_seconds:g} s"
+            raise RecordError(recording.name, "too_short", detail)
+        return values, trial, None
 
 
 def load_eeg_files(
@@ -202,59 +205,28 @@ def load_eeg_files(
     listed = list(files)
     by_name = {one.name: one for one in reversed(listed)}  # the first of a name listed twice
     classes = tuple(label_names)
-    log = RecordLog(name)
-    samples = SampleCollector(log, cache)
-    used = protocol
 
-    def read(record: str, line: RecordOutcome) -> None:
-        nonlocal used
+    def read(record: str, line: RecordOutcome, channels: Sequence[str] | None) -> Entry | None:
         file = by_name[record]
         if not file.patient:
             raise RecordError(record, "bad_metadata", "no patient id")
         if file.label != "" and file.label not in classes:
-            line.status, line.reason, line.detail = "skipped", "no_label", "none of the classes"
-            return
-        recording = read_eeg(
-            file.path if root is None else inside(root, file.path.as_posix(), record),
-            name=record,
-            channels=used.channels,
-            target_rate=protocol.rate,
-            band=protocol.band,
-            notch=protocol.notch,
-            max_gap_seconds=protocol.max_gap_seconds,
-            max_flat=protocol.max_flat,
-        )
-        if used.rate is not None and recording.rate != used.rate:
-            detail = f"{recording.rate:g} Hz, the first record read has {used.rate:g} Hz"
-            raise RecordError(record, "mixed_rate", detail)
-        samples.refuse_copies(recording)
-        windows, trial = protocol.cut(recording.signal, recording.rate)
-        if max_trials is not None:
-            windows, trial = windows[trial < max_trials], trial[trial < max_trials]
-        if not len(windows):
-            seconds = len(recording.signal) / recording.rate
-            detail = f"{seconds:g} s are less than a trial of {protocol.trial_seconds:g} s"
-            raise RecordError(record, "too_short", detail)
-        samples.add(
-            windows,
-            label=classes.index(file.label) if file.label else -1,
-            patient=file.patient,
-            trial=[f"{record}#{number}" for number in trial.tolist()],
-            sampling_rate=recording.rate,
-            record=record,
-        )
-        used = replace(used, channels=recording.channels, rate=recording.rate)
-        count = int(trial[-1]) + 1
-        line.detail = "; ".join([f"{count} trials, {len(windows)} samples", *recording.notes])
+            line.leave_out("no_label", "none of the classes")
+            return None
+        path = file.path if root is None else inside(root, file.path.as_posix(), record)
+        recording = read_eeg(path, name=record, channels=channels, check=False)
+        label = classes.index(file.label) if file.label else -1
+        columns = {"record": record, **file.columns}
+        return Entry(recording, file.patient, label, columns=columns)
 
-    each_record([one.name for one in listed], log, read, strict)
-    return samples.dataset(
-        label_names=classes,
-        channel_names=used.channels,
+    return load_records(
+        [one.name for one in listed],
+        read,
+        protocol,
         name=name,
-        source={**protocol.as_source(), "rate": used.rate, "unit": _unit(protocol)},
+        label_names=classes,
+        channels=protocol.channels,
+        max_trials=max_trials,
+        cache=cache,
+        strict=strict,
     )
-
-
-def _unit(protocol: EEGProtocol) -> str:
-    return "uV" if protocol.standardize == "none" else "standard deviations of a trial"

@@ -2,51 +2,78 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from data_loaders.eeg.channels import match_channels
+from data_loaders.eeg.brainvision import open_brainvision
+from data_loaders.eeg.channels import channel_type, match_channels, other_references
+from data_loaders.eeg.edf import open_edf
 from data_loaders.filters import filtered
 from data_loaders.record_log import RecordError
-from data_loaders.vetting.eeg_headers import edf_signals
-from data_loaders.vetting.mne_open import open_eeg
-from data_loaders.vetting.paths import MAX_RATE, MIN_RATE, inside
+from data_loaders.signals import (
+    EEG,
+    Channel,
+    Recording,
+    check_quality,
+    check_used,
+    numbered,
+    usable_rate,
+    volts,
+)
+from data_loaders.vetting.mne_open import open_mne
+from data_loaders.vetting.paths import inside
 from tscl.errors import InputError
 
 EXTENSIONS = (".edf", ".bdf", ".vhdr", ".fif", ".set")
 """File name endings that :func:`read_eeg` reads; a BrainVision recording is named by its header."""
 
 
-@dataclass
-class EEGRecording:
-    """One recording in memory.
+class _File(Protocol):
+    """A file of which the header is read and checked."""
 
-    Attributes:
-        name: the record's name as listed.
-        signal: (T, C) float32 in uV; NaN where the file marks a gap.
-        rate: sampling rate in Hz.
-        channels: (C,) names, as asked for or as in the file.
-        notes: repairs worth a line in the log.
-    """
+    @property
+    def channels(self) -> tuple[Channel, ...]: ...
 
-    name: str
-    signal: np.ndarray
-    rate: float
-    channels: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    def read(self, used: list[int]) -> np.ndarray:
+        """(T, C) of the channels in use, each in its declared unit."""
+        ...
 
-    def digest(self) -> str:
-        """A digest of values and rate, equal for copies of one recording."""
-        state = hashlib.blake2b(repr((self.rate, self.signal.shape)).encode(), digest_size=16)
-        state.update(np.ascontiguousarray(self.signal).data)
-        return state.hexdigest()
+
+@dataclass(frozen=True)
+class _MNEFile:
+    """A FIF or SET recording, opened by MNE."""
+
+    raw: Any
+    channels: tuple[Channel, ...]
+    typed: bool
+
+    def read(self, used: list[int]) -> np.ndarray:
+        power = [self.raw.info["chs"][i].get("unit_mul", 0) for i in used]
+        values = self.raw.get_data(picks=used).T * 10.0 ** np.asarray(power, np.float64)
+        return np.asarray(values)
+
+
+def _open(path: Path, record: str) -> _File:
+    if path.suffix.lower() in (".edf", ".bdf"):
+        return open_edf(path, record)
+    if path.suffix.lower() == ".vhdr":
+        return open_brainvision(path, record)
+    raw, typed = open_mne(path, record), path.suffix.lower() == ".fif"
+    rate, kinds = float(raw.info["sfreq"]), raw.get_channel_types()
+    channels = []
+    for one, kind in zip(raw.info["chs"], kinds, strict=True):
+        name = str(one["ch_name"])
+        if kind == "eeg" and not typed:
+            kind = channel_type(name)
+        scale = float(one["cal"]) * float(one["range"])
+        unit = "V" if int(one["unit"]) == 107 else ""  # FIFF_UNIT_V
+        channels.append(Channel(name, unit, rate, bool(np.isfinite(scale) and scale != 0), kind))
+    return _MNEFile(raw, tuple(channels), typed)
 
 
 def read_eeg(
@@ -60,169 +87,102 @@ def read_eeg(
     max_gap_seconds: float = 0.1,
     max_flat: float = 0.5,
     check: bool = True,
-) -> EEGRecording:
+) -> Recording:
     """Read one recording by its file name ending.
+
+    Units are converted from any spelling of volt; channels that are not used may have any unit,
+    rate or name.
 
     Args:
         path: the file (:data:`EXTENSIONS`).
         name: what the log calls it (default: the file name).
-        channels: names in the order wanted, compared as
-            :func:`data_loaders.eeg.channels.canonical_channel` says; by default every channel of
-            type EEG.
+        channels: names in the order wanted, see
+            :func:`data_loaders.eeg.channels.match_channels`; by default every voltage that is EEG
+            by its declared type or its label (:func:`data_loaders.eeg.channels.channel_type`).
         target_rate: Hz after resampling (filtered against aliasing).
         band: pass band in Hz at the recording's rate; None leaves a side open.
         notch: frequencies in Hz to take out, such as 50.
         max_gap_seconds: longest run of NaN filled by a straight line.
-        max_flat: largest share of a channel that may lie in one constant run.
-        check: refuse gaps, flat channels and implausible units (see :func:`check_quality`).
+        max_flat: see :func:`data_loaders.signals.check_quality`.
+        check: refuse gaps, flat channels and implausible units.
 
     Raises:
         RecordError: the file is missing, damaged, of another length than its header says, or a
-            channel is missing; the reasons of :func:`check_quality`.
+            channel in use is missing, no voltage, or without a scale; the reasons of
+            :func:`data_loaders.signals.check_quality`.
         InputError: a band, notch or rate that cannot be.
         MissingExtraError: a SET file without the ``eeglab`` extra.
     """
     where = Path(path)
-    record = name or where.name
-    wanted = None if channels is None else _names(channels)
-    if where.suffix.lower() not in EXTENSIONS and (where.suffix or where.is_file()):
+    record, ending = name or where.name, where.suffix.lower()
+    if channels is not None and (
+        isinstance(channels, str) or not channels or len(set(channels)) != len(channels)
+    ):
+        raise InputError("channels", channels, "give a list of different channel names")
+    if ending not in EXTENSIONS and (ending or where.is_file()):
         detail = f"ends in {where.suffix!r}, not in one of {', '.join(EXTENSIONS)}"
         raise RecordError(record, "unsupported_format", detail)
     inside(where.parent, where.name, record)
     if not where.is_file():
-        endings = "" if where.suffix else f", with an ending of {', '.join(EXTENSIONS)} or without"
+        endings = "" if ending else f", with an ending of {', '.join(EXTENSIONS)} or without"
         raise RecordError(record, "missing_signal", f"no file {where.name}{endings}")
-    if where.suffix.lower() in (".edf", ".bdf"):
-        recording = _read_edf(where, record, wanted)
-    else:
-        recording = _take(open_eeg(where, record), record, wanted)
-    if not MIN_RATE <= recording.rate <= MAX_RATE:
-        raise RecordError(record, "bad_header", f"sampling rate {recording.rate:g} Hz")
+    recording = _read(_open(where, record), record, channels)
     if check:
         recording = check_quality(recording, max_gap_seconds=max_gap_seconds, max_flat=max_flat)
     return filter_recording(recording, target_rate=target_rate, band=band, notch=notch)
 
 
-def _names(channels: Sequence[str]) -> tuple[str, ...]:
-    names = tuple(channels)
-    if isinstance(channels, str) or not names or len(set(names)) != len(names):
-        raise InputError("channels", channels, "give a list of different channel names")
-    return names
-
-
-def _read_edf(path: Path, record: str, wanted: tuple[str, ...] | None) -> EEGRecording:
-    """EDF and BDF: only the signals wanted are decoded, and these must share a rate and a unit."""
-    signals = edf_signals(path, record)
-    volts = [one.unit.lower().replace("\xb5", "u") in ("uv", "mv", "v", "nv") for one in signals]
-    left_out: list[str] = []
+def _read(file: _File, record: str, wanted: Sequence[str] | None) -> Recording:
+    """The channels wanted, in microvolt, with notes on what was not taken as it stands."""
+    labels = [one.label for one in file.channels]
+    notes: list[str] = []
     if wanted is None:
-        names = [one.label.upper() for one in signals]
-        used = [i for i, name in enumerate(names) if name not in ("STATUS", "TRIGGER")]
-        left_out = [signals[i].label for i in used if not volts[i]]
-        used = [i for i in used if volts[i]] or used
+        used, notes = _default(file, record)
+        wanted = [numbered(labels)[i] for i in used]
     else:
-        used = match_channels(record, tuple(one.label for one in signals), wanted)
-    for i in used:
-        if not volts[i]:
-            unit = f"is given in {signals[i].unit!r}" if signals[i].unit else "has no unit"
-            detail = f"channel {signals[i].label} {unit}"
-            raise RecordError(record, "unit_suspect", detail)
-    rates = {signals[i].rate for i in used}
-    if len(rates) > 1:
-        listed = ", ".join(f"{one:g}" for one in sorted(rates))
-        raise RecordError(record, "mixed_rate", f"channels of {listed} Hz; choose those of one")
-    if len({one.label for one in signals}) < len(signals):
-        raise RecordError(record, "bad_header", "two channels of one name")
-    labels = [signals[i].label for i in used]
-    raw = open_eeg(path, record, include=[f"^{re.escape(one)}$" for one in labels])
-    recording = _take(raw, record, wanted or tuple(labels))
-    if left_out:
-        recording.notes += (f"no voltage, left out: {', '.join(left_out)}",)
-    return recording
-
-
-def _take(raw: Any, record: str, wanted: tuple[str, ...] | None) -> EEGRecording:
-    """Channels of an MNE recording, from volt to microvolt."""
-    has = tuple(str(one) for one in raw.ch_names)
-    kinds = raw.get_channel_types()
-    if wanted is None:
-        used = [i for i, kind in enumerate(kinds) if kind == "eeg"]
-        if not used:
-            raise RecordError(record, "missing_channel", f"no EEG channel among {', '.join(has)}")
-        wanted = tuple(has[i] for i in used)
-    else:
-        used = match_channels(record, has, wanted)
-    if raw.n_times < 1:
-        raise RecordError(record, "too_short", "the recording holds no samples")
+        used = match_channels(record, labels, wanted)
+        if references := other_references([labels[i] for i in used], wanted):
+            notes.append(f"another name in the file: {references}")
+    rate, to_volt = check_used(record, file.channels, used, EEG.noun)
+    usable_rate(record, rate)
     with np.errstate(over="ignore"):
-        signal = np.ascontiguousarray(raw.get_data(picks=used).T * 1e6, dtype=np.float32)
-    # Leaving a channel out of one file would change the channels of all: it is kept, and noted.
-    bads = [has[i] for i in used if has[i] in raw.info["bads"]]
-    notes = (f"marked bad in the file, kept: {', '.join(bads)}",) if bads else ()
-    return EEGRecording(record, signal, float(raw.info["sfreq"]), wanted, notes)
+        signal = file.read(used) * (to_volt * EEG.per_volt)
+        signal = np.ascontiguousarray(signal, dtype=np.float32)
+    if not len(signal):
+        raise RecordError(record, "too_short", "the recording holds no samples")
+    if isinstance(file, _MNEFile):
+        # Leaving a channel out of one file would change the channels of all: it is kept, and noted.
+        bads = [labels[i] for i in used if labels[i] in file.raw.info["bads"]]
+        notes += [f"marked bad in the file, kept: {', '.join(bads)}"] if bads else []
+    return Recording(record, signal, rate, tuple(wanted), EEG, tuple(notes))
 
 
-def _runs(flag: np.ndarray) -> int:
-    """Length of the longest run of True."""
-    edges = np.diff(np.concatenate(([0], flag.astype(np.int8), [0])))
-    return int((np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)).max(initial=0))
-
-
-def check_quality(
-    recording: EEGRecording,
-    *,
-    max_gap_seconds: float = 0.1,
-    max_flat: float = 0.5,
-    plausible_uv: tuple[float, float] = (0.1, 2000.0),
-) -> EEGRecording:
-    """Refuse what cannot be an EEG in uV; fill short gaps by straight lines.
-
-    Args:
-        recording: the recording, in uV.
-        max_gap_seconds: longest run of values that are not finite and is filled.
-        max_flat: largest share of a channel that may lie in one constant run.
-        plausible_uv: bounds of the median channel's spread (half of its 16th to 84th
-            percentile's distance, which offsets do not change).
-
-    Raises:
-        RecordError: ``nan_gap``, ``flat_lead`` or ``unit_suspect``.
-    """
-    signal, notes = recording.signal, list(recording.notes)
-    missing = ~np.isfinite(signal)
-    if missing.any():
-        runs = [_runs(missing[:, i]) for i in range(signal.shape[1])]
-        worst = int(np.argmax(runs))
-        if runs[worst] > max_gap_seconds * recording.rate or runs[worst] == len(signal):
-            seconds = runs[worst] / recording.rate
-            detail = f"channel {recording.channels[worst]} has a gap of {seconds:.3g} s"
-            raise RecordError(recording.name, "nan_gap", detail)
-        signal = signal.copy()
-        for i in np.flatnonzero(missing.any(axis=0)).tolist():
-            gap = missing[:, i]
-            signal[gap, i] = np.interp(np.flatnonzero(gap), np.flatnonzero(~gap), signal[~gap, i])
-        notes.append(f"{int(missing.sum())} missing values filled")
-    for i, channel in enumerate(recording.channels):
-        share = (_runs(np.diff(signal[:, i]) == 0) + 1) / len(signal)
-        if share > max_flat and len(signal) > 1:
-            detail = f"channel {channel} is flat for {share:.0%}"
-            raise RecordError(recording.name, "flat_lead", detail)
-    every = max(1, len(signal) // 20000)
-    low, high = np.percentile(signal[::every], [16, 84], axis=0)
-    spread = float(np.median(high - low)) / 2
-    if len(signal) > 1 and not plausible_uv[0] <= spread <= plausible_uv[1]:
-        guess = "uV read as mV or V" if spread > plausible_uv[1] else "V or mV read as uV"
-        detail = f"the median channel spreads {spread:.3g} uV ({guess}?)"
-        raise RecordError(recording.name, "unit_suspect", detail)
-    return replace(recording, signal=signal, notes=tuple(notes))
+def _default(file: _File, record: str) -> tuple[list[int], list[str]]:
+    """Every EEG channel that is a voltage, and notes on others that their file calls no EEG."""
+    channels = file.channels
+    used = [i for i, one in enumerate(channels) if one.kind == "eeg"]
+    if not used:
+        labels = ", ".join(one.label for one in channels)
+        raise RecordError(record, "missing_channel", f"no EEG channel among {labels}")
+    volt = [i for i in used if volts(channels[i].unit) is not None] or used
+    others = {"no voltage": set(used) - set(volt)}
+    if not (isinstance(file, _MNEFile) and file.typed):
+        others["no EEG by the label"] = set(range(len(channels))) - set(used)
+    notes = []
+    for why, left_out in others.items():
+        if left_out:
+            listed = ", ".join(channels[i].label for i in sorted(left_out))
+            notes.append(f"{why}, left out: {listed}")
+    return volt, notes
 
 
 def filter_recording(
-    recording: EEGRecording,
+    recording: Recording,
     *,
     target_rate: float | None = None,
     band: tuple[float | None, float | None] | None = None,
     notch: float | Sequence[float] | None = None,
-) -> EEGRecording:
+) -> Recording:
     """Notch and band-pass (:func:`data_loaders.filters.filtered`), then resample (polyphase).
 
     Args:

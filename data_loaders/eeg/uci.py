@@ -15,9 +15,9 @@ from data_loaders.container.collect import SampleCollector, each_record
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.windows import cut_windows
 from data_loaders.eeg.channels import match_channels
-from data_loaders.eeg.recording import EEGRecording, check_quality
 from data_loaders.filters import referenced
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
+from data_loaders.signals import EEG, Recording, check_quality
 from data_loaders.vetting.arrays import ArrayFileError, read_npz
 from tscl.errors import DataError, InputError
 
@@ -87,7 +87,7 @@ def load_uci_eeg(
         if not keep.any():
             raise RecordError(name, "too_short", "no trial of the conditions that are kept")
         flat = trials.reshape(-1, trials.shape[2])
-        recording = check_quality(EEGRecording(name, flat, RATE, wanted))
+        recording = check_quality(Recording(name, flat, RATE, wanted, EEG))
         samples.refuse_copies(recording)
         trials = referenced(trials[keep], reference)
         if standardize == "trial":

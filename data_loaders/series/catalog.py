@@ -1,7 +1,7 @@
-"""Named forecasting data sets: each a file of this folder that registers itself.
+"""Named forecasting data sets: how each is read, split and scored.
 
-To add one, write ``data_loaders/forecasting_sets/<name>.py`` that calls
-:func:`register_forecasting` with a :class:`ForecastingDataset`; no other file changes.
+To add one, add an entry here, or call :func:`register_forecasting` with a
+:class:`ForecastingDataset` in a file of your own; nothing else knows the sets by name.
 """
 
 from __future__ import annotations
@@ -86,79 +86,8 @@ def _load_ett(path: Path | None, multivariate: bool) -> ForecastingSeries:
     return load_ett(path or Path(), "M" if multivariate else "S")
 
 
-for _name in ("ETTh1", "ETTh2"):
-    register_forecasting(
-        ForecastingDataset(
-            _name, _load_ett, ett_hourly, (24, 48, 168, 336, 720), season=24, targets=("OT",)
-        )
-    )
-
-
-for _name in ("ETTm1", "ETTm2"):
-    register_forecasting(
-        ForecastingDataset(
-            _name, _load_ett, ett_minute, (24, 48, 96, 288, 672), season=96, targets=("OT",)
-        )
-    )
-
-
-EXCHANGE_TARGETS = ("OT",)
-
-
-register_forecasting(
-    ForecastingDataset(
-        "exchange",
-        partial(read_table, targets=EXCHANGE_TARGETS, name="exchange"),
-        partial(ratio_split, train=0.7, valid=0.1, test=0.2),
-        (96, 192, 336, 720),
-        season=7,
-        targets=EXCHANGE_TARGETS,
-    )
-)
-
-
-ILLNESS_TARGETS = ("OT",)
-
-
-register_forecasting(
-    ForecastingDataset(
-        "illness",
-        partial(read_table, targets=ILLNESS_TARGETS, name="illness"),
-        partial(ratio_split, train=0.7, valid=0.1, test=0.2),
-        (24, 36, 48, 60),
-        season=52,
-        targets=ILLNESS_TARGETS,
-    )
-)
-
-
-def _loader(name: str, horizons: tuple[int, ...], season: int) -> ForecastingDataset:
-    def load(path: Path | None, multivariate: bool) -> ForecastingSeries:
-        return load_builtin(name)
-
-    return ForecastingDataset(name, load, ratio_split, horizons, season=season, needs_file=False)
-
-
-for _name in BUILTIN_TEMPERATURES:
-    register_forecasting(_loader(_name, (24, 48, 168, 336), season=24))
-
-
-register_forecasting(_loader("seattle-weather", (1, 7, 14), season=365))
-
-
-WEATHER_TARGETS = ("WetBulbCelsius",)
-
-
-register_forecasting(
-    ForecastingDataset(
-        "weather",
-        partial(read_table, targets=WEATHER_TARGETS, name="weather"),
-        ratio_split,
-        (24, 48, 168, 336, 720),
-        season=24,
-        targets=WEATHER_TARGETS,
-    )
-)
+def _loader(name: str) -> Callable[[Path | None, bool], ForecastingSeries]:
+    return lambda path, multivariate: load_builtin(name)
 
 
 ELECTRICITY_TARGETS = ("MT_001", "MT_320", "OT")
@@ -171,7 +100,8 @@ def load_uci(path: Path, multivariate: bool, start: str = "2012-01-01") -> Forec
     the hours from ``start`` on and the customers who had used anything before it.
 
     Args:
-        path: the file. multivariate: all customers instead of the first one kept.
+        path: the file.
+        multivariate: all customers instead of the first one kept.
         start: first hour of the series.
 
     Raises:
@@ -207,16 +137,53 @@ def _load_electricity(path: Path | None, multivariate: bool) -> ForecastingSerie
     return read_table(path, multivariate, ELECTRICITY_TARGETS, "electricity")
 
 
-register_forecasting(
+def _csv(targets: tuple[str, ...], name: str) -> Callable[[Path | None, bool], ForecastingSeries]:
+    return partial(read_table, targets=targets, name=name)
+
+
+HOURLY, MINUTES = (24, 48, 168, 336, 720), (24, 48, 96, 288, 672)
+YEARS = partial(ratio_split, train=0.7, valid=0.1, test=0.2)
+
+for _entry in (
+    *(
+        ForecastingDataset(_name, _load_ett, ett_hourly, HOURLY, season=24, targets=("OT",))
+        for _name in ("ETTh1", "ETTh2")
+    ),
+    *(
+        ForecastingDataset(_name, _load_ett, ett_minute, MINUTES, season=96, targets=("OT",))
+        for _name in ("ETTm1", "ETTm2")
+    ),
+    ForecastingDataset(
+        "exchange", _csv(("OT",), "exchange"), YEARS, (96, 192, 336, 720), 7, targets=("OT",)
+    ),
+    ForecastingDataset(
+        "illness", _csv(("OT",), "illness"), YEARS, (24, 36, 48, 60), 52, targets=("OT",)
+    ),
+    *(
+        ForecastingDataset(_name, _loader(_name), ratio_split, HOURLY[:4], 24, needs_file=False)
+        for _name in BUILTIN_TEMPERATURES
+    ),
+    ForecastingDataset(
+        "seattle-weather", _loader("seattle-weather"), ratio_split, (1, 7, 14), 365, False
+    ),
+    ForecastingDataset(
+        "weather",
+        _csv(("WetBulbCelsius",), "weather"),
+        ratio_split,
+        HOURLY,
+        season=24,
+        targets=("WetBulbCelsius",),
+    ),
     ForecastingDataset(
         "electricity",
         _load_electricity,
         ratio_split,
-        (24, 48, 168, 336, 720),
+        HOURLY,
         season=24,
         targets=ELECTRICITY_TARGETS,
-    )
-)
+    ),
+):
+    register_forecasting(_entry)
 
 
 def forecasting_dataset(name: str) -> ForecastingDataset:
@@ -259,12 +226,3 @@ def load_forecasting(
             raise DataError("features", features, f"{name} has no single target in {known}")
         series = dataclasses.replace(series, targets=(target,))
     return series
-
-
-__all__ = [
-    "FORECASTING_DATASETS",
-    "ForecastingDataset",
-    "forecasting_dataset",
-    "load_forecasting",
-    "register_forecasting",
-]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib import resources
@@ -13,7 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_loaders.series.time_axis import describe_gaps, fill_forward, parse_times, regular_freq
+from data_loaders.series.time_axis import (
+    describe_gaps,
+    fill_forward,
+    gap_remedy,
+    offset_name,
+    parse_times,
+    regular_freq,
+)
 from tscl.disk import sha256_of
 from tscl.errors import DataError, nearest
 
@@ -108,23 +116,23 @@ class ForecastingSeries:
 
     def _check_values(self, given: NDArray[np.float64]) -> None:
         finite = np.isfinite(given)
+        for col in np.flatnonzero(~finite.any(axis=0)).tolist():
+            found = "no values" if np.isnan(given[:, col]).all() else "infinite values only"
+            remedy = "drop the column: it cannot be scaled or forecast"
+            raise DataError(f"{self.name}.{self.columns[col]}", found, remedy)
         bad = ~(finite | np.isnan(given)) if self.allow_missing else ~finite
         if bad.any():
             row, col = (int(i) for i in np.argwhere(bad)[0])
-            hint = "" if row else "; a first row has nothing before it: leave it out"
             raise DataError(
                 f"{self.name}.{self.columns[col]}",
                 f"{int(bad.sum())} NaN or infinite values, the first at {self.timestamps[row]}",
-                f"fill or remove them (missing='forward' carries the last value on{hint})",
+                _missing_remedy(given, bad),
             )
         for col, column in enumerate(self.columns):
             field_name, seen = f"{self.name}.{column}", given[finite[:, col], col]
-            if seen.size == 0 or (seen == seen[0]).all():
-                raise DataError(
-                    field_name,
-                    f"the constant {seen[0]}" if seen.size else "no values",
-                    "drop the column: it cannot be scaled or forecast",
-                )
+            if (seen == seen[0]).all():
+                remedy = "drop the column: it cannot be scaled or forecast"
+                raise DataError(field_name, f"the constant {seen[0]}", remedy)
             spread = float(seen.std())
             lost = float(np.abs(self.values[finite[:, col], col] - seen).max())
             if not lost <= MAX_LOSS * spread:
@@ -133,6 +141,21 @@ class ForecastingSeries:
                     f"values around {float(np.median(seen)):g} with a deviation of {spread:.3g}",
                     "float32 loses the differences; subtract the level or change the unit first",
                 )
+
+
+def _missing_remedy(given: NDArray[np.float64], bad: NDArray[np.bool_]) -> str:
+    """What helps against NaN or infinite values; a fill cannot begin a column or end infinity."""
+    if np.isinf(given).any():
+        return "replace infinite values by numbers or empty cells"
+    if bad[0].any():
+        return (
+            "fill or remove them (missing='forward' carries the last value on; a first row has "
+            "nothing before it: leave it out), or keep them with missing='allow'"
+        )
+    return (
+        "fill or remove them (missing='forward' carries the last value on, missing='allow' keeps "
+        "them)"
+    )
 
 
 def _rebuild(values: dict[str, Any]) -> ForecastingSeries:
@@ -155,7 +178,9 @@ def check_timestamps(timestamps: pd.DatetimeIndex, name: str) -> None:
         kind = (
             "repeats the row before" if steps[row - 1] == zero else "is earlier than the row before"
         )
-        remedy = "drop duplicates" if steps[row - 1] == zero else "sort the rows by time"
+        remedy = "sort the rows by time"
+        if steps[row - 1] == zero:
+            remedy = "drop duplicates; where clocks went back, give times of one offset such as UTC"
         raise DataError(f"{name}.timestamps", f"row {row} ({timestamps[row]}) {kind}", remedy)
 
 
@@ -200,11 +225,18 @@ def load_csv(
     if not path.is_file():
         raise DataError("path", path, "no such file: check the path")
     try:
-        frame = pd.read_csv(path, dtype={time_column: "string"}, encoding="utf-8-sig")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells that would be lost
+            frame = pd.read_csv(
+                path, dtype={time_column: "string"}, encoding="utf-8-sig", index_col=False
+            )
     except pd.errors.EmptyDataError:
         raise DataError("path", path, "the file is empty") from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
         raise DataError("path", path, f"not a CSV file: {error}") from error
+    # Lines that end in a comma have one more cell, which is nameless and always empty.
+    nameless = [c for c in frame if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
+    frame = frame.drop(columns=nameless)
     source = {"path": path.name, "sha256": sha256_of(path), "rows": len(frame)}
     return from_frame(
         frame,
@@ -236,29 +268,11 @@ def from_frame(
     Arguments and errors are those of :func:`load_csv`. Row numbers in errors count from 0
     below the header.
     """
-    known = [str(c) for c in frame.columns]
-    frame = frame.set_axis(known, axis=1)
+    frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
     if len(frame) < max(min_steps, 2):
         raise DataError(name, f"{len(frame)} rows", f"at least {max(min_steps, 2)} are needed")
-    if time_column is None:
-        raw_times = pd.Series(frame.index)
-    elif time_column in known:
-        raw_times = frame[time_column]
-    elif len(known) == 1 and (other := [mark for mark in ";\t|" if mark in known[0]]):
-        raise DataError(
-            "time_column", time_column, f"the columns are parted by {other[0]!r}; part them by ','"
-        )
-    else:
-        raise DataError("time_column", time_column, nearest(time_column, known))
-    values_of = [c for c in known if c != time_column] if columns is None else list(columns)
-    targets = values_of if target is None else [target] if isinstance(target, str) else list(target)
-    for label, wanted in (("columns", values_of), ("target", targets)):
-        for column in wanted:
-            if column not in known or column == time_column:
-                raise DataError(label, column, nearest(column, set(known) - {time_column}))
-    for column in targets:
-        if column not in values_of:
-            raise DataError("target", column, nearest(column, values_of))
+    raw_times = _time_of(frame, time_column)
+    values_of, targets = _chosen(frame, time_column, columns, target)
     times = parse_times(raw_times, f"{name}.{time_column or 'index'}")
     check_timestamps(times, name)
     table = pd.DataFrame(
@@ -268,11 +282,13 @@ def from_frame(
     if missing == "forward":
         info["filled_cells"] = int(table.isna().to_numpy().sum())
         table = table.ffill()
-    freq = regular_freq(times)
+    own = getattr(frame.index, "freq", None) if time_column is None else None
+    nameless = own is not None and offset_name(own) is None
+    if nameless and irregular != "allow":
+        raise DataError(f"{name}.timestamps.freq", repr(own), NAMELESS)
+    freq = None if nameless else regular_freq(times)
     if freq is None and irregular == "error":
-        raise DataError(
-            f"{name}.timestamps", describe_gaps(times), "resample, or read with irregular='fill'"
-        )
+        raise DataError(f"{name}.timestamps", describe_gaps(times), gap_remedy(times))
     if freq is None and irregular == "fill":
         table, info["filled_rows"] = fill_forward(table, f"{name}.timestamps")
         freq = regular_freq(pd.DatetimeIndex(table.index))
@@ -286,6 +302,41 @@ def from_frame(
         source=info,
         allow_missing=missing == "allow",
     )
+
+
+NAMELESS = (
+    "no frequency name holds its holidays, hours or steps: read with irregular='allow', or resample"
+)
+
+
+def _time_of(frame: pd.DataFrame, time_column: str | None) -> pd.Series:
+    """The times of a frame, from a column or from the index."""
+    known = list(frame.columns)
+    if time_column is None:
+        return pd.Series(frame.index)
+    if time_column in known:
+        return frame[time_column]
+    if len(known) == 1 and (other := [mark for mark in ";\t|" if mark in known[0]]):
+        found = f"the columns are parted by {other[0]!r}; part them by ','"
+        raise DataError("time_column", time_column, found)
+    raise DataError("time_column", time_column, nearest(time_column, known))
+
+
+def _chosen(
+    frame: pd.DataFrame,
+    time_column: str | None,
+    columns: Sequence[str] | None,
+    target: str | Sequence[str] | None,
+) -> tuple[list[str], list[str]]:
+    """Value columns and targets by name, each of them there."""
+    known = [c for c in frame.columns if c != time_column]
+    values = known if columns is None else list(columns)
+    targets = values if target is None else [target] if isinstance(target, str) else list(target)
+    for field_name, wanted, among in (("columns", values, known), ("target", targets, values)):
+        for column in wanted:
+            if column not in among:
+                raise DataError(field_name, column, nearest(column, set(among)))
+    return values, targets
 
 
 def _numbers(column: pd.Series, name: str, times: pd.DatetimeIndex) -> np.ndarray:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
+from pandas.tseries.offsets import BaseOffset, Tick
 
 from tscl.errors import DataError, InputError
 
@@ -23,9 +25,10 @@ MAX_FILL = 20
 def parse_times(column: pd.Series, name: str) -> pd.DatetimeIndex:
     """Parse a column of text or times; DataError names the first row that is not a time.
 
-    Time stamps with one common offset become local times; numbers are not taken for times. Days
-    and months are told apart by the rows with a day above 12; where there is none, by which
-    reading makes the steps regular.
+    Time stamps of a time zone become local times. Where the clock changes between them and they
+    are not all of one hour of the day, the offset of the first holds for all, so that a step of an
+    hour stays an hour. Numbers are not taken for times. Days and months are told apart by the rows
+    with a day above 12; where there is none, by which reading makes the steps regular.
     """
     if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
         times = column
@@ -36,6 +39,9 @@ def parse_times(column: pd.Series, name: str) -> pd.DatetimeIndex:
         if bad.any() and text.str.match(DAY_OR_MONTH_FIRST).all():
             times = _read(text, name, dayfirst=True)
             bad = times.isna().to_numpy()
+        if bad.any():  # a whole second is often written without its fraction, midnight as a date
+            times = _read(text, name, format="ISO8601")
+            bad = times.isna().to_numpy()
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise DataError(
@@ -44,17 +50,24 @@ def parse_times(column: pd.Series, name: str) -> pd.DatetimeIndex:
                 "write every time in one format, such as 2016-07-01 00:00:00",
             )
         if len(text) > 2 and text.str.match(EITHER_WAY).all():
-            times = _told_apart(text, times, name)
+            times = _day_or_month_first(text, times, name)
     index = pd.DatetimeIndex(times)
-    return index.tz_localize(None) if index.tz is not None else index
+    if index.tz is None:
+        return index
+    local, elapsed = index.tz_localize(None), index.tz_convert(None)
+    if len({*(local - local.normalize()).dropna()}) <= 1:
+        return local  # days, months: steps of the calendar, whatever the clock does
+    return elapsed + (local - elapsed)[0]
 
 
-def _read(text: pd.Series, name: str, dayfirst: bool = False) -> pd.Series:
+def _read(
+    text: pd.Series, name: str, dayfirst: bool = False, format: str | None = None
+) -> pd.Series:
     remedy = "use one time offset, such as UTC"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of formats to guess, and of mixed offsets
-            times = pd.to_datetime(text, errors="coerce", dayfirst=dayfirst)
+            times = pd.to_datetime(text, errors="coerce", dayfirst=dayfirst, format=format)
     except ValueError as error:
         raise DataError(name, f"unreadable times ({error})", remedy) from error
     if times.dtype == object:
@@ -62,7 +75,7 @@ def _read(text: pd.Series, name: str, dayfirst: bool = False) -> pd.Series:
     return times
 
 
-def _told_apart(text: pd.Series, monthfirst: pd.Series, name: str) -> pd.Series:
+def _day_or_month_first(text: pd.Series, monthfirst: pd.Series, name: str) -> pd.Series:
     """The reading with regular steps of dates that can be read either way."""
     dayfirst = _read(text, name, dayfirst=True)
     regular = [_has_regular_steps(one) for one in (monthfirst, dayfirst)]
@@ -100,16 +113,147 @@ def regular_freq(timestamps: pd.DatetimeIndex) -> str | None:
         days = [pd.Timedelta(step) for step in np.unique(_elapsed(timestamps))]
         if len(days) == 1:  # a step of hours that is even in local time alone hides a gap
             return str(to_offset(days[0]).freqstr) if days[0] == days[0].floor("D") else None
-    return pd.infer_freq(timestamps) if len(timestamps) >= 3 else None
+    name = pd.infer_freq(timestamps) if len(timestamps) >= 3 else None
+    if name is None:
+        return None
+    # pandas takes the last Friday of each month for the fourth: its guess must give the stamps
+    again = pd.date_range(timestamps[0], periods=len(timestamps), freq=name)
+    return name if again.equals(timestamps) else None
+
+
+def offset_name(offset: BaseOffset) -> str | None:
+    """Pandas' name of an offset; None where the name would lose holidays, opening hours or more."""
+    try:
+        name = str(offset.freqstr)
+        return name if to_offset(name) == offset else None
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """The regular axis that most stamps of an irregular one lie on.
+
+    Attributes:
+        step: its step, a duration or a step of the calendar.
+        name: what the step is called.
+        on: (T,) which stamps lie on it.
+        length: steps from the first stamp to the last.
+    """
+
+    step: BaseOffset
+    name: str
+    on: NDArray[np.bool_]
+    length: int
+
+
+def likely_axis(timestamps: pd.DatetimeIndex) -> Axis:
+    """The axis with the most stamps on it, and of those the one with the fewest gaps.
+
+    Tried are the most frequent step, and where all stamps are of one time of day business days
+    and months, quarters and years by their first, last or one other day.
+    """
+    step = usual_step(timestamps)
+    elapsed = timestamps if timestamps.tz is None else timestamps.tz_convert(None)
+    since = elapsed - elapsed[0]
+    on = np.asarray(since % step == pd.Timedelta(0))
+    best = Axis(to_offset(step), str(step), on, since[-1] // step + 1)
+    local = timestamps.tz_localize(None)
+    if len(local) < 3 or len(np.unique(local - local.normalize())) > 1:
+        return best
+    for other in (*_business_days(local), *_months(local)):
+        gain = int(other.on.sum()) - int(best.on.sum())
+        if gain > 0 or (gain == 0 and other.length < best.length):
+            best = other
+    return best
+
+
+def _business_days(times: pd.DatetimeIndex) -> list[Axis]:
+    day = times.normalize().to_numpy().astype("datetime64[D]")
+    length = int(np.busday_count(day[0], day[-1])) + 1
+    # stamps further apart, such as every last Friday, are no series of days
+    return [Axis(to_offset("B"), "B", np.is_busday(day), length)] if length <= 3 * len(day) else []
+
+
+def _months(times: pd.DatetimeIndex) -> list[Axis]:
+    """Axes of months, or of several at a time, by the day of the month that stamps share."""
+    day, end = np.asarray(times.day), np.asarray(times.days_in_month)
+    usual = int(np.bincount(day).argmax())
+    begin, last = (
+        np.asarray(
+            times
+            == times.to_period("M").to_timestamp(how=how).normalize() + (times - times.normalize())
+        )
+        for how in ("s", "e")
+    )
+    offset = pd.offsets.BMonthBegin(), pd.offsets.BMonthEnd()
+    business = [np.asarray([one.is_on_offset(time) for time in times]) for one in offset]
+    month = np.asarray(times.year * 12 + times.month)
+    axes = []
+    for kind, on in (
+        ("S", begin),
+        ("E", last),
+        ("BS", business[0]),
+        ("BE", business[1]),
+        ("", day == np.minimum(usual, end)),
+    ):
+        apart = np.diff(month[on])
+        if on.sum() < 3 or not (apart > 0).all() or on.sum() < 0.5 * len(on):
+            continue
+        size = int(np.gcd.reduce(apart))
+        length = int((month[on][-1] - month[on][0]) // size + 1)
+        if not kind:
+            step: BaseOffset = pd.DateOffset(months=size, day=usual)
+            name = f"{size} month{'s' if size > 1 else ''} on day {usual}"
+        else:
+            name = _month_name(size, kind, times[on][0])
+            step = to_offset(name)
+        axes.append(Axis(step, name, on, length))
+    return axes
+
+
+def _month_name(size: int, kind: str, first: pd.Timestamp) -> str:
+    """Pandas' name of a step of ``size`` months such as MS, BQE-DEC or 2YS-JAN."""
+    head = kind[:-1]
+    unit, count = ("Y", size // 12) if size % 12 == 0 else ("Q", size // 3)
+    if size % 3:
+        unit, count = "M", size
+    name = f"{count if count > 1 else ''}{head}{unit}{kind[-1]}"
+    return name if unit == "M" else f"{name}-{first.strftime('%b').upper()}"
 
 
 def describe_gaps(timestamps: pd.DatetimeIndex, limit: int = 3) -> str:
-    """Name the first irregular steps of an axis, and how many there are."""
-    step = usual_step(timestamps)
+    """Name the first irregular steps of an axis, how many there are, and what is missing there."""
+    axis = likely_axis(timestamps)
     steps = _elapsed(timestamps)
-    rows = np.flatnonzero(steps != step.to_timedelta64())
-    shown = "; ".join(f"{pd.Timedelta(steps[r])} after {timestamps[r]}" for r in rows[:limit])
-    return f"{len(rows)} irregular steps where {step} is usual: {shown}"
+    if isinstance(axis.step, Tick):
+        irregular = steps != usual_step(timestamps).to_timedelta64()
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
+            irregular = np.asarray(timestamps[:-1] + axis.step != timestamps[1:])
+    rows = np.flatnonzero(irregular)
+    if not len(rows):
+        return f"steps of {axis.name}, for which pandas has no frequency name"
+    shown = [f"{pd.Timedelta(steps[r])} after {timestamps[r]}" for r in rows[:limit]]
+    first = timestamps[rows[0]] + axis.step
+    if axis.on.all():
+        shown[0] += f" ({first} is missing)"
+    else:
+        shown.append(f"{timestamps[~axis.on][0]} is off the regular axis")
+    return f"{len(rows)} irregular steps where {axis.name} is usual: {'; '.join(shown)}"
+
+
+def gap_remedy(timestamps: pd.DatetimeIndex) -> str:
+    """What helps against an irregular axis: filling only where every stamp is on the grid."""
+    axis = likely_axis(timestamps)
+    if axis.on.all() and offset_name(axis.step) and axis.length <= _most_steps(timestamps):
+        return "resample, or read with irregular='fill'"
+    return "move the times onto even steps, or read with irregular='allow'"
+
+
+def _most_steps(timestamps: pd.DatetimeIndex) -> int:
+    return max(MAX_FILL * len(timestamps), 100_000)
 
 
 def _elapsed(timestamps: pd.DatetimeIndex) -> NDArray[np.timedelta64]:
@@ -132,15 +276,18 @@ def fill_forward(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, int]:
             make the series over :data:`MAX_FILL` times as long.
     """
     index = pd.DatetimeIndex(frame.index)
-    step = usual_step(index)
-    steps = (index[-1] - index[0]) // step + 1
-    if steps > max(MAX_FILL * len(index), 100_000):
-        remedy = "split the series at its long gaps, or read it with irregular='allow'"
-        raise DataError(name, f"{steps} steps of {step} for {len(index)} rows", remedy)
-    grid = pd.date_range(index[0], index[-1], freq=step)
-    off = ~index.isin(grid)
-    if off.any():
-        raise DataError(name, f"{index[off][0]} is off the regular axis", "resample the file first")
+    axis = likely_axis(index)
+    allow = "or read it with irregular='allow'"
+    if axis.length > _most_steps(index):
+        found = f"{axis.length} steps of {axis.name} for {len(index)} rows"
+        raise DataError(name, found, f"split the series at its long gaps, {allow}")
+    if not axis.on.all():
+        found = f"{index[~axis.on][0]} is off the regular axis"
+        raise DataError(name, found, f"resample the file first, {allow}")
+    if offset_name(axis.step) is None:
+        remedy = f"move the times to the first of the month, {allow}"
+        raise DataError(name, f"steps of {axis.name}", remedy)
+    grid = pd.date_range(index[0], index[-1], freq=axis.step)
     return frame.reindex(grid, method="ffill"), len(grid) - len(index)
 
 
@@ -291,8 +438,8 @@ def calendar_by_frequency(timestamps: pd.DatetimeIndex, freq: str | None) -> NDA
     names = frequency_fields(freq)
     known = dict(zip(CALENDAR_NAMES, calendar_fields(timestamps).T, strict=True))
     known["second"] = np.asarray(timestamps.second, dtype=np.float64)
-    made = np.zeros((len(timestamps), len(names)), np.float32)
+    features = np.zeros((len(timestamps), len(names)), np.float32)
     for i, name in enumerate(names):
         low, high = _SPAN[name]
-        made[:, i] = (known[name] - low) / (high - low) - 0.5
-    return made
+        features[:, i] = (known[name] - low) / (high - low) - 0.5
+    return features

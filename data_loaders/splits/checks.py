@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from data_loaders.container.fields import LABEL
 from tscl.errors import InputError, is_number
 
 
@@ -32,45 +34,128 @@ def check_fractions(fractions: Any) -> dict[str, float]:
 def group_codes(table: Any, groups: Any, column: str) -> np.ndarray:
     """Group codes (n,) by first appearance, from the table or from scikit-learn's ``groups``.
 
+    Patients of a container's table under whose names one recording stands
+    (``attrs["same_recordings"]``) are one group.
+
     Raises:
         InputError: neither is there, no samples, missing ids, or another number than samples.
     """
     if groups is None:
         if not isinstance(table, pd.DataFrame) or column not in table.columns:
-            raise InputError("table", type(table).__name__, f"give a table with column {column!r}")
+            remedy = f"give a table with column {column!r}, or groups=, one id a sample"
+            raise InputError("table", type(table).__name__, remedy)
         ids = table[column].to_numpy()
     else:
         ids = np.asarray(groups)
+        n = len(ids) if table is None else _count(table)
         if ids.ndim != 1:
             raise InputError("groups", f"shape {ids.shape}", "give (n,) ids, one a sample")
-        n = _count(table)
         if n is not None and len(ids) != n:
             raise InputError("groups", f"{len(ids)} ids", f"give one a sample, {n}")
     if not len(ids):
         raise InputError("table", "no rows", "give at least one sample")
-    codes = pd.factorize(ids)[0]
+    codes, known = pd.factorize(ids)
     if (codes < 0).any():
         raise InputError(column, f"{int((codes < 0).sum())} missing ids", "name every sample's")
+    if groups is None and column == "patient":
+        codes = _joined(codes, known.tolist(), table.attrs.get("same_recordings", ()))
     return codes.astype(np.int64)
 
 
-def class_codes(table: Any, y: Any, n: int) -> tuple[np.ndarray, Sequence[str]]:
-    """Class codes (n,), -1 for unknown, and their names, from the table or scikit-learn's ``y``.
+def _joined(codes: np.ndarray, known: list[Any], pairs: Iterable[tuple[Any, Any]]) -> np.ndarray:
+    """Codes in which both ids of a pair have one code, still numbered by first appearance."""
+    place = {one: i for i, one in enumerate(known)}
+    merged = codes
+    for one, other in pairs:
+        if one in place and other in place:
+            mine, theirs = merged[codes == place[one]][0], merged[codes == place[other]][0]
+            merged = np.where(merged == max(mine, theirs), min(mine, theirs), merged)
+    return merged if merged is codes else pd.factorize(merged)[0]
 
-    Classes may be names, numbered in sorted order. Without labels every code is -1.
+
+@dataclass(frozen=True)
+class Classes:
+    """What stratified splits balance: one entry for each class that a sample has.
+
+    Attributes:
+        row: (m,) sample of each entry. Of (n,) classes this counts from 0 to n - 1; a sample of
+            several labels has as many entries as labels, at least one.
+        code: (m,) its class; -1 where nothing is known.
+        names: names of the classes.
+        strict: whether every part must hold every class (not the bins of a number).
+    """
+
+    row: np.ndarray
+    code: np.ndarray
+    names: Sequence[str] = ()
+    strict: bool = True
+
+
+N_BINS = 5
+"""Bins, of equal numbers of samples, by which a number to predict is stratified."""
+
+
+def classes_of(table: Any, y: Any, n: int) -> Classes:
+    """The classes of each sample, from the table or scikit-learn's ``y``.
+
+    Classes may be names, numbered in sorted order. Of several labels (a column each in a
+    container's table, or ``y`` of shape (n, L) of 0, 1 and NaN) each 1 is one, and a sample
+    without any is of the class "none". A container's number to predict counts by its fifths.
+    Without labels every code is -1.
 
     Raises:
         InputError: another number than samples, or numbers that are not whole.
     """
     field = "y"
-    names = table.attrs.get("label_names", ()) if isinstance(table, pd.DataFrame) else ()
+    names: Sequence[str] = ()
+    if isinstance(table, pd.DataFrame):
+        names = table.attrs.get("label_names", ())
     if y is None:
-        if not isinstance(table, pd.DataFrame) or "label" not in table.columns:
-            return np.full(n, -1), ()
-        field, y = "label", table["label"]
+        field = "label"
+        if not isinstance(table, pd.DataFrame):
+            return Classes(np.arange(n), np.full(n, -1))
+        several = [one for one in table.columns if str(one).startswith(LABEL)]
+        if several:
+            y = table[several].to_numpy(np.float64)
+        elif "label" not in table.columns:
+            return Classes(np.arange(n), np.full(n, -1))
+        else:
+            y = table["label"]
+            if "label_names" in table.attrs and y.dtype.kind == "f":
+                return _fifths(y.to_numpy())
     array = np.asarray(y)
+    if array.ndim == 2 and array.shape[1] > 1 and len(array) == n and array.dtype.kind in "iubf":
+        return _several(array.astype(np.float64), names)
     if array.shape != (n,):
         raise InputError(field, f"shape {array.shape}", f"give {n} classes, one a sample")
+    code, names = _single(field, array, names)
+    return Classes(np.arange(n), code, names)
+
+
+def _fifths(values: np.ndarray) -> Classes:
+    known = ~np.isnan(values)
+    code = np.full(len(values), -1)
+    edges = np.nanquantile(values, np.arange(1, N_BINS) / N_BINS) if known.any() else []
+    code[known] = np.searchsorted(np.unique(edges), values[known], side="right")
+    return Classes(np.arange(len(values)), code, strict=False)
+
+
+def _several(values: np.ndarray, names: Sequence[str]) -> Classes:
+    row, code = np.nonzero(values == 1)
+    rest = np.setdiff1d(np.arange(len(values)), row)
+    unknown = np.isnan(values[rest]).all(axis=1)
+    names = list(names) or [str(i) for i in range(values.shape[1])]
+    return Classes(
+        np.concatenate([row, rest]),
+        np.concatenate([code, np.where(unknown, -1, values.shape[1])]),
+        [*names, "none"],
+    )
+
+
+def _single(
+    field: str, array: np.ndarray, names: Sequence[str]
+) -> tuple[np.ndarray, Sequence[str]]:
+    """Class codes (n,) of codes, whole numbers or names, and the names."""
     if array.dtype.kind == "O" and all(isinstance(one, Real) for one in array.tolist()):
         array = array.astype(np.float64)
     if array.dtype.kind in "iub":
@@ -96,7 +181,7 @@ def check_ids(ids: Any) -> dict[str, list[Any]]:
     """
     if not isinstance(ids, Mapping) or not ids:
         raise InputError("ids", ids, "map part names to lists of ids")
-    made = {}
+    parts = {}
     for name, listed in ids.items():
         if isinstance(listed, str | bytes | Mapping) or not isinstance(listed, Iterable):
             raise InputError(f"ids[{name!r}]", listed, "give a list of ids")
@@ -105,8 +190,8 @@ def check_ids(ids: Any) -> dict[str, list[Any]]:
             raise InputError(f"ids[{name!r}]", listed, "give a flat list of ids")
         if not values:
             raise InputError(f"ids[{name!r}]", "no ids", "give at least one")
-        made[str(name)] = values
-    return made
+        parts[str(name)] = values
+    return parts
 
 
 def _count(X: Any) -> int | None:

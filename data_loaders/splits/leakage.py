@@ -10,7 +10,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from data_loaders.container.fields import LABEL, count_labels, known_labels
+from data_loaders.container.rows import row_digests, same_recordings
+from data_loaders.splits.checks import classes_of
 from tscl.errors import InputError, LeakageError
+
+Index = NDArray[np.int64]
+PARTS: tuple[str, ...] = ("train", "valid", "test")
+
+
+class ClinicalData(Protocol):
+    """The fields of a clinical data set used here, as ``data_loaders.MedicalDataset`` has them.
+
+    Attributes:
+        X: (n, T, C), indexable by an integer array.
+        label: (n,) class codes, (n, L) labels of 0, 1 and NaN, or (n,) float numbers.
+        patient: (n,) ids.
+        trial: (n,) ids.
+    """
+
+    X: Any
+    label: NDArray[Any]
+    patient: NDArray[Any]
+    trial: NDArray[Any]
 
 
 def _members(name: str, part: slice | Iterable[Any]) -> set[Any]:
@@ -47,12 +69,13 @@ def assert_parts_disjoint(unit: str = "index", **parts: slice | Iterable[Any]) -
 
 
 def assert_disjoint(
-    table: pd.DataFrame, parts: Mapping[str, np.ndarray], column: str = "patient"
+    table: pd.DataFrame | ArrayLike, parts: Mapping[str, np.ndarray], column: str = "patient"
 ) -> None:
-    """Raise when two parts share a sample or an id of ``column``.
+    """Raise when two parts share a sample, an id of ``column``, or one recording.
 
     Args:
-        table: the sample table.
+        table: the sample table, or the (n,) ids themselves. Patients of a container's table under
+            whose names one recording stands may not be parted either.
         parts: part name to positions, or to a boolean mask of the table's length.
         column: ``"patient"``, ``"trial"`` or any other column.
 
@@ -61,6 +84,8 @@ def assert_disjoint(
         InputError: the table has no such column, a sample without an id there, or what is no
             position of it.
     """
+    if not isinstance(table, pd.DataFrame):
+        table = pd.DataFrame({column: np.asarray(table)})
     if column not in table.columns:
         raise InputError("column", column, f"choose among {list(table.columns)}")
     values = table[column].to_numpy()
@@ -70,6 +95,7 @@ def assert_disjoint(
         missing = int(pd.isna(values[rows[name]]).sum())
         if missing:
             raise InputError(column, f"{missing} missing ids in {name}", "name every sample's")
+    pairs = table.attrs.get("same_recordings", ()) if column == "patient" else ()
     for one, other in combinations(rows, 2):
         shared = np.intersect1d(rows[one], rows[other])
         if len(shared):
@@ -83,6 +109,11 @@ def assert_disjoint(
                 _listed(ids),
                 f"{one} and {other} share {len(ids)} {column} ids; split by {column}",
             )
+        mine, theirs = (set(values[rows[name]].tolist()) for name in (one, other))
+        for a, b in pairs:
+            if (a in mine and b in theirs) or (b in mine and a in theirs):
+                remedy = f"they stand in {one} and {other}: put both on one side, or leave one out"
+                raise LeakageError(column, f"one recording under two names, {a} and {b}", remedy)
 
 
 def _positions(name: str, where: Any, n: int) -> np.ndarray:
@@ -116,12 +147,15 @@ def describe_parts(
 ) -> pd.DataFrame:
     """One row a part: patients, trials, samples, and samples and patients of each class.
 
-    A class whose name is already a column, such as ``patients``, stands as ``class patients``.
+    Of several labels a sample counts for each it has; a number to predict counts by its fifths. A
+    class whose name is already a column, such as ``patients``, stands as ``class patients``.
     """
     taken = {"part", "patients", "trials", "samples"}
+    held = classes_of(table, None, len(table))
+    names = label_names if "label" in table.columns and held.strict else held.names
     classes: dict[int, str] = {}
-    for code in np.unique(table["label"]).tolist():
-        called = label_names[code] if 0 <= code < len(label_names) else str(code)
+    for code in np.unique(held.code).tolist():
+        called = names[code] if 0 <= code < len(names) else str(code)
         called = "unlabelled" if code < 0 else called
         while taken & {called, f"{called} patients"}:
             called = f"class {called}"
@@ -129,7 +163,8 @@ def describe_parts(
         classes[code] = called
     rows = []
     for name, where in parts.items():
-        part = table.iloc[_positions(name, where, len(table))]
+        positions = _positions(name, where, len(table))
+        part = table.iloc[positions]
         row: dict[str, object] = {
             "part": name,
             "patients": part["patient"].nunique(),
@@ -137,31 +172,12 @@ def describe_parts(
             "samples": len(part),
         }
         for code, called in classes.items():
-            mine = part[part["label"] == code]
+            own = held.row[held.code == code]
+            mine = table.iloc[np.intersect1d(own, positions)]
             row[called] = len(mine)
             row[f"{called} patients"] = mine["patient"].nunique()
         rows.append(row)
     return pd.DataFrame(rows).set_index("part")
-
-
-Index = NDArray[np.int64]
-PARTS: tuple[str, ...] = ("train", "valid", "test")
-
-
-class ClinicalData(Protocol):
-    """The fields of a clinical data set used here, as ``data_loaders.MedicalDataset`` has them.
-
-    Attributes:
-        X: (n, T, C), indexable by an integer array.
-        label: (n,) class codes.
-        patient: (n,) ids.
-        trial: (n,) ids.
-    """
-
-    X: Any
-    label: NDArray[Any]
-    patient: NDArray[Any]
-    trial: NDArray[Any]
 
 
 def check_split(data: ClinicalData, split: Mapping[str, ArrayLike]) -> dict[str, Index]:
@@ -173,10 +189,8 @@ def check_split(data: ClinicalData, split: Mapping[str, ArrayLike]) -> dict[str,
 
     Raises:
         InputError: a part missing, empty, out of range or with repeats; unlabelled samples.
-        LeakageError: a patient or trial on two sides.
+        LeakageError: a patient or trial on two sides, or a recording under two patients' names.
     """
-    pass  # own module
-
     n = len(data.label)
     for name in split:
         if name not in PARTS:
@@ -197,10 +211,10 @@ def check_split(data: ClinicalData, split: Mapping[str, ArrayLike]) -> dict[str,
             )
         if len(np.unique(index)) < len(index):
             raise InputError(f"split[{name!r}]", "repeated indices", "name each sample once")
-        if (np.asarray(data.label)[index] < 0).any():
+        if not known_labels(np.asarray(data.label)[index]).all():
             raise InputError(f"split[{name!r}]", "unlabelled samples", "leave them out")
         parts[name] = np.sort(index).astype(np.int64)
-    table = _table(data)
+    table = table_of(data)
     for level in ("patient", "trial"):
         assert_disjoint(table, parts, level)
     return parts
@@ -225,20 +239,36 @@ def leakage_statement(
     for name, index in parts.items():
         patients = np.unique(np.asarray(data.patient)[index])
         trials = np.unique(np.asarray(data.trial)[index])
-        codes, counts = np.unique(np.asarray(data.label)[index], return_counts=True)
-        labels = ", ".join(
-            f"{names[c] if c < len(names) else c}: {k}" for c, k in zip(codes, counts, strict=True)
-        )
+        labels = count_labels(np.asarray(data.label)[index], names, mark=": ")
         lines.append(
             f"- {name}: {len(patients)} patients, {len(trials)} trials, {len(index)} samples "
             f"({labels})"
         )
         if len(patients) <= max_listed:
             lines.append(f"  patients: {', '.join(map(str, patients.tolist()))}")
+    used = np.concatenate(list(parts.values()))
+    ids = np.asarray(data.patient)
+    spare = np.setdiff1d(np.flatnonzero(np.isin(ids, ids[used])), used)
+    if len(spare):
+        listed = ", ".join(map(str, np.unique(ids[spare])[:max_listed].tolist()))
+        lines.append(f"- in no part, of patients who are in one: {len(spare)} samples ({listed})")
+    for one, other in table_of(data).attrs["same_recordings"]:
+        lines.append(f"One recording stands under two patients, {one} and {other}, on one side.")
     return "\n".join(lines)
 
 
-def _table(data: ClinicalData) -> pd.DataFrame:
-    """Label, patient and trial of every sample."""
-    fields = {name: np.asarray(getattr(data, name)) for name in ("label", "patient", "trial")}
-    return pd.DataFrame(fields)
+def table_of(data: ClinicalData) -> pd.DataFrame:
+    """Labels, patient and trial of every sample, and which patients share a recording."""
+    own = getattr(data, "table", None)
+    if isinstance(own, pd.DataFrame) and "same_recordings" in own.attrs:
+        return own
+    label = np.asarray(data.label)
+    names = list(getattr(data, "label_names", ()) or range(label.shape[-1]))
+    fields: dict[str, Any] = {"label": label}
+    if label.ndim == 2:
+        fields = {f"{LABEL}{name}": column for name, column in zip(names, label.T, strict=True)}
+    fields |= {name: np.asarray(getattr(data, name)) for name in ("patient", "trial")}
+    table = pd.DataFrame(fields)
+    pairs = same_recordings(row_digests(data.X), table["patient"].to_numpy(), fields["trial"])
+    table.attrs["same_recordings"] = pairs
+    return table

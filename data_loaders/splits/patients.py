@@ -1,8 +1,9 @@
 """Splits of a sample table that keep each patient on one side.
 
-Every splitter takes the table of a container (columns ``label``, ``patient``, ``trial``) and
-returns positions; none looks at the values. Patients are taken in the order they first appear,
-so the ids' spelling does not change a split.
+Every splitter takes the table of a container (columns ``label``, ``patient``, ``trial``), or
+arrays of patients and labels (``groups``, ``y``), and returns positions; none looks at the values.
+Patients are taken in the order they first appear, so the ids' spelling does not change a split.
+Samples of several labels count, patient by patient, for the rarest of their labels.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from data_loaders.splits.checks import check_fractions, check_ids, class_codes, group_codes
+from data_loaders.splits.checks import check_fractions, check_ids, classes_of, group_codes
 from data_loaders.splits.leakage import assert_disjoint
 from tscl.errors import InputError, LeakageError, is_whole
 from tscl.seeding import numpy_generator
@@ -116,17 +118,18 @@ class _Dealing:
             raise InputError(self.column, f"{n_groups} ids", f"{len(shares)} parts need one each")
         if not self.stratify:
             return allocate(np.zeros(n_groups, np.int64), shares, rng)
-        label, names = class_codes(table, y, len(group))
-        if self.allow_missing:
-            return allocate(group_strata(label, group), shares, rng)
-        check_classes(label, group, len(shares), self.column, names)
-        strata = group_strata(label, group)
+        classes = classes_of(table, y, len(group))
+        label, owner = classes.code, group[classes.row]
+        strata = group_strata(label, owner)
+        if self.allow_missing or not classes.strict:
+            return allocate(strata, shares, rng)
+        check_classes(label, owner, len(shares), self.column, classes.names)
         known = label >= 0
-        classes = len(np.unique(label[known]))
+        n_classes = len(np.unique(label[known]))
         for _ in range(50):
             part = allocate(strata, shares, rng)
-            held = np.unique(np.stack([part[group[known]], label[known]]), axis=1)
-            if held.shape[1] == classes * len(shares):
+            held = np.unique(np.stack([part[owner[known]], label[known]]), axis=1)
+            if held.shape[1] == n_classes * len(shares):
                 return part
         raise InputError(
             "label",
@@ -136,21 +139,29 @@ class _Dealing:
 
 
 def fixed_split(
-    table: pd.DataFrame, ids: Mapping[str, Sequence[Any]], *, column: str = "patient"
+    table: pd.DataFrame | None,
+    ids: Mapping[str, Sequence[Any]],
+    *,
+    groups: ArrayLike | None = None,
+    column: str = "patient",
 ) -> Parts:
     """Parts by listed ids; samples of ids in no list are left out.
 
     Args:
-        table: the sample table.
+        table: the sample table; None with ``groups``.
         ids: part name to ids, such as ``{"train": [...], "valid": [17, 18], "test": [19, 20]}``.
+        groups: (n,) id of each sample, in place of the table's column.
         column: column the ids stand in, such as an official fold.
 
     Raises:
         LeakageError: an id in two parts, or a patient on two sides.
         InputError: an id that does not occur, or an empty part.
     """
-    if column not in table.columns:
-        raise InputError("column", column, f"choose among {list(table.columns)}")
+    if groups is not None:
+        table = pd.DataFrame({column: np.asarray(groups)})
+    if table is None or column not in table.columns:
+        known_columns = "none" if table is None else list(table.columns)
+        raise InputError("column", column, f"choose among {known_columns}, or give groups=")
     values = table[column].to_numpy()
     known = set(values.tolist())
     parts = {}
@@ -171,9 +182,11 @@ def fixed_split(
 
 
 def group_split(
-    table: pd.DataFrame,
+    table: pd.DataFrame | None = None,
     fractions: Mapping[str, float] | None = None,
     *,
+    groups: ArrayLike | None = None,
+    y: ArrayLike | None = None,
     column: str = "patient",
     stratify: bool = True,
     allow_missing: bool = False,
@@ -182,8 +195,10 @@ def group_split(
     """Parts by fractions of the patients, each class in its share in every part.
 
     Args:
-        table: the sample table.
+        table: the sample table; or leave it out and give ``groups``.
         fractions: part name to share; default .6 train, .2 valid, .2 test.
+        groups: (n,) patient of each sample, in place of the table's column.
+        y: (n,) classes or (n, L) labels of 0, 1 and NaN, in place of the table's.
         column: what stays together.
         stratify: deal each class's patients by the fractions. A patient of several classes
             counts for the one that the fewest patients have.
@@ -193,13 +208,26 @@ def group_split(
     Raises:
         InputError: a class of fewer patients than parts, shares that are not positive, or fewer
             patients than parts.
+
+    Example:
+        >>> parts = group_split(groups=[1, 1, 2, 3, 4, 5, 6], y=[0, 0, 1, 0, 1, 0, 1])
+        >>> sorted(len(part) for part in parts.values())
+        [2, 2, 3]
     """
     shares = check_fractions(FRACTIONS if fractions is None else fractions)
-    group = group_codes(table, None, column)
+    group = group_codes(table, groups, column)
     rng = numpy_generator(seed, "split")
     settings = _Dealing(column, stratify, allow_missing)
-    part = settings.deal(table, None, group, list(shares.values()), rng)
+    part = settings.deal(table, y, group, list(shares.values()), rng)
     return {name: np.flatnonzero(part[group] == i) for i, name in enumerate(shares)}
+
+
+def _takes_groups(splitter: Any) -> Any:
+    from sklearn.utils.metadata_routing import MetadataRequest
+
+    request = MetadataRequest(owner=splitter)
+    request.split.add_request(param="groups", alias=True)
+    return request
 
 
 class GroupKFold:
@@ -212,7 +240,9 @@ class GroupKFold:
         allow_missing: let a class of fewer patients than folds be missing from some fold.
         seed: of the dealing.
 
-    With scikit-learn's own tools pass ``y`` and ``groups``; otherwise pass the sample table.
+    With scikit-learn's own tools pass ``y`` and ``groups`` (by metadata routing too); otherwise
+    pass the sample table. ``sklearn.model_selection.GroupKFold`` and ``StratifiedGroupKFold`` with
+    ``groups=data.patient`` keep patients on one side as well.
     """
 
     def __init__(
@@ -232,6 +262,10 @@ class GroupKFold:
         self.stratify = stratify
         self.allow_missing = allow_missing
         self.seed = seed
+
+    def get_metadata_routing(self) -> Any:
+        """For scikit-learn: ``split`` takes ``groups``."""
+        return _takes_groups(self)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Number of folds."""
@@ -281,6 +315,10 @@ class LeaveOnePatientOut:
     def __init__(self, *, column: str = "patient") -> None:
         self.column = column
 
+    def get_metadata_routing(self) -> Any:
+        """For scikit-learn: ``split`` takes ``groups``."""
+        return _takes_groups(self)
+
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Number of patients."""
         return int(group_codes(X, groups, self.column).max()) + 1
@@ -317,15 +355,15 @@ class LeaveOnePatientOut:
         if not 0 <= valid < 1:
             raise InputError("valid", valid, "give a share from 0 up to, not including, 1")
         for number, (rest, test) in enumerate(self.split(table)):
-            found = {"train": rest}
+            parts = {"train": rest}
             if valid:
                 own = int(numpy_generator(seed, "leave one out", number).integers(2**31))
                 shares = {"train": 1 - valid, "valid": valid}
                 dealt = group_split(
                     table.iloc[rest], shares, column=self.column, seed=own, **dealing
                 )
-                found = {name: rest[where] for name, where in dealt.items()}
-            yield {**found, "test": test}
+                parts = {name: rest[where] for name, where in dealt.items()}
+            yield {**parts, "test": test}
 
 
 def sample_split(
@@ -339,7 +377,7 @@ def sample_split(
 
     For showing how far such a split overstates a result; never for reporting one.
     """
-    rows = pd.DataFrame({"label": table["label"].to_numpy(), "sample": np.arange(len(table))})
+    rows = table.assign(sample=np.arange(len(table)))
     return group_split(
         rows, fractions, column="sample", stratify=stratify, allow_missing=True, seed=seed
     )

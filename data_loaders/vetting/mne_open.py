@@ -1,27 +1,21 @@
-"""Opening EEG files by MNE: checked before, held against their headers, one named error."""
+"""Opening FIF and SET files by MNE: checked before, held against their headers, one named error."""
 
 from __future__ import annotations
 
-import math
 import warnings
 from pathlib import Path
 from typing import Any
 
 from data_loaders.record_log import RecordError
+from data_loaders.signals import usable_rate
 from data_loaders.vetting.arrays import FREE_BYTES, MAX_RATIO
-from data_loaders.vetting.eeg_headers import check_brainvision
 from data_loaders.vetting.fif import check_fif
 from data_loaders.vetting.mat import check_mat
 from tscl.errors import MissingExtraError
 
 
-def open_eeg(path: Path, record: str, include: list[str] | None = None) -> Any:
-    """The recording as an MNE ``Raw``, loaded.
-
-    Args:
-        path: a file of one of :data:`data_loaders.eeg.recording.EXTENSIONS`.
-        record: what the log calls it.
-        include: patterns of the channels that are decoded (EDF and BDF); None for all.
+def open_mne(path: Path, record: str) -> Any:
+    """The recording of a ``.fif`` or ``.set`` file as an MNE ``Raw``, loaded.
 
     Raises:
         RecordError: the file is damaged, of a kind that is not read, names data outside its
@@ -31,36 +25,24 @@ def open_eeg(path: Path, record: str, include: list[str] | None = None) -> Any:
     import mne
 
     settings: dict[str, Any] = {"preload": False, "verbose": "error"}
-    ending = path.suffix.lower()
-    readers = {
-        ".edf": mne.io.read_raw_edf,
-        ".bdf": mne.io.read_raw_bdf,
-        ".vhdr": mne.io.read_raw_brainvision,
-        ".fif": mne.io.read_raw_fif,
-        ".set": mne.io.read_raw_eeglab,
-    }
-    if include is not None:
-        settings["include"] = "|".join(include)
-    if ending == ".vhdr":
-        check_brainvision(path, record)
-    elif ending == ".set":
+    if path.suffix.lower() == ".set":
         try:
             import pymatreader  # noqa: F401
         except ImportError:
             raise MissingExtraError("pymatreader", "eeglab") from None
         check_mat(path, record)
-    elif ending == ".fif":
+        reader = mne.io.read_raw_eeglab
+    else:
         settings |= {"on_split_missing": "raise", "allow_maxshield": False}
         check_fif(path, record)
+        reader = mne.io.read_raw_fif
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            raw = readers[ending](path, **settings)
+            raw = reader(path, **settings)
             # A damaged FIF file loads and then fails where its channels are looked at.
             raw.get_channel_types()
-            rate = float(raw.info["sfreq"])
-            if not (math.isfinite(rate) and 0 < rate < 1e6):
-                raise RecordError(record, "bad_header", f"sampling rate {rate:g} Hz")
+            usable_rate(record, float(raw.info["sfreq"]))
             _check_claim(raw, path, record)
             return raw.load_data(verbose="error")
     except RecordError:

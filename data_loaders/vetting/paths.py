@@ -1,4 +1,4 @@
-"""Names and rates that a header may claim."""
+"""Names of files that a header may claim."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from data_loaders.record_log import RecordError
 
 MAX_NAME_BYTES = 200
-MIN_RATE, MAX_RATE = 1.0, 1e6
-"""Sampling rates in Hz that are believed; others would make resampling take any memory."""
 
 
 def inside(root: Path, name: str, record: str) -> Path:

@@ -42,8 +42,8 @@ TURNS, SECONDS = 1000, 4.0
 
 def ours(name: str, **params: object) -> Case:
     loss = LOSSES.build(name, **params)
-    needs = getattr(loss, "needs_labels", False)
-    return lambda a, b, labels: loss(a, b, labels=labels if needs else None)
+    needs = getattr(loss, "needs", ())
+    return lambda a, b, labels: loss(a, b, labels=labels if "labels" in needs else None)
 
 
 def lightly_module(module: str, name: str, **params: object) -> torch.nn.Module:

@@ -43,7 +43,7 @@ def test_a_constant_code_has_a_finite_log_power_and_gradient(length: int) -> Non
 
 def test_pooling_gradcheck() -> None:
     z = series(2, 5, 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda v: pool_time(v, "max+mean+log_std"), (z,))
+    assert torch.autograd.gradcheck(lambda v: pool_time(v, "max+mean+log_std+std"), (z,))
 
 
 def test_log_power_tells_rhythms_apart_that_mean_and_order_do_not() -> None:

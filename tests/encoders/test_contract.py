@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from tscl.encoders import ENCODERS, Encoder, EncoderLike
+from tscl.encoders.base import require_every_step
+from tscl.encoders.strided import BatchNorm, GroupNorm
 from tscl.errors import ConfigError, InputError
 from tscl.seeding import seeded
 
@@ -21,12 +26,33 @@ SMALL: dict[str, Any] = {
     "ffn_dims": 8,
     "kernels": (1, 2, 4),
 }
-BUILT_IN = ("cost", "dilated", "experts", "informer", "lstm", "tcn", "transformer")
+STRIDED: dict[str, list[dict[str, Any]]] = {
+    "resnet1d": [
+        {"widths": [8, 6], "strides": [1, 2], "depths": [2, 1], "stem_stride": 3},
+        {"widths": [8, 6], "strides": [3, 2], "stem_layers": 3, "kernel_size": [1, 5]},
+        {"widths": [8, 6], "strides": 1, "stem_stride": 1, "output_dims": 5, "norm": "group"},
+    ],
+    "inception_time": [
+        {"filters": 3, "depth": 4, "kernels": [1, 5, 9]},
+        {"filters": 3, "depth": 3, "kernels": [7], "stem_stride": 4, "norm": "group"},
+        {"filters": 3, "depth": 3, "kernels": [5], "stem_stride": 4, "output_dims": 5},
+    ],
+    "eegnet": [
+        {"filters": 4, "kernel_size": 9, "separable_kernel": 4, "pool1": 2, "pool2": 3},
+        {"filters": 4, "kernel_size": 8, "pool1": 1, "pool2": 1, "output_dims": 5},
+    ],
+}
+BUILT_IN = ("cost", "dilated", "experts", "informer", "lstm", "tcn", "transformer", *STRIDED)
 
 
 def _variants() -> list[tuple[str, dict[str, Any]]]:
     out = []
     for name in ENCODERS.names():
+        if name == "braindecode":  # has no default network; see test_braindecode.py
+            continue
+        if name in STRIDED:
+            out += [(name, choice) for choice in STRIDED[name]]
+            continue
         known = ENCODERS.parameters(name)
         base = {key: value for key, value in SMALL.items() if key in known}
         choices = [base]
@@ -46,16 +72,26 @@ def _variants() -> list[tuple[str, dict[str, Any]]]:
 
 VARIANTS = _variants()
 IDS = [
-    f"{n}-{'causal' if (k | k.get('backbone_params', {})).get('causal') else 'plain'}"
+    f"{number}-{n}-{'causal' if (k | k.get('backbone_params', {})).get('causal') else 'plain'}"
     f"-{k.get('context', '')}"
-    for n, k in VARIANTS
+    for number, (n, k) in enumerate(VARIANTS)
 ]
 every_encoder = pytest.mark.parametrize(("name", "params"), VARIANTS, ids=IDS)
 
 
 def _build(name: str, params: dict[str, Any], seed: int = 0, **more: Any) -> Encoder:
+    """The encoder with norms as after some training: residual branches that start at zero act."""
     with seeded(seed):
-        return ENCODERS.build(name, **{"input_dims": 3, **params, **more})
+        encoder = ENCODERS.build(name, **{"input_dims": 3, **params, **more})
+        for part in encoder.modules():
+            if isinstance(part, BatchNorm | GroupNorm):
+                nn.init.uniform_(part.weight, 0.5, 1.5)
+            if isinstance(part, BatchNorm):
+                assert part.running_mean is not None
+                assert part.running_var is not None
+                part.running_mean.uniform_(-0.2, 0.2)
+                part.running_var.uniform_(0.5, 1.5)
+    return encoder
 
 
 def _series(batch: int, length: int, seed: int = 1) -> torch.Tensor:
@@ -63,7 +99,15 @@ def _series(batch: int, length: int, seed: int = 1) -> torch.Tensor:
 
 
 def test_built_in_encoders_are_registered() -> None:
-    assert set(BUILT_IN) <= set(ENCODERS.names())
+    assert {*BUILT_IN, "braindecode"} <= set(ENCODERS.names())
+
+
+@pytest.mark.parametrize("name", [*BUILT_IN, "braindecode"])
+def test_docstrings_tell_every_argument_and_show_an_example(name: str) -> None:
+    text = inspect.getdoc(ENCODERS.get(name)) or ""
+    told = re.findall(r"^    (\w+): ", text.split("Args:")[1].split("\n\n")[0], re.MULTILINE)
+    assert told == list(ENCODERS.parameters(name))
+    assert "Example:" in text
 
 
 @every_encoder
@@ -73,19 +117,20 @@ def test_shapes(name: str, params: dict[str, Any], batch: int, length: int, chan
     encoder = _build(name, params, input_dims=channels)
     x = torch.randn(batch, length, channels)
     assert isinstance(encoder, EncoderLike)
-    assert encoder(x).shape == (batch, length, encoder.output_dims)
+    assert encoder(x).shape == (batch, encoder.output_length(length), encoder.output_dims)
+    assert encoder.output_length(length) == -(-length // encoder.stride)
     assert encoder(x).dtype == torch.float32
     assert encoder.forward_last(x).shape == (batch, encoder.output_dims)
 
 
 @every_encoder
-def test_nan_steps_are_as_masked_ones(name: str, params: dict[str, Any]) -> None:
+def test_steps_without_values_are_as_masked_ones(name: str, params: dict[str, Any]) -> None:
     encoder = _build(name, params).eval()
     x = _series(2, 30)
     holes = x.clone()
-    holes[0, 4:9, 1] = torch.nan
+    holes[0, 4:15] = torch.nan
     keep = torch.ones(2, 30, dtype=torch.bool)
-    keep[0, 4:9] = False
+    keep[0, 4:15] = False
     out = encoder(holes)
     assert out.isfinite().all()
     torch.testing.assert_close(out, encoder(x, keep))
@@ -97,17 +142,93 @@ def test_nan_steps_are_as_masked_ones(name: str, params: dict[str, Any]) -> None
 
 
 @every_encoder
+def test_a_missing_channel_is_masked_alone(name: str, params: dict[str, Any]) -> None:
+    """It counts as zero; what the other channels say still reaches the embeddings."""
+    encoder = _build(name, params).eval()
+    x = _series(2, 30)
+    lost, zero = x.clone(), x.clone()
+    lost[0, :, 1], zero[0, :, 1] = torch.nan, 0.0
+    lost[1, 3:9, 2], zero[1, 3:9, 2] = torch.nan, 0.0
+    assert torch.equal(encoder(lost), encoder(zero))
+    other = lost.clone()
+    other[0, :, 0] = _series(1, 30, seed=5)[0, :, 0]
+    assert not torch.allclose(encoder(lost)[0], encoder(other)[0])
+    assert torch.equal(encoder(lost)[1], encoder(other)[1])
+
+
+@every_encoder
 def test_mask_hides_steps_and_latent_channels(name: str, params: dict[str, Any]) -> None:
     encoder = _build(name, params).eval()
     x, other = _series(2, 30), _series(2, 30, seed=5)
     nothing = torch.zeros(2, 30, dtype=torch.bool)
     torch.testing.assert_close(encoder(x, nothing), encoder(other, nothing), rtol=0, atol=0)
-    channels = torch.ones(2, 30, 8, dtype=torch.bool)
+    width = 8 if encoder.latent_dims is None else encoder.latent_dims
+    channels = torch.ones(2, 30, width, dtype=torch.bool)
     torch.testing.assert_close(encoder(x, channels), encoder(x))
-    channels[:, :, 3] = False
+    channels[:, :, : width // 2] = False
     assert not torch.allclose(encoder(x, channels), encoder(x))
     with pytest.raises(InputError, match="mask"):
         encoder(x, torch.ones(2, 29, dtype=torch.bool))
+
+
+@every_encoder
+def test_a_mask_at_the_latents_rate_hides_all_its_steps(name: str, params: dict[str, Any]) -> None:
+    encoder = _build(name, params).eval()
+    x, other = _series(2, 31), _series(2, 31)
+    stride = encoder.latent_stride
+    keep = torch.ones(2, -(-31 // stride), dtype=torch.bool)
+    keep[0, 2:4] = False
+    other[0, 2 * stride : 4 * stride] = 7.0
+    torch.testing.assert_close(encoder(x, keep), encoder(other, keep), rtol=0, atol=0)
+    fine = keep.repeat_interleave(stride, dim=1)[:, :31]
+    assert torch.equal(encoder(x, keep), encoder(x, fine))
+    assert not torch.allclose(encoder(x, keep)[0], encoder(x)[0])
+    if encoder.latent_dims is not None:
+        wide = keep.unsqueeze(-1).expand(-1, -1, encoder.latent_dims)
+        assert torch.equal(encoder(x, wide), encoder(x, keep))
+
+
+@every_encoder
+def test_evaluation_treats_samples_alone(name: str, params: dict[str, Any]) -> None:
+    encoder = _build(name, params).eval().double()
+    x = _series(5, 33).double()
+    torch.testing.assert_close(encoder(x)[1:2], encoder(x[1:2]), rtol=1e-9, atol=1e-12)
+
+
+@every_encoder
+def test_half_precision_gives_nearly_the_same(name: str, params: dict[str, Any]) -> None:
+    encoder = _build(name, params).eval()
+    x = _series(4, 40)
+    x[0, :, 1] = torch.nan
+    with torch.autocast("cpu", torch.bfloat16):
+        half = encoder(x)
+    full = encoder(x)
+    assert (half.float() - full).abs().mean() < 0.05 * full.abs().mean()
+    encoder.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = encoder(x).float().square().mean()
+    loss.backward()
+    grads = [p.grad for p in encoder.parameters() if p.grad is not None]
+    assert grads
+    assert all(g.isfinite().all() and g.dtype == torch.float32 for g in grads)
+
+
+@pytest.mark.parametrize("name", sorted(STRIDED))
+def test_compiles_into_one_graph_for_any_length(name: str) -> None:
+    encoder = _build(name, STRIDED[name][0]).eval()
+    compiled = torch.compile(encoder, backend="aot_eager", fullgraph=True, dynamic=True)
+    for batch, length in ((3, 40), (2, 57), (5, 9)):
+        x = _series(batch, length)
+        torch.testing.assert_close(compiled(x), encoder(x))
+
+
+def test_uses_that_need_every_step_name_the_stride() -> None:
+    encoder = _build("resnet1d", STRIDED["resnet1d"][0])
+    with pytest.raises(InputError, match=r"encoder.stride: got 6; forecasting .* stride 1"):
+        require_every_step(encoder, "forecasting")
+    require_every_step(_build("resnet1d", STRIDED["resnet1d"][2]), "forecasting")
+    with pytest.raises(InputError, match=r"encoder.stride"):
+        require_every_step(type("Own", (), {"stride": 0})(), "forecasting")
 
 
 @every_encoder
@@ -125,7 +246,8 @@ def test_causal_codes_are_bit_equal_whatever_follows(
     if encoder.causal:
         assert torch.equal(before[:, : step + 1], after[:, : step + 1])
     elif length < 260:
-        assert not torch.allclose(before[:, : step + 1], after[:, : step + 1])
+        own = step // encoder.stride + 1  # embeddings up to the one of the step
+        assert not torch.allclose(before[:, :own], after[:, :own])
 
 
 @pytest.mark.parametrize("name", ["dilated", "cost"])
@@ -144,9 +266,10 @@ def test_receptive_field_is_what_gradients_reach(name: str, params: dict[str, An
     if "mixture" in encoder.config():
         encoder.mixture = "folded"  # frequencies leave gradients of rounding size everywhere
     length = 40 if encoder.receptive_field is None else 2 * encoder.receptive_field + 5
+    stride = encoder.stride
     x = _series(8, length).requires_grad_()
     step = length - 1 if encoder.causal else length // 2
-    encoder(x)[:, step].square().sum().backward()
+    encoder(x)[:, step // stride].square().sum().backward()
     assert x.grad is not None
     reached = x.grad.abs().sum(dim=(0, 2)).nonzero().flatten()
     first, last = int(reached[0]), int(reached[-1])
@@ -199,7 +322,7 @@ def test_bad_input_is_named(name: str, params: dict[str, Any]) -> None:
         encoder(torch.zeros(2, 0, 3))
 
 
-@pytest.mark.parametrize("name", sorted(set(BUILT_IN) - {"experts"}))
+@pytest.mark.parametrize("name", sorted(set(BUILT_IN) - {"experts", *STRIDED}))
 @pytest.mark.parametrize(
     ("field", "value"), [("input_dims", 0), ("depth", -1), ("dropout", 1.0), ("hidden_dims", 2.5)]
 )
@@ -208,7 +331,38 @@ def test_bad_arguments_are_named(name: str, field: str, value: float) -> None:
         ENCODERS.build(name, **{"input_dims": 3, field: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("resnet1d", "widths", []),
+        ("resnet1d", "widths", [8, 0]),
+        ("resnet1d", "depths", [1, 2]),
+        ("resnet1d", "strides", 0),
+        ("resnet1d", "kernel_size", 4),
+        ("resnet1d", "stem_layers", 2),
+        ("resnet1d", "stem_stride", 1.5),
+        ("resnet1d", "output_dims", 0),
+        ("resnet1d", "dropout", 1.0),
+        ("inception_time", "kernels", []),
+        ("inception_time", "kernels", [10]),
+        ("inception_time", "depth", 0),
+        ("inception_time", "stem_stride", 0),
+        ("eegnet", "pool1", 0),
+        ("eegnet", "max_norm", 0.0),
+        ("eegnet", "input_dims", 0),
+    ],
+)
+def test_bad_arguments_of_strided_encoders_are_named(name: str, field: str, value: object) -> None:
+    with pytest.raises(InputError) as caught:
+        ENCODERS.build(name, **{"input_dims": 3, field: value})
+    wanted = {"kernels": ("kernels", "kernel_size")}.get(field, (field,))
+    assert caught.value.field in wanted
+
+
 def test_other_bad_arguments_are_named() -> None:
+    for name in STRIDED:
+        with pytest.raises(ConfigError, match="batch, group"):
+            ENCODERS.build(name, input_dims=3, norm="layer")
     with pytest.raises(InputError, match="odd"):
         ENCODERS.build("dilated", input_dims=3, kernel_size=4)
     with pytest.raises(InputError, match="heads"):

@@ -232,3 +232,29 @@ def test_periods_of_several_units(freq):
     np.testing.assert_array_equal(model.predict(later), made[:2])
     with pytest.raises(InputError, match=re.escape(f"an uneven step after {times[29]}")):
         tiny().fit(y.drop(times[30]))
+
+
+@pytest.mark.parametrize(
+    "offset",
+    [
+        pd.offsets.CustomBusinessDay(holidays=["2020-04-10", "2020-04-13"]),
+        pd.offsets.BusinessHour(start="10:00", end="15:00"),
+        pd.DateOffset(months=1),
+    ],
+    ids=repr,
+)
+def test_a_frequency_whose_name_loses_something_is_refused_and_its_remedy_helps(offset):
+    index = pd.date_range("2020-01-15 10:00", periods=60, freq=offset)
+    with pytest.raises(InputError, match=r"timestamps\.freq: .*reset_index\(drop=True\)"):
+        tiny().fit(wave(index), fh=[1, 2])
+    y = wave(index).reset_index(drop=True)
+    assert tiny().fit(y, fh=[1, 2]).predict().index.tolist() == [60, 61]
+
+
+@pytest.mark.parametrize("freq", ["MS", "QS", "B", "YE"])
+def test_an_update_that_leaves_calendar_steps_out_names_them(freq):
+    y = wave(pd.date_range("2000-01-01", periods=60, freq=freq))
+    model = tiny().fit(y[:48], fh=[1, 2])
+    with pytest.raises(InputError, match="1 irregular steps where") as caught:
+        model.update(y[50:55], update_params=False)
+    assert f"({y.index[48]} is missing)" in str(caught.value)

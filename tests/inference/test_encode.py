@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from tests.rounding import rounding
 from tscl.encoders import ENCODERS, Encoder
 from tscl.errors import ConfigError, InputError, LeakageError
 from tscl.inference import StreamingEncoder, encode, encode_causal
+from tscl.inference.blocks import block_rows
 from tscl.inference.sinks import PoolSink
 from tscl.pooling import POOLS, pool_time
 from tscl.seeding import seeded
@@ -48,7 +50,8 @@ def _series(n: int, length: int) -> np.ndarray:
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> None:
-    np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6)
+    # up to ten layers of sums over eight channels and eight taps
+    np.testing.assert_allclose(a, b, rtol=0, atol=rounding([64] * 10, b))
 
 
 @finite
@@ -131,6 +134,52 @@ def test_the_running_deviation_keeps_its_digits_far_from_zero() -> None:
     exact = codes.astype(np.float64)
     np.testing.assert_allclose(sink.array[:, :3], np.log(exact.std(1)), atol=1e-5)
     np.testing.assert_allclose(sink.array[:, 3:], exact.mean(1), rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", ENCODERS.names())
+@pytest.mark.parametrize("length", [3, 60, 200])
+@pytest.mark.parametrize("pooling", [None, "last"])
+def test_codes_do_not_depend_on_the_other_series(
+    name: str, length: int, pooling: str | None
+) -> None:
+    """To the bit: a series alone, first of a few, and among others of other values."""
+    few = {"hidden_dims": 16, "depth": 2, "heads": 2, "kernels": (1, 2, 4, 8)}
+    known = {key: value for key, value in few.items() if key in ENCODERS.parameters(name)}
+    with seeded(0):
+        encoder = ENCODERS.build(name, input_dims=2, output_dims=16, **known)
+    rng = np.random.default_rng(0)
+    x, other = rng.standard_normal((2, 19, length, 2)).astype(np.float32)
+    codes = encode(encoder, x, pooling=pooling)
+    np.testing.assert_array_equal(encode(encoder, x[:1], pooling=pooling), codes[:1])
+    np.testing.assert_array_equal(encode(encoder, x[:17], pooling=pooling), codes[:17])
+    other[5] = x[5]
+    other[4, 1:] = np.nan
+    np.testing.assert_array_equal(encode(encoder, other, pooling=pooling)[5], codes[5])
+
+
+@pytest.mark.parametrize("mode", ["full", "chunked"])
+@pytest.mark.parametrize("batch_size", [None, 4, 50])
+def test_every_block_has_one_size(mode: Any, batch_size: int | None) -> None:
+    encoder = _build(*FINITE[0])
+    rows: list[int] = []
+    encoder.register_forward_hook(lambda module, inputs, out: rows.append(out.shape[0]))
+    for n in (1, 7, 21):
+        calls: list[tuple[int, int]] = []
+        codes = encode(
+            encoder, _series(n, 50), mode=mode, batch_size=batch_size,
+            progress=lambda done, total, calls=calls: calls.append((done, total)),
+        )  # fmt: skip
+        assert codes.shape == (n, 50, 5)
+        assert calls[-1] == (n * 50, n * 50)
+    assert set(rows) == {batch_size or block_rows(50, torch.device("cpu"), 1000)}
+
+
+def test_blocks_fit_in_memory_and_long_series_are_alone() -> None:
+    cpu, card = torch.device("cpu"), torch.device("cuda")
+    assert [block_rows(length, cpu, 5000) for length in (3, 500, 5000)] == [16, 8, 1]
+    assert [block_rows(500, cpu, most) for most in (1, 3, 7)] == [1, 2, 4]
+    assert block_rows(500, card, 5000) > block_rows(500, cpu, 5000)
+    assert block_rows(500, card, 3) == 2
 
 
 def test_codes_go_to_a_memory_map(tmp_path: Path) -> None:
@@ -221,3 +270,53 @@ def test_bad_modes_are_named() -> None:
         encode(_build(*CENTRED[0]), x, mode="chunked")
     with pytest.raises(InputError, match="unbounded"):
         encode(_build(*UNBOUNDED[0]), x, mode="chunked")
+
+
+class Averages(nn.Module):
+    """A user's module: means of 4 steps, with or without saying so."""
+
+    input_dims, output_dims, causal, receptive_field = 2, 2, False, 4
+
+    def __init__(self, stride: int | None) -> None:
+        super().__init__()
+        if stride is not None:
+            self.stride = stride
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        x = torch.nan_to_num(x).transpose(1, 2)
+        pool = nn.AvgPool1d(4, ceil_mode=True, count_include_pad=False)
+        return pool(x).transpose(1, 2)
+
+
+@pytest.mark.parametrize("mode", ["auto", "full"])
+def test_coarse_embeddings_keep_their_rate(mode: Any) -> None:
+    x = _series(5, 30)
+    wanted = np.stack([np.nan_to_num(x)[:, t : t + 4].mean(axis=1) for t in range(0, 30, 4)], 1)
+    seen: list[tuple[int, int]] = []
+    codes = encode(Averages(4), x, mode=mode, batch_size=2, progress=lambda *now: seen.append(now))
+    _close(codes, wanted)
+    assert seen[-1] == (40, 40)
+    pooled = encode(Averages(4), x, pooling="mean+max+log_std", batch_size=2)
+    _close(pooled, pool_time(torch.from_numpy(wanted), "mean+max+log_std").numpy())
+    _close(encode(Averages(4), x, pooling="last"), wanted[:, -1])
+
+
+def test_embeddings_that_break_the_contract_are_named() -> None:
+    with pytest.raises(InputError, match=r"\(5, 8, 2\) of an input .* \(5, 30, 2\): .* stride"):
+        encode(Averages(None), _series(5, 30))
+    with pytest.raises(InputError, match=r"\(5, 15, 2\)"):
+        encode(Averages(2), _series(5, 30))
+
+
+@pytest.mark.parametrize("mode", ["chunked", "sliding"])
+def test_modes_of_single_steps_need_stride_one(mode: Any) -> None:
+    with pytest.raises(InputError, match=r"encoder.stride: got 4; mode .* stride 1"):
+        encode(Averages(4), _series(5, 30), mode=mode)
+    with pytest.raises(InputError, match=r"encoder.stride: got 4; encode_causal .* stride 1"):
+        encode_causal(Averages(4), _series(5, 30))
+
+
+def test_a_causal_coarse_encoder_goes_in_one_pass() -> None:
+    encoder = Averages(4)
+    encoder.causal = True
+    assert encode(encoder, _series(5, 30)).shape == (5, 8, 2)

@@ -18,7 +18,7 @@ LOSSES_TO_GATHER = {
     "individual_temperature": {"gather": True},
     "supcon": {},
     "moco": {"queue_size": 6},
-    "simsiam": {},
+    "simsiam": {"dims": 4},
 }
 SPLIT = (5, 3)
 
@@ -27,7 +27,7 @@ def build(name: str) -> ContrastiveLoss:
     loss = LOSSES.build(name, **LOSSES_TO_GATHER[name])
     assert isinstance(loss, ContrastiveLoss)
     loss.gather = True
-    return loss
+    return loss.double()  # type: ignore[no-any-return]
 
 
 def views_of(rank: int | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -41,7 +41,7 @@ def test_adaptive_losses_equal_the_loops(n, d, seed):
     tau = np.full(n, 0.3)
     bounds = {"bounds": (0.2, 1.5), "beta": 0.02}
     cases = [
-        (IndividualTemperature(0.3, rho=0.2)(z), slow.robust(x, tau, 0.2)),
+        (IndividualTemperature(0.3, rho=0.2).double()(z, ids=range(n)), slow.robust(x, tau, 0.2)),
         (AdaptiveMultiHead(2, **bounds)(z), slow.multi_head(x, 2, 0.2, 1.5, 0.02, 0)),
         (
             AdaptiveMultiHead(2, **bounds, negatives="hardest", n_hardest=2)(z),
@@ -65,7 +65,6 @@ def test_adaptive_losses_equal_the_loops(n, d, seed):
 @pytest.mark.parametrize(
     "loss",
     [
-        IndividualTemperature(0.3).eval(),
         AdaptiveMultiHead(2),
         AdaptiveMultiHead(2, negatives="hardest", n_hardest=2),
         AdaptiveMultiHead(2, negatives="hardest", n_hardest=2, released=True),
@@ -80,6 +79,14 @@ def test_adaptive_losses_equal_the_loops(n, d, seed):
 def test_adaptive_losses_pass_gradcheck(loss):
     z = draw(2, 4, 4, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: loss(x), (z,), atol=1e-6)
+
+
+def test_individual_temperature_passes_gradcheck_and_needs_the_index():
+    z = draw(2, 4, 4, seed=1).requires_grad_()
+    loss = IndividualTemperature(0.3).eval()
+    assert torch.autograd.gradcheck(lambda x: loss(x, index=range(4)), (z,), atol=1e-6)
+    with pytest.raises(InputError, match="index"):
+        loss(z)
 
 
 def test_individual_temperature_tracks_as_the_algorithm_says():
@@ -244,8 +251,8 @@ def test_combined_adds_up_and_takes_names_and_objects():
     assert loss(z).item() == pytest.approx(expected.item())
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
     supervised = Combined((SupCon(), "infonce"), None)
-    assert supervised.needs_labels
-    assert not loss.needs_labels
+    assert supervised.needs == ("labels",)
+    assert loss.needs == ()
     with pytest.raises(InputError, match="labels"):
         supervised(z)
     assert torch.isfinite(supervised(z, None, labels=labels))

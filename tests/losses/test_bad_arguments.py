@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.losses.test_contract import NAMES, build, draw, finite_or_named, value
+from tests.losses.test_contract import NAMES, SETTINGS, build, draw, finite_or_named, value
 from tscl.errors import CheckpointError, ConfigError, InputError
 from tscl.losses import LOSSES, MoCo, VICReg
 from tscl.losses.base import unit
@@ -97,9 +97,7 @@ def test_settings_of_a_wrong_type_are_named(name: str) -> None:
             if wrong is None and key in ("factors", "tile"):
                 continue  # all factors 1, no tiles
             with pytest.raises(InputError, match=key):
-                LOSSES.build(
-                    name, **({"n_classes": 6, "dims": 8} if name == "hydra" else {}) | {key: wrong}
-                )
+                LOSSES.build(name, **SETTINGS.get(name, {}) | {key: wrong})
 
 
 @pytest.mark.parametrize(
@@ -119,9 +117,7 @@ def test_settings_of_a_wrong_type_are_named(name: str) -> None:
 )
 def test_optional_settings_of_a_wrong_type_are_named(name: str, key: str, wrong: Any) -> None:
     with pytest.raises(InputError, match=key):
-        build(name, **{key: wrong}) if name != "hydra" else LOSSES.build(
-            name, **{"n_classes": 6, "dims": 8, key: wrong}
-        )
+        LOSSES.build(name, **SETTINGS.get(name, {}) | {key: wrong})
 
 
 @pytest.mark.parametrize("wrong", ["abc", None, "0.1", math.inf, 0.0])

@@ -33,8 +33,8 @@ def test_comparison_losses_equal_the_loops(n, d):
     cases = [
         (BarlowTwins(0.02)(z), slow.barlow_twins(x[0], x[1], 0.02, 1e-5)),
         (VICReg(3.0, 2.0, 0.5)(z), slow.vicreg(x[0], x[1], (3.0, 2.0, 0.5), 1e-4)),
-        (SimSiam()(z), -cosine),
-        (BYOL()(z), 2.0 - 2.0 * cosine),
+        (SimSiam(None).between(z, z), -cosine),
+        (BYOL(None).between(z, z), 2.0 - 2.0 * cosine),
         (queue(z), slow.moco(x[0], x[1], held, 0.3)),
     ]
     for got, expected in cases:
@@ -56,7 +56,7 @@ def test_weighted_moment_losses_pass_gradcheck(loss):
 
 def test_prediction_gradient_reaches_the_predicting_side_only():
     z = draw(2, 4, 3, seed=2).requires_grad_()
-    for loss in (SimSiam(), BYOL()):
+    for loss in (SimSiam(None), BYOL(None)):
         targets = draw(2, 4, 3, seed=3).requires_grad_()
         assert torch.autograd.gradcheck(
             lambda p, t=targets, loss=loss: loss.between(p, t), (z,), atol=1e-6
@@ -97,7 +97,7 @@ def test_moment_losses_take_weights_as_repeats():
 
 def test_more_views_average_the_pairs():
     z = draw(3, 5, 3, seed=7)
-    for loss in (BarlowTwins(), VICReg(), SimSiam(), BYOL()):
+    for loss in (BarlowTwins(), VICReg(), SimSiam(3).double(), BYOL(3).double()):
         pairs = [loss(z[[a, b]]).item() for a, b in ((0, 1), (0, 2), (1, 2))]
         assert loss(z).item() == pytest.approx(sum(pairs) / 3)
 
@@ -113,6 +113,9 @@ def test_predictor_is_part_of_the_loss():
     assert 0.0 <= first(z) <= 4.0
     with pytest.raises(InputError, match="one shape"):
         first.between(z, z[:, :3])
+    for lacking in (BYOL(None), SimSiam(5)):
+        with pytest.raises(InputError, match="dims=6"):
+            lacking(z)
 
 
 def test_moco_equals_its_plain_form_at_any_range_and_may_enqueue_before_backward():
@@ -142,7 +145,7 @@ def test_moco_works_through_its_queue_in_blocks(monkeypatch):
 def test_pairs_of_many_views_keep_their_order():
     """Per-anchor losses come by predicting view, then by predicted view."""
     z, t = draw(4, 3, 5, seed=15), draw(4, 3, 5, seed=16)
-    got = BYOL(reduction="none").between(z, t)
+    got = BYOL(None, reduction="none").between(z, t)
     u, v = z / z.norm(dim=-1, keepdim=True), t / t.norm(dim=-1, keepdim=True)
     pairs = [(a, b) for a in range(4) for b in range(4) if a != b]
     want = torch.stack([2 - 2 * (u[a] * v[b]).sum(-1) for a, b in pairs])

@@ -14,7 +14,11 @@ from tscl.losses import LOSSES, ContrastiveLoss
 from tscl.losses.labelled import DrawingLoss
 from tscl.seeding import torch_generator
 
-SETTINGS: dict[str, dict[str, Any]] = {"hydra": {"n_classes": 6, "dims": 8}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "byol": {"dims": 8},
+    "hydra": {"n_classes": 6, "dims": 8},
+    "simsiam": {"dims": 8},
+}
 """Arguments without which a loss cannot be built."""
 
 NAMES = [n for n in LOSSES.names() if issubclass(LOSSES.get(n), ContrastiveLoss)]

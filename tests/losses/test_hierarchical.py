@@ -54,7 +54,7 @@ def test_gradient_by_finite_differences_for_any_tile(tile: int) -> None:
 
 
 def test_equal_embeddings_give_the_closed_form() -> None:
-    z = torch.zeros(3, 4, 2)
+    z = torch.zeros(3, 4, 2, dtype=torch.float64)
     instance, temporal = HierarchicalContrastiveLoss().terms(z, z)
     assert float(instance) == pytest.approx(math.log(5))
     assert float(temporal) == pytest.approx((math.log(7) + math.log(3)) / 3)

@@ -170,8 +170,8 @@ def test_supremix_keeps_targets_of_large_magnitude_apart() -> None:
             got = SupReMix(0.5, n_mix=n_mix)(z, labels=large)
             torch.testing.assert_close(got, want)
     wide = torch.tensor([-3e38, 0, 1, 2, 3, 3e38])
-    with pytest.raises(InputError, match="labels"):
-        SupReMix()(z, labels=wide)
+    with pytest.raises(InputError, match="targets"):
+        SupReMix()(z, targets=wide)
 
 
 def test_supremix_positive_mixture_has_the_anchors_target() -> None:

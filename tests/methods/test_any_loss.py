@@ -10,14 +10,18 @@ from torch import Tensor, nn
 
 from tscl.encoders import DilatedConvEncoder
 from tscl.errors import ConfigError, InputError
-from tscl.losses import LOSSES, ContrastiveLoss
+from tscl.losses import LOSSES, ContrastiveLoss, Extra
 from tscl.methods import AutoTCLMethod, Method, SimCLR
 from tscl.methods.base import Batch
 from tscl.methods.instance_loss import batch_column, build_loss
 from tscl.seeding import seeded, torch_generator
 
 NAMES = [n for n in LOSSES.names() if issubclass(LOSSES.get(n), ContrastiveLoss)]
-NEEDED: dict[str, dict[str, Any]] = {"hydra": {"n_classes": 2, "dims": 8}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "byol": {"dims": 8},
+    "hydra": {"n_classes": 2, "dims": 8},
+    "simsiam": {"dims": 8},
+}
 
 
 def batch(n: int = 8) -> Batch:
@@ -45,9 +49,8 @@ def test_name_and_object_are_the_same_loss_and_train_the_encoder(kind: str, name
     params = NEEDED.get(name, {})
     if kind == "autotcl" and name == "infonce":
         params = {"temperature": 1.0, "symmetric": True}
-    ids = "index" if name == "individual_temperature" else None
-    by_name = make(kind, name, loss_params=params, ids=ids)
-    by_object = make(kind, LOSSES.build(name, **params), ids=ids)
+    by_name = make(kind, name, loss_params={k: v for k, v in params.items() if k != "dims"})
+    by_object = make(kind, LOSSES.build(name, **params))
     got = value(by_name)
     assert got.item() == value(by_object).item()
     got.backward()
@@ -58,19 +61,20 @@ def test_name_and_object_are_the_same_loss_and_train_the_encoder(kind: str, name
 
 @pytest.mark.parametrize("kind", ["simclr", "autotcl"])
 def test_labels_and_ids_reach_the_loss(kind: str) -> None:
-    class Spy(nn.Module):
-        needs_labels = True
+    class Spy(ContrastiveLoss):
+        needs = ("labels", "index")
 
-        def forward(self, z1: Tensor, z2: Tensor, **known: Tensor) -> Tensor:
-            self.known = known
-            return (z1 * z2).sum()
+        def compute(self, views: Tensor, extra: Extra) -> Tensor:
+            self.extra = extra
+            return views.prod(0).sum()
 
     spy = Spy()
     value(make(kind, spy, ids="patient"))
-    assert torch.equal(spy.known["ids"], batch().ids["patient"])
-    assert torch.equal(spy.known["labels"], batch().index % 2)
+    assert torch.equal(spy.extra["ids"], batch().ids["patient"])
+    assert torch.equal(spy.extra["labels"], batch().index % 2)
+    assert torch.equal(spy.extra["index"], batch().index)
     value(make(kind, spy, ids="index"))
-    assert torch.equal(spy.known["ids"], batch().index)
+    assert torch.equal(spy.extra["ids"], batch().index)
     with pytest.raises(InputError, match="did you mean 'patient'"):
         value(make(kind, spy, ids="patiant"))
 

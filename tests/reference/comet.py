@@ -70,7 +70,8 @@ def pooled_over_time(series: Array, how: str) -> list[float]:
                 out.append(column[-1])
             else:
                 variance = sum((v - mean) ** 2 for v in column) / len(column)
-                out.append(0.5 * math.log(variance + 1e-6))
+                power = 0.5 * math.log(variance + 1e-6)
+                out.append(math.exp(power) if name == "std" else power)
     return out
 
 

@@ -164,19 +164,18 @@ def sepclr(views: Array, labels: list[int], width: int, tau: float) -> dict[str,
 
     target = [i for i in range(n) if labels[i] != 0]
     healthy = [i for i in range(n) if labels[i] == 0]
-    null = np.zeros(s.shape[2])
-    salient = align(s, target)
+    nulled = s.copy()  # f_S(x) = s', the null vector, for each background sample
+    nulled[:, healthy] = 0.0
     joint = 0.0
-    if target:
-        salient += sum(uniform([*(s[v][i] for i in target), null]) for v in (0, 1)) / 2
-        for v in (0, 1):
-            for i in target:
-                each = [kernel(c[v][i], c[v][j]) * kernel(s[v][i], s[v][j]) for j in target]
-                joint += math.log(sum(each) / len(target)) / len(target) / 2
-    lengths = [s[v][i] @ s[v][i] for v in (0, 1) for i in healthy]
+    for v in (0, 1):
+        for i in range(n):
+            each = [kernel(c[v][i], c[v][j]) * kernel(nulled[v][i], nulled[v][j]) for j in range(n)]
+            joint += math.log(sum(each) / n) / n / 2
+    lengths = [s[v][i] @ s[v][i] / (2 * tau) for v in (0, 1) for i in healthy]
+    spread = [2.0 * sum(uniform(list(z[v])) for v in (0, 1)) / 2 for z in (c, nulled)]
     return {
-        "common": align(c, list(range(n))) + sum(uniform(list(c[v])) for v in (0, 1)) / 2,
-        "salient": salient,
+        "common": align(c, list(range(n))) + spread[0],
+        "salient": align(s, target) + spread[1],
         "null": sum(lengths) / len(lengths) if lengths else 0.0,
         "joint": joint,
     }

@@ -16,6 +16,8 @@ import torch
 
 from data_loaders import (
     MedicalDataset,
+    Recordings,
+    load_cinc2017,
     load_cohort,
     load_csv,
     load_mitbih,
@@ -183,6 +185,37 @@ def _data(allow: bool = False) -> MedicalDataset:
     )
 
 
+def _recordings(folder: Path) -> None:
+    arrays = [np.random.default_rng(k).normal(size=(20 + k, 2)) for k in range(4)]
+    arrays[1][3, 0] = np.nan
+    Recordings.from_arrays(
+        arrays,
+        10.0,
+        **{"label": ["a", "b", None, "a"], "patient": ["x", "x", "y", "z"]},
+        **{"log": RecordLog("a"), "columns": {"age": np.arange(4)}},
+    ).save(folder / "set")
+
+
+def _resign_recordings(folder: Path) -> None:
+    place = folder / "set"
+    meta = json.loads((place / "recordings.json").read_text())
+    for name in ("values.npy", "places.npz", "table.parquet"):
+        meta["sha256"][name] = hashlib.sha256((place / name).read_bytes()).hexdigest()
+    (place / "recordings.json").write_text(json.dumps(meta))
+
+
+def _read_recordings(folder: Path, rng: Rng) -> Any:
+    memory, verify = bool(rng.random() < 0.5), bool(rng.random() < 0.9)
+    data = Recordings.load(folder / "set", in_memory=memory, verify=verify)
+    return data.windows(8)[:4]
+
+
+def _cinc(folder: Path) -> None:
+    for name in ("A1", "A2"):
+        write_record(folder, name, bumps(1, seconds=4.0, rate=300.0)[0], rate=300.0, leads=["ECG"])
+    (folder / "REFERENCE.csv").write_text("A1,N\nA2,A\n")
+
+
 def _uci(folder: Path) -> None:
     rng = np.random.default_rng(0)
     values = (brainlike(256, 3 * 4).reshape(256, 3, 4).transpose(1, 2, 0) * 1000).astype(np.int32)
@@ -342,6 +375,19 @@ TARGETS: dict[str, Target] = {
         {".json": "text", ".npy": "binary", ".parquet": "binary"},
         weight=8,
         sign=_resign_container,
+    ),
+    "recordings": Target(
+        _recordings,
+        _read_recordings,
+        {".json": "text", ".npy": "binary", ".npz": "binary+zip", ".parquet": "binary"},
+        weight=6,
+        sign=_resign_recordings,
+    ),
+    "CinC 2017": Target(
+        _cinc,
+        lambda f, rng: load_cinc2017(f, strict=bool(rng.random() < 0.5)),
+        {".csv": "text", ".hea": "text", ".dat": "binary"},
+        weight=3,
     ),
     "cohort": Target(
         lambda f: make_cohort(f / "c", kind="eeg", **COHORT),  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ with ``--fork`` they are forked from this one after its imports, which is quicke
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import signal
@@ -207,7 +208,7 @@ class Process:
             self.status = os.waitstatus_to_exitcode(status) if pid else None
         return self.status is not None
 
-    def wait(self, until: Callable[[], bool] = lambda: False, seconds: float = 900) -> None:
+    def wait(self, until: Callable[[], bool] = lambda: False, seconds: float = math.inf) -> None:
         """Wait for the end, or for ``until``."""
         limit = time.monotonic() + seconds
         while not self.ended() and not until() and time.monotonic() < limit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,16 @@ def series(n: int = N) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(n, STEPS, CHANNELS)).astype(np.float32)
 
 
-def source() -> ArraySource:
-    return ArraySource(series(), ids={"trial": TRIAL, "patient": PATIENT}, crop=STEPS - 4)
+class Doubles(ArraySource):
+    """The same samples as float64 tensors."""
+
+    def batch(self, indices: np.ndarray, generator: torch.Generator) -> Batch:
+        batch = super().batch(indices, generator)
+        return replace(batch, x=batch.x.double())
+
+
+def source(kind: type[ArraySource] = ArraySource) -> ArraySource:
+    return kind(series(), ids={"trial": TRIAL, "patient": PATIENT}, crop=STEPS - 4)
 
 
 def encoder(dropout: float = 0.0, name: str = "dilated", **params: Any) -> Any:
@@ -61,7 +70,9 @@ def fit(made: Method, *, resume: bool = False, sampled: Sampler | None = None, *
     passed = {k: kwargs.pop(k) for k in names & set(kwargs)}
     settings = TrainSettings(**({"max_epochs": 2, "lr": 1e-2, "seed": 3} | kwargs))
     trainer = Trainer(settings, **passed)
-    return trainer.fit(made, source(), sampled or sampler(), resume=resume)
+    double = next(made.parameters()).dtype == torch.float64
+    kind = Doubles if double else ArraySource
+    return trainer.fit(made, source(kind), sampled or sampler(), resume=resume)
 
 
 def summary(result: TrainResult, made: Method) -> dict[str, Any]:
@@ -74,7 +85,7 @@ def summary(result: TrainResult, made: Method) -> dict[str, Any]:
 
 def train_all(dropout: float = 0.0, **options: Any) -> dict[str, Any]:
     """Every method, trained in this process (or as one of several)."""
-    made = {name: build(name, dropout) for name in METHODS_HERE}
+    made = {name: build(name, dropout).double() for name in METHODS_HERE}
     return {name: summary(fit(one, **options), one) for name, one in made.items()}
 
 
@@ -101,7 +112,10 @@ def simclr_with_gathering_loss() -> Method:
 def train_apart() -> dict[str, Any]:
     """SimCLR whose loss gathers by itself, and a mean over samples, each process on its part."""
     out = {}
-    for name, made in (("gathering", simclr_with_gathering_loss()), ("mean", MeanSquare())):
+    for name, made in (
+        ("gathering", simclr_with_gathering_loss().double()),
+        ("mean", MeanSquare().double()),
+    ):
         out[name] = summary(fit(made, gather=False), made)
     return out
 
@@ -202,7 +216,8 @@ class Recorder(Callback):
 
 def score(encoder: torch.nn.Module) -> float:
     """A monitor: size of the codes."""
-    return float(encoder(torch.ones(1, STEPS, CHANNELS)).square().mean())
+    dtype = next(encoder.parameters()).dtype
+    return float(encoder(torch.ones(1, STEPS, CHANNELS, dtype=dtype)).square().mean())
 
 
 class Interrupt(Callback):

@@ -56,16 +56,17 @@ def test_streams_are_pinned():
 
 
 def test_other_thread_counts_are_close():
+    """In float64, where Adam does not amplify rounding; see ``assert_equal_runs``."""
     before = torch.get_num_threads()
     losses = []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            history = cases.fit(cases.build("simclr", 0.1)).history
+            history = cases.fit(cases.build("simclr", 0.1).double()).history
             losses.append([row["loss"] for row in history])
     finally:
         torch.set_num_threads(before)
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
 
 
 def test_every_test_the_page_names_exists():

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import numpy as np
@@ -100,20 +99,22 @@ def test_resume_with_another_seed_is_refused(tmp_path):
 
 
 SCRIPT = """
-import sys, time
+import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.training import test_engine as t
-from tscl.training import trainer as engine
+from tscl.training import trainer
 
 torch = t.torch
 torch.set_num_threads(1)
-inner = engine._Run._train_step
-def slow(self, indices):
-    time.sleep(0.15)
+inner, steps = trainer._Run._train_step, []
+def waiting(self, indices):
+    steps.append(indices)
+    if len(steps) == 4:  # three checkpoints are written; the signal comes in this step
+        print("waiting", flush=True)
+        sys.stdin.readline()
     return inner(self, indices)
-engine._Run._train_step = slow
-print("ready", flush=True)
+trainer._Run._train_step = waiting
 t.train(Path(sys.argv[1]), resume=True, checkpoint_seconds=0.0)
 """
 
@@ -125,18 +126,16 @@ def test_killed_run_resumes_to_the_same_weights(tmp_path, sig):
     script.write_text(textwrap.dedent(SCRIPT.format(root=root)))
     job = subprocess.Popen(
         [sys.executable, str(script), str(tmp_path / "c")],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert job.stdout is not None
-    job.stdout.readline()
-    deadline = time.monotonic() + 300
-    while not list((tmp_path / "c").glob("step-*")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert job.stdout.readline() == b"waiting\n"
     job.send_signal(sig)
-    assert job.wait(timeout=300) != 0
-    job.stdout.close()
+    job.communicate()  # ends the step's wait
+    assert job.returncode != 0
     assert list((tmp_path / "c").glob("step-*"))
     whole, _ = train()
     rest, _ = train(tmp_path / "c", resume=True)

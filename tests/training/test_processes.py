@@ -27,43 +27,48 @@ def two(tmp_path_factory):
     return in_processes(2, cases.everything, tmp_path_factory.mktemp("two"))
 
 
-def assert_equal_runs(a, b, *, loss: float = 2e-6, weights: float = 2e-5) -> None:
-    """Losses of every step and weights agree to float32 rounding over four steps."""
+def assert_equal_runs(a, b) -> None:
+    """Losses of every step and weights agree over four steps in float64.
+
+    In float32 they cannot be held to a bound: Adam divides a gradient by its size, so one that is
+    rounding alone moves its weight by the whole rate. Rounding in float64, 1e-16, is far below
+    Adam's ``eps`` of 1e-8 and moves no weight by more than the rate times 1e-8 a step.
+    """
     assert len(a["history"]) == len(b["history"]) == 4
     for left, right in zip(a["history"], b["history"], strict=True):
-        assert left == pytest.approx(right, rel=loss, abs=loss)
+        assert left == pytest.approx(right, rel=1e-9, abs=1e-9)
     for part in ("method", "encoder"):
         for name, value in a[part].items():
-            torch.testing.assert_close(value, b[part][name], rtol=0, atol=weights)
+            torch.testing.assert_close(value, b[part][name], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", cases.METHODS_HERE)
 def test_two_processes_equal_one(two, name):
-    alone = cases.build(name)
+    alone = cases.build(name).double()
     untrained = {k: v.clone() for k, v in alone.state_dict().items()}
     one = cases.summary(cases.fit(alone), alone)
     assert_equal_runs(one, two["together"][name])
     moved = max(float((one["method"][k] - v).abs().max()) for k, v in untrained.items())
-    assert moved > 100 * 2e-5
+    assert moved > 2e-3
 
 
 @pytest.mark.parametrize("name", cases.METHODS_HERE)
 def test_two_processes_with_cached_gradients_equal_one_whole_batch(two, name):
-    alone = cases.build(name)
+    alone = cases.build(name).double()
     one = cases.summary(cases.fit(alone, clip_norm=0.5), alone)
     assert_equal_runs(one, two["cached"][name])
 
 
 def test_a_loss_that_gathers_by_itself_equals_one_process(two):
-    alone = cases.simclr_with_gathering_loss()
+    alone = cases.simclr_with_gathering_loss().double()
     assert_equal_runs(cases.summary(cases.fit(alone), alone), two["apart"]["gathering"])
 
 
 def test_a_mean_over_samples_is_that_of_the_whole_batch_however_it_is_cut(two):
-    alone = cases.MeanSquare()
+    alone = cases.MeanSquare().double()
     one = cases.summary(cases.fit(alone), alone)
     assert_equal_runs(one, two["apart"]["mean"])
-    parts = cases.MeanSquare()
+    parts = cases.MeanSquare().double()
     assert_equal_runs(one, cases.summary(cases.fit(parts, accumulate=4), parts))
 
 
@@ -87,7 +92,7 @@ if __name__ == "__main__":
     cases.fit(
         cases.build("simclr"),
         devices=2,
-        max_epochs=200,
+        max_epochs=100_000,  # it ends by the signal only
         checkpoints=Path(sys.argv[1]),
         checkpoint_seconds=0.0,
     )
@@ -103,28 +108,28 @@ def test_sigterm_stops_all_processes_after_a_checkpoint(tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         text=True,
     )
-    deadline = time.monotonic() + 300
-    while not list((tmp_path / "c").glob("step-*")) and time.monotonic() < deadline:
+    while not list((tmp_path / "c").glob("step-*")):
+        assert job.poll() is None
         time.sleep(0.05)
     job.send_signal(signal.SIGTERM)
-    _, said = job.communicate(timeout=300)
+    _, said = job.communicate()
     assert job.returncode != 0
     assert "KeyboardInterrupt" in said, said
     newest = sorted((tmp_path / "c").glob("step-*"))[-1]
     done = int(newest.name.removeprefix("step-"))
-    assert 0 < done < 400
+    assert done > 0
     assert not subprocess.run(["pgrep", "-f", str(script)], capture_output=True, check=False).stdout
 
 
 def test_fit_starts_its_processes_and_gives_everything_back(tmp_path):
-    alone, made = cases.build("simclr"), cases.build("simclr")
+    alone, made = cases.build("simclr").double(), cases.build("simclr").double()
     follow, follow_alone = cases.Recorder(), cases.Recorder()
     options = {"monitor": cases.score, "clip_norm": 1.0}
     one = cases.fit(alone, callbacks=[follow_alone], **options)
     two = cases.fit(made, callbacks=[follow], devices=2, **options)
     assert_equal_runs(cases.summary(one, alone), cases.summary(two, made))
     assert two.best_epoch == one.best_epoch
-    assert two.best_score == pytest.approx(one.best_score, rel=1e-4)
+    assert two.best_score == pytest.approx(one.best_score, rel=1e-9)
     assert [c.split()[0] for c in follow.calls] == [c.split()[0] for c in follow_alone.calls]
     assert not made.training
 

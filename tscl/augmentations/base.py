@@ -154,3 +154,10 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     if int(value) != value or value < least:
         raise InputError(name, value, f"choose an integer of at least {least}")
     return int(value)
+
+
+def check_rate(rate: float) -> float:
+    """A sampling rate in Hz when it is finite and above 0, else InputError."""
+    if not 0.0 < rate < float("inf"):
+        raise InputError("rate", rate, "give the sampling rate in Hz, above 0")
+    return float(rate)

@@ -66,7 +66,7 @@ class ParametricAugmentation(nn.Module):
     """The augmentation network: a shared small encoder, a mask head h and a transform head g.
 
     Args:
-        embedder: encoder (B, T, C) -> (B, T, aug_dim), following the encoder contract.
+        embedder: encoder (B, T, C) -> (B, T, aug_dim), following the encoder contract, stride 1.
         bias: noise u is drawn from U(bias, 1 - bias), 0 < bias < 1/2.
         gamma: lower stretch limit of the gate, <= 0.
         zeta: upper stretch limit, >= 1 (the public code uses 1).
@@ -94,6 +94,9 @@ class ParametricAugmentation(nn.Module):
         fixed_channels: int = 0,
     ) -> None:
         super().__init__()
+        if getattr(embedder, "stride", 1) != 1:
+            remedy = "the learned mask needs an embedding of every step: take stride 1"
+            raise InputError("embedder.stride", embedder.stride, remedy)
         channels, dims = int(embedder.input_dims), int(embedder.output_dims)  # type: ignore[arg-type]
         if not 0.0 < bias < 0.5:
             raise InputError("bias", bias, "noise is drawn from (bias, 1 - bias); 0 < bias < 0.5")

@@ -1,23 +1,32 @@
 """Encoders by name; see ``base`` for the contract."""
 
 from tscl.encoders.base import ENCODERS, Encoder, EncoderLike
+from tscl.encoders.braindecode import BraindecodeEncoder, braindecode_models
 from tscl.encoders.cost import CoSTEncoder
 from tscl.encoders.dilated import DilatedConvEncoder
+from tscl.encoders.eegnet import EEGNetEncoder
 from tscl.encoders.experts import ExpertsEncoder
+from tscl.encoders.inception_time import InceptionTimeEncoder
 from tscl.encoders.informer import InformerEncoder
 from tscl.encoders.lstm import LSTMEncoder
+from tscl.encoders.resnet1d import ResNet1dEncoder
 from tscl.encoders.tcn import TCNEncoder
 from tscl.encoders.transformer import TransformerEncoder
 
 __all__ = [
     "ENCODERS",
+    "BraindecodeEncoder",
     "CoSTEncoder",
     "DilatedConvEncoder",
+    "EEGNetEncoder",
     "Encoder",
     "EncoderLike",
     "ExpertsEncoder",
+    "InceptionTimeEncoder",
     "InformerEncoder",
     "LSTMEncoder",
+    "ResNet1dEncoder",
     "TCNEncoder",
     "TransformerEncoder",
+    "braindecode_models",
 ]

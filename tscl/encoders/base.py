@@ -1,4 +1,4 @@
-"""What an encoder is: a module from series to one embedding per time step.
+"""What an encoder is: a module from series to embeddings, one a time step or a few steps.
 
 To add an encoder, write one file with a subclass of :class:`Encoder`, decorate it with
 ``@ENCODERS.register("name")`` and export it from ``tscl/encoders/__init__.py``. The contract
@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from tscl.errors import InputError
+from tscl.errors import InputError, is_whole
 from tscl.registry import Registry, python_values
 
 
@@ -29,6 +29,11 @@ class EncoderLike(Protocol):
         causal: True when the output at step t depends on steps <= t only.
         receptive_field: for a causal encoder, how many steps (t included) the output at t may
             depend on; for a centred one the width of the whole window; None when unbounded.
+
+    A module may also have:
+
+    * ``stride``: input steps an embedding stands for (:func:`stride_of`); 1 where it is missing.
+    * ``output_length(T)``: embeddings of T steps, where that is not ``ceil(T / stride)``.
     """
 
     input_dims: int
@@ -37,30 +42,53 @@ class EncoderLike(Protocol):
     receptive_field: int | None
 
     def __call__(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Encode (B, T, C) to (B, T, D)."""
+        """Encode (B, T, C) to (B, T', D), T' = T unless the module has a ``stride``."""
         ...
 
 
 class Encoder(nn.Module, ABC):
     """Base class of the encoders here; see :class:`EncoderLike` for the attributes.
 
-    ``forward(x, mask=None)`` takes ``x`` of shape (B, T, C), possibly with NaN, and an optional
-    boolean ``mask``, True where the step is kept: (B, T), or (B, T, H) for a mask per latent
-    channel. Masking acts on the latent after the input projection, as in TS2Vec
-    (arXiv 2106.10466, section 3.2). It returns (B, T, D).
+    ``forward(x, mask=None)`` takes ``x`` of shape (B, T, C) and an optional boolean ``mask``, True
+    where the step is kept: (B, T), or (B, T, H) for a mask per latent channel. Masking acts on the
+    latent after the input projection, as in TS2Vec (arXiv 2106.10466, section 3.2). It returns
+    (B, T', D) with T' = ``output_length(T)``.
+
+    A missing value (NaN) counts as zero, the mean of standardised data, so one lost channel is
+    masked alone; a step that misses all its channels is as a masked one.
+
+    Attributes:
+        stride: input steps an embedding stands for. Forecasting and streams need 1.
+        latent_stride: input steps a latent step stands for; above 1 where the stem is strided.
+            A mask may then also come at the latent's rate, (B, T'') or (B, T'', H) with
+            T'' = ``ceil(T / latent_stride)``. Either way a latent step is zero when all its
+            input steps are hidden or missing, and hidden input steps count as zero.
+        latent_dims: width H of the latent; None where masks per latent channel are unknown.
     """
 
     input_dims: int
     output_dims: int
     causal: bool
     receptive_field: int | None
+    stride: int = 1
+    latent_stride: int = 1
+
+    @property
+    def latent_dims(self) -> int | None:
+        """Width H of the latent that masks act on."""
+        dims = self.config().get("hidden_dims", getattr(self, "hidden_dims", None))
+        return dims if isinstance(dims, int) else None
 
     @abstractmethod
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Encode (B, T, C) to (B, T, D)."""
+        """Encode (B, T, C) to (B, T', D)."""
+
+    def output_length(self, length: int) -> int:
+        """Embeddings T' of a series of ``length`` steps: ``ceil(length / stride)``."""
+        return -(-length // self.stride)
 
     def forward_last(self, x: Tensor) -> Tensor:
-        """Embedding of the last time step only, (B, T, C) to (B, D).
+        """Last embedding only, (B, T, C) to (B, D).
 
         Subclasses override this when the last step is cheaper than all steps. A causal encoder
         of unbounded memory that carries a state of fixed size also has
@@ -77,17 +105,52 @@ class Encoder(nn.Module, ABC):
 ENCODERS: Registry[Encoder] = Registry("encoder")
 
 
-def project_input(x: Tensor, projection: nn.Module, mask: Tensor | None) -> Tensor:
-    """Project (B, T, C) to the latent (B, T, H), zeroing NaN steps and masked steps.
+def stride_of(encoder: object) -> int:
+    """Input steps an embedding of ``encoder`` stands for; 1 where it has no ``stride``.
 
-    A step with any NaN channel contributes nothing and is zero in the latent, whatever the mask.
+    Raises:
+        InputError: a stride that is no whole number of at least 1.
+    """
+    stride = getattr(encoder, "stride", 1)
+    if not is_whole(stride) or stride < 1:
+        raise InputError("encoder.stride", stride, "give a whole number of at least 1")
+    return int(stride)
+
+
+def output_length(encoder: object, length: int) -> int:
+    """Embeddings ``encoder`` gives of a series of ``length`` steps."""
+    own = getattr(encoder, "output_length", None)
+    return -(-length // stride_of(encoder)) if own is None else int(own(length))
+
+
+def latent_length(encoder: object, length: int) -> int:
+    """Latent steps of a series of ``length`` steps, which masks are drawn for."""
+    return -(-length // int(getattr(encoder, "latent_stride", 1)))
+
+
+def require_every_step(encoder: object, use: str) -> None:
+    """Raise InputError unless ``encoder`` gives an embedding of every step, which ``use`` needs."""
+    stride = stride_of(encoder)
+    if stride != 1:
+        raise InputError(
+            "encoder.stride", stride, f"{use} needs an embedding of every step: take stride 1"
+        )
+
+
+def project_input(x: Tensor, projection: nn.Module, mask: Tensor | None) -> Tensor:
+    """Project (B, T, C) to the latent (B, T, H), zeroing masked steps and steps without values.
+
+    A missing channel counts as zero and leaves the others of its step as they are: zero is the
+    mean of standardised data, and what dropping a channel in training shows the encoder. The
+    present channels are not scaled up, since one of 16 would then count sixteenfold. A step that
+    misses all channels is zero in the latent, whatever the mask.
 
     Raises:
         InputError: ``x`` is not 3-D, or ``mask`` does not fit it.
     """
     if x.ndim != 3:
         raise InputError("x", tuple(x.shape), "pass (n_samples, n_timesteps, n_channels)")
-    missing = x.isnan().any(dim=-1)
+    missing = x.isnan().all(dim=-1)
     x = torch.nan_to_num(x, nan=0.0, posinf=None, neginf=None)
     latent: Tensor = projection(x)
     keep = ~missing

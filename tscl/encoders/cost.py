@@ -41,7 +41,14 @@ class CoSTEncoder(MixtureEncoder):
     applies it, which is ``dropout=0`` here.
 
     Raises:
-        InputError: an argument out of range. ConfigError: unknown ``mixture``.
+        InputError: an argument out of range.
+        ConfigError: unknown ``mixture``.
+
+    Example:
+        >>> import torch
+        >>> encoder = CoSTEncoder(2, output_dims=16, hidden_dims=8, depth=3, kernels=[1, 4])
+        >>> encoder(torch.zeros(3, 50, 2)).shape
+        torch.Size([3, 50, 16])
     """
 
     name: ClassVar[str] = "cost"

@@ -60,6 +60,14 @@ class DilatedConvEncoder(Encoder):
 
     Raises:
         InputError: an argument out of range, or an input of another shape.
+
+    Example:
+        >>> import torch
+        >>> encoder = DilatedConvEncoder(2, output_dims=16, hidden_dims=8, depth=3, causal=True)
+        >>> encoder.causal, encoder.receptive_field
+        (True, 61)
+        >>> encoder(torch.zeros(3, 50, 2)).shape
+        torch.Size([3, 50, 16])
     """
 
     name: ClassVar[str] = "dilated"

@@ -32,7 +32,8 @@ class MixtureEncoder(Encoder):
         """Make the kernels.
 
         Raises:
-            InputError: no length, or one below 1. ConfigError: unknown ``mixture``.
+            InputError: no length, or one below 1.
+            ConfigError: unknown ``mixture``.
         """
         if mixture not in MIXTURES:
             raise ConfigError("mixture", mixture, nearest(mixture, MIXTURES))
@@ -79,17 +80,28 @@ class ExpertsEncoder(MixtureEncoder):
     Args:
         input_dims: channels C of the series.
         output_dims: embedding dimensions D, of the backbone and of the mixture.
-        backbone: registered encoder. backbone_params: its other arguments.
+        backbone: name of a registered encoder.
+        backbone_params: its other arguments.
         kernels: lengths of the experts.
         mixture: ``folded_fft``, ``folded`` or ``separate``; see
             :class:`tscl.encoders.cost.CoSTEncoder`.
 
     Attributes:
         causal: as the backbone.
-        receptive_field: the backbone's and ``max(kernels) - 1`` steps more.
+        stride: as the backbone; experts then see the backbone's coarse embeddings.
+        receptive_field: the backbone's and ``max(kernels) - 1`` embeddings more.
 
     Raises:
-        InputError: an argument out of range. ConfigError: unknown backbone or parameter.
+        InputError: an argument out of range.
+        ConfigError: unknown backbone or parameter.
+
+    Example:
+        >>> import tscl.encoders  # registers the backbones
+        >>> encoder = ExpertsEncoder(2, 16, backbone="lstm", backbone_params={"depth": 1})
+        >>> encoder.causal
+        True
+        >>> encoder(torch.zeros(3, 50, 2)).shape
+        torch.Size([3, 50, 16])
     """
 
     name: ClassVar[str] = "experts"
@@ -120,7 +132,18 @@ class ExpertsEncoder(MixtureEncoder):
         self.causal = self.backbone.causal
         self._build_mixture(output_dims, kernels, mixture)
         field = self.backbone.receptive_field
-        self.receptive_field = None if field is None else field + self.longest - 1
+        self.stride, self.latent_stride = self.backbone.stride, self.backbone.latent_stride
+        longest = (self.longest - 1) * self.stride
+        self.receptive_field = None if field is None else field + longest
+
+    @property
+    def latent_dims(self) -> int | None:
+        """The backbone's."""
+        return self.backbone.latent_dims
+
+    def output_length(self, length: int) -> int:
+        """The backbone's."""
+        return self.backbone.output_length(length)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Encode (B, T, C) to (B, T, D); see :class:`tscl.encoders.base.Encoder`."""

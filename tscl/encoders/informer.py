@@ -30,7 +30,9 @@ class ProbSparseAttention(nn.Module):
     step) and from ``seed``, ``layer`` and T in evaluation, so evaluation has one result.
 
     Args:
-        factor: see above. seed: of the draws in evaluation. layer: number of the layer.
+        factor: see above.
+        seed: of the draws in evaluation.
+        layer: number of the layer.
     """
 
     def __init__(self, factor: int, seed: int = 0, layer: int = 0) -> None:
@@ -70,13 +72,23 @@ class InformerEncoder(TransformerEncoder):
     step keeps its representation.
 
     Args:
-        input_dims, output_dims, hidden_dims, depth, heads, ffn_dims, dropout: see
-            :class:`tscl.encoders.transformer.TransformerEncoder`.
+        input_dims: channels C of the series.
+        output_dims: embedding dimensions D.
+        hidden_dims: width of the layers; ``hidden_dims / heads`` must be an even whole number.
+        depth: number of layers.
+        heads: attention heads.
+        ffn_dims: width of the feed-forward part.
+        dropout: probability of dropout on both branches.
         factor: of :class:`ProbSparseAttention`; 3 in the end-to-end study.
         sample_seed: of the keys drawn in evaluation.
 
     Raises:
         InputError: an argument out of range, or an input of another shape.
+
+    Example:
+        >>> encoder = InformerEncoder(2, output_dims=16, hidden_dims=8, depth=1, heads=2)
+        >>> encoder(torch.zeros(3, 50, 2)).shape
+        torch.Size([3, 50, 16])
     """
 
     name: ClassVar[str] = "informer"

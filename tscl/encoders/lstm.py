@@ -27,6 +27,12 @@ class LSTMEncoder(Encoder):
 
     Raises:
         InputError: an argument out of range, or an input of another shape.
+
+    Example:
+        >>> import torch
+        >>> encoder = LSTMEncoder(2, output_dims=16, hidden_dims=8, depth=1)
+        >>> encoder(torch.zeros(3, 50, 2)).shape
+        torch.Size([3, 50, 16])
     """
 
     name: ClassVar[str] = "lstm"

@@ -49,6 +49,14 @@ class TCNEncoder(Encoder):
 
     Raises:
         InputError: an argument out of range, or an input of another shape.
+
+    Example:
+        >>> import torch
+        >>> encoder = TCNEncoder(2, output_dims=16, hidden_dims=8, depth=3)
+        >>> encoder.causal, encoder.receptive_field
+        (True, 29)
+        >>> encoder(torch.zeros(3, 50, 2)).shape
+        torch.Size([3, 50, 16])
     """
 
     name: ClassVar[str] = "tcn"

@@ -114,6 +114,13 @@ class TransformerEncoder(Encoder):
 
     Raises:
         InputError: an argument out of range, or an input of another shape.
+
+    Example:
+        >>> encoder = TransformerEncoder(2, 16, hidden_dims=8, depth=2, heads=2, context=10)
+        >>> encoder.causal, encoder.receptive_field
+        (False, 37)
+        >>> encoder(torch.zeros(3, 50, 2)).shape
+        torch.Size([3, 50, 16])
     """
 
     name: ClassVar[str] = "transformer"

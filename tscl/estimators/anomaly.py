@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from tscl.errors import DataError, InputError
-from tscl.estimators.base import SavedEstimator
+from tscl.estimators.base import SavedEstimator, SeriesInput
 from tscl.estimators.inputs import as_array, kept_on_error, require_fitted
 from tscl.estimators.saved import (
     PART,
@@ -28,7 +28,7 @@ from tscl.inference.masked_distance import masked_distance
 Scores = NDArray[np.float64]
 
 
-class ContrastiveAnomalyDetector(SavedEstimator):
+class ContrastiveAnomalyDetector(SavedEstimator, SeriesInput):
     """TS2Vec's detector (arXiv 2106.10466, section 4.3) around any method and encoder.
 
     The score of step t is how far its embedding moves when its observation is hidden

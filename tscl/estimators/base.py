@@ -43,14 +43,18 @@ class SavedEstimator(BaseEstimator):
         return loaded
 
 
-class SeriesEstimator(SavedEstimator):
-    """An estimator of (n, T, C) or (n, T) input in which NaN marks a missing value."""
+class SeriesInput(BaseEstimator):
+    """An estimator of (n, T, C) input in which NaN marks a missing value."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
         return tags
+
+
+class SeriesEstimator(SavedEstimator, SeriesInput):
+    """An estimator of (n, T, C) or (n, T) input that is saved to a folder."""
 
 
 class PretrainingSettings(SeriesEstimator):
@@ -62,8 +66,8 @@ class PretrainingSettings(SeriesEstimator):
             contract (it is copied). ``encoder_params``: arguments of a named encoder.
         loss: name in :data:`tscl.losses.LOSSES` or a module, for methods that take one; None
             keeps the method's own. ``loss_params``: its arguments.
-        pooling: over time: ``max``, ``mean``, ``log_std`` or ``last``, or several joined by
-            ``+``, side by side (:func:`tscl.pooling.pool_time`).
+        pooling: over time: ``max``, ``mean``, ``std``, ``log_std`` or ``last``, or several joined
+            by ``+``, side by side (:func:`tscl.pooling.pool_time`).
         scale: ``train`` standardises each channel by the mean and deviation of the series seen in
             ``fit``, ``sample`` each channel of each series by its own, ``none`` leaves X as it is.
         max_epochs, batch_size, lr, averaging: training.
@@ -128,7 +132,9 @@ class StandardCodes(SeriesEstimator):
         codes = self.transformer_.pool(values).astype(np.float64)
         deviation = codes.std(axis=0)
         self.code_mean_ = codes.mean(axis=0)
-        self.code_scale_ = np.where(deviation > 1e-12, deviation, 1.0)
+        # codes are float32: a dimension that varies by less than their spacing holds only rounding
+        spacing = np.spacing(np.abs(codes).max(axis=0).astype(np.float32))
+        self.code_scale_ = np.where(deviation > spacing, deviation, 1.0)
         return np.asarray((codes - self.code_mean_) / self.code_scale_)
 
     def _codes(self, values: Float32) -> NDArray[np.float64]:

@@ -179,16 +179,16 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings):
         return np.asarray(self.head_.predict(codes))
 
     @_head_has("predict_proba")
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities (n, n_classes), columns as in ``classes_``."""
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Probabilities (n, n_classes) in the codes' precision, columns as in ``classes_``."""
         codes = self._codes(X)
-        return np.asarray(self.head_.predict_proba(codes))
+        return np.asarray(self.head_.predict_proba(codes), np.float32)
 
     @_head_has("decision_function")
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """The head's scores: (n,) for two classes, else (n, n_classes)."""
+    def decision_function(self, X: Any) -> NDArray[np.float32]:
+        """The head's scores in the codes' precision: (n,) for two classes, else (n, n_classes)."""
         codes = self._codes(X)
-        return np.asarray(self.head_.decision_function(codes))
+        return np.asarray(self.head_.decision_function(codes), np.float32)
 
 
 def _join(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

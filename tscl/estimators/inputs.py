@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
@@ -15,6 +16,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.fields import as_ids
+from data_loaders.container.rows import float32_loses, unmasked
 from data_loaders.container.windows import pad_series, series_lengths
 from tscl.errors import DataError, InputError, NotFittedError, is_whole
 
@@ -27,10 +29,10 @@ def encode_by_length(values: Float32, encode_part: Callable[[Float32], Float32])
     Args:
         values: the series.
         encode_part: called with series of one length (m, t, C); gives codes of every step
-            (m, t, D), or one code a series (m, k).
+            (m, t, D), or fewer (an encoder coarser than its input), or one code a series (m, k).
 
     Returns:
-        (n, T, D) with NaN after a series' end, or (n, k).
+        (n, T, D) with NaN after a series' end, (n, T', D) of the coarse embeddings, or (n, k).
 
     Raises:
         DataError: a series without any value.
@@ -40,18 +42,21 @@ def encode_by_length(values: Float32, encode_part: Callable[[Float32], Float32])
         raise DataError("X", f"sample {int(np.argmin(lengths))} holds no value", "leave it out")
     if (lengths == values.shape[1]).all():
         return np.asarray(encode_part(values))
-    out: Float32 | None = None
+    parts = []
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
-        part = encode_part(values[rows, :length])
-        if out is None:
-            steps = values.shape[1:2] if part.ndim == 3 else ()
-            out = np.full((len(values), *steps, part.shape[-1]), np.nan, np.float32)
+        parts.append((rows, length, encode_part(values[rows, :length])))
+    shape: tuple[int, ...] = parts[0][2].shape[1:]
+    if len(shape) == 2:
+        every_step = all(part.shape[1] == length for _, length, part in parts)
+        longest = max(part.shape[1] for _, _, part in parts)
+        shape = (values.shape[1] if every_step else longest, shape[1])
+    out = np.full((len(values), *shape), np.nan, np.float32)
+    for rows, _, part in parts:
         if part.ndim == 3:
-            out[rows, :length] = part
+            out[rows, : part.shape[1]] = part
         else:
             out[rows] = part
-    assert out is not None
     return out
 
 
@@ -82,7 +87,7 @@ def kept_on_error(estimator: BaseEstimator) -> Iterator[None]:
 
 
 def as_array(X: Any) -> Any:
-    """``X`` with tensors as arrays and several (T_i, C) series as one array padded with NaN.
+    """``X`` with tensors as arrays, masked values as NaN, and series (T_i, C) padded with NaN.
 
     Raises:
         DataError: a container in place of its series, or a list of series of unequal rank or,
@@ -95,6 +100,7 @@ def as_array(X: Any) -> Any:
         return X.detach().cpu().numpy()
     if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
         X = list(X)
+    X = unmasked(X)
     if not isinstance(X, list | tuple) or not len(X):
         return X
     remedy = "give every series as (T_i, C), such as series[:, None] for one channel"
@@ -109,8 +115,33 @@ def as_array(X: Any) -> Any:
     return X
 
 
+def float_type(X: Any) -> type[np.floating]:
+    """float64 for numbers whose differences float32 would lose (a large level), else float32."""
+    if isinstance(X, pd.DataFrame) and all(kind.kind in "iuf" for kind in X.dtypes):
+        X = X.to_numpy()
+    if not isinstance(X, np.ndarray) or X.dtype.kind not in "iuf" or X.ndim not in (2, 3):
+        return np.float32
+    return np.float64 if float32_loses(X[..., None] if X.ndim == 2 else X) else np.float32
+
+
+def check_float32(values: NDArray[np.floating]) -> Float32:
+    """Series (n, T, C) that are not standardised as float32.
+
+    Raises:
+        DataError: float32 would lose their differences, since their level is large.
+    """
+    if float32_loses(values):
+        found = f"values around {float(np.nanmedian(values)):g} that vary little"
+        raise DataError("X", found, "float32 loses the differences; subtract the level first")
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32, copy=False)
+
+
 def read_panel(estimator: BaseEstimator, X: Any, *, reset: bool) -> Float32:
     """``X`` as (n_samples, n_timesteps, n_channels) float32 with NaN for missing values.
+
+    Where float32 would lose the differences within a series, such as those of a counter, the
+    values stay float64 until standardising has taken the level off.
 
     A 2-D array or data frame holds one univariate series a row. A 3-D array or tensor is taken as
     it is; a list or object array of (T_i, C) arrays is padded with NaN to the longest. Sets
@@ -122,9 +153,12 @@ def read_panel(estimator: BaseEstimator, X: Any, *, reset: bool) -> Float32:
             other channels than in ``fit``. ValueError of scikit-learn for bad 2-D input.
     """
     X = as_array(X)
+    kind = float_type(X)
+    if kind == np.float64 and getattr(estimator, "scale", "train") == "none":
+        check_float32(np.atleast_3d(np.asarray(X, np.float64)))
     if getattr(X, "ndim", 2) == 3:
         values = check_array(
-            X, dtype=np.float32, allow_nd=True, ensure_all_finite="allow-nan", input_name="X"
+            X, dtype=kind, allow_nd=True, ensure_all_finite="allow-nan", input_name="X"
         )
         if 0 in values.shape:
             raise DataError("X", values.shape, "pass at least one sample, step and channel")
@@ -137,7 +171,7 @@ def read_panel(estimator: BaseEstimator, X: Any, *, reset: bool) -> Float32:
             estimator,
             X,
             reset=reset,
-            dtype=np.float32,
+            dtype=kind,
             ensure_all_finite="allow-nan",
             ensure_min_features=2 if reset else 1,
         )[:, :, None]

@@ -14,6 +14,7 @@ from torch import nn
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, DataError, InputError, is_whole, nearest
 from tscl.methods import METHODS, Method
+from tscl.methods.instance_loss import needs_labels
 from tscl.seeding import seeded
 from tscl.training.callbacks import ProgressBar, ProgressReporter, Silent
 from tscl.training.data import ArraySource, GroupedSampler, RandomSampler, Sampler, cut_sections
@@ -83,8 +84,9 @@ def with_loss(
 
 def wants_labels(method: Method) -> bool:
     """Whether the method's objective reads class labels."""
-    by_loss = getattr(getattr(method, "loss", None), "needs_labels", False)
-    return bool(by_loss) or getattr(method, "by", None) == "labels"
+    loss = getattr(method, "loss", None)
+    by_loss = isinstance(loss, nn.Module) and needs_labels(loss)
+    return by_loss or getattr(method, "by", None) == "labels"
 
 
 def reads_ids(method: Method) -> bool:

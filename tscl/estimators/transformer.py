@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.multiclass import type_of_target
 from torch import nn
@@ -15,11 +16,12 @@ from torch import nn
 from data_loaders.container.standardize import channel_figures, standardize_groups
 from tscl.disk import new_folder
 from tscl.errors import DataError, InputError, NotFittedError
-from tscl.estimators.base import PretrainingSettings
+from tscl.estimators.base import PretrainingSettings, SeriesInput
 from tscl.estimators.inputs import (
     Float32,
     RandomState,
     as_array,
+    check_float32,
     draw_seed,
     encode_by_length,
     id_codes,
@@ -51,6 +53,19 @@ from tscl.saving.encoder import load_encoder, save_encoder
 from tscl.training.trainer import TrainSettings
 
 
+def _numbers(X: Any) -> NDArray[Any]:
+    if issparse(X):
+        raise DataError("X", type(X).__name__, "sparse input is not supported; pass X.toarray()")
+    try:
+        array = np.asarray(X)
+        if array.dtype.kind != "c":
+            return array if array.dtype.kind in "fiu" else array.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError("X", type(X).__name__, f"must be numeric ({error})") from None
+    remedy = "Complex data not supported; pass X.real, X.imag or np.abs(X)"
+    raise DataError("X", "complex numbers", remedy)
+
+
 def as_panel(
     X: Any, *, allow_missing: bool = True, allow_constant: bool = False
 ) -> NDArray[np.float32]:
@@ -65,8 +80,8 @@ def as_panel(
         allow_constant: whether a channel may be constant or empty.
 
     Raises:
-        DataError: wrong rank, no samples, infinite values, unsorted or duplicate time stamps, a
-            channel that is constant, or NaN where not allowed.
+        DataError: wrong rank, no samples, sparse, complex or infinite values, unsorted or
+            duplicate time stamps, a channel that is constant, or NaN where not allowed.
     """
     if isinstance(X, (pd.DataFrame, pd.Series)):
         index = X.index
@@ -77,19 +92,19 @@ def as_panel(
             if not index.is_monotonic_increasing:
                 raise DataError("timestamps", "unsorted", "sort the rows by time")
         X = X.to_numpy()
-    X = as_array(X)
-    try:
-        values = np.asarray(X, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError("X", type(X).__name__, f"must be numeric ({error})") from None
+    values = _numbers(as_array(X))
     if values.ndim == 1:
         values = values[None, :, None]
     elif values.ndim == 2:
         values = values[None]
     if values.ndim != 3:
         raise DataError("X", values.shape, "pass (n_samples, n_timesteps, n_channels)")
+    if values.shape[2] == 0:
+        found = f"0 feature(s) (shape={np.shape(X)}) while a minimum of 1 is required"
+        raise DataError("X", found, "pass at least one channel")
     if 0 in values.shape:
         raise DataError("X", values.shape, "pass at least one sample, step and channel")
+    values = check_float32(values)
     if np.isinf(values).any():
         raise DataError("X", f"{int(np.isinf(values).sum())} infinite values", "remove them")
     if not allow_missing and np.isnan(values).any():
@@ -101,7 +116,7 @@ def as_panel(
     return values
 
 
-class Representation(TransformerMixin, EncoderByName):
+class Representation(TransformerMixin, EncoderByName, SeriesInput):
     """Any registered method as an estimator.
 
     ``X`` is (n_samples, n_timesteps, n_channels), and trailing steps without any value are padding
@@ -156,6 +171,11 @@ class Representation(TransformerMixin, EncoderByName):
         self.checkpoints = checkpoints
         self.verbose = verbose
         self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
     def _method_arguments(self) -> dict[str, Any]:
         return dict(self.method_params or {})

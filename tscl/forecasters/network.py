@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tscl.encoders import ENCODERS
+from tscl.encoders.base import require_every_step
 from tscl.errors import ConfigError, InputError, is_whole, nearest
 from tscl.forecasters.normalize import InstanceNorm, window_scale
 
@@ -137,6 +138,7 @@ class ForecastNetwork(nn.Module):
             output_dims=output_dims,
             **(encoder_params or {}),
         )
+        require_every_step(self.encoder, "a forecasting network")
         self.append = query == "append" or (query == "auto" and self.encoder.causal)
         self.decoder: nn.Module
         width = output_dims + patch * marks

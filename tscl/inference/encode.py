@@ -11,8 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tscl.encoders.base import EncoderLike, evaluating
+from tscl.encoders.base import (
+    EncoderLike,
+    evaluating,
+    output_length,
+    require_every_step,
+    stride_of,
+)
 from tscl.errors import ConfigError, InputError, LeakageError, nearest
+from tscl.inference.blocks import block_rows, filled
 from tscl.inference.sinks import ArraySink, Codes, Out, PoolSink, Sink
 
 Mode = Literal["auto", "full", "chunked", "sliding"]
@@ -94,18 +101,37 @@ def _check_positive(**values: int | None) -> None:
             raise InputError(field, value, "choose a whole number of at least 1")
 
 
+def _rows_a_block(encoder: EncoderLike, source: _Source, steps: int) -> int:
+    most = max(1, _VALUES // (max(encoder.output_dims, 64) * steps))
+    return block_rows(steps, source.device, most)
+
+
 def _full(
     encoder: EncoderLike, source: _Source, batch_size: int | None, last: bool
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    size = batch_size or max(1, _VALUES // (max(encoder.output_dims, 64) * source.length))
+    size = batch_size or _rows_a_block(encoder, source, source.length)
+    length = output_length(encoder, source.length)
     for first in range(0, source.n_samples, size):
         samples = slice(first, min(source.n_samples, first + size))
-        x = source.read(samples, slice(0, source.length))
+        n = samples.stop - first
+        x = filled(source.read(samples, slice(0, source.length)), size)
         if last:
-            steps = slice(source.length - 1, source.length)
-            yield samples, steps, last_step(encoder, x).unsqueeze(1)
+            yield samples, slice(length - 1, length), last_step(encoder, x)[:n].unsqueeze(1)
         else:
-            yield samples, slice(0, source.length), encoder(x)
+            yield samples, slice(0, length), _checked(encoder(x), x, encoder, length)[:n]
+
+
+def _checked(codes: Tensor, x: Tensor, encoder: EncoderLike, length: int) -> Tensor:
+    """``codes`` when they have the shape the encoder's contract says, else InputError."""
+    wanted = (len(x), length, encoder.output_dims)
+    if tuple(codes.shape) != wanted:
+        raise InputError(
+            "encoder",
+            f"{tuple(codes.shape)} of an input {tuple(x.shape)}",
+            f"its output_dims and stride say {wanted}: give it the right output_dims, and a "
+            "stride or output_length(T) if its embeddings are coarser than the input",
+        )
+    return codes
 
 
 def _default_chunk(encoder: EncoderLike, overlap: int) -> int:
@@ -123,13 +149,14 @@ def _chunked(
         if source.length <= chunk + overlap:
             chunk = source.length
     rows = min(source.length, chunk + overlap)
-    size = batch_size or max(1, _VALUES // (max(encoder.output_dims, 64) * rows))
+    size = batch_size or _rows_a_block(encoder, source, rows)
     for first in range(0, source.n_samples, size):
         samples = slice(first, min(source.n_samples, first + size))
         for start in range(0, source.length, chunk):
             steps = slice(start, min(source.length, start + chunk))
             x = source.read(samples, slice(max(0, start - overlap), steps.stop))
-            yield samples, steps, encoder(x)[:, start - steps.stop :]
+            codes = encoder(filled(x, size))[: x.shape[0], start - steps.stop :]
+            yield samples, steps, codes
 
 
 def _sliding(
@@ -153,7 +180,10 @@ def _route(encoder: EncoderLike, mode: str) -> Route:
     if mode not in get_args(Mode):
         raise ConfigError("mode", mode, nearest(mode, get_args(Mode)))
     if mode == "auto":
-        return "chunked" if encoder.causal and encoder.receptive_field is not None else "full"
+        finite = encoder.causal and encoder.receptive_field is not None
+        return "chunked" if finite and stride_of(encoder) == 1 else "full"
+    if mode != "full":
+        require_every_step(encoder, f"mode {mode!r}")
     if mode == "chunked":
         if not encoder.causal:
             raise InputError("mode", mode, "the encoder is not causal: use 'full' or 'sliding'")
@@ -175,11 +205,12 @@ def encode(
     out: Out = None,
     progress: Progress | None = None,
 ) -> Codes:
-    """Embeddings of every step of every series, or pooled over time.
+    """Embeddings of every step (or stride) of every series, or pooled over time.
 
     The encoder runs in evaluation mode without gradients, on its own device. NaN marks missing
-    values. This function may see the future of a step when the encoder does; forecasting needs
-    :func:`encode_causal`.
+    values. Series pass in blocks of one size (:mod:`tscl.inference.blocks`), so the codes of a
+    series do not depend on the others encoded with it. This function may see the future of a step
+    when the encoder does; forecasting needs :func:`encode_causal`.
 
     Args:
         encoder: module that follows :class:`tscl.encoders.base.EncoderLike`.
@@ -188,9 +219,10 @@ def encode(
             receptive field) encodes chunks preceded by ``receptive_field - 1`` steps, which gives
             the same codes in bounded memory. ``sliding`` gives step t the last embedding of the
             window x[t - window .. t], filled with NaN before the start, as in TS2Vec
-            (arXiv 2106.10466). ``auto`` is ``chunked`` where possible, else ``full``.
-        batch_size: series at a time (``full``, ``chunked``) or windows at a time (``sliding``);
-            None chooses by memory.
+            (arXiv 2106.10466). ``auto`` is ``chunked`` where possible, else ``full``. An encoder
+            coarser than its input (``stride`` above 1) takes ``full``.
+        batch_size: series at a time (``full``, ``chunked``; fewer are filled up to as many) or
+            windows at a time (``sliding``); None chooses series by length and memory.
         chunk: new steps per chunk (``chunked``); None chooses by memory and receptive field.
         window: steps of history before t (``sliding``).
         pooling: None, or over time as in :func:`tscl.pooling.pool_time`, such as ``max`` or
@@ -200,16 +232,18 @@ def encode(
         progress: called with (steps done, steps in all) after every block.
 
     Returns:
-        float32 (N, T, D), or (N, k D) with k poolings named; ``out`` itself where one was passed.
+        float32 (N, T', D), T' = T unless the encoder has a stride, or (N, k D) with k poolings
+        named; ``out`` itself where one was passed.
 
     Raises:
-        InputError: wrong rank, channels, dtype, infinite values, or a mode the encoder cannot do.
+        InputError: wrong rank, channels, dtype, infinite values, a mode the encoder cannot do, or
+            embeddings of another shape than its contract says.
         ConfigError: unknown mode or pooling.
     """
     route = _route(encoder, mode)
     _check_positive(batch_size=batch_size, chunk=chunk, window=window)
     source = _Source(encoder, x)
-    shape = (source.n_samples, source.length, encoder.output_dims)
+    shape = (source.n_samples, output_length(encoder, source.length), encoder.output_dims)
     sink: Sink = ArraySink(out, shape) if pooling is None else PoolSink(out, shape, pooling)
     last = pooling == "last"
     if route == "full":
@@ -218,7 +252,7 @@ def encode(
         blocks = _chunked(encoder, source, batch_size, chunk)
     else:
         blocks = _sliding(encoder, source, batch_size, window, last)
-    done, total = 0, source.n_samples * (1 if last and route != "chunked" else source.length)
+    done, total = 0, source.n_samples * (1 if last and route != "chunked" else shape[1])
     with sink.file, evaluating(encoder), torch.no_grad():
         for samples, steps, codes in blocks:
             sink.write(samples, steps, codes.to("cpu", torch.float32).numpy())
@@ -248,7 +282,9 @@ def encode_causal(
 
     Raises:
         LeakageError: ``mode`` would show a centred encoder the future.
+        InputError: an encoder coarser than its input.
     """
+    require_every_step(encoder, "encode_causal")
     if mode == "auto":
         route = _route(encoder, "auto") if encoder.causal else "sliding"
     else:

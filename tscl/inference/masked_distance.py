@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tscl.encoders.base import EncoderLike, evaluating
+from tscl.encoders.base import EncoderLike, evaluating, require_every_step
 from tscl.errors import InputError
 from tscl.inference.encode import last_step, placement
 
@@ -19,7 +19,7 @@ def masked_distance(
     TS2Vec (arXiv 2106.10466, section 4.3): step t is encoded at the end of the window
     x[t - window .. t], once as it is and once with step t hidden; the score is
     ``sum |r_masked - r|``. A causal encoder of a shorter receptive field gets windows of that
-    length, which gives the same. NaN where step t itself is missing.
+    length, which gives the same. NaN where step t misses all its channels.
 
     Args:
         encoder: follows :class:`tscl.encoders.base.EncoderLike`.
@@ -28,8 +28,10 @@ def masked_distance(
         batch_size: windows at a time.
 
     Raises:
-        InputError: wrong rank or channels, infinite values, numbers below 1.
+        InputError: wrong rank or channels, infinite values, numbers below 1, an encoder coarser
+            than its input.
     """
+    require_every_step(encoder, "the score of a step")
     if x.ndim != 3 or x.shape[2] != encoder.input_dims:
         raise InputError("x", x.shape, f"pass (n_samples, n_timesteps, {encoder.input_dims})")
     for field, value in (("window", window), ("batch_size", batch_size)):
@@ -52,5 +54,5 @@ def masked_distance(
                 hidden[:, -1] = torch.nan
                 change = last_step(encoder, hidden) - last_step(encoder, seen)
                 row[start:stop] = change.abs().sum(dim=1).to("cpu", torch.float64).numpy()
-    out[np.isnan(x).any(axis=2)] = np.nan
+    out[np.isnan(x).all(axis=2)] = np.nan
     return out

@@ -183,9 +183,15 @@ class _RunningLogStd(_Running):
         return np.asarray(0.5 * np.log(self.total / self.steps + VARIANCE_FLOOR))
 
 
+class _RunningStd(_RunningLogStd):
+    def result(self) -> NDArray[np.float64]:
+        return np.exp(super().result())
+
+
 _RUNNING: dict[str, type[_Running]] = {
     "max": _RunningMax,
     "mean": _RunningMean,
+    "std": _RunningStd,
     "log_std": _RunningLogStd,
     "last": _RunningLast,
 }

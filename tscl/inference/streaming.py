@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tscl.encoders.base import EncoderLike, evaluating
+from tscl.encoders.base import EncoderLike, evaluating, require_every_step
 from tscl.errors import CheckpointError, InputError
 from tscl.inference.encode import last_step, placement
 from tscl.inference.sinks import Codes
@@ -31,8 +31,8 @@ class StreamingEncoder:
         scale: (C,) every sample is divided by after that; None divides by nothing.
 
     Raises:
-        InputError: the encoder sees the future, or its memory is unbounded, or ``mean`` or
-            ``scale`` has another shape.
+        InputError: the encoder sees the future, its memory is unbounded or its embeddings are
+            coarser than its input, or ``mean`` or ``scale`` has another shape.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class StreamingEncoder:
         mean: ArrayLike | None = None,
         scale: ArrayLike | None = None,
     ) -> None:
+        require_every_step(encoder, "a stream")
         if not encoder.causal:
             raise InputError("encoder", type(encoder).__name__, "a stream needs a causal encoder")
         self._recurrent = encoder.receptive_field is None
@@ -86,7 +87,9 @@ class StreamingEncoder:
         if isinstance(samples, Tensor):
             samples = samples.detach().cpu().numpy()
         try:
-            new: NDArray[np.floating] = np.array(samples, dtype=np.float32)
+            new: NDArray[np.floating] = np.array(
+                samples, np.float32 if self.mean is None else np.float64
+            )
         except (TypeError, ValueError):
             raise InputError("samples", type(samples).__name__, "pass numbers") from None
         if new.ndim != 2 or new.shape[1] != self.encoder.input_dims:

@@ -2,7 +2,7 @@
 
 from tscl.losses.amcl import AdaptiveMultiHead
 from tscl.losses.barlow_twins_vicreg import BarlowTwins, VICReg
-from tscl.losses.base import LOSSES, ContrastiveLoss
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, is_instance_loss
 from tscl.losses.byol_simsiam import BYOL, SimSiam
 from tscl.losses.cacr import CACR
 from tscl.losses.coconut import ReplayContrast
@@ -60,6 +60,7 @@ __all__ = [
     "Combined",
     "ContrastiveGap",
     "ContrastiveLoss",
+    "Extra",
     "FocalSupCon",
     "GroupOrdering",
     "HardNegativeMixing",
@@ -94,6 +95,7 @@ __all__ = [
     "bounded_compactness",
     "compactness_loss",
     "hierarchical_contrast",
+    "is_instance_loss",
     "mann_whitney_loss",
     "negative_penalties",
     "quality_weights",

@@ -28,8 +28,8 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.shared.settings import floor_setting, pair_setting, whole_setting
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, diagonal, unit
+from tscl.losses.shared.settings import choice_setting, floor_setting, pair_setting, whole_setting
 from tscl.seeding import seeded
 
 
@@ -52,8 +52,11 @@ class AdaptiveMultiHead(ContrastiveLoss):
         seed: of the initial parameters.
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2.
+    Example:
+        >>> z = torch.eye(4)
+        >>> loss = AdaptiveMultiHead(n_heads=1, bounds=(0.5, 0.5))
+        >>> float(loss(z, z))  # one head of one temperature is NT-Xent
+        0.5944...
     """
 
     def __init__(
@@ -82,13 +85,11 @@ class AdaptiveMultiHead(ContrastiveLoss):
         low, high = pair_setting("bounds", bounds)
         if not low <= high:
             raise InputError("bounds", bounds, "need 0 < low <= high")
-        if negatives not in ("softmax", "hardest"):
-            raise InputError("negatives", negatives, "choose softmax or hardest")
         self.n_heads = n_heads
         self.dims = dims
         self.bounds = (low, high)
         self.beta = floor_setting("beta", beta)
-        self.negatives = negatives
+        self.negatives = choice_setting("negatives", negatives, ("softmax", "hardest"))
         self.n_hardest = n_hardest
         if released and negatives != "hardest":
             raise InputError("released", released, "the authors' code has negatives='hardest'")
@@ -115,22 +116,13 @@ class AdaptiveMultiHead(ContrastiveLoss):
             )
         return unit(z.unflatten(-1, (self.n_heads, d // self.n_heads)).movedim(-2, 0))
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Sum over heads, mean over ordered pairs of views and anchors."""
-        if len(views) < 2:
-            raise InputError("views", len(views), "pass at least two views")
         terms: list[Tensor] = []
         heads = self.project(views)
         for a, b in permutations(range(len(views)), 2):
             terms.append(torch.stack([self._direction(h[a], h[b]) for h in heads]).sum(0))
-        return self.reduce(torch.stack(terms), weights)
+        return self.reduce(torch.stack(terms), extra.weights)
 
     def temperatures(self, u: Tensor, v: Tensor) -> Tensor:
         """tau (n, m) of all pairs of unit head outputs u (n, d) and v (m, d)."""
@@ -144,7 +136,7 @@ class AdaptiveMultiHead(ContrastiveLoss):
         tau = self.temperatures(u, every)
         score = similarity / tau - self.beta * (0.5 * d * tau.log() + tau.reciprocal())
         positive = score[:, :n].diagonal()
-        eye = torch.eye(n, dtype=torch.bool, device=u.device)
+        eye = diagonal(u)
         if self.negatives == "softmax":
             own = torch.cat((torch.zeros_like(eye), eye), dim=1)
             return score.masked_fill(own, -math.inf).logsumexp(1) - positive

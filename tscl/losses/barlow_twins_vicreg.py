@@ -20,15 +20,14 @@ samples, which is (B - 1) / B for equal weights).
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, plain_gradient
 from tscl.losses.shared.columns import relative_weights
 from tscl.losses.shared.settings import floor_setting, positive_setting
 
@@ -42,8 +41,10 @@ class BarlowTwins(ContrastiveLoss):
         eps: added to the variances; a constant dimension has correlation 0, not NaN.
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2. Returns a scalar, >= 0.
+    Example:
+        >>> z = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
+        >>> float(BarlowTwins(off_diagonal=0.5)(z, z))  # both dimensions say the same: 2 lambda
+        0.9999...
     """
 
     power = 2
@@ -55,19 +56,29 @@ class BarlowTwins(ContrastiveLoss):
         self.off_diagonal = floor_setting("off_diagonal", off_diagonal)
         self.eps = positive_setting("eps", eps)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over the pairs of views."""
-        _two_views(views)
-        share = None if weights is None else _shares(views, weights)
-        value: Tensor = _CrossCorrelation.apply(views, share, self.off_diagonal, self.eps)
+        share = None if extra.weights is None else _shares(views, extra.weights)
+        options = (share, self.off_diagonal, self.eps)
+        if torch.compiler.is_compiling():
+            return _plain(views, *options)
+        value: Tensor = _CrossCorrelation.apply(views, *options)
         return value
+
+
+def _plain(views: Tensor, share: Tensor | None, off_diagonal: float, eps: float) -> Tensor:
+    """Barlow Twins by plain operations."""
+    _, n, d = views.shape
+    column = (views.new_full((n,), 1.0 / n) if share is None else share).unsqueeze(1)
+    centred = views - (column * views).sum(1, keepdim=True)
+    u = centred * torch.rsqrt((column * centred.square()).sum(1, keepdim=True) + eps)
+    eye = torch.eye(d, dtype=views.dtype, device=views.device)
+    weight = eye + off_diagonal * (1.0 - eye)
+    terms = [
+        (((u[a] * column).T @ u[b] - eye).square() * weight).sum()
+        for a, b in combinations(range(len(u)), 2)
+    ]
+    return torch.stack(terms).mean()
 
 
 class _CrossCorrelation(torch.autograd.Function):
@@ -102,15 +113,18 @@ class _CrossCorrelation(torch.autograd.Function):
             slopes.append(slope)
             drawn += [rows.add_(own), apart.sum(0).add_(own)]
         column = None if share is None else share.unsqueeze(1)
-        ctx.save_for_backward(*u, *scale, *slopes, *drawn)
+        ctx.save_for_backward(views, *u, *scale, *slopes, *drawn)
         ctx.size, ctx.column = (len(u), len(slopes), n), column
+        ctx.options = {"share": share, "off_diagonal": off_diagonal, "eps": eps}
         return sum(values[1:], values[0]) / (2 * len(slopes))
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
+        views, *saved = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            plain = partial(_plain, **ctx.options)
+            return (*plain_gradient(plain, (views,), factor), None, None, None)
         n_views, n_pairs, n = ctx.size
-        saved = list(ctx.saved_tensors)
         u, scale, slopes, drawn = (
             [saved.pop(0) for _ in range(k)] for k in (n_views, n_views, n_pairs, 2 * n_pairs)
         )
@@ -120,13 +134,14 @@ class _CrossCorrelation(torch.autograd.Function):
         parts = gradient.unbind()
         pull: list[Tensor | None] = [None] * n_views
         for (a, b), slope in zip(combinations(range(n_views), 2), slopes, strict=True):
-            for one, other, by in ((a, b, slope.T), (b, a, slope)):
-                more, before = drawn.pop(0), pull[one]
-                pull[one] = more if before is None else before + more
-                parts[one].addmm_(u[other], by * scale[one], beta=0.0 if before is None else 1.0)
-        for part, view, r, factors in zip(parts, u, scale, pull, strict=True):
+            for view, other, by in ((a, b, slope.T), (b, a, slope)):
+                more, before = drawn.pop(0), pull[view]
+                pull[view] = more if before is None else before + more
+                beta = 0.0 if before is None else 1.0
+                parts[view].addmm_(u[other], by * scale[view], beta=beta)
+        for part, standard, r, factors in zip(parts, u, scale, pull, strict=True):
             if factors is not None:
-                part.addcmul_(view, r * factors, value=-1.0)
+                part.addcmul_(standard, r * factors, value=-1.0)
         if ctx.column is not None:
             gradient *= ctx.column
         return gradient, None, None, None
@@ -137,8 +152,8 @@ def _standardise(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Views (B, D) with mean 0 and variance 1 over samples, and the factors (D,) of each."""
     if share is None:
-        made = [torch.native_batch_norm(v, None, None, None, None, True, 0.0, eps) for v in views]
-        return [one[0] for one in made], [one[2] for one in made]
+        normed = [torch.native_batch_norm(v, None, None, None, None, True, 0.0, eps) for v in views]
+        return [u for u, _, _ in normed], [scale for _, _, scale in normed]
     column = share.unsqueeze(1)
     centred = views - (column * views).sum(1, keepdim=True)
     scale = torch.rsqrt((column * centred.square()).sum(1) + eps)
@@ -157,8 +172,10 @@ class VICReg(ContrastiveLoss):
         eps: added to the variances inside the root, > 0.
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2. Returns a scalar, >= 0.
+    Example:
+        >>> z = torch.tensor([[2.0, 2.0], [-2.0, 2.0], [2.0, -2.0], [-2.0, -2.0]])
+        >>> float(VICReg()(z, z))  # spread enough, not correlated, views alike
+        0.0
     """
 
     power = 4  # squared covariances
@@ -178,25 +195,17 @@ class VICReg(ContrastiveLoss):
         self.covariance = floor_setting("covariance", covariance)
         self.eps = positive_setting("eps", eps)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """The weighted sum of the three terms."""
-        _two_views(views)
         v, n, d = views.shape
-        share = _shares(views, weights)
+        share = _shares(views, extra.weights)
         apart = [
             (share * (views[a] - views[b]).square().mean(1)).sum()
             for a, b in combinations(range(v), 2)
         ]
         centred = views - (share.unsqueeze(1) * views).sum(1, keepdim=True)
         moments = centred.transpose(1, 2) @ (centred * share.unsqueeze(1))
-        moments = moments * (n / (n - 1) if weights is None else _unbiased(share))
+        moments = moments * (n / (n - 1) if extra.weights is None else _unbiased(share))
         own = moments.diagonal(dim1=1, dim2=2)
         hinge = (1.0 - torch.sqrt(own + self.eps)).relu().mean(1)
         off = (moments.square().sum((1, 2)) - own.square().sum(1)) / d
@@ -210,11 +219,6 @@ class VICReg(ContrastiveLoss):
 def _unbiased(share: Tensor) -> Tensor:
     """n / (n - 1) for n equal shares, whatever samples of share 0 are there too."""
     return (share * (1.0 - share)).sum().clamp_min(torch.finfo(share.dtype).eps).reciprocal()
-
-
-def _two_views(views: Tensor) -> None:
-    if len(views) < 2:
-        raise InputError("views", len(views), "pass at least two views")
 
 
 def _shares(views: Tensor, weights: Tensor | None) -> Tensor:

@@ -10,35 +10,64 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.shared.columns import check_weights, relative_weights, sample_column
-from tscl.losses.shared.gathering import gather_optional, gather_rows, processes
-from tscl.losses.shared.settings import positive_setting
+from tscl.losses.shared.columns import check_weights, relative_weights, require, sample_column
+from tscl.losses.shared.gathering import gather_rows, processes
+from tscl.losses.shared.settings import choice_setting, positive_setting
 from tscl.registry import Registry
 
-
-def is_instance_loss(name: str) -> bool:
-    """Whether ``name`` is a registered loss over (B, D) embeddings."""
-    return name in LOSSES.names() and issubclass(LOSSES.get(name), ContrastiveLoss)
-
-
 Reduction = Literal["mean", "sum", "none"]
+Need = Literal["labels", "targets", "ids", "index", "background"]
 Column = Any
 """One entry a sample: a tensor, a list or an array (n,)."""
 
+STANDS_IN: dict[Need, Need] = {"targets": "labels", "background": "labels", "index": "ids"}
+"""The column a need is read from when it is not given itself; of labels 0 is background."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """What is known of the samples beside their embeddings, (B,) each; None where not given.
+
+    Attributes:
+        labels: class codes.
+        targets: numbers whose order and distance count.
+        ids: codes of groups, such as patients.
+        index: places of the samples in the data set.
+        background: True where a sample lacks what the others have (a healthy control).
+        weights: weights of the samples, >= 0.
+    """
+
+    labels: Tensor | None = None
+    targets: Tensor | None = None
+    ids: Tensor | None = None
+    index: Tensor | None = None
+    background: Tensor | None = None
+    weights: Tensor | None = None
+
+    def __getitem__(self, name: Need) -> Tensor:
+        """A column that has to be there; InputError naming it otherwise."""
+        column: Tensor | None = getattr(self, name)
+        if column is None:
+            other = STANDS_IN.get(name)
+            or_other = f" (or {other}=)" if other else ""
+            raise InputError(name, None, f"this loss needs {name}; pass {name}={or_other}, (B,)")
+        return column
+
 
 class ContrastiveLoss(nn.Module, ABC):
-    """Base class: ``loss(z1, z2, *, labels=None, ids=None, weights=None)`` gives a scalar.
+    """Base class: ``loss(z1, z2, *, labels=None, ids=None, weights=None, ...)`` gives a scalar.
 
     ``z1`` and ``z2`` are (B, D) embeddings of two views, row i of both from sample i. More views
-    come as one tensor ``z1`` of shape (V, B, D) with ``z2=None``. ``labels`` (B,) are classes or
-    targets for supervised losses, ``ids`` (B,) group codes, ``weights`` (B,) non-negative sample
-    weights of a weighted mean; lists and arrays are taken as tensors. State (queues, temperatures)
+    come as one tensor ``z1`` of shape (V, B, D) with ``z2=None``. Columns (see :class:`Extra`)
+    hold one entry a sample; lists and arrays are taken as tensors. State (queues, temperatures)
     lives in buffers and parameters, so that it is saved with the method.
 
     Args:
@@ -51,26 +80,32 @@ class ContrastiveLoss(nn.Module, ABC):
 
     Raises:
         InputError: temperature <= 0 or infinite, shapes that do not fit, embeddings that are not
-            finite or too large for the loss (``power``), negative or non-finite weights, or fewer
-            samples than the loss needs (``min_batch``, over all processes when gathered).
+            finite or too large for the loss (``power``), negative or non-finite weights, a column
+            that is missing, or fewer samples (over all processes when gathered) or views than the
+            loss needs. Values of CUDA tensors are checked without waiting for them: the error
+            comes with a later call. Inside ``torch.compile`` values are not checked.
 
     Attributes:
+        needs: columns the loss cannot do without.
+        min_batch: fewest samples.
+        min_views: fewest views.
+        max_views: most views, None for any number.
         power: highest power of embeddings that the loss forms: those whose powers would leave the
             range of their type are refused. 0 for one that brings them to unit length first.
     """
 
-    min_batch: ClassVar[int] = 2
+    needs: tuple[Need, ...] = ()
+    min_batch: int = 2
+    min_views: int = 2
+    max_views: int | None = None
     power: int = 0
-    needs_labels: ClassVar[bool] = False
 
     def __init__(
         self, temperature: float = 0.1, reduction: Reduction = "mean", *, gather: bool = False
     ) -> None:
         super().__init__()
         self.temperature = positive_setting("temperature", temperature)
-        if reduction not in ("mean", "sum", "none"):
-            raise InputError("reduction", reduction, "choose mean, sum or none")
-        self.reduction = reduction
+        self.reduction = choice_setting("reduction", reduction, ("mean", "sum", "none"))
         self.gather = gather
 
     def forward(
@@ -79,7 +114,10 @@ class ContrastiveLoss(nn.Module, ABC):
         z2: Tensor | None = None,
         *,
         labels: Column | None = None,
+        targets: Column | None = None,
         ids: Column | None = None,
+        index: Column | None = None,
+        background: Column | None = None,
         weights: Column | None = None,
     ) -> Tensor:
         """Check the inputs, stack the views to (V, B, D) and return the reduced loss.
@@ -87,49 +125,92 @@ class ContrastiveLoss(nn.Module, ABC):
         Computed in float32 at least, under autocast too.
         """
         views = stack_views(z1, z2, self.power)
-        n = views.shape[1]
-        labels, ids, weights = (
-            None if value is None else sample_column(name, value, n, views.device)
-            for name, value in (("labels", labels), ("ids", ids), ("weights", weights))
-        )
-        if self.needs_labels and labels is None:
-            raise InputError("labels", None, "this loss is supervised; pass labels of shape (B,)")
-        if weights is not None:
-            weights = check_weights(weights, views.dtype, relative=self.reduction == "mean")
+        columns = {
+            "labels": labels,
+            "targets": targets,
+            "ids": ids,
+            "index": index,
+            "background": background,
+            "weights": weights,
+        }
+        extra = self._checked(views, {k: v for k, v in columns.items() if v is not None})
         if self.gather and processes() > 1:
             views = gather_rows(views, dim=1)
-            labels, ids, weights = (gather_optional(x) for x in (labels, ids, weights))
-            n = views.shape[1]
+            found = {k: v for k, v in vars(extra).items() if v is not None}
+            extra = Extra(**{name: gather_rows(v.detach()) for name, v in found.items()})
+        n_views, n, _ = views.shape
         if n < self.min_batch:
             raise InputError("batch size", n, f"this loss needs at least {self.min_batch} samples")
+        if n_views < self.min_views:
+            raise InputError("views", n_views, f"this loss needs at least {self.min_views} views")
+        if self.max_views is not None and n_views > self.max_views:
+            raise InputError("views", n_views, f"this loss takes {self.max_views} views")
         with torch.autocast(views.device.type, enabled=False):
-            return self.compute(views, labels=labels, ids=ids, weights=weights)
+            return self.compute(views, extra)
 
     @abstractmethod
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
-        """The loss for checked ``views`` of shape (V, B, D)."""
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
+        """The loss for checked ``views`` of shape (V, B, D) and columns."""
 
-    def reduce(self, per_anchor: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Reduce per-anchor losses (..., B) by ``reduction``, weighted along the last axis."""
+    def _checked(self, views: Tensor, given: dict[str, Column]) -> Extra:
+        """The columns as tensors on the views' device, with those the loss needs among them."""
+        n, device = views.shape[1], views.device
+        columns = {name: sample_column(name, value, n, device) for name, value in given.items()}
+        for need, other in STANDS_IN.items():
+            if need in self.needs and need not in columns and other in columns:
+                column = columns[other]
+                columns[need] = column == 0 if need == "background" else column
+        if "weights" in columns:
+            columns["weights"] = check_weights(
+                columns["weights"], views.dtype, relative=self.reduction == "mean"
+            )
+        extra = Extra(**columns)
+        for need in self.needs:
+            extra[need]
+        return extra
+
+    def reduce(
+        self, per_anchor: Tensor, weights: Tensor | None = None, valid: Tensor | None = None
+    ) -> Tensor:
+        """Reduce per-anchor losses (..., B) by ``reduction``, weighted along the last axis.
+
+        Args:
+            per_anchor: the losses.
+            weights: (B,) weights of the samples.
+            valid: anchors that count, of the same shape as the losses; the others are 0 and count
+                in no mean. Without any the value is 0 with a zero gradient.
+        """
+        share = None
+        if weights is not None:
+            mean = self.reduction == "mean"
+            share = (
+                relative_weights(weights, per_anchor.dtype)
+                if mean
+                else weights.to(per_anchor.dtype)
+            )
+        if valid is not None:
+            per_anchor = per_anchor.masked_fill(~valid, 0.0)
+            counted = valid.to(per_anchor.dtype)
+            share = counted if share is None else counted * share
         if self.reduction == "none":
-            return per_anchor if weights is None else per_anchor * weights
-        if weights is None:
+            return per_anchor if share is None else per_anchor * share
+        if share is None:
             return per_anchor.mean() if self.reduction == "mean" else per_anchor.sum()
+        total = (per_anchor * share).sum()
         if self.reduction == "sum":
-            return (per_anchor * weights.to(per_anchor.dtype)).sum()
-        share = relative_weights(weights, per_anchor.dtype)
-        total = share.expand_as(per_anchor).sum()
-        return (per_anchor * share).sum() / total.clamp_min(torch.finfo(per_anchor.dtype).tiny)
+            return total
+        amount = share.expand_as(per_anchor).sum()
+        return total / amount.clamp_min(torch.finfo(per_anchor.dtype).tiny)
 
 
 LOSSES: Registry[nn.Module] = Registry("loss")
+
+
+def is_instance_loss(loss: object) -> TypeGuard[str | ContrastiveLoss]:
+    """Whether ``loss`` is a loss over (B, D) embeddings, or the registered name of one."""
+    if isinstance(loss, str):
+        return loss in LOSSES.names() and issubclass(LOSSES.get(loss), ContrastiveLoss)
+    return isinstance(loss, ContrastiveLoss)
 
 
 def stack_views(z1: Tensor, z2: Tensor | None, power: int = 0) -> Tensor:
@@ -138,7 +219,8 @@ def stack_views(z1: Tensor, z2: Tensor | None, power: int = 0) -> Tensor:
     Half-precision input is computed in float32, so that logits stay finite.
 
     Args:
-        z1, z2: the views.
+        z1: the first view, or all views.
+        z2: the second view.
         power: see :attr:`ContrastiveLoss.power`.
     """
     for name, z in (("z1", z1), ("z2", z1 if z2 is None else z2)):
@@ -171,20 +253,20 @@ ROOM = 1e6
 def check_size(x: Tensor, name: str, power: int = 0) -> None:
     """InputError unless all entries are finite and sums of their ``power``-th power stay so.
 
-    One sum (of squares with a power), and the extremes only when that is too large.
+    On a CPU one sum (of squares with a power), and the extremes only when that is too large.
     """
-    x = x.detach()
-    if x.numel() == 0:
+    if x.numel() == 0 or torch.compiler.is_compiling():
         return
-    if power:
-        flat = x.reshape(-1)
+    flat = x.detach().reshape(-1)
+    limit = (torch.finfo(x.dtype).max / ROOM) ** (2 / power) if power else math.inf
+    if x.device.type != "cpu":
         # NaN compares false
-        fits = torch.dot(flat, flat).item() <= (torch.finfo(x.dtype).max / ROOM) ** (2 / power)
-    else:
-        fits = math.isfinite(x.sum().item())
-    if fits:
+        fits = torch.dot(flat, flat) <= limit if power else torch.isfinite(flat).all()
+        require(fits, name, lambda: "NaN, infinity or too large", "check the encoder's input")
         return
-    largest = max(abs(end.item()) for end in x.aminmax())
+    if torch.dot(flat, flat).item() <= limit if power else math.isfinite(x.detach().sum().item()):
+        return
+    largest = max(abs(end.item()) for end in flat.aminmax())
     if not math.isfinite(largest):
         raise InputError(name, "NaN or infinity", "check the encoder's input and learning rate")
     if power:
@@ -195,21 +277,51 @@ def check_size(x: Tensor, name: str, power: int = 0) -> None:
         )
 
 
+def diagonal(z: Tensor) -> Tensor:
+    """(N, N) boolean for N rows of ``z``, True where a row meets itself."""
+    return torch.eye(len(z), dtype=torch.bool, device=z.device)
+
+
+def off_diagonal(square: Tensor) -> Tensor:
+    """(N, N - 1): the entries of a square matrix without those of the diagonal, row by row."""
+    n = len(square)
+    if n == 1:
+        return square[:, 1:]
+    return square.flatten()[1:].view(n - 1, n + 1)[:, :-1].reshape(n, n - 1)
+
+
+def plain_gradient(
+    value: Callable[..., Any], inputs: Sequence[Tensor], grads: Any
+) -> tuple[Tensor, ...]:
+    """Gradient of ``value(*inputs)`` along ``grads``, which can be differentiated again.
+
+    What an own backward pass returns when it is to be differentiated (``create_graph=True``): the
+    plain operations take the place of closed forms and blocks, and hold what those avoid.
+    """
+    found: tuple[Tensor, ...] = torch.func.vjp(value, *inputs)[1](grads)
+    return found
+
+
 def unit(z: Tensor) -> Tensor:
     """L2-normalise along the last axis; a zero vector stays zero, with a finite gradient.
 
     Vectors whose squares leave the range of their type are shortened first. Differentiable any
     number of times.
     """
-    found, length = _Unit.apply(z)  # type: ignore[no-untyped-call]
-    traced = torch.compiler.is_compiling()
-    if not (traced or length.numel() == 0 or math.isfinite(length.detach().amax().item())):
+    if torch.compiler.is_compiling():
+        length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+        short: Tensor = z / length.clamp_min(torch.finfo(z.dtype).eps)
+        return short
+    result, length = _Unit.apply(z)  # type: ignore[no-untyped-call]
+    held, on_cpu = length.detach(), z.device.type == "cpu"
+    if not (on_cpu and (held.numel() == 0 or math.isfinite(held.amax().item()))):
         # the direction does not depend on the length, so the divisor may count as constant
-        found, _ = _Unit.apply(  # type: ignore[no-untyped-call]
-            z / z.detach().abs().amax(-1, keepdim=True).clamp_min(1.0)
-        )
-    made: Tensor = found
-    return made
+        peak = z.detach().abs().amax(-1, keepdim=True).clamp_min(1.0)
+        if not on_cpu:  # where to shorten is not read back: division by 1 changes nothing
+            peak = torch.where(torch.isfinite(held), torch.ones_like(peak), peak)
+        result, _ = _Unit.apply(z / peak)  # type: ignore[no-untyped-call]
+    unit_vectors: Tensor = result
+    return unit_vectors
 
 
 class _Unit(torch.autograd.Function):
@@ -233,14 +345,14 @@ class _Unit(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor | None, along: Tensor | None) -> Tensor | None:
         u, length = ctx.saved_tensors
         free = length > torch.finfo(length.dtype).eps
-        made = None
+        result = None
         if g is not None:
             pull = (u * g).sum(-1, keepdim=True) * free
-            made = torch.addcmul(g, u, pull, value=-1.0) / length
+            result = torch.addcmul(g, u, pull, value=-1.0) / length
         if along is not None:
             stretch = u * (along * free)
-            made = stretch if made is None else made + stretch
-        return made
+            result = stretch if result is None else result + stretch
+        return result
 
 
 class GrowingState(ContrastiveLoss):

@@ -6,9 +6,9 @@ With a predictor h, p = h(z) and sg the stop-gradient, for each ordered pair of 
     BYOL     L = |unit(p_1) - sg(unit(z'_2))|^2 = 2 - 2 cos    (Grill et al. 2020, arXiv 2006.07733)
 
 averaged over the pairs (BYOL's paper adds up its two). In BYOL z' comes from a moving average of
-the encoder: pass it as ``targets``. Neither repels anything: what prevents collapse is the
-predictor with the stop-gradient (and BYOL's average), so train them with ``dims``. The predictor
-normalises its hidden layer per sample, where the papers do so per batch, so that any batch fits.
+the encoder: pass it as ``targets`` of ``between``. Neither repels anything: what prevents collapse
+is the predictor with the stop-gradient (and BYOL's average), so the loss has one. It normalises its
+hidden layer per sample, where the papers do so per batch, so that any batch fits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, stack_views, unit
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, stack_views, unit
 from tscl.losses.shared.settings import whole_setting
 from tscl.seeding import seeded
 
@@ -27,15 +27,21 @@ class SimSiam(ContrastiveLoss):
     """Negative cosine similarity between predictions and detached embeddings.
 
     Args:
-        dims: D of the embeddings; given, the loss holds a predictor D -> hidden -> D as
-            parameters. None takes the embeddings themselves as predictions.
-        hidden: width of the predictor's bottleneck; None is a quarter of ``dims``.
+        dims: D of the embeddings: the loss holds a predictor D -> hidden -> D as parameters.
+            Methods fill it in. None is for :meth:`between` with predictions from elsewhere; the
+            embeddings taken as their own predictions would collapse, and are refused.
+        hidden: width of the predictor's bottleneck; None is a quarter of ``dims``, 8 at least.
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (pairs, B)).
         seed: of the initial parameters.
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2. B may be 1.
+    Raises:
+        InputError: (forward) without a predictor, or embeddings of other than ``dims`` dimensions.
+
+    Example:
+        >>> z = torch.eye(2).expand(2, 2, 2)
+        >>> float(SimSiam(dims=None).between(z, z))  # a perfect prediction
+        -1.0
     """
 
     min_batch = 1
@@ -44,7 +50,7 @@ class SimSiam(ContrastiveLoss):
 
     def __init__(
         self,
-        dims: int | None = None,
+        dims: int | None,
         *,
         hidden: int | None = None,
         reduction: Reduction = "mean",
@@ -56,35 +62,32 @@ class SimSiam(ContrastiveLoss):
             if value is not None:
                 whole_setting(name, value)
         whole_setting("seed", seed, 0)
+        self.dims = dims
         self.predictor: nn.Module = nn.Identity()
         if dims is not None:
-            width = hidden or max(1, dims // 4)
+            width = hidden or max(8, dims // 4)  # normalised, one or two units would be constant
             with seeded(seed, "predictor"):
                 self.predictor = nn.Sequential(
                     nn.Linear(dims, width), nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, dims)
                 )
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over ordered pairs of views: each view predicts each other, detached."""
-        _two_views(views)
-        if isinstance(self.predictor, nn.Identity):
-            u = unit(views)
-            return self._compare(u, u.detach(), weights)
-        return self.between(self.predictor(views), views, weights=weights)
+        if views.shape[2] != self.dims:
+            remedy = f"build the loss with dims={views.shape[2]}: without a predictor it collapses"
+            raise InputError("dims", self.dims, remedy)
+        predictions = unit(stack_views(self.predictor(views), None))
+        return self._compare(predictions, unit(views.detach()), extra.weights)
 
     def between(
         self, predictions: Tensor, targets: Tensor, *, weights: Tensor | None = None
     ) -> Tensor:
-        """The loss of given ``predictions`` (V, B, D) of ``targets`` (V, B, D), detached here.
+        """The loss of given predictions of targets; each view's prediction with every other view.
 
-        The prediction of view a is compared with the target of every other view.
+        Args:
+            predictions: (V, B, D), V >= 2.
+            targets: (V, B, D), detached here.
+            weights: (B,) weights of the samples.
 
         Raises:
             InputError: shapes that do not fit, fewer than two views, non-finite values.
@@ -94,7 +97,8 @@ class SimSiam(ContrastiveLoss):
             raise InputError(
                 "predictions, targets", (tuple(p.shape), tuple(t.shape)), "both must have one shape"
             )
-        _two_views(p)
+        if len(p) < 2:
+            raise InputError("views", len(p), "pass at least two views")
         return self._compare(unit(p), unit(t), weights)
 
     def _compare(self, p: Tensor, t: Tensor, weights: Tensor | None) -> Tensor:
@@ -117,17 +121,17 @@ class SimSiam(ContrastiveLoss):
         return torch.stack(turned, dim=1).take_along_dim(index, dim=1).flatten(0, 1)
 
 
-def _two_views(views: Tensor) -> None:
-    if len(views) < 2:
-        raise InputError("views", len(views), "pass at least two views")
-
-
 @LOSSES.register("byol")
 class BYOL(SimSiam):
     """Squared distance of unit predictions and unit targets, in [0, 4]; see :class:`SimSiam`.
 
     With the embeddings of the moving-average encoder, call
     ``loss.between(loss.predictor(views), averaged_views)``.
+
+    Example:
+        >>> z = torch.eye(2).expand(2, 2, 2)
+        >>> float(BYOL(dims=None).between(z, -z))  # as far off as can be
+        4.0
     """
 
     scale = 2.0

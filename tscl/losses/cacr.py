@@ -21,8 +21,7 @@ import math
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, diagonal, unit
 from tscl.losses.shared.settings import floor_setting
 
 
@@ -38,8 +37,10 @@ class CACR(ContrastiveLoss):
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (V, B)).
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2.
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(CACR()(z, z))  # views alike; others at squared distance 2
+        -2.0
     """
 
     def __init__(
@@ -58,21 +59,12 @@ class CACR(ContrastiveLoss):
         self.alpha = floor_setting("alpha", alpha)
         self.beta = floor_setting("beta", beta)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Attraction minus repulsion, averaged over anchors of all views."""
         z = unit(views)
-        v, n, _ = z.shape
-        if v < 2:
-            raise InputError("views", v, "CACR needs at least two views")
+        v = len(z)
         norms = z.square().sum(-1)
-        eye = torch.eye(n, dtype=torch.bool, device=z.device)
+        eye = diagonal(z[0])
         per_view = []
         for a in range(v):
             pulls, pushes = [], []
@@ -85,4 +77,4 @@ class CACR(ContrastiveLoss):
             attraction = ((self.t_positive * pull).softmax(0) * pull).sum(0)
             repulsion = torch.stack(pushes).mean(0)
             per_view.append(self.alpha * attraction - self.beta * repulsion)
-        return self.reduce(torch.stack(per_view), weights)
+        return self.reduce(torch.stack(per_view), extra.weights)

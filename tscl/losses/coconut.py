@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.base import stack_views, unit
+from tscl.losses.base import diagonal, stack_views, unit
 from tscl.losses.labelled import class_labels, same_label
-from tscl.losses.shared.settings import positive_setting
+from tscl.losses.shared.settings import choice_setting, positive_setting
 
 
 class ReplayContrast(nn.Module):
@@ -37,6 +37,12 @@ class ReplayContrast(nn.Module):
         repel: ``others`` or ``all``, see the head of the module.
 
     Without such a sample the value is 0 with a zero gradient.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> new = torch.tensor([False] * 4)
+        >>> float(ReplayContrast()(z, z, torch.tensor([0, 0, 1, 1]), new))  # nothing rehearsed
+        0.0
     """
 
     def __init__(
@@ -44,9 +50,7 @@ class ReplayContrast(nn.Module):
     ) -> None:
         super().__init__()
         self.temperature = positive_setting("temperature", temperature)
-        if repel not in ("others", "all"):
-            raise InputError("repel", repel, "choose others or all")
-        self.repel = repel
+        self.repel = choice_setting("repel", repel, ("others", "all"))
 
     def forward(
         self, student: Tensor, teacher: Tensor, labels: Tensor, rehearsed: Tensor
@@ -62,17 +66,21 @@ class ReplayContrast(nn.Module):
         Raises:
             InputError: shapes that do not fit, non-finite embeddings.
         """
-        stack_views(student, teacher.to(student.dtype))
-        n = len(student)
+        h = unit(stack_views(student.unsqueeze(0), None)[0])
+        g = unit(stack_views(teacher.detach().unsqueeze(0), None)[0]).to(h.dtype)
+        n = len(h)
+        if student.ndim != 2 or h.shape != g.shape:
+            raise InputError(
+                "student, teacher", (tuple(h.shape), tuple(g.shape)), "both must have one shape"
+            )
         if labels.shape != (n,) or rehearsed.shape != (n,) or rehearsed.dtype != torch.bool:
             raise InputError(
                 "labels, rehearsed", (tuple(labels.shape), tuple(rehearsed.shape)), f"pass ({n},)"
             )
-        h, g = unit(stack_views(student.unsqueeze(0), None)[0]), unit(teacher.detach().float())
-        own = torch.eye(n, dtype=torch.bool, device=h.device)
+        own = diagonal(h)
         both = rehearsed.unsqueeze(0) & rehearsed.unsqueeze(1)
         positive = same_label(class_labels(labels)) & both & ~own
-        pull = h @ g.to(h.dtype).T / self.temperature
+        pull = h @ g.T / self.temperature
         hidden = own if self.repel == "all" else own | positive
         push = (h @ h.T / self.temperature).masked_fill(hidden, -torch.inf)
         floor = torch.full_like(push[:, :1], -1e30)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra
 from tscl.losses.shared.settings import floor_setting
 
 Term = str | Mapping[str, Any] | ContrastiveLoss
@@ -24,16 +24,18 @@ Term = str | Mapping[str, Any] | ContrastiveLoss
 class Combined(ContrastiveLoss):
     """``sum_k factors[k] * terms[k](views)``.
 
+    What it needs (columns, samples, views) is what its terms need.
+
     Args:
         terms: names, mappings ``{"name": ..., **parameters}`` or loss modules.
         factors: one finite factor >= 0 a term; None takes 1 for all.
         gather: see :class:`ContrastiveLoss`; it replaces the terms' own setting.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), as far as the terms take it. Returns a scalar.
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(Combined(["infonce", "ntxent"], factors=[1.0, 0.0])(z, z))  # InfoNCE alone
+        0.0001...
     """
-
-    min_batch = 1
 
     def __init__(
         self,
@@ -43,38 +45,34 @@ class Combined(ContrastiveLoss):
         gather: bool = False,
     ) -> None:
         super().__init__(1.0, "mean", gather=gather)
-        if isinstance(terms, str) or not isinstance(terms, Sequence):
-            raise InputError("terms", terms, "pass a list of losses")
-        if not terms:
-            raise InputError("terms", list(terms), "name at least one loss")
+        if isinstance(terms, str) or not isinstance(terms, Sequence) or not terms:
+            raise InputError("terms", terms, "pass a list of one loss or more")
         factors = [1.0] * len(terms) if factors is None else factors
-        if isinstance(factors, str) or not isinstance(factors, Sequence):
+        if (
+            isinstance(factors, str)
+            or not isinstance(factors, Sequence)
+            or len(factors) != len(terms)
+        ):
             raise InputError("factors", factors, f"pass {len(terms)} finite factors of at least 0")
-        factors = [floor_setting("factors", f) for f in factors]
-        if len(factors) != len(terms):
-            raise InputError("factors", factors, f"pass {len(terms)} finite factors of at least 0")
-        built = [_build(t) for t in terms]
-        self.terms = nn.ModuleList(built)
-        self.factors = factors
-        for term in built:
-            if term.reduction == "none":
-                raise InputError("terms", type(term).__name__, "use reduction mean or sum")
-            term.gather = False
-        self.needs_labels = any(  # type: ignore[misc]
-            t.needs_labels for t in built
-        )
+        self.factors = [floor_setting("factors", f) for f in factors]
+        losses = [_build(term) for term in terms]
+        self.terms = nn.ModuleList(losses)
+        for loss in losses:
+            if loss.reduction == "none":
+                raise InputError("terms", type(loss).__name__, "use reduction mean or sum")
+            if loss.reduction == "sum":
+                self.reduction = "sum"  # for the check of the weights
+        self.needs = tuple(dict.fromkeys(need for loss in losses for need in loss.needs))
+        self.min_batch = max(loss.min_batch for loss in losses)
+        self.min_views = max(loss.min_views for loss in losses)
+        self.power = max(loss.power for loss in losses)
+        limits = [loss.max_views for loss in losses if loss.max_views is not None]
+        self.max_views = min(limits, default=None)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """The weighted sum; a term of factor 0 is not computed."""
         values = [
-            factor * term(views, None, labels=labels, ids=ids, weights=weights)
+            factor * term.compute(views, extra)  # type: ignore[operator]
             for factor, term in zip(self.factors, self.terms, strict=True)
             if factor
         ]
@@ -82,14 +80,14 @@ class Combined(ContrastiveLoss):
 
 
 def _build(term: Term) -> ContrastiveLoss:
-    built: object = term
+    loss: object = term
     if isinstance(term, str):
-        built = LOSSES.build(term)
+        loss = LOSSES.build(term)
     elif isinstance(term, Mapping):
         params = dict(term)
         if "name" not in params:
             raise InputError("terms", params, "give the loss a name")
-        built = LOSSES.build(params.pop("name"), **params)
-    if not isinstance(built, ContrastiveLoss):
-        raise InputError("terms", built, "use losses over (B, D) embeddings")
-    return built
+        loss = LOSSES.build(params.pop("name"), **params)
+    if not isinstance(loss, ContrastiveLoss):
+        raise InputError("terms", loss, "use losses over (B, D) embeddings")
+    return loss

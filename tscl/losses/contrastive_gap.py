@@ -8,11 +8,9 @@ Fahim et al. 2024, arXiv 2405.18570. Embeddings x, y (unit, paired) of two encod
     L_CUA       = InfoNCE (both directions) + uniformity + alignment
     L_CUAXU     = L_CUA + cross
 
-The names and the make-up of the sums are the paper's, whose page was read in summary only. A public
-fork of open_clip that adds these terms has the same three with one weight, half the sum of the two
-uniformities, and the pair j = j left out of ``cross``; it sums over k before the mean, which adds
-log(B - 1), and keeps j = k within a modality. Here all are means over j != k, as in Wang & Isola
-(arXiv 2005.10242), and the factors default to 1.
+Names, terms, t = 2 and the factors of 1 are those of the authors' code: all are means over pairs
+j != k, as in Wang & Isola (arXiv 2005.10242), for ``cross`` too. (A fork of open_clip that adds the
+terms sums over k before the mean, which adds log(B - 1), and keeps j = k within a modality.)
 """
 
 from __future__ import annotations
@@ -23,8 +21,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, unit
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, diagonal, unit
 from tscl.losses.infonce import InfoNCE
 from tscl.losses.shared.columns import relative_weights
 from tscl.losses.shared.settings import floor_setting
@@ -43,6 +40,11 @@ class ContrastiveGap(ContrastiveLoss):
 
     Shape:
         z1, z2: (B, D); or z1: (V, B, D), V >= 2: mean over pairs of modalities. B >= 2.
+
+    Example:
+        >>> z = torch.ones(4, 3)
+        >>> float(ContrastiveGap()(z, z))  # log(4) of InfoNCE; nothing spreads or is misaligned
+        1.3862...
     """
 
     def __init__(
@@ -60,19 +62,11 @@ class ContrastiveGap(ContrastiveLoss):
         self.cross = floor_setting("cross", cross)
         self.contrast = InfoNCE(temperature)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """The weighted sum; ``weights`` weigh anchors, pairs j, k by their product."""
-        if len(views) < 2:
-            raise InputError("views", len(views), "pass at least two views")
         z = unit(views)
-        total = self.contrast(views, weights=weights)
+        weights = extra.weights
+        total = self.contrast.compute(views, extra)
         if self.uniformity:
             spread = torch.stack([_potential(x, x, weights) for x in z]).mean()
             total = total + self.uniformity * spread
@@ -82,22 +76,21 @@ class ContrastiveGap(ContrastiveLoss):
             total = total + self.alignment * share * self.reduce(apart, weights)
             if self.cross:
                 total = total + self.cross * share * _potential(z[a], z[b], weights)
-        made: Tensor = total
-        return made
+        return total
 
 
 def _potential(x: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
     """Log of the (weighted) mean of exp(-2 |x_j - y_k|^2) over j != k; 0 without weight."""
     squared = x.square().sum(1)[:, None] + y.square().sum(1) - 2.0 * x @ y.T
     logits = -2.0 * squared
-    eye = torch.eye(len(x), dtype=torch.bool, device=x.device)
+    eye = diagonal(x)
     if weights is None:
         return logits.masked_fill(eye, -math.inf).logsumexp((0, 1)) - math.log(
             len(x) * (len(x) - 1)
         )
     share = relative_weights(weights, logits.dtype)
     pairs = (share[:, None] * share).masked_fill(eye, 0.0)
-    if not bool(pairs.sum() > 0):
-        return logits.sum() * 0.0
+    some = pairs.sum() > 0
+    pairs = torch.where(some, pairs, torch.ones_like(pairs))
     log_pairs = pairs.log().masked_fill(pairs == 0, -math.inf)
-    return (logits + log_pairs).logsumexp((0, 1)) - pairs.sum().log()
+    return ((logits + log_pairs).logsumexp((0, 1)) - pairs.sum().log()) * some

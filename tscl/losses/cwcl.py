@@ -20,8 +20,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, diagonal, unit
 from tscl.losses.shared.settings import positive_setting
 
 
@@ -39,6 +38,11 @@ class CWCL(ContrastiveLoss):
 
     Shape:
         z1 (p), z2 (q): (B, D); or z1: (V, B, D), view 0 against each other view, averaged. B >= 2.
+
+    Example:
+        >>> z = torch.ones(4, 3)
+        >>> float(CWCL()(z, z))  # nothing to tell samples apart by: 2 log(4)
+        2.7725...
     """
 
     def __init__(
@@ -54,18 +58,9 @@ class CWCL(ContrastiveLoss):
         self.detach_similarity = detach_similarity
         self.sharpness = positive_setting("sharpness", sharpness)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Sum of the two directions, mean over the other views and anchors."""
         z = unit(views)
-        if len(z) < 2:
-            raise InputError("views", len(z), "pass two modalities")
         p = z[0]
         likeness = self.likeness(p)
         terms = []
@@ -73,15 +68,14 @@ class CWCL(ContrastiveLoss):
             logits = p @ q.T / self.temperature
             terms.append(-(likeness * logits.log_softmax(1)).sum(1))
             terms.append(-logits.log_softmax(0).diagonal())
-        out = self.reduce(torch.stack(terms), weights)
+        out = self.reduce(torch.stack(terms), extra.weights)
         return 2.0 * out if self.reduction == "mean" else out
 
     def likeness(self, p: Tensor) -> Tensor:
         """w of unit embeddings p (B, D), rows scaled to sum 1: (B, B). w_ii counts 1."""
         source = p.detach() if self.detach_similarity else p
         w = (0.5 * (source @ source.T) + 0.5).clamp_min(0.0)
-        eye = torch.eye(len(p), dtype=torch.bool, device=p.device)
-        w = w.masked_fill(eye, 1.0)
+        w = w.masked_fill(diagonal(p), 1.0)
         if self.sharpness != 1.0:
             w = w.clamp_min(torch.finfo(w.dtype).tiny).pow(self.sharpness)
         return w / w.sum(1, keepdim=True)

@@ -20,8 +20,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, diagonal, unit
 from tscl.losses.shared.settings import positive_setting
 
 
@@ -34,29 +33,16 @@ class DCL(ContrastiveLoss):
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (pairs, B)).
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D). B >= 2, since without negatives there is no loss.
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(DCL(temperature=0.5)(z, z))  # log(6) - 2
+        -0.2082...
     """
 
-    def __init__(
-        self, temperature: float = 0.1, reduction: Reduction = "mean", *, gather: bool = False
-    ) -> None:
-        super().__init__(temperature, reduction, gather=gather)
-
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over ordered pairs of views and anchors."""
         z = unit(views).unbind()
-        if len(z) < 2:
-            raise InputError("views", len(z), "DCL needs at least two views")
-        eye = torch.eye(views.shape[1], dtype=torch.bool, device=views.device)
-        tau = self.temperature
+        eye, tau = diagonal(z[0]), self.temperature
 
         def negatives(a: Tensor, b: Tensor) -> Tensor:
             return (a @ b.T / tau).masked_fill(eye, -math.inf)
@@ -69,7 +55,7 @@ class DCL(ContrastiveLoss):
             cross = negatives(z[a], z[b])
             terms.append(torch.logaddexp(cross.logsumexp(1), own[a]) - positive)
             terms.append(torch.logaddexp(cross.logsumexp(0), own[b]) - positive)
-        return self.reduce(torch.stack(terms), weights)
+        return self.reduce(torch.stack(terms), extra.weights)
 
     def positive_weights(self, cosine: Tensor) -> Tensor:
         """w (B,) of positives with the given cosine similarities (B,)."""
@@ -85,6 +71,11 @@ class DCLW(DCL):
         reduction: ``mean``, ``sum`` or ``none``.
         sigma: width of the weights, > 0; large values give DCL back.
         gather: see :class:`ContrastiveLoss`.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(DCLW(temperature=0.5)(z, z))  # positives alike weigh alike: DCL
+        -0.2082...
     """
 
     def __init__(

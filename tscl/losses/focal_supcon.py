@@ -29,8 +29,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tscl.losses.base import LOSSES, ContrastiveLoss, unit
-from tscl.losses.labelled import class_labels, reduce_valid, same_label
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, diagonal, unit
+from tscl.losses.labelled import class_labels, same_label
 from tscl.losses.shared.settings import positive_setting
 
 
@@ -67,7 +67,7 @@ def hard_pairs(
     similarity = z @ z.T
     same = same_label(codes)
     negative = ~same
-    positive = same & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    positive = same & ~diagonal(z)
     has_negative = negative.any(dim=1)
     both = positive.any(dim=1) & has_negative
     p = similarity.masked_fill(~positive, torch.inf).argmin(dim=1)
@@ -110,24 +110,24 @@ class FocalSupCon(ContrastiveLoss):
 
     Anchors without a positive do not count. With mixtures it is part of
     ``tscl.evaluation.clinical.core_tuning.CoreTuner``.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> y = [0, 1, 2, 3]
+        >>> float(FocalSupCon(0.5)(z, z, labels=y))  # (1 - l) (-log l), l = 1 / (1 + 6 / e^2)
+        0.2663...
     """
 
-    needs_labels = True
+    needs = ("labels",)
+    min_views = 1
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over the anchors of all views that have a positive."""
         n_views, n, _ = views.shape
-        same = same_label(class_labels(labels)).repeat(n_views, n_views)
+        same = same_label(extra["labels"]).repeat(n_views, n_views)
         per_anchor, valid = focal_contrast(unit(views).flatten(0, 1), same, self.temperature)
         shape = (n_views, n)
-        return reduce_valid(self, per_anchor.view(shape), valid.view(shape), weights)
+        return self.reduce(per_anchor.view(shape), extra.weights, valid.view(shape))
 
 
 def core_contrast(

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.base import unit
+from tscl.losses.base import check_size, unit
+from tscl.losses.shared.columns import require
 from tscl.losses.shared.settings import floor_setting
 
 
@@ -36,8 +37,8 @@ def principal_map(z: Tensor, direction: Tensor | None = None) -> Tensor:
         direction = torch.linalg.eigh(centred.T @ centred)[1][:, -1]
         projection = centred @ direction
         length = steps.norm(dim=1)
-        if bool((projection * (length - length.mean())).sum() < 0):
-            direction = -direction
+        upside_down = (projection * (length - length.mean())).sum() < 0
+        direction = torch.where(upside_down, -direction, direction)
     score = z @ direction.to(z.dtype)
     low, high = score.amin(dim=1, keepdim=True), score.amax(dim=1, keepdim=True)
     return (score - low) / (high - low).clamp_min(torch.finfo(z.dtype).eps)
@@ -58,7 +59,8 @@ def quality_weights(
     similarity 0 there.
 
     Args:
-        z1, z2: embeddings of the two views.
+        z1: embeddings of the first view.
+        z2: embeddings of the second view.
         gamma: sharpness >= 0; 0 weighs all pairs alike.
         foreground: (B, T) in [0, 1], how much a step belongs to the foreground; None takes
             :func:`principal_map` of z1, and its direction for z2.
@@ -66,14 +68,19 @@ def quality_weights(
 
     Raises:
         InputError: shapes that do not fit, maps outside [0, 1], gamma < 0, non-finite embeddings.
+
+    Example:
+        >>> z = torch.ones(2, 5, 3)
+        >>> quality_weights(z, z, foreground=torch.ones(2, 5))  # no view is better than the other
+        tensor([1., 1.])
     """
     if z1.ndim != 3 or z1.shape != z2.shape:
         raise InputError("z1, z2", (tuple(z1.shape), tuple(z2.shape)), "both (B, T, D)")
     floor_setting("gamma", gamma)
     if z1.dtype in (torch.float16, torch.bfloat16):
         z1, z2 = z1.float(), z2.float()
-    if not bool(torch.isfinite(z1).all() and torch.isfinite(z2).all()):
-        raise InputError("z1, z2", "NaN or infinity", "check the encoder's input")
+    for z in (z1, z2):
+        check_size(z, "z1, z2")
     if foreground is None:
         both = principal_map(torch.cat((z1, z2)))
         foreground, foreground2 = both.chunk(2)
@@ -81,8 +88,8 @@ def quality_weights(
     for name, value in (("foreground", foreground), ("foreground2", second)):
         if value.shape != z1.shape[:2]:
             raise InputError(name, tuple(value.shape), f"pass (B, T) = {tuple(z1.shape[:2])}")
-        if not bool(((value >= 0) & (value <= 1)).all()):
-            raise InputError(name, "values outside [0, 1]", "scale the map to [0, 1]")
+        ok = ((value >= 0) & (value <= 1)).all()
+        require(ok, name, lambda: "values outside [0, 1]", "scale the map to [0, 1]")
     score = _similar(z1, z2, foreground, second) - _similar(z1, z2, 1 - foreground, 1 - second)
     return torch.softmax(gamma * score, dim=0) * len(score)
 

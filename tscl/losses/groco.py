@@ -23,8 +23,7 @@ import math
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, diagonal, unit
 from tscl.losses.shared.settings import positive_setting, whole_setting
 
 
@@ -69,8 +68,10 @@ class GroupOrdering(ContrastiveLoss):
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (V, B)).
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2.
+    Example:
+        >>> z = torch.eye(4)
+        >>> round(float(GroupOrdering(steepness=1e6)(z, z)), 3)  # positives before negatives
+        0.0
     """
 
     def __init__(
@@ -88,21 +89,12 @@ class GroupOrdering(ContrastiveLoss):
         self.steepness = steepness
         self.stop_gradient = stop_gradient
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over views and anchors."""
         z = unit(views)
         v, n, _ = z.shape
-        if v < 2:
-            raise InputError("views", v, "pass at least two views")
         fixed = z.detach() if self.stop_gradient else z
-        eye = torch.eye(n, dtype=torch.bool, device=z.device)
+        eye = diagonal(z[0])
         k = min(self.n_negatives, n - 1)
         terms = []
         for a in range(v):
@@ -112,4 +104,4 @@ class GroupOrdering(ContrastiveLoss):
             _, p = soft_sort(values, self.steepness)
             right = torch.cat((p[:, :k, :k].sum(2), p[:, k:, k:].sum(2)), dim=1)
             terms.append(-right.clamp(torch.finfo(p.dtype).tiny, 1.0).log().mean(1))
-        return self.reduce(torch.stack(terms), weights)
+        return self.reduce(torch.stack(terms), extra.weights)

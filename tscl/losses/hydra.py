@@ -12,7 +12,9 @@ S_ij = cos(g z_i, g z'_j):
     L_i = mean_{j in b}  log( exp(S_ij/tau) + sum_{n not in a, b} exp(S_in/tau) ) - S_ij/tau
 
 Gate, masks and loss as in the authors' released code, without its batch normalisation and its
-cross entropy beside the contrast.
+cross entropy beside the contrast. An anchor's positives are averaged and then the anchors, as in
+one of its files; the others take one mean over all positive pairs of the batch, in which anchors
+with many positives weigh more.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.base import LOSSES, Reduction
-from tscl.losses.labelled import DrawingLoss, class_labels, reduce_valid
-from tscl.losses.shared.settings import whole_setting
+from tscl.losses.base import LOSSES, Extra, Reduction, diagonal
+from tscl.losses.labelled import DrawingLoss, class_labels, same_label
+from tscl.losses.shared.settings import choice_setting, whole_setting
 from tscl.seeding import seeded
 
 
@@ -70,11 +72,18 @@ class Hydra(DrawingLoss):
             ``identical`` (its own), ``distinct`` (the next class present in the batch).
         hidden: width inside the gate.
         seed: of the gate's parameters and of the partner draws, see :class:`DrawingLoss`.
+        gather: see :class:`ContrastiveLoss`.
 
     Without negatives (a batch of the pair's classes only) the value is 0.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(Hydra(n_classes=2, dims=4)(z, z, labels=[0, 0, 0, 0]))  # no other class to repel
+        0.0
     """
 
-    needs_labels = True
+    needs = ("labels",)
+    min_views = 1
     power = 2
 
     def __init__(
@@ -87,38 +96,28 @@ class Hydra(DrawingLoss):
         pairs: Literal["arbitrary", "identical", "distinct"] = "arbitrary",
         hidden: int = 64,
         seed: int = 0,
+        gather: bool = False,
     ) -> None:
-        super().__init__(temperature, reduction, seed)
-        if pairs not in ("arbitrary", "identical", "distinct"):
-            raise InputError("pairs", pairs, "choose arbitrary, identical or distinct")
+        super().__init__(temperature, reduction, seed, gather=gather)
         self.n_classes = n_classes
         self.dims = dims
-        self.pairs = pairs
+        self.pairs = choice_setting("pairs", pairs, ("arbitrary", "identical", "distinct"))
         self.gate = PairGate(n_classes, dims, hidden, seed)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over ordered pairs of views (the view itself when there is one) and anchors."""
-        n_views, n, dims = views.shape
+        n_views, _, dims = views.shape
         if dims != self.dims:
             raise InputError("z1", tuple(views.shape), f"the gates have {self.dims} dimensions")
-        mine = class_labels(labels, self.n_classes)
+        mine = class_labels(extra["labels"], self.n_classes)
         partner = self._partners(mine)
         gate = self.gate(mine, partner).to(views.dtype)
         near = partner.unsqueeze(1) == mine.unsqueeze(0)
-        far = ~near & (mine.unsqueeze(1) != mine.unsqueeze(0))
+        far = ~near & ~same_label(mine)
         order = [(a, b) for a in range(n_views) for b in range(n_views) if a != b] or [(0, 0)]
         terms, valid = [], []
         for a, b in order:
-            positive = (
-                near & ~torch.eye(n, dtype=torch.bool, device=near.device) if a == b else near
-            )
+            positive = near & ~diagonal(near) if a == b else near
             logits = gated_cosine(views[a], views[b], gate) / self.temperature
             repel = logits.masked_fill(~far, -torch.inf)
             repel = torch.cat((repel, torch.full_like(repel[:, :1], -1e30)), dim=1)
@@ -126,17 +125,16 @@ class Hydra(DrawingLoss):
             count = positive.sum(dim=1)
             terms.append((cost * positive).sum(dim=1) / count.clamp_min(1).to(cost.dtype))
             valid.append(count > 0)
-        return reduce_valid(self, torch.stack(terms), torch.stack(valid), weights)
+        return self.reduce(torch.stack(terms), extra.weights, torch.stack(valid))
 
     def _partners(self, labels: Tensor) -> Tensor:
         call = self.next_draw()
         if self.pairs == "identical":
             return labels
         if self.pairs == "distinct":
-            present, code = torch.unique(labels, return_inverse=True)
-            made: Tensor = present[(code + 1) % len(present)]
-            return made
-        return labels[self.permutation(len(labels), call).to(labels.device)]
+            beyond = labels.where(labels > labels.unsqueeze(1), self.n_classes).amin(1)
+            return beyond.where(beyond < self.n_classes, labels.min())
+        return labels[self.permutation(len(labels), call).to(labels.device, non_blocking=True)]
 
 
 def gated_cosine(a: Tensor, b: Tensor, gate: Tensor) -> Tensor:

@@ -20,25 +20,55 @@ neighbours of the same class and far ones of others, ``gamma`` the share of the 
 The authors' code looks for the nearest sample of another class among k + 1 neighbours and divides
 in ``inter`` by the largest distance to another class: ``released=True``. It also computes a third
 term, of the variances of the distances, which its loss does not use.
+
+Distances are differences of coordinates, exact where embeddings are close, in blocks of rows.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.labelled import class_labels, reduce_valid, same_label
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, unit
+from tscl.losses.shared.clusters import label_codes, n_groups
 from tscl.losses.shared.columns import relative_weights
 from tscl.losses.shared.settings import positive_setting, whole_setting
 
+HELD = 1 << 22
+"""Most differences of coordinates held at a time (16 MiB in float32)."""
+
+
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    """Distances of rows that are broadcast, with a finite gradient where they coincide."""
+    squared = (a - b).square().sum(dim=-1)
+    return (squared + torch.finfo(a.dtype).eps).sqrt()
+
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distances (N, M) with a finite gradient where two points coincide."""
-    squared = (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(dim=-1)
-    return (squared + torch.finfo(a.dtype).eps).sqrt()
+    """Euclidean distances (N, M) of rows (N, D) and (M, D).
+
+    More differences than :data:`HELD` go through in blocks, computed again in the backward pass.
+    """
+    rows = max(1, HELD // max(1, b.numel()))
+    if len(a) <= rows:
+        return _distances(a.unsqueeze(1), b)
+    parts = [
+        checkpoint(_distances, part.unsqueeze(1), b, use_reentrant=False) for part in a.split(rows)
+    ]
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def nearest(z: Tensor, k: int) -> Tensor:
+    """Indices (N, k) of the nearest other rows of ``z`` (N, D), nearest first, k < N."""
+    found = []
+    for top in range(0, len(z), max(1, HELD // len(z))):
+        part = z[top : top + max(1, HELD // len(z))]
+        d = torch.cdist(part, z, compute_mode="donot_use_mm_for_euclid_dist")
+        d.diagonal(top).fill_(torch.inf)
+        found.append(d.topk(k, dim=1, largest=False).indices)
+    return torch.cat(found)
 
 
 @LOSSES.register("proto_triplet")
@@ -46,53 +76,53 @@ class ProtoTriplet(ContrastiveLoss):
     """Proto-Triplet loss.
 
     Args:
-        temperature: not used.
         reduction: ``mean``, ``sum`` or ``none`` (per query, (V, B)).
         margin: > 0.
         normalize: L2-normalise embeddings first.
+        gather: see :class:`ContrastiveLoss`.
 
     Each view in turn is the query, its support are the other views (the view itself when there is
     one only). With a single class there is no other prototype and the value is 0.
+
+    Example:
+        >>> z = torch.tensor([[0.0, 0.0], [0.0, 0.4]])  # each sample is its class's prototype
+        >>> round(float(ProtoTriplet(margin=0.5)(z, z, labels=[0, 1])), 3)
+        0.1
     """
 
-    needs_labels = True
+    needs = ("labels",)
+    min_views = 1
     power = 2
 
     def __init__(
         self,
-        temperature: float = 1.0,
         reduction: Reduction = "mean",
         *,
         margin: float = 0.5,
         normalize: bool = False,
+        gather: bool = False,
     ) -> None:
-        super().__init__(temperature, reduction)
+        super().__init__(1.0, reduction, gather=gather)
         self.margin = positive_setting("margin", margin)
         self.normalize = normalize
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over the samples of all views."""
         z = unit(views) if self.normalize else views
-        n_views = len(z)
-        classes, code = torch.unique(class_labels(labels), return_inverse=True)
-        member = torch.nn.functional.one_hot(code, len(classes)).to(z.dtype)
+        code = label_codes(extra["labels"])
+        classes = torch.arange(n_groups(code, len(code)), device=z.device)
+        member = (code.unsqueeze(1) == classes).to(z.dtype)
+        size = member.sum(dim=0)
         terms = []
-        for v in range(n_views):
-            others = [u for u in range(n_views) if u != v] or [v]
-            prototypes = member.T @ z[others].mean(dim=0) / member.sum(dim=0).unsqueeze(1)
+        for v in range(len(z)):
+            others = [u for u in range(len(z)) if u != v] or [v]
+            prototypes = member.T @ z[others].mean(dim=0) / size.clamp_min(1.0).unsqueeze(1)
             d = distances(z[v], prototypes)
             own = d.gather(1, code.unsqueeze(1)).squeeze(1)
-            nearest = d.masked_fill(member.bool(), torch.inf).amin(dim=1)
-            terms.append(torch.relu(own - nearest + self.margin))
+            closest = d.masked_fill(member.bool() | (size == 0), torch.inf).amin(dim=1)
+            terms.append(torch.relu(own - closest + self.margin))
         per_query = torch.stack(terms)
-        return reduce_valid(self, per_query, torch.ones_like(per_query, dtype=torch.bool), weights)
+        return self.reduce(per_query, extra.weights, torch.ones_like(per_query, dtype=torch.bool))
 
 
 def icnn_score(
@@ -117,10 +147,9 @@ def icnn_score(
     """
     n = len(z)
     k = min(k, n - 1)
-    own = torch.eye(n, dtype=torch.bool, device=z.device)
-    searched = min(k + 1, n - 1) if released else k
-    d, neighbour = distances(z, z).masked_fill(own, torch.inf).topk(searched, dim=1, largest=False)
-    same = same_label(labels).gather(1, neighbour)
+    neighbour = nearest(z, min(k + 1, n - 1) if released else k)
+    d = _distances(z.unsqueeze(1), z[neighbour])
+    same = labels.unsqueeze(1) == labels[neighbour]
     w = torch.ones_like(d[:, 0]) if weights is None else relative_weights(weights, d.dtype)
     tiny = torch.finfo(d.dtype).tiny
 
@@ -136,7 +165,7 @@ def icnn_score(
     intra_i = (ratio * same).sum(dim=1) / n_same.clamp_min(1)
     largest = d.masked_fill(same, 0.0).amax().clamp_min(tiny) if released else d.amax()
     inter_i = (d / largest * ~same).sum(dim=1) / n_other.clamp_min(1)
-    inter = mean(inter_i, n_other > 0) if bool((n_other > 0).any()) else torch.ones_like(w[0])
+    inter = torch.where((n_other > 0).any(), mean(inter_i, n_other > 0), torch.ones_like(w[0]))
     compact = 1 - mean(intra_i, n_same > 0)
     gamma = mean(n_same.to(d.dtype) / k, torch.ones_like(n_same, dtype=torch.bool))
     return ((compact + inter) / 2 + gamma) / 2
@@ -147,42 +176,41 @@ class ICNN(ContrastiveLoss):
     """ICNN loss: -log of :func:`icnn_score` over the embeddings of all views.
 
     Args:
-        temperature: not used.
         reduction: the loss is one figure a batch: ``mean`` and ``sum`` give it, ``none`` as (1,).
         k: neighbours looked at, >= 1.
         released: the authors' code in two details, see the head of the module.
+        gather: see :class:`ContrastiveLoss`.
 
     ``weights`` weigh samples in the means; all zero they give the score's floor. The share of
-    neighbours of the same class has no gradient.
+    neighbours of the same class has no gradient. Memory grows with the batch, time with its square.
+
+    Example:
+        >>> z = torch.tensor([[0.0], [0.0], [9.0], [9.0]])
+        >>> abs(float(ICNN(k=1)(z, z, labels=[0, 0, 1, 1]))) < 1e-3  # the best there is
+        True
     """
 
-    needs_labels = True
+    needs = ("labels",)
+    min_views = 1
     power = 2
 
     def __init__(
         self,
-        temperature: float = 1.0,
-        reduction: Literal["mean", "sum", "none"] = "mean",
+        reduction: Reduction = "mean",
         *,
         k: int = 4,
         released: bool = False,
+        gather: bool = False,
     ) -> None:
-        super().__init__(temperature, reduction)
+        super().__init__(1.0, reduction, gather=gather)
         self.k = whole_setting("k", k)
         self.released = released
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """The loss of the batch."""
         n_views = len(views)
-        spread = None if weights is None else weights.repeat(n_views)
-        codes = class_labels(labels).repeat(n_views)
+        spread = None if extra.weights is None else extra.weights.repeat(n_views)
+        codes = extra["labels"].repeat(n_views)
         score = icnn_score(views.flatten(0, 1), codes, self.k, spread, released=self.released)
         value = -torch.log(score.clamp_min(torch.finfo(score.dtype).eps))
         return value.unsqueeze(0) if self.reduction == "none" else value

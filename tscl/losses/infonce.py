@@ -14,21 +14,18 @@ square.
 
 from __future__ import annotations
 
-import math
 from itertools import combinations
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.shared.tiled_infonce import check_tile, own_lse, pair_lse
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, unit
+from tscl.losses.shared.settings import choice_setting, whole_setting
+from tscl.losses.shared.tiled_infonce import own_lse, pair_lse
 
 TILE = 1024
 """Default block: 4 MiB in float32; larger batches go through in several blocks."""
-
-Negatives = Literal["cross", "both"]
 
 
 @LOSSES.register("infonce")
@@ -42,13 +39,14 @@ class InfoNCE(ContrastiveLoss):
         negatives: ``cross`` contrasts with the other view only; ``both`` also with the anchor's
             own view (NT-Xent).
         normalize: L2-normalise embeddings first (cosine similarity); False uses inner products.
-        tile: rows and columns of the blocks the similarities are computed in; exact, and
-            differentiable once. None holds the whole (B, B) matrix, differentiable any number of
-            times.
+        tile: rows and columns of the blocks the similarities are computed in, which is exact. None
+            holds the whole (B, B) matrix, as second derivatives do with any ``tile``.
         gather: contrast with the samples of all processes, see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D). Returns a scalar (``reduction="none"``: (pairs, B)).
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(InfoNCE(temperature=0.5)(z, z))  # log(1 + 3 / e^2)
+        0.3407...
     """
 
     def __init__(
@@ -57,39 +55,26 @@ class InfoNCE(ContrastiveLoss):
         reduction: Reduction = "mean",
         *,
         symmetric: bool = True,
-        negatives: Negatives = "cross",
+        negatives: Literal["cross", "both"] = "cross",
         normalize: bool = True,
         tile: int | None = TILE,
         gather: bool = False,
     ) -> None:
         super().__init__(temperature, reduction, gather=gather)
-        if negatives not in ("cross", "both"):
-            raise InputError("negatives", negatives, "choose cross or both")
-        if tile is not None:
-            check_tile(tile)
+        self.negatives = choice_setting("negatives", negatives, ("cross", "both"))
+        self.tile = None if tile is None else whole_setting("tile", tile)
         self.symmetric = symmetric
-        self.negatives = negatives
         self.normalize = normalize
         self.power = 0 if normalize else 2
-        self.tile = tile
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over ordered pairs of views of the one-way loss."""
         z = (unit(views) if self.normalize else views).unbind()
-        n_views = len(z)
-        if n_views < 2:
-            raise InputError("views", n_views, "InfoNCE needs at least two views")
-        own = [self._own(v) for v in z] if self.negatives == "both" else None
+        options = (self.temperature, self.tile, 1.0 if self.normalize else None)
+        own = [own_lse(v, *options) for v in z] if self.negatives == "both" else None
         terms: dict[tuple[int, int], Tensor] = {}
-        for a, b in combinations(range(n_views), 2):
-            forward, backward = self._across(z[a], z[b])
+        for a, b in combinations(range(len(z)), 2):
+            forward, backward = pair_lse(z[a], z[b], *options)
             positive = (z[a] * z[b]).sum(-1) / self.temperature
             if own is not None:
                 forward = torch.logaddexp(forward, own[a])
@@ -97,27 +82,24 @@ class InfoNCE(ContrastiveLoss):
             terms[a, b] = forward - positive
             terms[b, a] = backward - positive
         used = [terms[pair] for pair in sorted(terms) if self.symmetric or pair[0] < pair[1]]
-        return self.reduce(torch.stack(used), weights)
-
-    def _across(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-sum-exp of a's rows over b and of b's rows over a; the second may go unused."""
-        if self.tile is not None:
-            return pair_lse(a, b, self.temperature, self.tile)
-        logits = a @ b.T / self.temperature
-        return logits.logsumexp(1), logits.logsumexp(0) if self.symmetric else a.new_zeros(len(b))
-
-    def _own(self, z: Tensor) -> Tensor:
-        """Log-sum-exp of each row over the other rows of its view."""
-        if self.tile is not None:
-            return own_lse(z, self.temperature, self.tile)
-        logits = z @ z.T / self.temperature
-        eye = torch.eye(len(z), dtype=torch.bool, device=z.device)
-        return logits.masked_fill(eye, -math.inf).logsumexp(1)
+        return self.reduce(torch.stack(used), extra.weights)
 
 
 @LOSSES.register("ntxent")
 class NTXent(InfoNCE):
-    """NT-Xent of SimCLR (arXiv 2002.05709, eq. 1): symmetric InfoNCE with both views' negatives."""
+    """NT-Xent of SimCLR (arXiv 2002.05709, eq. 1): symmetric InfoNCE with both views' negatives.
+
+    Args:
+        temperature: see :class:`InfoNCE`.
+        reduction: see :class:`InfoNCE`.
+        tile: see :class:`InfoNCE`.
+        gather: see :class:`ContrastiveLoss`.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(NTXent(temperature=0.5)(z, z))  # log(1 + 6 / e^2)
+        0.5944...
+    """
 
     def __init__(
         self,
@@ -127,6 +109,4 @@ class NTXent(InfoNCE):
         tile: int | None = TILE,
         gather: bool = False,
     ) -> None:
-        super().__init__(
-            temperature, reduction, symmetric=True, negatives="both", tile=tile, gather=gather
-        )
+        super().__init__(temperature, reduction, negatives="both", tile=tile, gather=gather)

@@ -27,8 +27,10 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.base import LOSSES, GrowingState, Reduction, unit
+from tscl.losses.base import LOSSES, Extra, GrowingState, Reduction, off_diagonal, unit
+from tscl.losses.labelled import same_label
 from tscl.losses.series.id_contrast import check_ids
+from tscl.losses.shared.columns import require
 from tscl.losses.shared.settings import floor_setting, number_setting, pair_setting, whole_setting
 
 LARGEST = 1 << 26
@@ -39,14 +41,15 @@ LARGEST = 1 << 26
 class IndividualTemperature(GrowingState):
     """Robust contrastive loss with a temperature per sample, kept by sample index.
 
-    ``ids`` are the indices of the samples in the data set (0 .. N - 1). Without them nothing is
-    tracked: every anchor has the initial temperature and the batch's own mean, a global contrastive
-    loss. State changes in training mode only.
+    ``index`` (or ``ids``) are the places of the samples in the data set, 0 .. N - 1; methods hand
+    them over. State changes in training mode only. A second derivative takes the weights w as
+    constants, as the algorithm does.
 
     Args:
         temperature: initial tau of every sample, inside ``bounds``.
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (pairs, B)).
-        n_samples: size of the data set; None grows with the indices seen.
+        n_samples: size of the data set; None grows with the indices seen, which on a GPU waits for
+            each batch's largest index.
         rho: radius of the ball, >= 0.
         gamma: share of the new estimate of s in (0, 1]; 1 keeps no memory.
         beta: share of the new gradient of tau in (0, 1].
@@ -59,10 +62,16 @@ class IndividualTemperature(GrowingState):
         tau: temperatures by sample index (N,); as are ``log_s`` (-inf when unseen) and
             ``velocity`` u.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2; ids: (B,) integers >= 0.
+    Example:
+        >>> z = torch.eye(4)
+        >>> loss = IndividualTemperature(temperature=0.5, rho=0.0)
+        >>> float(loss(z, z, index=[0, 1, 2, 7]))  # every h is -1
+        -1.0
+        >>> len(loss.tau)
+        8
     """
 
+    needs = ("index",)
     growing = ("tau", "log_s", "velocity")
     tau: Tensor
     log_s: Tensor
@@ -99,30 +108,18 @@ class IndividualTemperature(GrowingState):
             self.register_buffer(name, torch.zeros(0))
         self._grow(n_samples or 0)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean of the robust loss over ordered pairs of views and anchors."""
         z = unit(views)
         v, n, _ = z.shape
-        if v < 2:
-            raise InputError("views", v, "pass at least two views")
         h = torch.stack([_differences(z[a], z[b]) for a, b in permutations(range(v), 2)])
-        tau = z.new_full((n,), self.temperature)
-        before: Tensor | None = None
-        if ids is not None:
-            index = self._known(ids, n)
-            tau, before = self.tau[index].to(z), self.log_s[index].to(z)
+        index = self._known(extra["index"], n)
+        tau, before = self.tau[index].to(z), self.log_s[index].to(z)
         with torch.no_grad():
             count = math.log(h.shape[2])
             scaled = h / tau.unsqueeze(1)
             log_s = scaled.logsumexp(2) - count
-            if before is not None and self.gamma < 1:
+            if self.gamma < 1:
                 mixed = torch.logaddexp(
                     before + math.log(1.0 - self.gamma), log_s + math.log(self.gamma)
                 )
@@ -132,18 +129,21 @@ class IndividualTemperature(GrowingState):
             slope = log_s + self.rho - (share * scaled).sum(2)
         linear = (share * h).sum(2)
         per_anchor = linear + (value - linear).detach()
-        if ids is not None and self.training:
+        if self.training:
             self._update(index, log_s.logsumexp(0) - math.log(len(log_s)), slope.mean(0))
-        return self.reduce(per_anchor, weights)
+        return self.reduce(per_anchor, extra.weights)
 
     def _known(self, ids: Tensor, n: int) -> Tensor:
         """Checked sample indices, with room for them in the state."""
-        index = check_ids(ids, n).long().to(self.tau.device)
+        index = check_ids(ids, n, "index").long().to(self.tau.device)
         largest = self.n_samples or LARGEST
-        if bool(((index < 0) | (index >= largest)).any()):
-            found = f"{int(index.min())}..{int(index.max())}"
-            raise InputError("ids", found, f"pass sample indices 0..{largest - 1}")
-        needed = int(index.max()) + 1
+        require(
+            ((index >= 0) & (index < largest)).all(),
+            "index",
+            lambda: f"{int(index.min())}..{int(index.max())}",
+            f"pass the samples' places in the data set, 0..{largest - 1}",
+        )
+        needed = self.n_samples or int(index.max()) + 1
         if needed > len(self.tau):
             self._grow(max(needed, min(2 * len(self.tau), largest)))
         return index
@@ -161,24 +161,21 @@ class IndividualTemperature(GrowingState):
     @torch.no_grad()
     def _update(self, index: Tensor, log_s: Tensor, slope: Tensor) -> None:
         """Step of the samples in ``index``; a sample that occurs twice takes the mean."""
-        unique, place = index.unique(return_inverse=True)
-        count = torch.bincount(place, minlength=len(unique)).to(self.tau)
+        first = same_label(index).to(torch.uint8).argmax(1)  # the first row of the same sample
+        count = torch.zeros_like(log_s).index_add_(0, first, torch.ones_like(log_s)).to(self.tau)
 
         def mean(x: Tensor) -> Tensor:
-            return torch.zeros_like(count).index_add_(0, place, x.to(count)) / count
+            return (torch.zeros_like(count).index_add_(0, first, x.to(count)) / count)[first]
 
         step = mean(slope.clamp(-self.clip, self.clip))
-        velocity = (1.0 - self.beta) * self.velocity[unique] + self.beta * step
-        self.log_s[unique] = mean(log_s)
-        self.velocity[unique] = velocity
-        self.tau[unique] = (self.tau[unique] - self.eta * velocity).clamp(*self.bounds)
+        velocity = (1.0 - self.beta) * self.velocity[index] + self.beta * step
+        # rows of one sample write the same
+        self.log_s[index] = mean(log_s)
+        self.velocity[index] = velocity
+        self.tau[index] = (self.tau[index] - self.eta * velocity).clamp(*self.bounds)
 
 
 def _differences(a: Tensor, b: Tensor) -> Tensor:
     """h (B, 2 (B - 1)): similarity of a_i to other samples in both views, less that to b_i."""
-    n = len(a)
-    other = ~torch.eye(n, dtype=torch.bool, device=a.device)
-    negatives = torch.cat(
-        ((a @ b.T)[other].reshape(n, n - 1), (a @ a.T)[other].reshape(n, n - 1)), dim=1
-    )
+    negatives = torch.cat((off_diagonal(a @ b.T), off_diagonal(a @ a.T)), dim=1)
     return negatives - (a * b).sum(-1, keepdim=True)

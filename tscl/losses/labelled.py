@@ -1,35 +1,37 @@
-"""Parts that losses with labels share: label checks, flattened views, means over valid anchors."""
+"""Parts that losses with labels share: checked codes, pairs of one label, seeded draws."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.base import ContrastiveLoss
-from tscl.losses.shared.columns import relative_weights
+from tscl.losses.base import ContrastiveLoss, Reduction
+from tscl.losses.shared.columns import check_labelled, require
 from tscl.losses.shared.settings import whole_setting
 from tscl.seeding import numpy_generator
 
 
-def class_labels(labels: Tensor | None, n_classes: int | None = None) -> Tensor:
+def class_labels(labels: Tensor, n_classes: int | None = None) -> Tensor:
     """Checked class codes (B,); codes must lie in 0..n_classes-1 when ``n_classes`` is given.
 
     Raises:
-        InputError: no labels, not one a sample, NaN, or a code out of range.
+        InputError: not one a sample, NaN, or a code out of range.
     """
-    if labels is None:
-        raise InputError("labels", None, "this loss is supervised; pass labels of shape (B,)")
     if labels.ndim != 1:
         raise InputError("labels", tuple(labels.shape), "pass one label per sample, (B,)")
-    if torch.is_floating_point(labels) and not bool(torch.isfinite(labels).all()):
-        raise InputError("labels", "NaN or infinity", "drop samples without a label")
+    check_labelled(labels)
     if n_classes is not None:
         if torch.is_floating_point(labels):
             raise InputError("labels", labels.dtype, "pass integer class codes")
-        if bool(((labels < 0) | (labels >= n_classes)).any()):
-            wrong = f"{int(labels.min())}..{int(labels.max())}"
-            raise InputError("labels", wrong, f"pass codes 0..{n_classes - 1}")
+        require(
+            ((labels >= 0) & (labels < n_classes)).all(),
+            "labels",
+            lambda: f"{int(labels.min())}..{int(labels.max())}",
+            f"pass codes 0..{n_classes - 1}",
+        )
         labels = labels.long()
     return labels
 
@@ -37,27 +39,6 @@ def class_labels(labels: Tensor | None, n_classes: int | None = None) -> Tensor:
 def same_label(labels: Tensor) -> Tensor:
     """(B, B), True where two samples share their label."""
     return labels.unsqueeze(1) == labels.unsqueeze(0)
-
-
-def reduce_valid(
-    loss: ContrastiveLoss, per_anchor: Tensor, valid: Tensor, weights: Tensor | None
-) -> Tensor:
-    """Reduce (V, B) losses over the anchors marked ``valid``; 0 when there is none.
-
-    Anchors that are not valid count neither in the sum nor in the mean. ``reduction="none"``
-    gives them 0. The result always has a gradient (zero for what does not count).
-    """
-    kept = per_anchor.masked_fill(~valid, 0.0)
-    share = valid.to(kept.dtype)
-    if weights is not None:
-        mean = loss.reduction == "mean"
-        share = share * (relative_weights(weights, kept.dtype) if mean else weights.to(kept.dtype))
-    if loss.reduction == "none":
-        return kept * share
-    total = (kept * share).sum()
-    if loss.reduction == "sum":
-        return total
-    return total / share.sum().clamp_min(torch.finfo(kept.dtype).tiny)
 
 
 class DrawingLoss(ContrastiveLoss):
@@ -68,28 +49,51 @@ class DrawingLoss(ContrastiveLoss):
     the same value.
 
     Args:
-        temperature, reduction: see :class:`ContrastiveLoss`.
+        temperature: see :class:`ContrastiveLoss`.
+        reduction: see :class:`ContrastiveLoss`.
         seed: of the draws.
+        gather: see :class:`ContrastiveLoss`.
     """
 
     draws: Tensor
 
-    def __init__(self, temperature: float, reduction: str, seed: int) -> None:
-        super().__init__(temperature, reduction)  # type: ignore[arg-type]
+    def __init__(
+        self, temperature: float, reduction: Reduction, seed: int, *, gather: bool = False
+    ) -> None:
+        super().__init__(temperature, reduction, gather=gather)
         self.seed = whole_setting("seed", seed, 0)
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
+        self._count, self._known = 0, self._stamp()
 
     def next_draw(self) -> int:
-        """Number of this call; advances the counter in training mode."""
-        now = int(self.draws)
+        """Number of this call; advances the counter in training mode.
+
+        The number is kept beside the buffer, which may lie on a GPU, and read back only after
+        something else has written it (a checkpoint, another process).
+        """
+        if self._known != self._stamp():
+            self._count = int(self.draws)
+        now = self._count
         if self.training:
             self.draws += 1
+            self._count += 1
+        self._known = self._stamp()
         return now
+
+    def _stamp(self) -> tuple[int, int]:
+        return id(self.draws), self.draws._version
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        known = self._known == self._stamp()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if known:
+            self._known = self._stamp()  # moved to another device, of the same value
+        return self
 
     def beta(self, a: float, b: float, shape: tuple[int, ...], like: Tensor, call: int) -> Tensor:
         """Beta(a, b) draws of ``shape`` for call number ``call``, in ``like``'s dtype."""
         drawn = numpy_generator(self.seed, f"{type(self).__name__} beta", call).beta(a, b, shape)
-        return torch.as_tensor(drawn, dtype=like.dtype, device=like.device)
+        return torch.as_tensor(drawn, dtype=like.dtype).to(like.device, non_blocking=True)
 
     def choose(self, allowed: Tensor, n: int, call: int, stream: str = "choose") -> Tensor:
         """``n`` columns a row of ``allowed`` (R, N), uniform with replacement: (R, n) indices.
@@ -99,7 +103,7 @@ class DrawingLoss(ContrastiveLoss):
         drawn = numpy_generator(self.seed, f"{type(self).__name__} {stream}", call).random(
             (len(allowed), n)
         )
-        u = torch.as_tensor(drawn, dtype=torch.float64, device=allowed.device)
+        u = torch.as_tensor(drawn, dtype=torch.float64).to(allowed.device, non_blocking=True)
         count = allowed.sum(dim=1, keepdim=True)
         rank = (u * count).long().clamp_max((count - 1).clamp_min(0)) + 1
         return torch.searchsorted(allowed.cumsum(dim=1), rank).clamp_max(allowed.shape[1] - 1)

@@ -23,9 +23,10 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.base import LOSSES, Reduction, stack_views, unit
+from tscl.losses.base import LOSSES, Extra, Reduction, stack_views, unit
 from tscl.losses.labelled import DrawingLoss
-from tscl.losses.shared.settings import number_setting, positive_setting
+from tscl.losses.shared.columns import require
+from tscl.losses.shared.settings import choice_setting, number_setting, positive_setting
 
 
 def mixed_contrast(
@@ -48,15 +49,16 @@ def mixed_contrast(
     n = len(u)
     if partner.shape != (n,) or share.shape != (n,):
         raise InputError("partner, share", (tuple(partner.shape), tuple(share.shape)), f"({n},)")
-    if not bool(((share >= 0) & (share <= 1)).all()):
-        raise InputError("share", share.tolist(), "shares must lie in [0, 1]")
+    ok = ((share >= 0) & (share <= 1)).all()
+    require(ok, "share", share.tolist, "shares must lie in [0, 1]")
     share = share.to(u.dtype)
     rows = torch.arange(n, device=u.device)
     target = torch.diag(share).index_put((rows, partner), 1 - share, accumulate=True)
     logits = u @ v.T / temperature
     down = (logits.log_softmax(dim=0) * target).sum(dim=1)
-    made: Tensor = -((logits.log_softmax(dim=1) * target).sum(dim=1) + down) / 2
-    return made
+    across = (logits.log_softmax(dim=1) * target).sum(dim=1)
+    value: Tensor = (across + down) / -2.0
+    return value
 
 
 def soft_contrast(moving: Tensor, fixed: Tensor, temperature: float) -> Tensor:
@@ -66,8 +68,9 @@ def soft_contrast(moving: Tensor, fixed: Tensor, temperature: float) -> Tensor:
     target = (v @ v.T / temperature).softmax(dim=1)
     logits = u @ v.T / temperature
     across = (logits.log_softmax(dim=1) * target).sum(dim=1)
-    made: Tensor = -(across + (logits.T.log_softmax(dim=1) * target).sum(dim=1)) / 2
-    return made
+    down = (logits.T.log_softmax(dim=1) * target).sum(dim=1)
+    value: Tensor = (across + down) / -2.0
+    return value
 
 
 @LOSSES.register("m3col")
@@ -84,6 +87,12 @@ class M3Co(DrawingLoss):
         beta: b > 0 of Beta(b, b).
         mix_share: share of samples that are mixed, in [0, 1]; 0 is the symmetric InfoNCE.
         seed: of the draws, see :class:`DrawingLoss`.
+        gather: see :class:`ContrastiveLoss`.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(M3Co(temperature=0.5, mix_share=0.0)(z, z))  # symmetric InfoNCE
+        0.3407...
     """
 
     def __init__(
@@ -95,33 +104,25 @@ class M3Co(DrawingLoss):
         beta: float = 0.15,
         mix_share: float = 0.5,
         seed: int = 0,
+        gather: bool = False,
     ) -> None:
-        super().__init__(temperature, reduction, seed)
-        if phase not in ("mixup", "soft"):
-            raise InputError("phase", phase, "choose mixup or soft")
+        super().__init__(temperature, reduction, seed, gather=gather)
         if not 0 <= number_setting("mix_share", mix_share) <= 1:
             raise InputError("mix_share", mix_share, "choose a share in [0, 1]")
-        self.phase = phase
+        self.phase = choice_setting("phase", phase, ("mixup", "soft"))
         self.beta_parameter = positive_setting("beta", beta)
         self.mix_share = mix_share
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over ordered pairs of modalities and samples."""
         n_views, n, _ = views.shape
-        if n_views < 2:
-            raise InputError("views", n_views, "pass at least two modalities")
         call = self.next_draw()
         terms = []
         for a in range(n_views):
             if self.phase == "mixup":
-                partner = self.permutation(n, call, f"order {a}").to(views.device)
+                partner = self.permutation(n, call, f"order {a}").to(
+                    views.device, non_blocking=True
+                )
                 draws = self.beta(
                     self.beta_parameter, self.beta_parameter, (n_views, n), views, call
                 )
@@ -135,4 +136,4 @@ class M3Co(DrawingLoss):
                     terms.append(soft_contrast(views[a], views[b], self.temperature))
                 else:
                     terms.append(mixed_contrast(mixed, views[b], partner, share, self.temperature))
-        return self.reduce(torch.stack(terms), weights)
+        return self.reduce(torch.stack(terms), extra.weights)

@@ -28,10 +28,14 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.labelled import class_labels
-from tscl.losses.shared.clusters import kmeans
-from tscl.losses.shared.settings import floor_setting, positive_setting, whole_setting
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, diagonal, unit
+from tscl.losses.shared.clusters import group_sums, kmeans, label_codes, n_groups
+from tscl.losses.shared.settings import (
+    choice_setting,
+    floor_setting,
+    positive_setting,
+    whole_setting,
+)
 from tscl.seeding import seeded
 
 
@@ -43,15 +47,22 @@ class Meow(ContrastiveLoss):
         temperature: tau > 0.
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (pairs, B)).
         weighting: ``hard`` or ``soft``.
-        n_clusters: sizes of the clusterings.
+        n_clusters: sizes of the clusterings, each >= 2: one cluster has no negatives.
         prototype_weight: factor >= 0 of ProtoNCE.
         prototype_temperature: tau_p > 0.
         dims: dimensions of the embeddings, needed for ``soft``.
         hidden: width of the weighting network.
         seed: of its initial parameters.
+        gather: see :class:`ContrastiveLoss`.
 
-    ``labels``, when given, are one more clustering. With one cluster for all, hard weights are all
-    zero and the contrast is 0.
+    ``labels``, when given, are one more clustering. Where all embeddings coincide there is one
+    cluster, hard weights are zero and the contrast is 0.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> loss = Meow(0.5, n_clusters=(4,), prototype_weight=0.0)
+        >>> float(loss(z, z))  # a cluster a sample: InfoNCE
+        0.3407...
     """
 
     def __init__(
@@ -66,13 +77,13 @@ class Meow(ContrastiveLoss):
         dims: int | None = None,
         hidden: int = 16,
         seed: int = 0,
+        gather: bool = False,
     ) -> None:
-        super().__init__(temperature, reduction)
-        if weighting not in ("hard", "soft"):
-            raise InputError("weighting", weighting, "choose hard or soft")
+        super().__init__(temperature, reduction, gather=gather)
+        choice_setting("weighting", weighting, ("hard", "soft"))
         if isinstance(n_clusters, str) or not isinstance(n_clusters, Sequence) or not n_clusters:
-            raise InputError("n_clusters", n_clusters, "name one clustering or more, sizes >= 1")
-        self.n_clusters = tuple(whole_setting("n_clusters", k) for k in n_clusters)
+            raise InputError("n_clusters", n_clusters, "name one clustering or more, sizes >= 2")
+        self.n_clusters = tuple(whole_setting("n_clusters", k, 2) for k in n_clusters)
         self.prototype_weight = floor_setting("prototype_weight", prototype_weight)
         self.prototype_temperature = positive_setting(
             "prototype_temperature", prototype_temperature
@@ -89,34 +100,25 @@ class Meow(ContrastiveLoss):
                     nn.Linear(dims, hidden), nn.Tanh(), nn.Linear(hidden, 1)
                 )
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over ordered pairs of views and anchors."""
         n_views = len(views)
-        if n_views < 2:
-            raise InputError("views", n_views, "pass at least two views")
         z = unit(views)
         mean = z.mean(dim=0)
         codes = [kmeans(mean.detach(), k) for k in self.n_clusters]
-        if labels is not None:
-            codes.append(torch.unique(class_labels(labels), return_inverse=True)[1])
+        if extra.labels is not None:
+            codes.append(label_codes(extra.labels))
         terms = []
         for a in range(n_views):
             pull = self.prototype_weight * self._prototypes(z[a], mean, codes)
             for b in range(n_views):
                 if a != b:
                     terms.append(self._contrast(z[a], z[b], codes) + pull)
-        return self.reduce(torch.stack(terms), weights)
+        return self.reduce(torch.stack(terms), extra.weights)
 
     def _contrast(self, anchor: Tensor, other: Tensor, codes: list[Tensor]) -> Tensor:
         logits = anchor @ other.T / self.temperature
-        own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+        own = diagonal(logits)
         if self.network is None:
             apart = torch.stack([c.unsqueeze(1) != c.unsqueeze(0) for c in codes]).sum(dim=0)
             weight = apart.to(logits.dtype)
@@ -133,10 +135,10 @@ class Meow(ContrastiveLoss):
         """ProtoNCE (B,), mean over clusterings."""
         total = torch.zeros_like(anchor[:, 0])
         for code in codes:
-            k = int(code.max()) + 1
-            centre = mean.new_zeros(k, mean.shape[1]).index_add(0, code, mean)
+            centre, filled = group_sums(mean, code, n_groups(code, len(code)))
             logits = anchor @ unit(centre).T / self.prototype_temperature
             own = logits.gather(1, code.unsqueeze(1)).squeeze(1)
-            spread = torch.tensor(float(k), dtype=logits.dtype, device=logits.device).log()
-            total = total + torch.logsumexp(logits, dim=1) - spread - own
+            spread = filled.sum().to(logits.dtype).log()
+            every = logits.masked_fill(~filled, -torch.inf).logsumexp(dim=1)
+            total = total + every - spread - own
         return total / len(codes)

@@ -32,10 +32,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, Reduction, unit
-from tscl.losses.labelled import DrawingLoss, class_labels, reduce_valid, same_label
+from tscl.losses.base import LOSSES, Extra, Reduction, diagonal, unit
+from tscl.losses.labelled import DrawingLoss, same_label
 from tscl.losses.shared.settings import (
+    choice_setting,
     floor_setting,
     number_setting,
     pair_setting,
@@ -58,13 +58,21 @@ class Metrix(DrawingLoss):
         margin: m.
         sharpness: (b, g) > 0 of multi similarity.
         seed: of the draws, see :class:`DrawingLoss`.
+        gather: see :class:`ContrastiveLoss`.
 
     ``contrastive`` averages over pairs instead of adding them up, so that its value does not grow
     with the batch. Anchors without a positive do not count; an anchor without a negative has no
     mixed term.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> loss = Metrix(base="contrastive", mix_weight=0.0)
+        >>> float(loss(z, z, labels=[0, 1, 2, 3]))  # -1 for the pairs alike; others are below m
+        -1.0
     """
 
-    needs_labels = True
+    needs = ("labels",)
+    min_views = 1
 
     def __init__(
         self,
@@ -78,30 +86,22 @@ class Metrix(DrawingLoss):
         margin: float = 0.5,
         sharpness: tuple[float, float] = (2.0, 50.0),
         seed: int = 0,
+        gather: bool = False,
     ) -> None:
-        super().__init__(temperature, reduction, seed)
-        if base not in ("contrastive", "multi_similarity"):
-            raise InputError("base", base, "choose contrastive or multi_similarity")
-        self.base = base
+        super().__init__(temperature, reduction, seed, gather=gather)
+        self.base = choice_setting("base", base, ("contrastive", "multi_similarity"))
         self.mix_weight = floor_setting("mix_weight", mix_weight)
         self.n_mix = whole_setting("n_mix", n_mix)
         self.beta_parameter = positive_setting("beta", beta)
         self.margin = number_setting("margin", margin)
         self.sharpness = pair_setting("sharpness", sharpness)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over the anchors of all views that have a positive."""
         n_views, n, _ = views.shape
         z = unit(views).flatten(0, 1)
-        same = same_label(class_labels(labels)).repeat(n_views, n_views)
-        positive = same & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+        same = same_label(extra["labels"]).repeat(n_views, n_views)
+        positive = same & ~diagonal(z)
         per_anchor = self._pairs(z @ z.T, positive.to(z.dtype), (~same).to(z.dtype))
         if self.mix_weight:
             call = self.next_draw()
@@ -115,7 +115,7 @@ class Metrix(DrawingLoss):
                 similarity, y * both, (1 - y) * both
             )
         valid = positive.any(dim=1).view(n_views, n)
-        return reduce_valid(self, per_anchor.view(n_views, n), valid, weights)
+        return self.reduce(per_anchor.view(n_views, n), extra.weights, valid)
 
     def _pairs(self, similarity: Tensor, pull: Tensor, push: Tensor) -> Tensor:
         """The pair loss (R,) for similarities (R, K) and pair labels ``pull`` and ``push``."""

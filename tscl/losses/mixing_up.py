@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tscl.errors import InputError
 from tscl.losses.base import stack_views, unit
+from tscl.losses.shared.columns import require
 from tscl.losses.shared.settings import positive_setting
 
 
@@ -29,6 +30,11 @@ class MixupContrast(nn.Module):
 
     Raises:
         InputError: temperature, shapes or lambda that do not fit, non-finite embeddings.
+
+    Example:
+        >>> z = torch.ones(4, 3)
+        >>> float(MixupContrast()(z, z, z, torch.tensor(0.3)))  # log(2 B)
+        2.0794...
     """
 
     def __init__(self, temperature: float = 0.5) -> None:
@@ -45,8 +51,8 @@ class MixupContrast(nn.Module):
         weight = weight.to(mixed)
         if weight.ndim > 1 or (weight.ndim == 1 and len(weight) != n):
             raise InputError("weight", tuple(weight.shape), f"pass one lambda or ({n},)")
-        if not bool(((weight >= 0) & (weight <= 1)).all()):
-            raise InputError("weight", weight.tolist(), "lambda must lie in [0, 1]")
+        ok = ((weight >= 0) & (weight <= 1)).all()
+        require(ok, "weight", weight.tolist, "lambda must lie in [0, 1]")
         logits = unit(mixed) @ unit(torch.cat((first, second))).T / self.temperature
         cost = torch.logsumexp(logits, dim=1, keepdim=True) - logits
         own, other = cost[:, :n].diagonal(), cost[:, n:].diagonal()

@@ -12,8 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra
 from tscl.losses.shared.columns import relative_weights
 from tscl.losses.shared.settings import positive_setting, whole_setting
 
@@ -25,29 +24,24 @@ class MMD(ContrastiveLoss):
     Args:
         n_kernels: number of bandwidths.
         spacing: ratio of neighbouring bandwidths.
+        gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D). Returns a scalar, >= 0.
+    Example:
+        >>> z = torch.eye(4)
+        >>> abs(float(MMD()(z, z.flip(0)))) < 1e-6  # the same set in another order
+        True
     """
 
     power = 2
+    max_views = 2
 
-    def __init__(self, n_kernels: int = 5, spacing: float = 2.0) -> None:
-        super().__init__(1.0, "mean")
+    def __init__(self, n_kernels: int = 5, spacing: float = 2.0, *, gather: bool = False) -> None:
+        super().__init__(1.0, "mean", gather=gather)
         self.n_kernels = whole_setting("n_kernels", n_kernels)
         self.spacing = positive_setting("spacing", spacing)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """MMD between view 0 and view 1, each sample weighted by ``weights``."""
-        if views.shape[0] != 2:
-            raise InputError("views", views.shape[0], "MMD compares two views")
         n = views.shape[1]
         every = views.reshape(2 * n, -1)
         gram = every @ every.T
@@ -61,8 +55,8 @@ class MMD(ContrastiveLoss):
         for i in range(self.n_kernels):
             kernel = kernel + torch.exp(-squared / (bandwidth * self.spacing**i))
         share = torch.full((n,), 1.0 / n, dtype=kernel.dtype, device=kernel.device)
-        if weights is not None:
-            share = relative_weights(weights, kernel.dtype)
+        if extra.weights is not None:
+            share = relative_weights(extra.weights, kernel.dtype)
             share = share / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
         sign = torch.cat((share, -share))
         return sign @ kernel @ sign

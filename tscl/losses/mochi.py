@@ -17,8 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, Reduction, unit
+from tscl.losses.base import LOSSES, Extra, Reduction, unit
 from tscl.losses.labelled import DrawingLoss
 from tscl.losses.shared.settings import whole_setting
 from tscl.seeding import derive_seed
@@ -40,8 +39,11 @@ class HardNegativeMixing(DrawingLoss):
         seed: of the draws.
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2.
+    Example:
+        >>> z = torch.eye(4)
+        >>> plain = HardNegativeMixing(0.5, n_mixed=0, n_harder=0)(z, z)  # InfoNCE
+        >>> bool(HardNegativeMixing(0.5)(z, z) > plain)
+        True
     """
 
     def __init__(
@@ -56,36 +58,26 @@ class HardNegativeMixing(DrawingLoss):
         seed: int = 0,
         gather: bool = False,
     ) -> None:
-        super().__init__(temperature, reduction, seed)
-        self.gather = gather
+        super().__init__(temperature, reduction, seed, gather=gather)
         self.n_hardest = whole_setting("n_hardest", n_hardest)
         self.n_mixed = whole_setting("n_mixed", n_mixed, 0)
         self.n_harder = whole_setting("n_harder", n_harder, 0)
         self.stop_gradient = stop_gradient
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over ordered pairs of views and anchors."""
         z = unit(views)
-        v, n, _ = z.shape
-        if v < 2:
-            raise InputError("views", v, "hard negative mixing needs at least two views")
+        v, n = z.shape[:2]
         call = self.next_draw()
         terms = []
         for a in range(v):
             for b in (b for b in range(v) if b != a):
                 logits = z[a] @ z[b].T
-                extra = self.synthesise(z[a], z[b], logits, call, a * v + b)
-                logits = torch.cat((logits, torch.einsum("nd,nkd->nk", z[a], extra)), dim=1)
+                mixed = self.synthesise(z[a], z[b], logits, call, a * v + b)
+                logits = torch.cat((logits, torch.einsum("nd,nkd->nk", z[a], mixed)), dim=1)
                 logits = logits / self.temperature
                 terms.append(logits.logsumexp(1) - logits[:, :n].diagonal())
-        return self.reduce(torch.stack(terms), weights)
+        return self.reduce(torch.stack(terms), extra.weights)
 
     def synthesise(
         self, query: Tensor, other: Tensor, similarity: Tensor, call: int, pair: int
@@ -111,8 +103,8 @@ class HardNegativeMixing(DrawingLoss):
         total = 2 * self.n_mixed + self.n_harder
         picks = torch.randint(hardest.shape[1], (n, total), generator=generator)
         share = torch.rand((n, self.n_mixed + self.n_harder, 1), generator=generator)
-        share = share.to(query)
-        chosen = other[hardest.gather(1, picks.to(hardest.device))]
+        share = share.to(query, non_blocking=True)
+        chosen = other[hardest.gather(1, picks.to(hardest.device, non_blocking=True))]
         first, second, third = chosen.split((self.n_mixed, self.n_mixed, self.n_harder), dim=1)
         mix = share[:, : self.n_mixed]
         pull = 0.5 * share[:, self.n_mixed :]

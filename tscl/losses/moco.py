@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tscl.errors import CheckpointError, InputError
-from tscl.losses.base import LOSSES, GrowingState, Reduction, unit
+from tscl.losses.base import LOSSES, Extra, GrowingState, Reduction, unit
 from tscl.losses.shared.settings import whole_setting
 from tscl.losses.shared.tiled_infonce import key_lse
 from tscl.seeding import randn, torch_generator
@@ -29,7 +29,8 @@ class MoCo(GrowingState):
 
     Keys enter the queue in training mode only. Batches of any size fit: of one larger than the
     queue the last keys stay. Similarities to the queue are computed in blocks and the gradient with
-    them, so memory does not grow with batch times queue; differentiable once.
+    them, so memory does not grow with batch times queue. Second derivatives are there in evaluation
+    mode, and an InputError in training mode, where the queue has moved on.
 
     Args:
         temperature: tau > 0.
@@ -44,8 +45,12 @@ class MoCo(GrowingState):
     Attributes:
         queue: (K, D) unit keys; ``position`` is where the next one goes.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2. B may be 1.
+    Example:
+        >>> z = torch.eye(4)
+        >>> loss = MoCo(queue_size=8)
+        >>> first = loss(z, z)  # against the random keys the queue starts with
+        >>> loss.queue[:4].equal(z), int(loss.position)
+        (True, 4)
     """
 
     min_batch = 1
@@ -73,17 +78,8 @@ class MoCo(GrowingState):
         if dims is not None:
             self._fill(dims, self.queue)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over key views and queries; then the keys enter the queue."""
-        if len(views) < 2:
-            raise InputError("views", len(views), "pass queries and keys")
         d = views.shape[2]
         if self.queue.numel() == 0:
             self._fill(d, views)
@@ -92,9 +88,9 @@ class MoCo(GrowingState):
                 "z1", tuple(views.shape), f"the queue holds {self.queue.shape[1]} dims"
             )
         query, keys = unit(views[0]), unit(views[1:].detach())
-        others = key_lse(query, self.queue.to(query), self.temperature)
+        others = key_lse(query, self.queue.to(query), self.temperature, 1.0)
         positive = (query * keys).sum(-1) / self.temperature
-        loss = self.reduce(torch.logaddexp(positive, others) - positive, weights)
+        loss = self.reduce(torch.logaddexp(positive, others) - positive, extra.weights)
         if self.training:
             self.enqueue(keys.reshape(-1, d))
         return loss
@@ -103,21 +99,20 @@ class MoCo(GrowingState):
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         saved = state_dict.get(f"{prefix}queue")
-        found = saved.shape if isinstance(saved, Tensor) and saved.numel() else None
-        if found is not None and (len(found) != 2 or found[0] != self.queue_size):
-            remedy = f"build the loss with queue_size={found[0]}, not {self.queue_size}"
-            raise CheckpointError(f"{prefix}queue", tuple(found), remedy)
+        shape = saved.shape if isinstance(saved, Tensor) and saved.numel() else None
+        if shape is not None and (len(shape) != 2 or shape[0] != self.queue_size):
+            remedy = f"build the loss with queue_size={shape[0]}, not {self.queue_size}"
+            raise CheckpointError(f"{prefix}queue", tuple(shape), remedy)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:
         """Put unit ``keys`` (n, D) in, over the oldest; of more than K the last K."""
         keys = keys[-self.queue_size :].to(self.queue)
-        start = int(self.position)
-        place = (start + torch.arange(len(keys), device=keys.device)) % self.queue_size
+        place = (self.position + torch.arange(len(keys), device=keys.device)) % self.queue_size
         # in place: the gradient of the loss is known by now and does not read the queue again
         self.queue.index_copy_(0, place, keys)
-        self.position.fill_((start + len(keys)) % self.queue_size)
+        self.position.copy_((self.position + len(keys)) % self.queue_size)
 
     def _fill(self, dims: int, like: Tensor) -> None:
         generator = torch_generator(self.seed, "moco queue")

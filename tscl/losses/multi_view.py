@@ -21,12 +21,11 @@ import math
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, diagonal, unit
 
 
 class _MultiView(ContrastiveLoss):
-    """What both share: arguments, checks and the positives."""
+    """What both share: the default temperature and the positives."""
 
     def __init__(
         self, temperature: float = 0.2, reduction: Reduction = "mean", *, gather: bool = False
@@ -36,8 +35,6 @@ class _MultiView(ContrastiveLoss):
     def positives(self, z: Tensor) -> Tensor:
         """Log of the sum of e over the unordered pairs of views of each sample: (B,)."""
         v = len(z)
-        if v < 2:
-            raise InputError("views", v, "pass at least two views")
         within = torch.einsum("lnd,mnd->nlm", z, z) / self.temperature
         upper = torch.triu_indices(v, v, 1, device=z.device)
         return within[:, upper[0], upper[1]].logsumexp(1)
@@ -52,27 +49,23 @@ class MVInfoNCE(_MultiView):
         reduction: ``mean``, ``sum`` or ``none`` (per sample, (B,)).
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2. (V B, V B) logits are held.
+    (V B, V B) logits are held.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(MVInfoNCE(temperature=0.5)(torch.stack((z, z, z))))  # log(1 + 4.5 / e^2)
+        0.4756...
     """
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over samples."""
         z = unit(views)
         v, n, d = z.shape
         positive = self.positives(z) + math.log(2.0)
         every = z.reshape(v * n, d)
         logits = every @ every.T / self.temperature
-        eye = torch.eye(v * n, dtype=torch.bool, device=z.device)
-        rows = logits.masked_fill(eye, -math.inf).logsumexp(1).reshape(v, n)
-        return self.reduce(rows.logsumexp(0) - positive, weights)
+        rows = logits.masked_fill(diagonal(every), -math.inf).logsumexp(1).reshape(v, n)
+        return self.reduce(rows.logsumexp(0) - positive, extra.weights)
 
 
 @LOSSES.register("mv_dhel")
@@ -84,22 +77,16 @@ class MVDHEL(_MultiView):
         reduction: ``mean``, ``sum`` or ``none`` (per sample, (B,)).
         gather: see :class:`ContrastiveLoss`.
 
-    Shape:
-        z1, z2: (B, D); or z1: (V, B, D), V >= 2, B >= 2.
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(MVDHEL(temperature=0.5)(z, z))  # 2 log(3) - 2
+        0.1972...
     """
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over samples."""
         z = unit(views)
         positive = self.positives(z)
         logits = z @ z.transpose(1, 2) / self.temperature
-        eye = torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
-        spread = logits.masked_fill(eye, -math.inf).logsumexp(2).sum(0)
-        return self.reduce(spread - positive, weights)
+        spread = logits.masked_fill(diagonal(z[0]), -math.inf).logsumexp(2).sum(0)
+        return self.reduce(spread - positive, extra.weights)

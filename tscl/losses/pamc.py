@@ -9,7 +9,9 @@ and meta-nodes m_a = sum_{i in S_a} z_i (z_i the mean of its views),
 
 where s_i is the mean cosine similarity of sample i's views. The negatives cost K^2, the loss B K
 instead of B^2. With one sample a cluster it is the decoupled loss over all negatives. As in the
-authors' released code, but that a = b does not enter as exp(0) and that the temperature divides.
+authors' released code, but that a = b does not enter as exp(0), that the temperature divides, and
+that a sample's positives are averaged: the release takes the logarithm of the sum of their
+exponentials, which is the same for the one positive of two views.
 """
 
 from __future__ import annotations
@@ -17,10 +19,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.labelled import class_labels
-from tscl.losses.shared.clusters import kmeans
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, diagonal, unit
+from tscl.losses.shared.clusters import group_sums, kmeans, label_codes, n_groups
 from tscl.losses.shared.settings import whole_setting
 
 
@@ -31,44 +31,48 @@ class PamC(ContrastiveLoss):
     Args:
         temperature: tau > 0.
         reduction: ``mean``, ``sum`` or ``none`` (per sample, (B,)).
-        n_clusters: K; at most B clusters are made.
+        n_clusters: K >= 2; at most B clusters are made.
+        gather: see :class:`ContrastiveLoss`.
 
-    ``labels``, when given, are the cluster codes. With one cluster there is no negative and only
-    the alignment is left.
+    ``labels``, when given, are the cluster codes. Where these, or embeddings that coincide, leave
+    one cluster there is no negative and only the alignment is left.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(PamC(temperature=0.5)(z, z, labels=[0, 0, 1, 1]))  # two clusters at right angles
+        -2.0
     """
 
     def __init__(
-        self, temperature: float = 0.5, reduction: Reduction = "mean", *, n_clusters: int = 8
-    ) -> None:
-        super().__init__(temperature, reduction)
-        self.n_clusters = whole_setting("n_clusters", n_clusters)
-
-    def compute(
         self,
-        views: Tensor,
+        temperature: float = 0.5,
+        reduction: Reduction = "mean",
         *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+        n_clusters: int = 8,
+        gather: bool = False,
+    ) -> None:
+        super().__init__(temperature, reduction, gather=gather)
+        self.n_clusters = whole_setting("n_clusters", n_clusters, 2)
+
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over samples; the negatives' term is the same for all."""
-        n_views = len(views)
-        if n_views < 2:
-            raise InputError("views", n_views, "pass at least two views")
+        n_views, n, _ = views.shape
         z = unit(views)
         total = z.sum(dim=0)
         pairs = (total.square().sum(-1) - z.square().sum((0, 2))) / (n_views * (n_views - 1))
         mean = total / n_views
-        code = kmeans(mean.detach(), self.n_clusters)
-        if labels is not None:
-            code = torch.unique(class_labels(labels), return_inverse=True)[1]
-        k = int(code.max()) + 1
-        meta = unit(mean.new_zeros(k, mean.shape[1]).index_add(0, code, mean))
-        return self.reduce(self._negatives(meta) - pairs / self.temperature, weights)
+        if extra.labels is None:
+            code, most = kmeans(mean.detach(), self.n_clusters), min(self.n_clusters, n)
+        else:
+            code, most = label_codes(extra.labels), n
+        meta, filled = group_sums(mean, code, n_groups(code, most))
+        negatives = self._negatives(unit(meta), filled)
+        return self.reduce(negatives - pairs / self.temperature, extra.weights)
 
-    def _negatives(self, meta: Tensor) -> Tensor:
-        if len(meta) < 2:
-            return meta.sum() * 0.0
-        own = torch.eye(len(meta), dtype=torch.bool, device=meta.device)
-        logits = (meta @ meta.T / self.temperature).masked_fill(own, -torch.inf)
-        return torch.logsumexp(logits, dim=1).mean()
+    def _negatives(self, meta: Tensor, filled: Tensor) -> Tensor:
+        """Mean over the filled clusters; 0 when there is one only."""
+        logits = meta @ meta.T / self.temperature
+        negative = filled & ~diagonal(meta)
+        some = negative.any(dim=1) & filled
+        spread = logits.masked_fill(~negative & some.unsqueeze(1), -torch.inf).logsumexp(dim=1)
+        return (spread * some).sum() / some.sum().clamp_min(1)

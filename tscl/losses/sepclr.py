@@ -2,20 +2,21 @@
 
 Louiset et al., "Separating common from salient patterns with Contrastive Representation
 Learning", arXiv 2402.11928. Embeddings are split in a common part c (on the unit sphere) and a
-salient part s (Euclidean). Background x (label 0) is healthy, target y (any other label)
-diseased. With the Gaussian kernel k(u, v) = exp(-|u - v|^2 / (2 tau)) and two views:
+salient part s (Euclidean). Background x is healthy, target y diseased; s' is s with the null vector
+in the place of each background sample. With the Gaussian kernel k(u, v) = exp(-|u - v|^2 / (2 tau))
+and two views:
 
-    common    mean |c - c'|^2 / (2 tau)  +  log mean_{i != j} k(c_i, c_j)            x and y
-    salient   mean |s - s'|^2 / (2 tau)  +  log mean_{i != j} k(s_i, s_j)            y and a null
-    null      mean |s|^2                                                             x
-    k-JEM     mean_i log mean_j k(c_i, c_j) k(s_i, s_j)                              y
+    common    mean |c - c'|^2 / (2 tau)  +  2 log mean_{i != j} k(c_i, c_j)          x and y
+    salient   mean |s - s'|^2 / (2 tau)  of y  +  2 log mean_{i != j} k(s'_i, s'_j)  x and y
+    null      mean |s|^2 / (2 tau)                                                   x
+    k-JEM     mean_i log mean_j k(c_i, c_j) k(s'_i, s'_j)                            x and y
 
 The first two maximise I(c; x, y) and I(s; y): alignment and uniformity; target embeddings are also
-pushed off the information-less null vector s' = 0, to which background embeddings are pulled. The
-last is the minimisation of the mutual information between c and s: with H(c) and H(s) kept high by
-the uniformity terms, I(c; s) = H(c) + H(s) - H(c, s) falls as the joint entropy rises, estimated by
-a kernel density. Terms and kernels as in the authors' released losses; which samples enter k-JEM
-(here the target's, as s is constant on the background) is this implementation's reading.
+pushed off the information-less null vector, to which background embeddings are pulled. The last is
+the minimisation of the mutual information between c and s: with H(c) and H(s) kept high by the
+uniformity terms, I(c; s) = H(c) + H(s) - H(c, s) falls as the joint entropy rises, estimated by a
+kernel density. Terms, kernels and factors are those of the authors' released training scripts; the
+factors of the terms differ by data set there (salient 1 to 1000, null 100 or 1000, k-JEM 10).
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ import torch
 from torch import Tensor
 
 from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.labelled import class_labels
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, unit
 from tscl.losses.shared.columns import relative_weights
 from tscl.losses.shared.settings import floor_setting, whole_setting
 
@@ -37,29 +37,23 @@ def squared_distances(z: Tensor) -> Tensor:
     return squared.clamp_min(0.0)
 
 
-def log_mean_kernel(z: Tensor, tau: float, weights: Tensor) -> Tensor:
-    """log of the weighted mean of k over pairs i != j: the negative uniformity, 0 below 2 rows."""
-    n = len(z)
-    if n < 2:
-        return z.sum() * 0.0
-    i, j = torch.triu_indices(n, n, 1, device=z.device)
-    logs = weights.log()
-    pair = logs[i] + logs[j]
+def log_mean_kernel(z: Tensor, tau: float, log_weights: Tensor) -> Tensor:
+    """Log of the weighted mean of k over pairs i != j of rows (N, D), N >= 2."""
+    i, j = torch.triu_indices(len(z), len(z), 1, device=z.device)
+    pair = log_weights[i] + log_weights[j]
     exponent = -squared_distances(z)[i, j] / (2 * tau)
     return torch.logsumexp(exponent + pair, dim=0) - torch.logsumexp(pair, dim=0)
 
 
-def joint_entropy_loss(c: Tensor, s: Tensor, tau: float, weights: Tensor) -> Tensor:
-    """k-JEM: minus the kernel estimate of H(c, s) of rows (N, Dc), (N, Ds); 0 without rows.
+def joint_entropy_loss(c: Tensor, s: Tensor, tau: float, log_weights: Tensor) -> Tensor:
+    """k-JEM: minus the kernel estimate of H(c, s) of rows (N, Dc), (N, Ds).
 
     The i-th log mean includes j = i, so the value lies in [-log N, 0] for equal weights: 0 when
     all rows coincide, -log N when all are far apart.
     """
-    if len(c) == 0:
-        return c.sum() * 0.0
     exponent = -(squared_distances(c) + squared_distances(s)) / (2 * tau)
-    share = weights / weights.sum()
-    per_row = torch.logsumexp(exponent + share.log().unsqueeze(0), dim=1)
+    share = log_weights.softmax(0)
+    per_row = torch.logsumexp(exponent + log_weights.log_softmax(0), dim=1)
     return (share * per_row).sum()
 
 
@@ -71,15 +65,24 @@ class SepCLR(ContrastiveLoss):
         temperature: tau > 0 of the kernels.
         reduction: the loss is one figure a batch: ``mean`` and ``sum`` give it, ``none`` as (1,).
         common_dims: width of the common part; None takes half the dimensions (rounded down).
-        salient_weight, background_weight, joint_weight: factors >= 0 of the salient, null and
-            k-JEM terms; the common term has 1.
+        salient_weight: factor >= 0 of the salient term; the common term has 1.
+        background_weight: factor >= 0 of the null term.
+        joint_weight: factor >= 0 of the k-JEM term.
+        gather: see :class:`ContrastiveLoss`.
 
-    ``labels`` 0 marks background, everything else target. Terms without samples are 0: a batch of
-    background only keeps c informative and pulls s to 0, one of target only lacks the null term.
-    Samples of weight 0 are dropped; without any left the value is 0.
+    ``background`` marks the background samples; of ``labels`` alone 0 does. A term without samples
+    is 0: a batch of background only keeps c informative and pulls s to 0, one of target only lacks
+    the null term. Samples of weight 0 do not count; without any that does the value is 0.
+
+    Example:
+        >>> z = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 3.0]])  # one common dimension
+        >>> terms = SepCLR(0.5, common_dims=1).terms(torch.stack((z, z)), torch.tensor([1, 0]) > 0)
+        >>> {name: round(float(value), 2) for name, value in terms.items()}
+        {'common': 0.0, 'salient': -18.0, 'null': 0.0, 'joint': -0.69}
     """
 
-    needs_labels = True
+    needs = ("background",)
+    max_views = 2
     power = 2
 
     def __init__(
@@ -91,8 +94,9 @@ class SepCLR(ContrastiveLoss):
         salient_weight: float = 1.0,
         background_weight: float = 100.0,
         joint_weight: float = 10.0,
+        gather: bool = False,
     ) -> None:
-        super().__init__(temperature, reduction)
+        super().__init__(temperature, reduction, gather=gather)
         self.common_dims = (
             None if common_dims is None else whole_setting("common_dims", common_dims)
         )
@@ -100,16 +104,9 @@ class SepCLR(ContrastiveLoss):
         self.background_weight = floor_setting("background_weight", background_weight)
         self.joint_weight = floor_setting("joint_weight", joint_weight)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """The weighted sum of :meth:`terms`."""
-        t = self.terms(views, class_labels(labels), weights)
+        t = self.terms(views, extra["background"].bool(), extra.weights)
         value = (
             t["common"]
             + self.salient_weight * t["salient"]
@@ -119,57 +116,48 @@ class SepCLR(ContrastiveLoss):
         return value.unsqueeze(0) if self.reduction == "none" else value
 
     def terms(
-        self, views: Tensor, labels: Tensor, weights: Tensor | None = None
+        self, views: Tensor, background: Tensor, weights: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """The four unweighted terms of ``views`` (2, B, D): common, salient, null, joint.
+        """The four unweighted terms: common, salient, null, joint.
+
+        Args:
+            views: (2, B, D) embeddings.
+            background: (B,) boolean, True for background.
+            weights: (B,) weights of the samples.
 
         Raises:
-            InputError: not two views, or fewer dimensions than both parts need.
+            InputError: fewer dimensions than both parts need.
         """
-        n_views, _, dims = views.shape
-        if n_views != 2:
-            raise InputError("views", n_views, "SepCLR takes two views")
+        dims = views.shape[2]
         width = dims // 2 if self.common_dims is None else self.common_dims
         if not 0 < width < dims:
             raise InputError("common_dims", width, f"leave room for both parts in {dims}")
-        w = (
-            views.new_ones(views.shape[1])
-            if weights is None
-            else relative_weights(weights, views.dtype)
-        )
-        kept = w > 0
-        views, w, target = views[:, kept], w[kept], labels[kept] != 0
+        w = views.new_ones(views.shape[1])
+        if weights is not None:
+            w = relative_weights(weights, views.dtype)
+        # a sample of weight 0 is as good as absent: its logarithm stays finite
+        logs = w.clamp_min(torch.finfo(w.dtype).tiny).log()
         c, s = unit(views[..., :width]), views[..., width:]
+        nulled = s.masked_fill(background.unsqueeze(1), 0.0)
+        healthy, target = w * background, w * ~background
+        half = 2 * self.temperature
+        pairs = (w > 0).sum() > 1  # without a pair of samples nothing is spread
+        spread = [
+            sum(log_mean_kernel(part, self.temperature, logs) for part in z) * pairs
+            for z in (c, nulled)
+        ]
+        joint = [
+            joint_entropy_loss(*parts, self.temperature, logs)
+            for parts in zip(c, nulled, strict=True)
+        ]
         return {
-            "common": self._align(c, w) + self._uniform(c, w),
-            "salient": self._align(s[:, target], w[target]) + self._salient_spread(s, w, target),
-            "null": self._mean(s[:, ~target].square().sum(-1).mean(0), w[~target]),
-            "joint": self._joint(c[:, target], s[:, target], w[target]),
+            "common": self._mean((c[0] - c[1]).square().sum(-1), w) / half + spread[0],
+            "salient": self._mean((s[0] - s[1]).square().sum(-1), target) / half + spread[1],
+            "null": self._mean(s.square().sum(-1).mean(0), healthy) / half,
+            "joint": torch.stack(joint).mean() * (w > 0).any(),
         }
 
     @staticmethod
     def _mean(values: Tensor, w: Tensor) -> Tensor:
-        return (values * w).sum() / w.sum().clamp_min(torch.finfo(values.dtype).tiny)
-
-    def _align(self, z: Tensor, w: Tensor) -> Tensor:
-        return self._mean((z[0] - z[1]).square().sum(-1), w) / (2 * self.temperature)
-
-    def _uniform(self, z: Tensor, w: Tensor) -> Tensor:
-        return (
-            log_mean_kernel(z[0], self.temperature, w) + log_mean_kernel(z[1], self.temperature, w)
-        ) / 2
-
-    def _salient_spread(self, s: Tensor, w: Tensor, target: Tensor) -> Tensor:
-        if not bool(target.any()):
-            return s.sum() * 0.0
-        null = s.new_zeros(2, 1, s.shape[-1])
-        mean_weight = w[target].mean().unsqueeze(0)
-        return self._uniform(
-            torch.cat((s[:, target], null), dim=1), torch.cat((w[target], mean_weight))
-        )
-
-    def _joint(self, c: Tensor, s: Tensor, w: Tensor) -> Tensor:
-        return (
-            joint_entropy_loss(c[0], s[0], self.temperature, w)
-            + joint_entropy_loss(c[1], s[1], self.temperature, w)
-        ) / 2
+        total = w.sum()
+        return (values * w).sum() / total.where(total > 0, torch.ones_like(total))

@@ -18,9 +18,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, ContrastiveLoss, Reduction, unit
-from tscl.losses.labelled import class_labels, reduce_valid, same_label
+from tscl.losses.base import LOSSES, ContrastiveLoss, Extra, Reduction, diagonal, unit
+from tscl.losses.labelled import same_label
+from tscl.losses.shared.settings import choice_setting
 
 
 @LOSSES.register("supcon")
@@ -31,12 +31,19 @@ class SupCon(ContrastiveLoss):
         temperature: tau > 0.
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (V, B)).
         form: ``out`` (eq. 2, the better one in the paper) or ``in`` (eq. 3).
+        gather: see :class:`ContrastiveLoss`.
 
     An anchor without a positive (one view, a label of its own) does not count; a batch of such
     anchors gives 0 with a zero gradient.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> float(SupCon(temperature=0.5)(z, z, labels=[0, 1, 2, 3]))  # NT-Xent
+        0.5944...
     """
 
-    needs_labels = True
+    needs = ("labels",)
+    min_views = 1
 
     def __init__(
         self,
@@ -44,25 +51,17 @@ class SupCon(ContrastiveLoss):
         reduction: Reduction = "mean",
         *,
         form: Literal["out", "in"] = "out",
+        gather: bool = False,
     ) -> None:
-        super().__init__(temperature, reduction)
-        if form not in ("out", "in"):
-            raise InputError("form", form, "choose out or in")
-        self.form = form
+        super().__init__(temperature, reduction, gather=gather)
+        self.form = choice_setting("form", form, ("out", "in"))
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over the anchors of all views that have a positive."""
         n_views, n, _ = views.shape
         z = unit(views).flatten(0, 1)
-        own = torch.eye(len(z), dtype=torch.bool, device=z.device)
-        positive = same_label(class_labels(labels)).repeat(n_views, n_views) & ~own
+        own = diagonal(z)
+        positive = same_label(extra["labels"]).repeat(n_views, n_views) & ~own
         logits = (z @ z.T / self.temperature).masked_fill(own, -torch.inf)
         log_share = (logits - torch.logsumexp(logits, dim=1, keepdim=True)).masked_fill(own, 0.0)
         count = positive.sum(dim=1)
@@ -73,5 +72,5 @@ class SupCon(ContrastiveLoss):
             alone = (count == 0).unsqueeze(1)
             inside = log_share.masked_fill(~positive & ~alone, -torch.inf)
             per_anchor = torch.log(divisor) - torch.logsumexp(inside, dim=1)
-        valid = (count > 0).view(n_views, n)
-        return reduce_valid(self, per_anchor.view(n_views, n), valid, weights)
+        shape = (n_views, n)
+        return self.reduce(per_anchor.view(shape), extra.weights, (count > 0).view(shape))

@@ -24,32 +24,41 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
-from tscl.losses.base import LOSSES, Reduction, unit
-from tscl.losses.labelled import DrawingLoss, class_labels, reduce_valid
+from tscl.losses.base import LOSSES, Extra, Reduction, diagonal, unit
+from tscl.losses.labelled import DrawingLoss
+from tscl.losses.shared.columns import require
 from tscl.losses.shared.settings import pair_setting, positive_setting, whole_setting
 
 
 @LOSSES.register("supremix")
 class SupReMix(DrawingLoss):
-    """SupReMix over regression targets (or ordered class codes) in ``labels``.
+    """SupReMix over regression ``targets`` (or ordered class codes in ``labels``).
 
     Args:
         temperature: tau > 0.
         reduction: ``mean``, ``sum`` or ``none`` (per anchor, (V, B)).
         n_mix: mixtures of each kind an anchor, 0 for none.
         beta: parameters of the Beta distribution of the anchor's share in hard negatives.
-        window: hard positives mix targets within this distance of the anchor's; None all.
+        window: hard positives mix targets up to this distance from the anchor's (the release: below
+            it); None all.
         weighted: weigh the denominator by target distance (w = 1 without).
         scale: unit of the targets: distances are divided by it, > 0.
         released: mixtures as in the authors' code: constant, and of the length mixing gives them.
         seed: of the draws, see :class:`DrawingLoss`.
+        gather: see :class:`ContrastiveLoss`.
 
     With targets that are all equal nothing is negative and the value is SupCon's. Anchors without
     a positive do not count.
+
+    Example:
+        >>> z = torch.eye(4)
+        >>> near = SupReMix(temperature=0.5, n_mix=0)(z, z, targets=[20, 21, 22, 23])
+        >>> float(near) < float(SupReMix(temperature=0.5, n_mix=0)(z, z, targets=[20, 30, 40, 50]))
+        True
     """
 
-    needs_labels = True
+    needs = ("targets",)
+    min_views = 1
 
     def __init__(
         self,
@@ -63,8 +72,9 @@ class SupReMix(DrawingLoss):
         scale: float = 1.0,
         released: bool = False,
         seed: int = 0,
+        gather: bool = False,
     ) -> None:
-        super().__init__(temperature, reduction, seed)
+        super().__init__(temperature, reduction, seed, gather=gather)
         self.n_mix = whole_setting("n_mix", n_mix, 0)
         self.beta_parameters = pair_setting("beta", beta)
         self.window = None if window is None else positive_setting("window", window)
@@ -72,19 +82,12 @@ class SupReMix(DrawingLoss):
         self.released = released
         self.scale = positive_setting("scale", scale)
 
-    def compute(
-        self,
-        views: Tensor,
-        *,
-        labels: Tensor | None,
-        ids: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
+    def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """Mean over the anchors of all views that have a positive."""
         n_views, n, _ = views.shape
         z = unit(views).flatten(0, 1)
-        y = self._targets(class_labels(labels), z.dtype).repeat(n_views)
-        own = torch.eye(len(z), dtype=torch.bool, device=z.device)
+        y = self._targets(extra["targets"], z.dtype).repeat(n_views)
+        own = diagonal(z)
         gap = (y.unsqueeze(0) - y.unsqueeze(1)).abs()
         logits, positive, used = z @ z.T / self.temperature, (gap == 0) & ~own, ~own
         gap = gap.to(z.dtype)
@@ -94,25 +97,26 @@ class SupReMix(DrawingLoss):
             logits = torch.cat((logits, *(p[0] for p in parts)), dim=1)
             gap = torch.cat((gap, *(p[1] for p in parts)), dim=1)
             used = torch.cat((used, *(p[2] for p in parts)), dim=1)
-            extra = torch.zeros_like(parts[0][2])
-            positive = torch.cat((positive, extra, parts[1][2]), dim=1)
+            none = torch.zeros_like(parts[0][2])
+            positive = torch.cat((positive, none, parts[1][2]), dim=1)
         weight = torch.log1p(gap) if self.weighted else torch.zeros_like(gap)
         denominator = (logits + weight).masked_fill(~used, -torch.inf).logsumexp(1, keepdim=True)
         cost = (denominator - logits).masked_fill(~positive, 0.0)
         count = positive.sum(dim=1)
         per_anchor = cost.sum(dim=1) / count.clamp_min(1).to(z.dtype)
-        valid = (count > 0).view(n_views, n)
-        return reduce_valid(self, per_anchor.view(n_views, n), valid, weights)
+        shape = (n_views, n)
+        return self.reduce(per_anchor.view(shape), extra.weights, (count > 0).view(shape))
 
-    def _targets(self, labels: Tensor, dtype: torch.dtype) -> Tensor:
-        """Targets from 0 in units of ``scale``, as exact as ``labels``: large ones stay apart."""
-        if labels.is_floating_point():
-            y = labels.to(torch.promote_types(labels.dtype, dtype))
+    def _targets(self, targets: Tensor, dtype: torch.dtype) -> Tensor:
+        """Targets from 0 in units of ``scale``, as exact as they are: large ones stay apart."""
+        if targets.is_floating_point():
+            y = targets.to(torch.promote_types(targets.dtype, dtype))
         else:
-            y = labels.long()
+            y = targets.long()
         y = (y - y.min()).to(torch.float64 if y.dtype == torch.int64 else y.dtype) / self.scale
-        if not bool(y.max() <= torch.finfo(dtype).max):
-            raise InputError("labels", float(y.max()), f"targets span too much for {dtype}")
+        largest = y.max()
+        fits = largest <= torch.finfo(dtype).max
+        require(fits, "targets", largest.item, f"they span too much for {dtype}")
         return y
 
     def _finish(self, mixed: Tensor) -> Tensor:

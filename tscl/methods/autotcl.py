@@ -12,16 +12,17 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tscl.augmentations.parametric import AugmentedView, ParametricAugmentation
-from tscl.encoders.base import ENCODERS, Encoder, EncoderLike, evaluating
+from tscl.encoders.base import ENCODERS, EncoderLike, evaluating
 from tscl.errors import ConfigError, InputError
 from tscl.losses.genview import quality_weights
 from tscl.losses.infonce import InfoNCE
 from tscl.losses.mmd import MMD
 from tscl.losses.series.local_infonce import LocalInfoNCE
-from tscl.masking import draw_mask
 from tscl.methods.base import METHODS, Batch, Losses, Method, ParameterGroup
+from tscl.methods.heads import draw_latent_mask, output_dims
 from tscl.methods.instance_loss import build_loss, loss_inputs, loss_needs
 from tscl.seeding import randint
 
@@ -175,7 +176,7 @@ class AutoTCLMethod(Method):
         if loss == "infonce":
             given = loss_params or {}
             loss_params = {"temperature": temperature, "symmetric": symmetric, **given}
-        self.loss = build_loss(loss, loss_params)
+        self.loss = build_loss(loss, loss_params, output_dims(self.encoder))
         self.ids = ids
         self.needs = loss_needs(self.loss, ids)
         self.local = LocalInfoNCE(**(local_params or {}))
@@ -226,20 +227,9 @@ class AutoTCLMethod(Method):
     def _augment(self, x: Tensor, generator: torch.Generator) -> AugmentedView:
         mask = None
         if self.aug_mask != "all_true":
-            mask = self._mask(self.aug_mask, self.augmentation.embedder, x, generator)
+            mask = draw_latent_mask(self.augmentation.embedder, self.aug_mask, x, generator)
         made: AugmentedView = self.augmentation(x, generator, mask=mask)
         return made
-
-    @staticmethod
-    def _mask(mode: str, network: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
-        config = network.config() if isinstance(network, Encoder) else {}
-        return draw_mask(
-            mode,
-            *x.shape[:2],
-            generator=generator,
-            device=x.device,
-            channels=config.get("hidden_dims"),
-        )
 
     def _augmentation_losses(self, x: Tensor, generator: torch.Generator) -> Losses:
         made = self._augment(x, generator)
@@ -275,11 +265,13 @@ class AutoTCLMethod(Method):
         both = torch.cat((x, made.view))
         mask = None
         if self.mask != "all_true":
-            mask = self._mask(self.mask, self.encoder, both, generator)
+            mask = draw_latent_mask(self.encoder, self.mask, both, generator)
         z_x, z_v = self.encoder(both, mask).chunk(2)
         known = loss_inputs(self.loss, batch, self.ids)
         if self.view_quality is not None:
             kept = made.h[..., self.augmentation.fixed_channels :].mean(dim=-1).clamp(0, 1)
+            if kept.shape[1] != z_x.shape[1]:  # an encoder coarser than its input
+                kept = F.adaptive_avg_pool1d(kept.unsqueeze(1), z_x.shape[1]).squeeze(1)
             known["weights"] = quality_weights(z_x, z_v, gamma=self.view_quality, foreground=kept)
         total = self.loss(z_x.amax(dim=1), z_v.amax(dim=1), **known)
         terms = {"global": total}

@@ -43,6 +43,8 @@ class Batch:
         ids: integer codes per sample by level, such as ``{"patient": (B,), "trial": (B,)}``.
         labels: class codes (B,) int64 or targets (B, ...) float, when the source has them.
         extra: further tensors with a leading dimension B (forecast targets, calendar, ...).
+        views: series that the source drew as views of one another, such as crops of one recording:
+            none, or two and more (B, L, C) of which the first is ``x``; row i of all is sample i.
     """
 
     x: Tensor
@@ -50,6 +52,7 @@ class Batch:
     ids: dict[str, Tensor] = field(default_factory=dict)
     labels: Tensor | None = None
     extra: dict[str, Tensor] = field(default_factory=dict)
+    views: tuple[Tensor, ...] = ()
 
 
 Losses = Mapping[str, Tensor]

@@ -197,6 +197,8 @@ class Coconut(Method):
 
     def _codes(self, batch: Batch) -> Tensor:
         if self.by == "labels":
+            if batch.labels is None:
+                raise InputError("labels", None, "contrast by labels needs them in the batch")
             return class_labels(batch.labels).long()
         if self.by not in batch.ids:
             raise InputError("batch.ids", sorted(batch.ids), nearest(self.by, batch.ids))

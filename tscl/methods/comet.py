@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from tscl.augmentations.base import AugmentationSpec, build_augmentation
@@ -21,9 +22,9 @@ from tscl.errors import ConfigError, InputError, nearest
 from tscl.losses.series.comet import PairTerm, hierarchical_contrast
 from tscl.losses.series.id_contrast import IdContrastLoss, check_ids, same_id
 from tscl.losses.shared.tiled_pairs import TILE, Axis
-from tscl.masking import draw_mask
 from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.comet_levels import Level, default_levels, read_levels
+from tscl.methods.heads import draw_latent_mask, output_dims
 
 PAPER_LEVELS = ("patient", "trial", "sample", "observation")
 _LAMBDAS = (0.25, 0.25, 0.25, 0.25)
@@ -31,7 +32,7 @@ _LAMBDAS = (0.25, 0.25, 0.25, 0.25)
 
 @METHODS.register("comet")
 class COMETMethod(Method):
-    """COMET around any encoder.
+    """COMET around any encoder; observations are its embeddings, a step each or coarser ones.
 
     Args:
         encoder: the encoder to train.
@@ -52,7 +53,7 @@ class COMETMethod(Method):
             whose loss scaling comes too late for it.
         micro_batch: encode so many samples at a time and encode them again during the backward
             pass, with the same draws, instead of keeping activations. None keeps them. For
-            encoders that treat samples independently.
+            encoders that treat samples independently, hence without batch norm.
         tile: how many logits of a loss to hold at a time.
 
     Raises:
@@ -80,6 +81,9 @@ class COMETMethod(Method):
         super().__init__(encoder)
         if micro_batch is not None and micro_batch < 1:
             raise ConfigError("micro_batch", micro_batch, "use 1 or more samples, or None")
+        if micro_batch is not None and any(isinstance(m, _BatchNorm) for m in self.modules()):
+            remedy = "the encoder's batch norm needs the whole batch: build it with norm='group'"
+            raise ConfigError("micro_batch", micro_batch, remedy)
         if tile < 1:
             raise ConfigError("tile", tile, "hold at least one logit")
         if levels is None:
@@ -91,7 +95,10 @@ class COMETMethod(Method):
         self.levels = read_levels(levels)
         self.needs = frozenset().union(*(level.needs for level in self.levels if level.weight > 0))
         self.instance_losses = nn.ModuleList(
-            [nn.Identity() if level.over_series else level.build() for level in self.levels]
+            [
+                nn.Identity() if level.over_series else level.build(output_dims(self.encoder))
+                for level in self.levels
+            ]
         )
         if augmentations is None and any(level.augment for level in self.levels):
             raise ConfigError("augment", True, "pass augmentations, or set augment to false")
@@ -198,7 +205,7 @@ class COMETMethod(Method):
         return PairTerm(axis, self.weight(level), exclude, level.params.get("temperature", 1.0))
 
     def _views(self, x: Tensor, level: Level, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Two encoded views (B, T, D) for ``level``."""
+        """Two encoded views (B, T', D) for ``level``."""
         if self.share_views and level.mask == "all_true" and not level.augment:
             twice = getattr(self.encoder, "dropout_views", None)
             if twice is not None:
@@ -209,9 +216,7 @@ class COMETMethod(Method):
             seen = self.augmentations(x, generator) if level.augment and self.augmentations else x
             mask = None
             if level.mask != "all_true":
-                mask = draw_mask(
-                    level.mask, seen.shape[0], seen.shape[1], generator=generator, device=x.device
-                )
+                mask = draw_latent_mask(self.encoder, level.mask, seen, generator)
             out += self._encode(lambda part, m: (self.encoder(part, m),), seen, mask)
         return out[0], out[1]
 

@@ -10,12 +10,12 @@ from typing import Any, Literal, get_args
 from torch import Tensor, nn
 
 from tscl.errors import ConfigError, InputError, nearest
-from tscl.losses.base import LOSSES, ContrastiveLoss
+from tscl.losses.base import LOSSES, ContrastiveLoss, is_instance_loss
 from tscl.losses.series.id_contrast import IdContrastLoss
 from tscl.losses.shared.settings import floor_setting, positive_setting
 from tscl.masking import MASK_MODES
 from tscl.methods.base import Batch
-from tscl.methods.instance_loss import batch_column, build_loss
+from tscl.methods.instance_loss import batch_column, build_loss, needs, needs_labels
 from tscl.pooling import check_pooling, pool_time
 
 LevelLoss = Literal["observation", "sample", "id"]
@@ -67,8 +67,8 @@ class Level:
         where = f"level {self.name}"
         if not self.name or self.name == "loss":
             raise ConfigError("level name", self.name, "choose a name other than 'loss'")
-        if not self.over_series and not _is_instance_loss(self.loss):
-            known = [*get_args(LevelLoss), *(n for n in LOSSES.names() if _is_instance_loss(n))]
+        if not self.over_series and not is_instance_loss(self.loss):
+            known = [*get_args(LevelLoss), *(n for n in LOSSES.names() if is_instance_loss(n))]
             raise ConfigError(f"{where}.loss", self.loss, nearest(str(self.loss), known))
         if self.mask not in MASK_MODES or self.mask == "channel":
             masks = [m for m in MASK_MODES if m != "channel"]
@@ -113,21 +113,23 @@ class Level:
         column: str | None = self.column
         if self.over_series:
             column = column if self.loss == "id" else self.exclude
-        elif self.id_column is None and not getattr(self.build(), "needs_labels", False):
+        elif self.id_column is None and not needs_labels(self.build()):
             column = None
         return frozenset() if column in (None, "index") else frozenset({column})
 
-    def build(self) -> nn.Module:
-        """The loss over embeddings."""
-        return build_loss(self.loss, self.params)
+    def build(self, dims: int = 1) -> nn.Module:
+        """The loss over embeddings of ``dims`` dimensions."""
+        return build_loss(self.loss, self.params, dims)
 
     def compare(self, loss: nn.Module, z1: Tensor, z2: Tensor, batch: Batch) -> Tensor:
         """``loss``, built by :meth:`build`, of two views (B, T, D) pooled over time."""
         codes: Tensor | None = None
-        if self.id_column is not None or getattr(loss, "needs_labels", False):
+        if self.id_column is not None or needs_labels(loss):
             codes = batch_column(batch, self.column)
+        index = batch.index if "index" in needs(loss) else None
         a, b = (pool_time(z, self.pooling) for z in (z1, z2))
-        value: Tensor = loss(a, b, labels=codes, ids=codes)
+        columns = {"labels": codes, "ids": codes, "index": index}
+        value: Tensor = loss(a, b, **{name: c for name, c in columns.items() if c is not None})
         return value
 
     @classmethod
@@ -145,13 +147,6 @@ class Level:
             if key not in entry:
                 raise ConfigError("levels", dict(entry), f"add {key!r}")
         return cls(**entry)
-
-
-def _is_instance_loss(loss: object) -> bool:
-    """A loss over (B, D) embeddings, or the name of one."""
-    if isinstance(loss, str):
-        return loss in LOSSES.names() and issubclass(LOSSES.get(loss), ContrastiveLoss)
-    return isinstance(loss, ContrastiveLoss)
 
 
 def default_levels(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tscl.encoders.base import latent_length
 from tscl.errors import ConfigError, InputError, nearest
 from tscl.masking import draw_mask
 from tscl.methods.base import Batch
@@ -154,20 +155,33 @@ def embed(
 
 
 def encode(encoder: nn.Module, x: Tensor, mask: str, generator: torch.Generator | None) -> Tensor:
-    """Embeddings (B, T, D) of ``x`` under a drawn latent mask; none is drawn for ``all_true``."""
+    """Embeddings (B, T', D) of ``x`` under a drawn latent mask; none is drawn for ``all_true``."""
     if mask == "all_true":
         out: Tensor = encoder(x)
         return out
-    drawn = draw_mask(
+    masked: Tensor = encoder(x, draw_latent_mask(encoder, mask, x, generator))
+    return masked
+
+
+def draw_latent_mask(
+    encoder: nn.Module, mask: str, x: Tensor, generator: torch.Generator | None
+) -> Tensor:
+    """A mask for ``encoder`` and series ``x`` (B, T, C), at the rate of the encoder's latent.
+
+    Args:
+        encoder: follows the encoder contract.
+        mask: mode of :func:`tscl.masking.draw_mask`; ``channel`` needs the encoder's
+            ``latent_dims`` (or, of a user's module, ``hidden_dims``).
+        x: the series. generator: source of the mask.
+    """
+    return draw_mask(
         mask,
         x.shape[0],
-        x.shape[1],
+        latent_length(encoder, x.shape[1]),
         generator=generator,
         device=x.device,
-        channels=getattr(encoder, "hidden_dims", None),
+        channels=getattr(encoder, "latent_dims", getattr(encoder, "hidden_dims", None)),
     )
-    masked: Tensor = encoder(x, drawn)
-    return masked
 
 
 def output_dims(encoder: nn.Module) -> int:

@@ -8,31 +8,36 @@ from typing import Any
 from torch import Tensor, nn
 
 from tscl.errors import ConfigError, InputError, nearest
-from tscl.losses.base import LOSSES
+from tscl.losses.base import LOSSES, ContrastiveLoss, Need
 from tscl.methods.base import Batch
 
 LossSpec = str | nn.Module
 
 
-def build_loss(loss: LossSpec, params: Mapping[str, Any] | None = None) -> nn.Module:
+def build_loss(
+    loss: LossSpec, params: Mapping[str, Any] | None = None, dims: int | None = None
+) -> nn.Module:
     """The loss registered under a name with its arguments, or a module as it is.
+
+    Args:
+        loss: a registered name or a module.
+        params: its arguments when given by name.
+        dims: of the embeddings; handed to a loss that cannot be built without, such as BYOL's.
 
     Raises:
         ConfigError: unknown name or argument, arguments beside a module, or neither of both.
     """
     if isinstance(loss, str):
-        return LOSSES.build(loss, **(params or {}))
+        given = dict(params or {})
+        wanted = LOSSES.parameters(loss).get("dims")
+        if dims is not None and wanted is not None and wanted.default is wanted.empty:
+            given.setdefault("dims", dims)
+        return LOSSES.build(loss, **given)
     if not isinstance(loss, nn.Module):
         raise ConfigError("loss", loss, "pass a name of tscl.losses.LOSSES or a module")
     if params:
         raise ConfigError("loss_params", dict(params), "use it with a loss given by name")
     return loss
-
-
-def loss_needs(loss: nn.Module, ids: str | None = None) -> frozenset[str]:
-    """What a method with ``loss`` and the column ``ids`` reads of a batch (``Method.needs``)."""
-    labels = {"labels"} if getattr(loss, "needs_labels", False) else set()
-    return frozenset(labels | ({ids} if ids not in (None, "index") else set()))
 
 
 def batch_column(batch: Batch, name: str) -> Tensor:
@@ -55,13 +60,35 @@ def loss_inputs(loss: nn.Module, batch: Batch, ids: str | None = None) -> dict[s
     """What ``loss`` is given beside embeddings.
 
     Args:
-        loss: ``labels`` of the batch are handed over when its ``needs_labels`` is true.
-        batch: the samples.
+        loss: gets the columns it needs (:attr:`tscl.losses.ContrastiveLoss.needs`).
+        batch: the samples; its labels are classes or targets, a column ``background`` of its ids
+            tells background samples apart.
         ids: column handed over as ``ids`` (see :func:`batch_column`); None hands over none.
     """
     known: dict[str, Tensor | None] = {}
     if ids is not None:
         known["ids"] = batch_column(batch, ids)
-    if getattr(loss, "needs_labels", False):
-        known["labels"] = batch.labels
+    for need in needs(loss):
+        if need == "index":
+            known["index"] = batch.index
+        elif need == "background" and "background" in batch.ids:
+            known["background"] = batch.ids["background"]
+        elif need != "ids":
+            known["targets" if need == "targets" else "labels"] = batch.labels
     return known
+
+
+def needs(loss: nn.Module) -> tuple[Need, ...]:
+    """Columns a loss cannot do without; a module that is no ContrastiveLoss declares none."""
+    return loss.needs if isinstance(loss, ContrastiveLoss) else ()
+
+
+def needs_labels(loss: nn.Module) -> bool:
+    """Whether a loss reads classes, targets or which samples are background."""
+    return not {"labels", "targets", "background"}.isdisjoint(needs(loss))
+
+
+def loss_needs(loss: nn.Module, ids: str | None = None) -> frozenset[str]:
+    """What a method with ``loss`` and the column ``ids`` reads of a batch (``Method.needs``)."""
+    labels = {"labels"} if needs_labels(loss) else set()
+    return frozenset(labels | ({ids} if ids not in (None, "index") else set()))

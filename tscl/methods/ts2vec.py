@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tscl.augmentations.crop import take_windows
-from tscl.encoders.base import EncoderLike
+from tscl.encoders.base import EncoderLike, stride_of
 from tscl.errors import InputError
 from tscl.losses.series.hierarchical import HierarchicalContrastiveLoss
 from tscl.methods.base import METHODS, Batch, Losses, Method
@@ -27,7 +27,7 @@ class TS2Vec(Method):
         encoder: the encoder to train; its latent mask is where views differ beside the crop.
         alpha: weight of the instance term; the temporal one has 1 - alpha.
         temporal_unit: finest scales without a temporal term; overlaps have at least
-            2^(temporal_unit + 1) steps.
+            2^(temporal_unit + 1) embeddings.
         mask: latent mask mode (:data:`tscl.masking.MASK_MODES`).
         crop: draw crops; False encodes the whole series twice under two masks.
     """
@@ -52,12 +52,12 @@ class TS2Vec(Method):
         """``loss`` and its two unweighted terms, ``instance`` and ``temporal``.
 
         Raises:
-            InputError: series shorter than 2^(temporal_unit + 1) steps.
+            InputError: series shorter than 2^(temporal_unit + 1) embeddings.
         """
-        least = 2 ** (self.loss.temporal_unit + 1)
-        x = check_batch(batch, steps=least)
+        least, stride = 2 ** (self.loss.temporal_unit + 1), stride_of(self.encoder)
+        x = check_batch(batch, steps=least * stride)
         if self.crop:
-            left, right, overlap = overlapping_crops(x, least, generator)
+            left, right, overlap = overlapping_crops(x, least, generator, stride)
             z1 = encode(self.encoder, left, self.mask, generator)[:, -overlap:]
             z2 = encode(self.encoder, right, self.mask, generator)[:, :overlap]
         else:
@@ -69,26 +69,28 @@ class TS2Vec(Method):
 
 
 def overlapping_crops(
-    x: Tensor, least: int, generator: torch.Generator | None
+    x: Tensor, least: int, generator: torch.Generator | None, stride: int = 1
 ) -> tuple[Tensor, Tensor, int]:
     """Two crops of every sample such that the last steps of one are the first of the other.
 
-    Lengths are drawn once for the batch, places per sample.
+    Lengths are drawn once for the batch, places per sample. With a stride all are whole numbers
+    of strides, so that embeddings of the shared steps stand for the same steps in both crops.
 
     Args:
         x: (B, T, C) series.
-        least: shortest overlap, in [1, T].
+        least: shortest overlap in strides, in [1, T // stride].
         generator: source of randomness.
+        stride: input steps an embedding stands for.
 
     Returns:
-        The left crop, the right crop, and the number of steps they share.
+        The left crop, the right crop, and the number of strides (steps, when 1) they share.
 
     Raises:
         InputError: ``least`` does not fit the series.
     """
-    n, length, _ = x.shape
+    n, length = len(x), x.shape[1] // stride
     if not 1 <= least <= length:
-        raise InputError("least", least, f"an overlap must have 1 to {length} steps")
+        raise InputError("least", least, f"an overlap must have 1 to {length} strides of {stride}")
 
     def draw(low: int, high: int) -> int:
         return int(randint(low, high + 1, (1,), generator))
@@ -99,6 +101,6 @@ def overlapping_crops(
     first = draw(0, start)
     last = draw(stop, length)
     offset = randint(-first, length - last + 1, (n,), generator, x.device)
-    left = take_windows(x, offset + first, stop - first)
-    right = take_windows(x, offset + start, last - start)
+    left = take_windows(x, stride * (offset + first), stride * (stop - first))
+    right = take_windows(x, stride * (offset + start), stride * (last - start))
     return left, right, overlap

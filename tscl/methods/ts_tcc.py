@@ -155,6 +155,13 @@ class TSTCC(Method):
     def _steps(self, view: Tensor, generator: torch.Generator) -> Tensor:
         """Unit embeddings of a view, max-pooled to at most ``tokens`` steps."""
         z = encode(self.encoder, view, self.mask, generator)
+        if z.shape[1] <= self.horizon:
+            raise InputError(
+                "series length",
+                view.shape[1],
+                f"the encoder gives {z.shape[1]} embeddings of it; horizon = {self.horizon} needs "
+                "more: pass longer series, lower horizon or take an encoder of lower stride",
+            )
         if z.shape[1] > self.tokens:
             z = F.adaptive_max_pool1d(z.transpose(1, 2), self.tokens).transpose(1, 2)
         return unit(z)

@@ -1,9 +1,11 @@
 """An encoder as a file for other runtimes: ONNX, or torch's exported program.
 
 The file maps ``x`` (batch, time, channels) float32, NaN where values are missing, to ``codes``
-(batch, time, D). It scales its input when told how, else it takes values as the encoder does. The
-number of samples may vary, and the number of steps too where the encoder's form does not depend on
-it. Every file is run on series of other sizes before it is handed over.
+(batch, time, D), or (batch, steps, D) of an encoder coarser than its input. It scales its input
+when told how, else it takes values as the encoder does. The number of samples may vary, and the
+number of steps too where the encoder's form does not depend on it. Every file is run on series of
+other sizes before it is handed over, and an ONNX file declares as free what those runs have shown
+to be free.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from torch import Tensor, nn
 
 from tscl import __version__
 from tscl.disk import atomic_file
-from tscl.encoders.base import Encoder
+from tscl.encoders.base import Encoder, output_length, stride_of
 from tscl.errors import InputError, MissingExtraError, nearest
 from tscl.seeding import numpy_generator
 
@@ -121,6 +123,9 @@ def export_encoder(
     with atomic_file(path) as work:
         if format == "onnx":
             _write_onnx(program, work, name, facts)
+            _declare(work, model, length, ("batch", "time"))
+            dynamic, _ = _compare(_onnx_runner(work), model, length, name)
+            _declare(work, model, length, dynamic)
             run = _onnx_runner(work)
         else:
             torch.export.save(program, str(work), extra_files={"tscl.json": json.dumps(facts)})
@@ -178,6 +183,32 @@ def _write_onnx(program: Any, path: Path, name: str, facts: Mapping[str, str]) -
     made.save(str(path), external_data=False)
 
 
+def _declare(path: Path, model: _Codes, length: int, dynamic: tuple[str, ...]) -> None:
+    """Write the free and the fixed sizes of its input and output into an ONNX file.
+
+    The tracer takes some sizes for fixed that are free, such as the steps of an LSTM; runtimes
+    warn at, and plan memory by, what a file declares. Sizes inside the graph are left to them.
+    """
+    import onnx
+
+    file = onnx.load(str(path))
+    batch, steps = 2, output_length(model.encoder, length)
+    time = "steps" if stride_of(model.encoder) > 1 else "time"
+    for value, sizes in (
+        (file.graph.input[0], {"batch": ("batch", batch), "time": ("time", length)}),
+        (file.graph.output[0], {"batch": ("batch", batch), "time": (time, steps)}),
+    ):
+        for place, (word, (name, size)) in enumerate(sizes.items()):
+            declared = value.type.tensor_type.shape.dim[place]
+            if word in dynamic:
+                declared.dim_param = name
+            else:
+                declared.dim_value = size
+    del file.graph.value_info[:]
+    onnx.checker.check_model(file)
+    onnx.save(file, str(path))
+
+
 def _onnx_runner(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     import onnxruntime
 
@@ -213,11 +244,11 @@ def _compare(
     sizes = {"": (2, length), "batch": (5, length), "time": (2, 2 * length + 3)}
     for word, (batch, steps) in sizes.items():
         x = _series(batch, steps, model)
-        with torch.no_grad():
-            wanted = model(torch.from_numpy(x)).numpy()
         try:
+            with torch.no_grad():
+                wanted = model(torch.from_numpy(x)).numpy()
             found = run(x)
-        except Exception as error:  # both runtimes raise many kinds for sizes they do not take
+        except Exception as error:  # encoders and runtimes raise many kinds for sizes not theirs
             if not word:
                 raise InputError(
                     "encoder", name, f"the exported file does not run ({_first_line(error)})"

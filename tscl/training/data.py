@@ -207,7 +207,9 @@ class ArraySource:
         x: (n_samples, n_timesteps, n_channels); NaN marks missing steps. A memory map stays one.
         ids: level name to integer codes (n_samples,).
         labels: (n_samples,) class codes or targets.
-        crop: random crops of this many steps, one offset a batch; None keeps whole samples.
+        crop: random crops of this many steps, one offset a batch; None keeps whole samples. Where a
+            shorter sample would lose more than a tenth of what a crop of it can hold, its offset
+            stands at the same share of its own length, so that no crop holds padding only.
     """
 
     def __init__(
@@ -235,6 +237,7 @@ class ArraySource:
         if self.labels is not None and len(self.labels) != len(x):
             raise InputError("labels", self.labels.shape, f"pass one label a sample, ({len(x)},)")
         self.crop = crop
+        self._spans = None if crop is None or x.shape[1] <= crop else _spans(x)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -245,13 +248,47 @@ class ArraySource:
         if self.crop is not None and rows.shape[1] > self.crop:
             last = rows.shape[1] - self.crop
             offset = int(randint(0, last + 1, (1,), generator)[0])
-            rows = rows[:, offset : offset + self.crop]
+            if self._spans is None:
+                rows = rows[:, offset : offset + self.crop]
+            else:
+                rows = self._own_crops(rows, self._spans[indices], offset, last)
         return Batch(
             x=torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32)),
             index=torch.from_numpy(np.asarray(indices, dtype=np.int64)),
             ids={name: torch.from_numpy(codes[indices]) for name, codes in self.ids.items()},
             labels=None if self.labels is None else torch.from_numpy(self.labels[indices]),
         )
+
+    def _own_crops(
+        self, rows: NDArray[np.float32], spans: Indices, offset: int, last: int
+    ) -> NDArray[np.float32]:
+        """Crops that hold a value: ``offset`` of ``last``, or that share of a sample's own span."""
+        assert self.crop is not None
+        first, stop = spans.T
+        room = np.maximum(stop - first - self.crop, 0)
+        own = np.minimum(first + offset * (room + 1) // (last + 1), last)
+        held = np.minimum(offset + self.crop, stop) - np.maximum(offset, first)
+        # sections padded by a step keep the common offset, as training always drew it
+        at = np.where(held >= 0.9 * np.minimum(self.crop, stop - first), offset, own)
+        steps = at[:, None] + np.arange(self.crop)
+        crops = np.take_along_axis(rows, steps[:, :, None], axis=1)
+        for i in np.flatnonzero(np.isnan(crops).all(axis=(1, 2))):  # a gap as long as the crop
+            seen = np.flatnonzero(~np.isnan(rows[i]).all(axis=1))
+            start = int(min(seen[np.argmin(np.abs(seen - at[i]))], last))
+            crops[i] = rows[i, start : start + self.crop]
+        return crops
+
+
+def _spans(x: NDArray[np.float32]) -> Indices | None:
+    """(n, 2) first step with a value and the end of each sample; None where no step is blank."""
+    spans = np.empty((len(x), 2), np.int64)
+    whole = True
+    for start in range(0, len(x), 256):  # parts: x may be a file larger than memory
+        seen = ~np.isnan(x[start : start + 256]).all(axis=2)
+        whole &= bool(seen.all())
+        spans[start : start + 256, 0] = seen.argmax(axis=1)
+        spans[start : start + 256, 1] = x.shape[1] - np.flip(seen, axis=1).argmax(axis=1)
+    return None if whole else spans
 
 
 def cut_sections(x: NDArray[np.float32], max_length: int) -> NDArray[np.float32]:

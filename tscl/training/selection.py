@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from tscl.encoders.base import evaluating
 from tscl.errors import InputError
+from tscl.methods.base import Batch
 from tscl.training.callbacks import History
 from tscl.training.settings import AverageMode
 
 
 class WeightAverage:
     """Running average of a module's weights.
+
+    Running figures of batch norms are those of the trained module, which do not fit averaged
+    weights: :func:`estimate_norms` measures them anew.
 
     Args:
         module: the module that is trained; it is never changed.
@@ -55,6 +64,43 @@ class WeightAverage:
         for mine, theirs in zip(inner.buffers(), self.source.buffers(), strict=True):
             mine.data.copy_(theirs.data)
         return inner
+
+
+def batch_norms(module: nn.Module) -> list[_BatchNorm]:
+    """Batch normalisation layers of ``module``, in order."""
+    return [part for part in module.modules() if isinstance(part, _BatchNorm)]
+
+
+@torch.no_grad()
+def estimate_norms(module: nn.Module, batches: Iterable[Batch]) -> None:
+    """Measure the running figures of batch norms again, on ``batches``, as evaluation needs them.
+
+    The figures of averaged weights are neither those of the trained weights nor their average
+    (Izmailov et al. 2018, arXiv 1803.05407, section 3.2). Every layer takes the mean over the
+    batches; all else is in evaluation mode. Nothing happens without batch norms.
+
+    Args:
+        module: an encoder, called with ``batch.x``, or a forecasting network, whose ``forecast``
+            also gets the covariates.
+        batches: training samples as they come, not augmented.
+    """
+    norms = [norm for norm in batch_norms(module) if norm.track_running_stats]
+    if not norms:
+        return
+    momentum = [norm.momentum for norm in norms]
+    forecast = getattr(module, "forecast", None)
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(module))
+        for norm, before in zip(norms, momentum, strict=True):
+            stack.callback(setattr, norm, "momentum", before)
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean over batches
+            norm.training = True
+        for batch in batches:
+            if forecast is None:
+                module(batch.x)
+            else:
+                forecast(batch.x, batch.extra.get("past_marks"), batch.extra.get("future_marks"))
 
 
 class Selection:

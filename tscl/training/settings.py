@@ -129,14 +129,16 @@ class TrainOptions(Section):
         accumulate: parts a batch is cut into, between trials where it has them; one part is in
             memory at a time and there is one optimiser step a batch. The gradient is the mean over
             the parts, weighted by size: that of the whole batch for losses that are means over
-            samples. A contrastive loss sees the samples of one part only.
+            samples. A contrastive loss sees the samples of one part only, as does a batch norm.
         cache_gradients: the whole batch enters the loss all the same; the encoder takes one of
             the ``accumulate`` parts at a time and computes it again in the backward pass. Result
             of the whole batch, memory of one part, one more forward pass (gradient caching, Gao et
-            al. 2021, arXiv 2101.06983). For encoders that treat samples independently; dropout is
-            drawn part by part.
-        averaging: ``swa``, ``ema`` or ``none``; average_start: steps before averaging begins
-            (-1 also counts the initial weights, as the papers' code does); ema_decay.
+            al. 2021, arXiv 2101.06983). For encoders that treat samples independently, hence not
+            for batch norm; dropout is drawn part by part.
+        averaging: ``swa``, ``ema`` or ``none``; the running figures of batch norms are measured
+            again for averaged weights, on up to 2,048 samples of the source; average_start: steps
+            before averaging begins (-1 also counts the initial weights, as the papers' code does);
+            ema_decay.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with loss scaling).
         accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``, of Lightning Fabric.
         devices: processes, one a device. More than one are started and ended by ``fit``;
@@ -144,7 +146,8 @@ class TrainOptions(Section):
         gather: losses see the batch of all processes: every process draws the same batch and
             views, encodes its share of the rows and gathers the embeddings with their gradient,
             so that the result is that of one process. False gives each process its own part of the
-            batch, cut between trials, with a loss of its own.
+            batch, cut between trials, with a loss of its own. Batch norms need False here, or to
+            be synchronised by the user on GPUs.
         checkpoint_seconds: time between checkpoints, when a folder is given.
         monitor_every: epochs between calls of the monitor; patience: stop after so many calls
             without an improvement of more than ``min_delta`` (0: never).

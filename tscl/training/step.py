@@ -18,6 +18,7 @@ from tscl.methods.base import Batch, Losses, Method
 from tscl.seeding import seeded, torch_generator
 from tscl.training.data import Source
 from tscl.training.distributed import EncoderRows, cut_batch
+from tscl.training.selection import batch_norms
 from tscl.training.settings import TrainingDiverged, TrainSettings
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Stepper:
         self.gathers = any(getattr(m, "gather", False) is True for m in method.modules())
         if self.world > 1 and s.gather and self.gathers:
             raise InputError("gather", True, "leave it to the engine, or set train.gather false")
+        self._check_batch_norms()
         self.groups = {
             k: replace(g, parameters=list(g.parameters)) for k, g in method.groups().items()
         }
@@ -117,6 +119,26 @@ class Stepper:
             parts=s.accumulate if s.cache_gradients else 1,
         )
 
+    def _check_batch_norms(self) -> None:
+        """Batch norms of the encoder need the rows of a batch together.
+
+        Raises:
+            InputError: they are shared out to parts or processes, whose statistics differ.
+        """
+        norms = batch_norms(self.method.encoder)
+        s = self.settings
+        remedy = "the encoder's batch norm needs the whole batch: build it with norm='group'"
+        if norms and s.cache_gradients and s.accumulate > 1:
+            raise InputError("cache_gradients", True, remedy)
+        shared = self.world > 1 and s.gather
+        if shared and not all(isinstance(norm, nn.SyncBatchNorm) for norm in norms):
+            raise InputError(
+                "devices",
+                self.world,
+                f"{remedy}, or with train.gather false (statistics of each process), or pass it "
+                "through torch.nn.SyncBatchNorm.convert_sync_batchnorm on GPUs",
+            )
+
     def take(
         self, source: Source, indices: NDArray[np.int64], step: int, total: int, per_epoch: int
     ) -> dict[str, float]:
@@ -124,7 +146,7 @@ class Stepper:
         seed = self.settings.seed
         parts, own = self._parts(indices)
         batches = [
-            self._to_device(source.batch(part, torch_generator(seed, "batch", step)))
+            self.to_device(source.batch(part, torch_generator(seed, "batch", step)))
             for part in parts
         ]
         size = sum(len(part) for part in parts)
@@ -244,7 +266,8 @@ class Stepper:
         made: Any = self.fabric.all_reduce(given, reduce_op="sum")
         return [bool(v > 0) for v in made]
 
-    def _to_device(self, batch: Batch) -> Batch:
+    def to_device(self, batch: Batch) -> Batch:
+        """The batch where the method is."""
         device = self.fabric.device
         return Batch(
             x=batch.x.to(device),
@@ -252,4 +275,5 @@ class Stepper:
             ids={k: v.to(device) for k, v in batch.ids.items()},
             labels=None if batch.labels is None else batch.labels.to(device),
             extra={k: v.to(device) for k, v in batch.extra.items()},
+            views=tuple(v.to(device) for v in batch.views),
         )

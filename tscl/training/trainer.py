@@ -7,19 +7,19 @@ is resumed at step n goes on exactly as an uninterrupted one.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from tscl.errors import CheckpointError, InputError
-from tscl.methods.base import Method
+from tscl.methods.base import Batch, Method
 from tscl.saving.tensors import load_module
-from tscl.seeding import seeded
+from tscl.seeding import numpy_generator, seeded, torch_generator
 from tscl.training.callbacks import (
     Callback,
     Callbacks,
@@ -34,11 +34,13 @@ from tscl.training.checkpoint import CheckpointStore, interrupt_between_steps
 from tscl.training.data import Sampler, Source
 from tscl.training.distributed import in_processes, make_fabric, started_outside
 from tscl.training.loggers import build_loggers
-from tscl.training.selection import Selection, WeightAverage
+from tscl.training.selection import Selection, WeightAverage, batch_norms, estimate_norms
 from tscl.training.settings import Monitor, TrainingDiverged, TrainResult, TrainSettings
 from tscl.training.step import Stepper
 
 __all__ = ["Monitor", "TrainResult", "TrainSettings", "Trainer", "TrainingDiverged"]
+
+_NORM_SAMPLES = 2048
 
 
 class Trainer:
@@ -210,7 +212,7 @@ class _Run:
         monitor, every = self.trainer.monitor, self.settings.monitor_every
         if monitor is None or (epoch + 1) % every:
             return None
-        encoder = self.average.module
+        encoder = self._averaged()
         score = 0.0
         if self.leads:
             encoder.eval()
@@ -221,6 +223,21 @@ class _Run:
         self.selection.record(epoch, score, encoder)
         made: float | None = score
         return made
+
+    def _averaged(self) -> nn.Module:
+        """The averaged encoder, its batch norms measured on samples of the source."""
+        encoder = self.average.module
+        if encoder is not self.method.encoder and batch_norms(encoder):
+            estimate_norms(encoder, self._norm_batches())
+        return encoder
+
+    def _norm_batches(self) -> Iterator[Batch]:
+        """Up to 2,048 samples of the source, the same ones in every process and resumed run."""
+        order = numpy_generator(self.settings.seed, "norms").permutation(len(self.source))
+        draws = torch_generator(self.settings.seed, "norms")
+        rows = order[:_NORM_SAMPLES]
+        for part in np.array_split(rows, -(-len(rows) // 256)):
+            yield self.stepper.to_device(self.source.batch(np.sort(part), draws))
 
     def _epoch_means(self) -> dict[str, float]:
         rows = self.history[-self.per_epoch :]
@@ -257,6 +274,7 @@ class _Run:
             if name not in state["optimizers"]:
                 raise CheckpointError("optimizer", name, "the checkpoint is of another method")
             optimizer.load_state_dict(state["optimizers"][name])
+            _as_parameters_lie(optimizer)
         if self.average.model is not None:
             load_module(self.average.model, state["average"], "average")
         scaler = state.get("precision", {})
@@ -270,7 +288,7 @@ class _Run:
 
     def finish(self) -> TrainResult:
         """The encoder to use, in evaluation mode, with the history."""
-        encoder, best = self.average.module, self.selection
+        encoder, best = self._averaged(), self.selection
         if best.best_weights is not None and self.settings.keep == "best":
             encoder.load_state_dict(best.best_weights)
         encoder.eval()
@@ -284,3 +302,15 @@ class _Run:
             best_score=best.best_score,
             monitored=list(best.monitored),
         )
+
+
+def _as_parameters_lie(optimizer: Any) -> None:
+    """Give an optimiser's loaded tensors the memory layout of their parameters.
+
+    Checkpoints hold them row by row. Fused steps go through memory, so for a parameter of another
+    layout (``channels_last``) they would take the moments of other weights.
+    """
+    for parameter, moments in getattr(optimizer, "optimizer", optimizer).state.items():
+        for name, value in moments.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

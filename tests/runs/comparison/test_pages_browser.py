@@ -72,7 +72,7 @@ def shown(text: str, folder, width: int, *, dark: bool) -> dict:
         "--dump-dom",
         file.as_uri(),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=1800)
     found = re.search(r'<pre id="out">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:]
     assert found[1], done.stderr[-2000:]

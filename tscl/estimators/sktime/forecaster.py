@@ -22,6 +22,7 @@ from tscl.estimators.sktime.frames import (
     Part,
     Stretch,
     check_covers,
+    check_frequency,
     check_ids,
     check_index,
     check_missing,
@@ -287,6 +288,7 @@ class SSCLForecaster(BaseForecaster):
             self.network_ = network.eval()
 
     def _check_X_y(self, X: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        check_frequency(y)
         try:
             return super()._check_X_y(X, y, *args, **kwargs)
         except ValueError:  # sktime does not say where

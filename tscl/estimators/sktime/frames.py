@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pandas.tseries.offsets import Day, Tick
 from sktime.forecasting.base import ForecastingHorizon
 
-from data_loaders.series.time_axis import calendar_fields, describe_gaps, regular_freq
+from data_loaders.series.time_axis import calendar_fields, describe_gaps, offset_name, regular_freq
 from tscl.errors import InputError, nearest
 
 
@@ -22,7 +22,8 @@ def check_index(index: pd.Index) -> None:
         return
     if isinstance(index, pd.DatetimeIndex):
         if index.freq is None and regular_freq(index) is None:
-            raise InputError("timestamps", describe_gaps(index), "resample or fill the gaps first")
+            remedy = "resample or fill the gaps first, or number the steps (reset_index(drop=True))"
+            raise InputError("timestamps", describe_gaps(index), remedy)
         return
     one, numbers = 1, index.to_numpy()
     if isinstance(index, pd.PeriodIndex) and index.freq is not None:
@@ -36,6 +37,21 @@ def check_index(index: pd.Index) -> None:
         )
     if steps[0] != one:  # horizons count in ones, so every second number would be named wrongly
         raise InputError("timestamps", f"steps of {steps[0]}", "number the steps one by one")
+
+
+def check_frequency(data: Any) -> None:
+    """Raise InputError for the times of a frame whose frequency has no name that holds it all.
+
+    sktime and pandas count the steps of a horizon by that name: holidays, opening hours and
+    ``DateOffset`` would be lost on the way, and forecasts stand at other times.
+    """
+    freq = getattr(getattr(data, "index", None), "freq", None)
+    if freq is not None and offset_name(freq) is None:
+        remedy = (
+            "number the steps (reset_index(drop=True)), or use a frequency with a name such as "
+            "'B' or 'MS' (to_offset)"
+        )
+        raise InputError("timestamps.freq", repr(freq), remedy)
 
 
 def with_freq(index: pd.Index) -> pd.Index:

@@ -16,16 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from tscl.errors import InputError
+from tscl.losses.base import plain_gradient
 from tscl.losses.series.views import check_series_views, pool_by_two
 from tscl.losses.shared.settings import floor_setting, positive_setting, whole_setting
-from tscl.losses.shared.tiled_pairs import TILE, Axis, accumulate_pairs
+from tscl.losses.shared.tiled_pairs import TILE, Axis, accumulate_pairs, plain_pairs
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def hierarchical_contrast(
     """Weighted sum of several terms over the same two views, which are pooled once.
 
     Memory beside the inputs: one gradient and the pooled copies, about three times the inputs,
-    plus ``tile`` logits. The gradient is computed with the value, so the result can be
-    differentiated once only.
+    plus ``tile`` logits. The gradient is computed with the value; a second derivative holds all
+    logits.
 
     Args:
         z1: (B, T, D) embeddings of view 1.
@@ -136,16 +137,31 @@ class _Hierarchy(torch.autograd.Function):
         values /= n_scales
         weights = torch.tensor([t.weight for t in terms], dtype=values.dtype, device=values.device)
         if coarse is not None:
-            ctx.save_for_backward(*(g.div_(n_scales) for g in coarse))
+            ctx.save_for_backward(z1, z2, *(g.div_(n_scales) for g in coarse))
+        ctx.terms, ctx.n_scales = terms, n_scales
         ctx.mark_non_differentiable(values)
         return (values * weights).sum(), values
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        g1, g2 = ctx.saved_tensors
+        z1, z2, g1, g2 = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            plain = partial(_plain, terms=ctx.terms, n_scales=ctx.n_scales)
+            return (*plain_gradient(plain, (z1, z2), grad), None, None, None)
         first, second = ctx.needs_input_grad[:2]
         return (g1 * grad if first else None, g2 * grad if second else None, None, None, None)
+
+
+def _plain(a: Tensor, b: Tensor, terms: Sequence[PairTerm], n_scales: int) -> Tensor:
+    """The weighted sum by plain operations."""
+    total = a.new_zeros(())
+    for scale in range(n_scales):
+        if scale:
+            a, b = pool_by_two(a), pool_by_two(b)
+        for term in terms:
+            options = {"temperature": term.temperature, "exclude": term.exclude}
+            total = total + term.weight * plain_pairs(a, b, term.axis, **options)  # type: ignore[arg-type]
+    return total / n_scales
 
 
 def _unpool(coarse: Tensor, z: Tensor, out: Tensor) -> None:
@@ -166,35 +182,14 @@ class ObservationLoss(nn.Module):
 
     Shape:
         z1, z2: (B, T, D). Returns a scalar; 0 when T = 1.
+
+    Example:
+        >>> z = torch.zeros(2, 3, 4)
+        >>> float(ObservationLoss(hierarchical=False)(z, z))  # log(2 T - 1)
+        1.6094...
     """
 
-    def __init__(
-        self, temperature: float = 1.0, *, hierarchical: bool = True, tile: int = TILE
-    ) -> None:
-        super().__init__()
-        self.temperature = positive_setting("temperature", temperature)
-        self.hierarchical, self.tile = hierarchical, whole_setting("tile", tile)
-
-    def forward(self, z1: Tensor, z2: Tensor) -> Tensor:
-        """The loss of two views."""
-        term = PairTerm("time", temperature=self.temperature)
-        return hierarchical_contrast(
-            z1, z2, [term], hierarchical=self.hierarchical, tile=self.tile
-        )[0]
-
-
-class SampleLoss(nn.Module):
-    """Sample level: same sample in two views against the other samples, at each time step.
-
-    Args:
-        temperature: softmax temperature, > 0 (1 in the paper's code).
-        hierarchical: average over max-poolings by 2 along time.
-        tile: how many logits to hold at a time.
-
-    Shape:
-        z1, z2: (B, T, D); exclude: (B, B) boolean, True where sample j must not be a negative of
-        sample i (see :func:`same_id`). Returns a scalar; 0 when B = 1.
-    """
+    axis: Axis = "time"
 
     def __init__(
         self, temperature: float = 1.0, *, hierarchical: bool = True, tile: int = TILE
@@ -204,8 +199,29 @@ class SampleLoss(nn.Module):
         self.hierarchical, self.tile = hierarchical, whole_setting("tile", tile)
 
     def forward(self, z1: Tensor, z2: Tensor, *, exclude: Tensor | None = None) -> Tensor:
-        """The loss of two views."""
-        term = PairTerm("batch", exclude=exclude, temperature=self.temperature)
+        """The loss of two views; for ``exclude`` see :class:`PairTerm`."""
+        term = PairTerm(self.axis, exclude=exclude, temperature=self.temperature)
         return hierarchical_contrast(
             z1, z2, [term], hierarchical=self.hierarchical, tile=self.tile
         )[0]
+
+
+class SampleLoss(ObservationLoss):
+    """Sample level: same sample in two views against the other samples, at each time step.
+
+    Args:
+        temperature: see :class:`ObservationLoss`.
+        hierarchical: see :class:`ObservationLoss`.
+        tile: see :class:`ObservationLoss`.
+
+    Shape:
+        z1, z2: (B, T, D); exclude: (B, B) boolean, True where sample j must not be a negative of
+        sample i (see :func:`same_id`). Returns a scalar; 0 when B = 1.
+
+    Example:
+        >>> z = torch.zeros(3, 1, 4)
+        >>> float(SampleLoss()(z, z))  # log(2 B - 1)
+        1.6094...
+    """
+
+    axis = "batch"

@@ -16,23 +16,25 @@ code).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from tscl.errors import InputError
+from tscl.losses.base import plain_gradient
 from tscl.losses.series.views import check_series_views, pool_by_two
 from tscl.losses.shared.settings import floor_setting, number_setting, whole_setting
-from tscl.losses.shared.tiled_pairs import TILE, Axis, accumulate_pairs
+from tscl.losses.shared.tiled_pairs import TILE, Axis, accumulate_pairs, plain_pairs
 
 
 class HierarchicalContrastiveLoss(nn.Module):
     """Temporal and instance contrast at every time scale.
 
     Views are pooled once for both terms. Logits are held a tile at a time, so memory grows with
-    B T D and not with B T^2; the gradient comes with the value and is of first order only.
+    B T D and not with B T^2; the gradient comes with the value. A second derivative holds all
+    logits.
 
     Args:
         alpha: weight of the instance term, in [0, 1]; the temporal one has 1 - alpha.
@@ -109,13 +111,16 @@ class _PairContrast(torch.autograd.Function):
             grads = (torch.zeros_like(z1), torch.zeros_like(z2))
         value = accumulate_pairs(z1, z2, axis, grads=grads, tile=tile)
         if grads is not None:
-            ctx.save_for_backward(*grads)
+            ctx.save_for_backward(z1, z2, *grads)
+        ctx.axis = axis
         return value
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        g1, g2 = ctx.saved_tensors
+        z1, z2, g1, g2 = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            plain = partial(plain_pairs, axis=ctx.axis)
+            return (*plain_gradient(plain, (z1, z2), grad), None, None)
         first, second = ctx.needs_input_grad[:2]
         return (g1 * grad if first else None, g2 * grad if second else None, None, None)
 

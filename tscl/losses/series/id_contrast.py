@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tscl.errors import InputError
+from tscl.losses.base import diagonal
 from tscl.losses.series.views import check_series_views
-from tscl.losses.shared.settings import positive_setting
+from tscl.losses.shared.settings import choice_setting, positive_setting
 from tscl.pooling import check_pooling, pool_time
 
 Normalize = Literal["embedding", "time", "batch"]
@@ -67,6 +68,11 @@ class IdContrastLoss(nn.Module):
 
     Raises:
         InputError: shapes or ids that do not fit, non-finite embeddings, unknown option.
+
+    Example:
+        >>> z = torch.ones(4, 5, 3)
+        >>> float(IdContrastLoss()(z, z, torch.tensor([0, 0, 1, 1])))  # log(B)
+        1.3862...
     """
 
     def __init__(
@@ -80,21 +86,14 @@ class IdContrastLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.temperature = positive_setting("temperature", temperature)
-        for name, value, known in (
-            ("normalize", normalize, get_args(Normalize)),
-            ("pairs", pairs, get_args(Pairs)),
-            ("own_pair", own_pair, get_args(OwnPair)),
-        ):
-            if value not in known:
-                raise InputError(name, value, f"choose one of {', '.join(known)}")
+        self.normalize = choice_setting("normalize", normalize, get_args(Normalize))
+        self.pairs = choice_setting("pairs", pairs, get_args(Pairs))
+        self.own_pair = choice_setting("own_pair", own_pair, get_args(OwnPair))
         if pool is not None:
             check_pooling(pool, "pool")
             if normalize == "time":
                 raise InputError("normalize", normalize, "with pool choose embedding or batch")
         self.pool = pool
-        self.normalize = normalize
-        self.pairs = pairs
-        self.own_pair = own_pair
 
     def forward(self, z1: Tensor, z2: Tensor, ids: Tensor) -> Tensor:
         """The loss of two views whose samples carry ``ids``."""
@@ -107,7 +106,7 @@ class IdContrastLoss(nn.Module):
             a, b = self._flat(z1), self._flat(z2)
             lengths = _inverse_length(a).unsqueeze(1) * _inverse_length(b).unsqueeze(0)
             logits = (a @ b.T) * lengths / self.temperature
-            own = torch.eye(n, dtype=torch.bool, device=logits.device)
+            own = diagonal(logits)
             positive = same_id(ids, own=self.own_pair == "positive")
             if self.own_pair == "exclude":
                 logits = logits.masked_fill(own, -torch.inf)

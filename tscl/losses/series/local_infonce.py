@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tscl.errors import InputError
 from tscl.losses.base import unit
-from tscl.losses.shared.settings import positive_setting, whole_setting
+from tscl.losses.shared.settings import choice_setting, positive_setting, whole_setting
 from tscl.seeding import randint
 
 
@@ -31,6 +31,11 @@ class LocalInfoNCE(nn.Module):
             as the public code does.
         equal_negatives: leave out index 2 for the first and k - 3 for the last segment, so that
             all have k - 3 negatives less one, as the public code does.
+
+    Example:
+        >>> z = torch.ones(2, 8, 3)
+        >>> float(LocalInfoNCE(n_segments=4)(z))  # log(3) at the ends, log(2) between
+        0.8958...
     """
 
     positive: Tensor
@@ -46,11 +51,9 @@ class LocalInfoNCE(nn.Module):
     ) -> None:
         super().__init__()
         whole_setting("n_segments", n_segments, 4)
-        if instances not in ("all", "first"):
-            raise InputError("instances", instances, "choose all or first")
         self.n_segments = n_segments
         self.temperature = positive_setting("temperature", temperature)
-        self.instances = instances
+        self.instances = choice_setting("instances", instances, ("all", "first"))
         index = torch.arange(n_segments)
         positive = torch.where(index < n_segments - 1, index + 1, index - 1)
         allowed = (index[:, None] - index[None, :]).abs() > 1

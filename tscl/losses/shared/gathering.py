@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed
-from torch.autograd.function import once_differentiable
+
+from tscl.errors import InputError
 
 
 def processes() -> int:
@@ -36,11 +37,6 @@ def gather_rows(x: Tensor, dim: int = 0) -> Tensor:
     return gathered.movedim(0, dim)
 
 
-def gather_optional(x: Tensor | None) -> Tensor | None:
-    """:func:`gather_rows` of labels, ids or weights; all processes pass them, or none does."""
-    return None if x is None else gather_rows(x.detach())
-
-
 class _Gather(torch.autograd.Function):
     """Padded all-gather; its backward keeps this process's rows, times the number of processes."""
 
@@ -60,7 +56,9 @@ class _Gather(torch.autograd.Function):
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        made: Tensor = gradient[ctx.own] * ctx.world
-        return made
+        if torch.is_grad_enabled():
+            remedy = "second derivatives stop at the process: use gather=False"
+            raise InputError("create_graph", True, remedy)
+        own_rows: Tensor = gradient[ctx.own] * ctx.world
+        return own_rows

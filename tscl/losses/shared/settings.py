@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 from torch import Tensor
 
 from tscl.errors import InputError, is_number, is_whole
+
+Choice = TypeVar("Choice", bound=str)
 
 
 def number_setting(name: str, value: object) -> float:
@@ -51,3 +54,10 @@ def pair_setting(name: str, values: object) -> tuple[float, float]:
     if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != 2:
         raise InputError(name, values, "pass two numbers")
     return positive_setting(name, values[0]), positive_setting(name, values[1])
+
+
+def choice_setting(name: str, value: Choice, known: Sequence[str]) -> Choice:
+    """``value`` when it is one of ``known``, else InputError naming ``name``."""
+    if value not in known:
+        raise InputError(name, value, f"choose {', '.join(known[:-1])} or {known[-1]}")
+    return value

@@ -9,18 +9,20 @@ are what InfoNCE in both directions needs beside the positives. s is built in bl
 backward pass, where its entries are computed again (a batch of one block keeps it instead). Memory
 beside the inputs and their gradients: a few blocks and O(n + m). For one set of embeddings against
 itself (NT-Xent's own view) only the blocks on and above the diagonal are visited and s_ii is left
-out.
+out. A second derivative, and ``torch.compile``, take the matrix as a whole (``plain_...``).
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from tscl.errors import InputError
+from tscl.losses.base import diagonal, plain_gradient
 from tscl.losses.shared.settings import whole_setting
 
 HELD = 1 << 19
@@ -29,29 +31,38 @@ SAFE = 60.0
 """Largest range of float32 logits whose exponentials stay well inside float32 (1e-38 to 3e38)."""
 
 
-def pair_lse(a: Tensor, b: Tensor, temperature: float, tile: int) -> tuple[Tensor, Tensor]:
-    """Row and column log-sum-exp of a . b / temperature: (n,) and (m,), differentiable once.
+def pair_lse(
+    a: Tensor, b: Tensor, temperature: float, tile: int | None, longest: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Row and column log-sum-exp of a . b / temperature: (n,) and (m,).
 
     Args:
         a: (n, D).
         b: (m, D).
         temperature: tau > 0.
-        tile: rows and columns of a block, >= 1.
+        tile: rows and columns of a block, >= 1; None takes the matrix as a whole.
+        longest: a bound of the lengths of the rows, where it is known beforehand.
     """
-    check_tile(tile)
-    rows, columns = _PairLSE.apply(a, b, temperature, tile)
+    if tile is None or torch.compiler.is_compiling():
+        return plain_pair_lse(a, b, temperature)
+    rows, columns = _PairLSE.apply(a, b, temperature, whole_setting("tile", tile), longest)
     return rows, columns
 
 
-def own_lse(z: Tensor, temperature: float, tile: int) -> Tensor:
-    """Log-sum-exp over j != i of z_i . z_j / temperature: (n,), differentiable once; n >= 2."""
-    check_tile(tile)
-    out: Tensor = _OwnLSE.apply(z, temperature, tile)
+def own_lse(
+    z: Tensor, temperature: float, tile: int | None, longest: float | None = None
+) -> Tensor:
+    """Log-sum-exp over j != i of z_i . z_j / temperature, (n,), n >= 2; see :func:`pair_lse`."""
+    if tile is None or torch.compiler.is_compiling():
+        return plain_own_lse(z, temperature)
+    out: Tensor = _OwnLSE.apply(z, temperature, whole_setting("tile", tile), longest)
     return out
 
 
-def key_lse(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
-    """Log-sum-exp over constant keys of q_i . k_j / temperature: (n,), differentiable once.
+def key_lse(
+    queries: Tensor, keys: Tensor, temperature: float, longest: float | None = None
+) -> Tensor:
+    """Log-sum-exp over constant keys of q_i . k_j / temperature: (n,).
 
     The gradient by the queries is computed with the value, so each similarity is built once and
     the keys may change before the backward pass.
@@ -60,14 +71,26 @@ def key_lse(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
         queries: (n, D).
         keys: (m, D), m >= 1; no gradient reaches them.
         temperature: tau > 0.
+        longest: see :func:`pair_lse`.
+
+    Raises:
+        InputError: (backward) a second derivative after the keys have changed.
     """
-    out: Tensor = _KeyLSE.apply(queries, keys.detach(), temperature)
+    if torch.compiler.is_compiling():
+        return plain_pair_lse(queries, keys.detach(), temperature)[0]
+    out: Tensor = _KeyLSE.apply(queries, keys.detach(), temperature, longest)
     return out
 
 
-def check_tile(tile: int) -> None:
-    """InputError unless a block has at least one entry."""
-    whole_setting("tile", tile)
+def plain_pair_lse(a: Tensor, b: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """:func:`pair_lse` of the whole matrix."""
+    logits = a @ b.T / temperature
+    return logits.logsumexp(1), logits.logsumexp(0)
+
+
+def plain_own_lse(z: Tensor, temperature: float) -> Tensor:
+    """:func:`own_lse` of the whole matrix."""
+    return (z @ z.T / temperature).masked_fill(diagonal(z), -math.inf).logsumexp(1)
 
 
 class _Running:
@@ -90,13 +113,17 @@ class _Running:
         return self.peak + self.total.log()
 
 
-def _bound(a: Tensor, b: Tensor, temperature: float) -> float:
+def _bound(a: Tensor, b: Tensor, temperature: float, longest: float | None) -> float:
     """Bound of |a_i . b_j| / temperature by Cauchy-Schwarz; infinity when it is not safe.
 
-    A finite bound stands in for the maxima, so that one exponential serves rows and columns.
+    A finite bound stands in for the maxima, so that one exponential serves rows and columns. On a
+    GPU it is what is known of the lengths: measuring them would wait for the device.
     """
-    largest = a.square().sum(1).amax().sqrt() * b.square().sum(1).amax().sqrt()
-    bound = float(largest) / temperature * 1.001
+    if a.device.type != "cpu":
+        bound = math.inf if longest is None else longest**2 / temperature * 1.001
+    else:
+        largest = a.square().sum(1).amax().sqrt() * b.square().sum(1).amax().sqrt()
+        bound = float(largest) / temperature * 1.001
     return bound if 2 * bound <= SAFE else math.inf
 
 
@@ -107,10 +134,10 @@ def _blocks(n: int, tile: int, start: int = 0) -> list[slice]:
 class _PairLSE(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, a: Tensor, b: Tensor, temperature: float, tile: int
+        ctx: Any, a: Tensor, b: Tensor, temperature: float, tile: int, longest: float | None
     ) -> tuple[Tensor, Tensor]:
         n, m = len(a), len(b)
-        bound = _bound(a, b, temperature)
+        bound = _bound(a, b, temperature, longest)
         scaled = a / temperature
         kept: list[Tensor] = []
         if bound < math.inf:
@@ -136,9 +163,11 @@ class _PairLSE(torch.autograd.Function):
         return lse
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, g_rows: Tensor, g_columns: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, g_rows: Tensor, g_columns: Tensor) -> tuple[Tensor | None, ...]:
         a, b, rows, columns, *kept = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            plain = partial(plain_pair_lse, temperature=ctx.temperature)
+            return (*plain_gradient(plain, (a, b), (g_rows, g_columns)), None, None, None)
         scaled = a / ctx.temperature
         if ctx.bound < math.inf:
             # exp(s - r_i) and exp(s - c_j) differ by factors of row and column: one exponential
@@ -146,7 +175,7 @@ class _PairLSE(torch.autograd.Function):
             by_column = g_columns * torch.exp(ctx.bound - columns)
             if kept:
                 slope = kept[0] * (by_row + by_column)
-                return (slope @ b).div_(ctx.temperature), slope.T @ scaled, None, None
+                return (slope @ b).div_(ctx.temperature), slope.T @ scaled, None, None, None
         grad_a, grad_b = torch.zeros_like(a), torch.zeros_like(b)
         for i in _blocks(len(a), ctx.tile):
             for j in _blocks(len(b), ctx.tile):
@@ -158,13 +187,15 @@ class _PairLSE(torch.autograd.Function):
                     slope += block.sub_(columns[j]).exp_() * g_columns[j]
                 grad_a[i].addmm_(slope, b[j])
                 grad_b[j].addmm_(slope.T, scaled[i])
-        return grad_a.div_(ctx.temperature), grad_b, None, None
+        return grad_a.div_(ctx.temperature), grad_b, None, None, None
 
 
 class _KeyLSE(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
-        bound = _bound(queries, keys, temperature)
+    def forward(
+        ctx: Any, queries: Tensor, keys: Tensor, temperature: float, longest: float | None
+    ) -> Tensor:
+        bound = _bound(queries, keys, temperature, longest)
         scaled = queries / temperature
         lse = queries.new_empty((len(queries), 1))
         pull = torch.empty_like(queries) if ctx.needs_input_grad[0] else None
@@ -176,23 +207,33 @@ class _KeyLSE(torch.autograd.Function):
             if pull is not None:
                 torch.mm(block, keys, out=pull[i])
                 pull[i] /= total * temperature
-        if pull is not None:
-            ctx.save_for_backward(pull)
+        ctx.save_for_backward(queries, keys)
+        # neither input nor output, and wanted when the keys have changed
+        ctx.pull, ctx.temperature = pull, temperature
         return lse.squeeze(1)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
-        (pull,) = ctx.saved_tensors
-        return pull * g.unsqueeze(1), None, None
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        if not torch.is_grad_enabled():
+            return ctx.pull * g.unsqueeze(1), None, None, None
+        try:
+            queries, keys = ctx.saved_tensors
+        except RuntimeError as error:
+            remedy = "the keys have changed since: for second derivatives put the loss in eval mode"
+            raise InputError("create_graph", True, remedy) from error
+        plain = partial(plain_pair_lse, b=keys, temperature=ctx.temperature)
+        both = (g, torch.zeros_like(keys[:, 0]))
+        return (*plain_gradient(plain, (queries,), both), None, None, None)
 
 
 class _OwnLSE(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, temperature: float, tile: int) -> Tensor:
+    def forward(
+        ctx: Any, z: Tensor, temperature: float, tile: int, longest: float | None
+    ) -> Tensor:
         n = len(z)
         scaled = z / temperature
-        bound = _bound(z, z, temperature)
+        bound = _bound(z, z, temperature, longest)
         sums = z.new_zeros(n)
         running = _Running(n, z)
         kept: list[Tensor] = []
@@ -223,14 +264,16 @@ class _OwnLSE(torch.autograd.Function):
         return lse
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         z, lse, *kept = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            plain = partial(plain_own_lse, temperature=ctx.temperature)
+            return (*plain_gradient(plain, (z,), g), None, None, None)
         scaled = z / ctx.temperature
         if ctx.bound < math.inf:
             factor = g * torch.exp(ctx.bound - lse)
             if kept:
-                return (kept[0] * (factor.unsqueeze(1) + factor)) @ scaled, None, None
+                return (kept[0] * (factor.unsqueeze(1) + factor)) @ scaled, None, None, None
         grad = torch.zeros_like(z)
         for i in _blocks(len(z), ctx.tile):
             for j in _blocks(len(z), ctx.tile, i.start):
@@ -245,4 +288,4 @@ class _OwnLSE(torch.autograd.Function):
                 grad[i].addmm_(slope, scaled[j])
                 if i != j:
                     grad[j].addmm_(slope.T, scaled[i])
-        return grad, None, None
+        return grad, None, None, None

@@ -87,6 +87,25 @@ def accumulate_pairs(
     return -total / (groups * n)
 
 
+def plain_pairs(
+    z1: Tensor,
+    z2: Tensor,
+    axis: Axis,
+    *,
+    temperature: float = 1.0,
+    exclude: Tensor | None = None,
+) -> Tensor:
+    """What :func:`accumulate_pairs` gives, with a graph, from all (groups, n, n) logits at once."""
+    z = _gather(z1, z2, axis, slice(None))
+    n = z.shape[1]
+    if exclude is None:
+        exclude = torch.zeros(n // 2, n // 2, dtype=torch.bool)
+    hidden = _hidden(exclude.to(z.device))
+    log_p = (z @ z.transpose(1, 2) / temperature).masked_fill(hidden, -torch.inf).log_softmax(-1)
+    item = torch.arange(n, device=z.device)
+    return -log_p[:, item, (item + n // 2) % n].mean()
+
+
 def _hidden(exclude: Tensor) -> Tensor:
     """(n, n) boolean of logits that count nowhere: the row itself and excluded negatives."""
     eye = torch.eye(len(exclude), dtype=torch.bool, device=exclude.device)

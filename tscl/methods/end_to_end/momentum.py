@@ -19,6 +19,7 @@ from tscl.methods.end_to_end.terms import (
     two_views,
 )
 from tscl.methods.heads import ProjectionHead
+from tscl.methods.momentum import follow
 
 
 class MomentumTerm(ContrastTerm):
@@ -67,11 +68,9 @@ class MomentumTerm(ContrastTerm):
             key = self.target.represent(view, marks)  # type: ignore[operator]
         return query, key
 
-    @torch.no_grad()
     def follow(self, target: nn.Module, source: nn.Module) -> None:
         """Move the parameters of ``target`` towards those of ``source``."""
-        for mine, theirs in zip(target.parameters(), source.parameters(), strict=True):
-            mine.lerp_(theirs, 1.0 - self.momentum)
+        follow(target, source, self.momentum)
 
     def after_step(self, network: nn.Module) -> None:
         """Move the copy towards the network: theta_k = m theta_k + (1 - m) theta_q."""

@@ -18,7 +18,7 @@ from tscl.losses import LOSSES
 from tscl.losses.series.hierarchical import HierarchicalContrastiveLoss
 from tscl.masking import draw_mask
 from tscl.methods.heads import ProjectionHead
-from tscl.methods.instance_loss import build_loss
+from tscl.methods.instance_loss import build_loss, needs
 from tscl.pooling import check_one_pooling, pool_time
 from tscl.registry import Registry
 from tscl.seeding import randint
@@ -187,9 +187,10 @@ class InstanceTerm(ContrastTerm):
         pooling: str = "mean",
     ) -> None:
         super().__init__()
-        loss = build_loss(loss, loss_params)
-        if getattr(loss, "needs_labels", False):
-            raise ConfigError("contrast", type(loss).__name__, "windows have no class labels")
+        loss = build_loss(loss, loss_params, projection_dims or None)
+        if needs(loss):
+            missing = ", ".join(needs(loss))
+            raise ConfigError("contrast", type(loss).__name__, f"windows have no {missing}")
         self.loss = loss
         self.augmentation = None if augmentation is None else build_augmentation(augmentation)
         self.projection_dims = projection_dims

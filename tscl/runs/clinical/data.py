@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from data_loaders import (
     load_wfdb,
 )
 from data_loaders.cohort.cohort import CohortConfig, load_cohort, make_cohort, read_truth
+from data_loaders.ecg.protocol import ECGProtocol
 from data_loaders.eeg.ad import load_ad
 from data_loaders.eeg.tdbrain import load_tdbrain
 from data_loaders.eeg.uci import load_uci_eeg
@@ -45,6 +46,7 @@ LOADERS: dict[str, Callable[..., MedicalDataset]] = {
     "wfdb": load_wfdb,
     "eeg": load_eeg_table,
 }
+ECG_KINDS = ("ptbxl", "mitbih", "ptb", "wfdb")
 MARKS: dict[str, DataKind] = {
     "cohort.json": "cohort",
     "dataset.json": "saved",
@@ -90,7 +92,7 @@ def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
         params.setdefault("strict", section.strict)
     takes = [name for name, one in known.items() if one.kind is not one.VAR_KEYWORD][1:]
     if len(takes) < len(known) - 1:
-        takes += [field.name for field in fields(EEGProtocol)]
+        takes += (ECGProtocol if section.kind in ECG_KINDS else EEGProtocol).keys()
     for key in params:
         if key not in takes:
             raise ConfigError(f"data.params.{key}", params[key], nearest(key, takes))

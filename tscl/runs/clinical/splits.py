@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,6 +15,7 @@ from data_loaders.splits.checks import check_fractions
 from tscl.errors import ConfigError, InputError, is_number, is_whole, nearest
 from tscl.training.settings import Section
 
+logger = logging.getLogger(__name__)
 Parts = dict[str, NDArray[np.int64]]
 PARTS = ("train", "valid", "test")
 
@@ -215,7 +217,8 @@ class FixedSplit(SplitSection):
 class OfficialSplit(SplitSection):
     """The split that belongs to the data: PTB-XL's folds (8 train) or MIT-BIH's DS1 and DS2.
 
-    The columns that come with the data tell: ``strat_fold``, or ``split`` of DS1 and DS2.
+    The columns that come with the data tell: ``strat_fold``, or ``split`` of DS1 and DS2. Of a
+    person with a record in each half, as 201 and 202 of MIT-BIH are, the one of DS2 is left out.
     """
 
     kind: Literal["official"] = "official"
@@ -243,16 +246,22 @@ class OfficialSplit(SplitSection):
             )
             raise ConfigError("split.kind", "official", remedy)
         half = data.table["split"].to_numpy()
+        twice = np.intersect1d(data.patient[half == "DS1"], data.patient[half == "DS2"])
+        if len(twice):
+            listed = ", ".join(str(one) for one in twice.tolist())
+            logger.warning("official split: %s in DS1 and DS2; left out of DS2", listed)
+            half = np.where((half == "DS2") & np.isin(data.patient, twice), "", half)
         ds1, ds2 = (np.unique(data.patient[half == name]).tolist() for name in ("DS1", "DS2"))
         held = [str(one) for one in params.valid or []]
         wrong = [one for one in held if one not in ds1]
         if wrong:
-            raise ConfigError(
-                "split.params.valid", wrong, f"choose among the records of DS1: {ds1}"
-            )
+            remedy = f"choose among the records of DS1: {ds1}"
+            raise ConfigError("split.params.valid", wrong, remedy)
         ids = {"train": [one for one in ds1 if one not in held], "test": ds2}
         ids |= {"valid": held} if held else {}
-        return [fixed_split(data.table, ids, column="patient")]
+        rows = np.flatnonzero(np.isin(half, ("DS1", "DS2")))
+        parts = fixed_split(data.table.iloc[rows], ids)
+        return [{name: rows[part] for name, part in parts.items()}]
 
 
 Split = Annotated[

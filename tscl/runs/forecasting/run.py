@@ -15,6 +15,7 @@ from torch import nn
 
 from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
+from tscl.encoders.base import require_every_step
 from tscl.errors import CheckpointError, ConfigError, InputError
 from tscl.evaluation.forecasting.baselines import season_of, standard_baselines
 from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, HeadSettings
@@ -81,6 +82,7 @@ class ForecastingRun:
             encoder = ENCODERS.build(
                 config.encoder.name, input_dims=self.data.inputs.shape[1], **config.encoder.params
             )
+        require_every_step(encoder, "forecasting")
         if name == UNTRAINED:
             return encoder.eval(), None
         covariates = self.data.n_covariates

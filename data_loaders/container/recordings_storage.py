@@ -1,0 +1,146 @@
+"""Recordings on disk: a folder written in one step, checked when read, mapped by default."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_loaders.container.recordings import Recordings
+from data_loaders.container.saving import load_array, other_files, read_table, write_folder
+from data_loaders.record_log import RecordLog
+from data_loaders.vetting.arrays import ArrayFileError, read_npz
+from tscl.disk import sha256_of
+from tscl.errors import DataError, InputError
+
+FORMAT = "tscl-recordings"
+VERSION = 1
+VALUES, PLACES, TABLE, META = "values.npy", "places.npz", "table.parquet", "recordings.json"
+FIXED = ("label", "patient", "trial", "record")
+
+
+def _foreign(folder: Path) -> str | None:
+    """What in a folder :func:`save_recordings` did not write."""
+    other = other_files(folder, {VALUES, PLACES, TABLE, META})
+    if other is not None:
+        return other
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        known = isinstance(meta, dict) and meta.get("format") == FORMAT
+    except (ValueError, RecursionError, OSError):
+        known = False
+    return None if known else f"no {META} of recordings"
+
+
+def save_recordings(data: Recordings, directory: Path, *, overwrite: bool = False) -> Path:
+    """Write values, places, table and JSON in one step; the values recording by recording.
+
+    Args:
+        data: the recordings; only those held are written, one after the other.
+        directory: folder to create.
+        overwrite: replace it when it is empty or holds earlier recordings and nothing else.
+
+    Raises:
+        InputError: the folder exists and ``overwrite`` is false, or it holds something else;
+            ``source`` is not plain JSON.
+    """
+    meta: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": data.name,
+        "sampling_rate": data.sampling_rate,
+        "label_names": list(data.label_names),
+        "channel_names": list(data.channel_names),
+        "source": data.source,
+        "log": data.log.as_dict() if data.log is not None else None,
+    }
+    try:
+        json.dumps(meta, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError("source", error, "hold plain JSON values only") from None
+
+    def fill(folder: Path) -> None:
+        kind = data.values.dtype.newbyteorder("<")
+        shape = (int(data.lengths.sum()), data.n_channels)
+        # Plain writes: on a full disk a memory map would end the process with SIGBUS.
+        with (folder / VALUES).open("wb") as file:
+            head = {"descr": kind.str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, head)
+            for start, steps in zip(data.starts.tolist(), data.lengths.tolist(), strict=True):
+                file.write(np.ascontiguousarray(data.values[start : start + steps], kind).data)
+        np.savez(folder / PLACES, lengths=data.lengths, scale=data.scale, shift=data.shift)
+        table = data.table.drop(columns=["sampling_rate", "steps"])
+        table.attrs = {}
+        table.to_parquet(folder / TABLE, index=False)
+        meta["sha256"] = {name: sha256_of(folder / name) for name in (VALUES, PLACES, TABLE)}
+        (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+
+    return write_folder(directory, fill, overwrite=overwrite, foreign=_foreign)
+
+
+def _read_meta(directory: Path) -> tuple[dict[str, str], float, dict[str, Any]]:
+    """Sums, sampling rate and the named fields of ``recordings.json``."""
+    try:
+        meta = json.loads((directory / META).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError("directory", directory, f"it holds no {META}") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise DataError(META, error, "the file is damaged; write the recordings again") from None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise DataError(META, directory, "these are no saved recordings")
+    if meta.get("version") != VERSION:
+        raise DataError("version", meta.get("version"), f"this code reads version {VERSION}")
+    try:
+        sums = {name: str(meta["sha256"][name]) for name in (VALUES, PLACES, TABLE)}
+        fields = {
+            "label_names": [str(text) for text in meta["label_names"]],
+            "channel_names": [str(text) for text in meta["channel_names"]],
+            "name": str(meta["name"]),
+            "source": dict(meta["source"]),
+            "log": RecordLog.from_dict(meta["log"]) if meta["log"] else None,
+        }
+        return sums, float(meta["sampling_rate"]), fields
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise DataError(META, repr(error), "the file is damaged; write it again") from None
+
+
+def load_recordings(directory: Path, *, in_memory: bool = False, verify: bool = True) -> Recordings:
+    """Read what :func:`save_recordings` wrote; see :meth:`Recordings.load`.
+
+    Raises:
+        DataError: a missing or damaged file, another format or version, a checksum that differs.
+    """
+    sums, rate, fields = _read_meta(directory)
+    for name, expected in sums.items():
+        path = directory / name
+        if not path.is_file():
+            raise DataError("file", path, "it is missing; write the recordings again")
+        if verify and sha256_of(path) != expected:
+            raise DataError("sha256", path, "the file was changed or damaged; write it again")
+    values = load_array(directory / VALUES, mmap=not in_memory)
+    try:
+        places = read_npz(directory / PLACES, ["lengths", "scale", "shift"])
+    except (ArrayFileError, OSError) as error:
+        remedy = "the file is damaged; write the recordings again"
+        raise DataError("file", f"{directory / PLACES}: {error}", remedy) from None
+    table = read_table(directory / TABLE, len(places["lengths"]))
+    if not set(FIXED) <= set(table.columns):
+        raise DataError("directory", directory, "array, table and JSON do not fit together")
+    try:
+        return Recordings(
+            values,
+            places["lengths"],
+            rate,
+            scale=places["scale"],
+            shift=places["shift"],
+            label=table["label"].to_numpy(),
+            patient=table["patient"].to_numpy(),
+            trial=table["trial"].to_numpy(),
+            record=table["record"].to_numpy(),
+            columns=table.drop(columns=list(FIXED)),
+            **fields,
+        )
+    except InputError as error:
+        raise DataError(str(directory), error, "write the recordings again") from None

@@ -1,0 +1,84 @@
+"""MoCo v3 on series: predictions of one view find their sample among a slow copy's targets.
+
+Chen et al. 2021, arXiv 2104.02057, algorithm 1: no queue, the negatives are the batch's others.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from tscl.augmentations import AugmentationSpec
+from tscl.encoders.base import EncoderLike
+from tscl.errors import InputError
+from tscl.losses.base import unit
+from tscl.methods.base import METHODS, Batch
+from tscl.methods.instance_loss import batch_column
+from tscl.methods.momentum import MomentumMethod
+
+
+@METHODS.register("moco_v3")
+class MoCoV3(MomentumMethod):
+    """MoCo v3 around any encoder.
+
+    Args:
+        encoder: the encoder to train.
+        augmentation: name, mapping ``{"name": ..., **parameters}`` or module, of the first view;
+            None leaves views as they are.
+        augmentation2: the same for all other views; None takes the first again.
+        views: views made of a sample when the batch brings none, >= 2.
+        temperature: softmax temperature tau, > 0; the loss is multiplied by tau, as in the paper.
+        ids: level of ``batch.ids`` whose samples are no negatives of one another, such as
+            ``patient``; None: all others of the batch are.
+        momentum: share of the copy kept at each step, in [0, 1].
+        momentum_steps: steps over which the momentum rises to 1; None keeps it as it is.
+        projection_dims: width of projections and predictions.
+        hidden_dims: width inside projector and predictor.
+        pooling: over time, of :data:`tscl.pooling.POOLS`, several joined by ``+``.
+        mask: latent mask mode of every view.
+    """
+
+    def __init__(
+        self,
+        encoder: EncoderLike | nn.Module,
+        *,
+        augmentation: AugmentationSpec | None = "scale_shift_jitter",
+        augmentation2: AugmentationSpec | None = None,
+        views: int = 2,
+        temperature: float = 0.2,
+        ids: str | None = None,
+        momentum: float = 0.99,
+        momentum_steps: int | None = None,
+        projection_dims: int = 128,
+        hidden_dims: int = 512,
+        pooling: str = "max",
+        mask: str = "all_true",
+    ) -> None:
+        super().__init__(
+            encoder,
+            augmentation=augmentation,
+            augmentation2=augmentation2,
+            views=views,
+            momentum=momentum,
+            momentum_steps=momentum_steps,
+            projection_dims=projection_dims,
+            hidden_dims=hidden_dims,
+            projector_depth=3,
+            pooling=pooling,
+            mask=mask,
+        )
+        if not 0 < temperature < float("inf"):
+            raise InputError("temperature", temperature, "choose a finite value above 0")
+        self.temperature, self.ids = float(temperature), ids
+
+    def compare(self, prediction: Tensor, target: Tensor, batch: Batch) -> Tensor:
+        """tau times twice the cross-entropy of finding the own target; half of it a direction."""
+        logits = unit(prediction).float() @ unit(target).float().T / self.temperature
+        own = torch.arange(len(logits), device=logits.device)
+        if self.ids is not None:
+            group = batch_column(batch, self.ids)
+            alike = group[:, None] == group
+            alike[own, own] = False
+            logits = logits.masked_fill(alike, -torch.inf)
+        return 2.0 * self.temperature * cross_entropy(logits, own)
