@@ -108,15 +108,16 @@ class CropTargets:
         count = -(-length // stride)
         at, inside = self._where(rows, starts, np.arange(count) * stride + stride // 2)
         for name, values in self.steps.items():
-            out[f"steps.{name}"] = np.where(inside[..., None], values[at], np.float32(np.nan))
+            read = np.asarray(values[at], np.float32)
+            read[~inside] = np.nan
+            out[f"steps.{name}"] = read
         if self.events:
             at, inside = self._where(rows, starts, np.arange(count * stride))
             shape = (len(rows), count, stride // event_stride, event_stride)
             known = inside.reshape(shape).any(axis=-1)
             for name, happens in self.events.items():
-                seen = (happens[at] & inside).reshape(shape).any(axis=-1).astype(np.float32)
-                seen[~known] = np.nan
-                out[f"events.{name}"] = seen
+                seen = (happens[at] & inside).reshape(shape).any(axis=-1)
+                out[f"events.{name}"] = np.where(known, seen, np.nan).astype(np.float32)
         return out
 
     def _where(self, rows: Int64, starts: Int64, offsets: Int64) -> tuple[Int64, NDArray[np.bool_]]:

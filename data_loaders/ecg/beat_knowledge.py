@@ -74,7 +74,7 @@ class BeatKnowledge:
             events ``beat``. Figures of crops are within -4 and 4.
 
         Raises:
-            InputError: no row, one out of range, or fewer beats than ``components``.
+            InputError: ``components`` out of range, or fewer crops with beats than ``components``.
         """
         rows = np.arange(len(self.lengths))[fit]
         inside = np.isin(self.row, rows)

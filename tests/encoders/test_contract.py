@@ -42,9 +42,9 @@ STRIDED: dict[str, list[dict[str, Any]]] = {
         {"filters": 4, "kernel_size": 8, "pool1": 1, "pool2": 1, "output_dims": 5},
     ],
     "read_out": [
-        {"targets": 4, "backbone_params": {"widths": [8, 6], "strides": [1, 2]}},
+        {"output": "both", "backbone_params": {"widths": [8, 6], "strides": [1, 2]}},
         {
-            "targets": 3,
+            "output_dims": 3,
             "backbone": "dilated",
             "backbone_params": {"hidden_dims": 8, "depth": 2},
             "output": "read_out",
@@ -360,14 +360,13 @@ def test_bad_arguments_are_named(name: str, field: str, value: float) -> None:
         ("eegnet", "pool1", 0),
         ("eegnet", "max_norm", 0.0),
         ("eegnet", "input_dims", 0),
-        ("read_out", "targets", 0),
+        ("read_out", "output_dims", 0),
         ("read_out", "output", "all"),
     ],
 )
 def test_bad_arguments_of_strided_encoders_are_named(name: str, field: str, value: object) -> None:
     with pytest.raises(InputError) as caught:
-        needed = {"targets": 4} if name == "read_out" else {}
-        ENCODERS.build(name, **{"input_dims": 3, **needed, field: value})
+        ENCODERS.build(name, **{"input_dims": 3, field: value})
     wanted = {"kernels": ("kernels", "kernel_size")}.get(field, (field,))
     assert caught.value.field in wanted
 

@@ -111,7 +111,7 @@ class KnowledgeDistillation(Method):
             encoder = ReadOutEncoder(channels, total, output, encoder, pooling=pooling)
         elif encoder.linear.out_features != total:
             remedy = f"build it for the {total} figures of crops"
-            raise InputError("encoder targets", encoder.linear.out_features, remedy)
+            raise InputError("encoder.output_dims", encoder.linear.out_features, remedy)
         super().__init__(encoder)
         width = output_dims(encoder.backbone)
         parts = {**self.steps, **self.events}
