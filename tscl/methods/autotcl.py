@@ -23,7 +23,7 @@ from tscl.losses.mmd import MMD
 from tscl.losses.series.local_infonce import LocalInfoNCE
 from tscl.methods.base import METHODS, Batch, Losses, Method, ParameterGroup
 from tscl.methods.heads import draw_latent_mask, output_dims
-from tscl.methods.instance_loss import build_loss, loss_inputs
+from tscl.methods.instance_loss import build_loss, loss_inputs, loss_needs
 from tscl.seeding import randint
 
 Discrepancy = Literal["mmd", "adversarial", "cooperative", "none"]
@@ -108,6 +108,8 @@ class AutoTCLMethod(Method):
             the mean over channels, as foreground; None weighs all alike.
     """
 
+    title = "AutoTCL"
+
     def __init__(
         self,
         encoder: EncoderLike | nn.Module,
@@ -176,6 +178,7 @@ class AutoTCLMethod(Method):
             loss_params = {"temperature": temperature, "symmetric": symmetric, **given}
         self.loss = build_loss(loss, loss_params, output_dims(self.encoder))
         self.ids = ids
+        self.needs = loss_needs(self.loss, ids)
         self.local = LocalInfoNCE(**(local_params or {}))
         self.mmd = MMD()
         self.contrast = InfoNCE(temperature, symmetric=symmetric)
@@ -215,6 +218,11 @@ class AutoTCLMethod(Method):
         """The learned view of ``x``: deterministic without a generator."""
         made: AugmentedView = self.augmentation(x, generator, deterministic=generator is None)
         return made
+
+    def learned_mask(self, x: Tensor) -> Tensor:
+        """Openness of h for each value of ``x``, (B, T, C)."""
+        with torch.no_grad():
+            return self.view(x).openness
 
     def _augment(self, x: Tensor, generator: torch.Generator) -> AugmentedView:
         mask = None

@@ -14,20 +14,22 @@ To add a method, write one file with a subclass of :class:`Method`, decorate it 
             z1, z2 = self.encoder(batch.x), self.encoder(noisy)
             return {"loss": InfoNCE()(z1.amax(1), z2.amax(1))}
 
-The engine (``tscl.training.engine``) owns optimisers, averaging, precision, checkpoints, resume,
+The trainer (``tscl.training.trainer``) owns optimisers, averaging, precision, checkpoints, resume,
 progress and seeds. ``tscl pretrain --set method.name=mine`` then works.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from tscl.encoders.base import EncoderLike
+from tscl.errors import ConfigError
 from tscl.registry import Registry
 
 
@@ -76,8 +78,15 @@ class Method(nn.Module, ABC):
 
     Args:
         encoder: module that follows :class:`tscl.encoders.base.EncoderLike`.
+
+    Attributes:
+        title: what tables and reports call it; the registered name when empty.
+        needs: what it reads of a batch beside the series: ``labels``, and names of ``Batch.ids``
+            such as ``patient``. A class says what all its objects read, an object may say more.
     """
 
+    title: ClassVar[str] = ""
+    needs: Collection[str] = ()
     encoder: nn.Module
 
     def __init__(self, encoder: EncoderLike | nn.Module) -> None:
@@ -103,5 +112,31 @@ class Method(nn.Module, ABC):
     def after_step(self, step: int) -> None:
         """Update state after all phases of ``step``: momentum encoders, queues, schedules."""
 
+    def learned_mask(self, x: Tensor) -> Tensor | None:
+        """Probability that a learned augmentation keeps each value of ``x``, (B, T, C), if any."""
+        return None
+
+    @classmethod
+    def check_params(cls, params: Mapping[str, Any]) -> None:
+        """Check values that need no encoder and no data, before anything is read.
+
+        Raises:
+            InputError: names the argument.
+        """
+
+    @classmethod
+    def keep_levels(cls, params: Mapping[str, Any], levels: Sequence[str]) -> dict[str, Any]:
+        """``params`` with the weight of all levels of contrast but ``levels`` at zero.
+
+        Raises:
+            ConfigError: the method has no levels, or none of such a name.
+        """
+        raise ConfigError("levels", list(levels), f"{cls.title or cls.__name__} has no levels")
+
 
 METHODS: Registry[Method] = Registry("method")
+
+
+def method_title(name: str) -> str:
+    """What tables call the method registered as ``name``; other names stay as they are."""
+    return (METHODS.get(name).title if name in METHODS.names() else "") or name

@@ -56,6 +56,8 @@ class CLOCS(Method):
         pooling: over time, one of :data:`tscl.pooling.POOLS`.
     """
 
+    title = "CLOCS"
+
     def __init__(
         self,
         encoder: EncoderLike | nn.Module,
@@ -84,6 +86,7 @@ class CLOCS(Method):
         )
         self.variant = variant
         self.level = level
+        self.needs = (level,)
         self.segments = segments
         self.leads = leads
         self.pooling = check_one_pooling(pooling)

@@ -118,6 +118,8 @@ class Coconut(Method):
         pooling: over time, one of :data:`tscl.pooling.POOLS`.
     """
 
+    title = "COCONUT"
+
     def __init__(
         self,
         encoder: EncoderLike | nn.Module,
@@ -144,6 +146,7 @@ class Coconut(Method):
         self.supcon = SupCon(temperature)
         self.nspt = ReplayContrast(temperature, repel=repel)
         self.by = by
+        self.needs = (by,)
         self.replay = replay
         self.replay_weight = replay_weight
         self.pooling = check_one_pooling(pooling)

@@ -26,6 +26,9 @@ from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.comet_levels import Level, default_levels, read_levels
 from tscl.methods.heads import draw_latent_mask, output_dims
 
+PAPER_LEVELS = ("patient", "trial", "sample", "observation")
+_LAMBDAS = (0.25, 0.25, 0.25, 0.25)
+
 
 @METHODS.register("comet")
 class COMETMethod(Method):
@@ -58,12 +61,14 @@ class COMETMethod(Method):
         InputError: (``losses``) a batch without the id column a level needs.
     """
 
+    title = "COMET"
+
     def __init__(
         self,
         encoder: EncoderLike | nn.Module,
         *,
         levels: Sequence[Level | Mapping[str, Any]] | None = None,
-        lambdas: Sequence[float] = (0.25, 0.25, 0.25, 0.25),
+        lambdas: Sequence[float] = _LAMBDAS,
         exclude: str | None = None,
         id_params: Mapping[str, Any] | None = None,
         augmentations: AugmentationSpec | None = None,
@@ -88,6 +93,7 @@ class COMETMethod(Method):
         elif exclude is not None or id_params is not None:
             raise ConfigError("levels", "with exclude or id_params", "set them on the levels")
         self.levels = read_levels(levels)
+        self.needs = frozenset().union(*(level.needs for level in self.levels if level.weight > 0))
         self.instance_losses = nn.ModuleList(
             [
                 nn.Identity() if level.over_series else level.build(output_dims(self.encoder))
@@ -102,6 +108,31 @@ class COMETMethod(Method):
         self.sequential = sequential
         self.micro_batch = micro_batch
         self.tile = tile
+
+    @classmethod
+    def check_params(cls, params: Mapping[str, Any]) -> None:
+        """Read the levels and their weights."""
+        levels, lambdas = params.get("levels"), params.get("lambdas", _LAMBDAS)
+        name, value = ("lambdas", lambdas) if levels is None else ("levels", levels)
+        try:
+            read_levels(default_levels(lambdas) if levels is None else levels)
+        except InputError as error:
+            field = name if error.field in ("levels", "lambdas") else error.field
+            raise ConfigError(field, value, error.remedy) from None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(name, value, f"a value of the wrong kind: {error}") from None
+
+    @classmethod
+    def keep_levels(cls, params: Mapping[str, Any], levels: Sequence[str]) -> dict[str, Any]:
+        """``params`` with lambda zero for all of the paper's levels but ``levels``."""
+        if "levels" in params:
+            raise ConfigError("levels", list(levels), "method.params.levels lists its own")
+        for name in levels:
+            if name not in PAPER_LEVELS:
+                raise ConfigError("levels", name, nearest(name, PAPER_LEVELS))
+        lambdas = zip(PAPER_LEVELS, params.get("lambdas", _LAMBDAS), strict=True)
+        kept = [float(weight) if name in levels else 0.0 for name, weight in lambdas]
+        return {**params, "lambdas": kept}
 
     def weight(self, level: Level) -> float:
         """The factor of a level in the total."""

@@ -107,6 +107,16 @@ class Level:
         """Key of ``Batch.ids`` of an ``id`` level."""
         return self.id_column or self.name
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """The column of a batch that is read, if any; see ``Method.needs``."""
+        column: str | None = self.column
+        if self.over_series:
+            column = column if self.loss == "id" else self.exclude
+        elif self.id_column is None and not needs_labels(self.build()):
+            column = None
+        return frozenset() if column in (None, "index") else frozenset({column})
+
     def build(self, dims: int = 1) -> nn.Module:
         """The loss over embeddings of ``dims`` dimensions."""
         return build_loss(self.loss, self.params, dims)

@@ -43,6 +43,8 @@ class MixingUp(Method):
         pooling: over time, one of :data:`tscl.pooling.POOLS`.
     """
 
+    title = "Mixing-up"
+
     def __init__(
         self,
         encoder: EncoderLike | nn.Module,

@@ -20,7 +20,7 @@ from tscl.methods.heads import (
     embed,
     output_dims,
 )
-from tscl.methods.instance_loss import build_loss, loss_inputs
+from tscl.methods.instance_loss import build_loss, loss_inputs, loss_needs
 from tscl.methods.instance_views import build_views, check_views, draw_views
 from tscl.pooling import check_pooling
 
@@ -57,6 +57,8 @@ class SimCLR(Method):
             figures differ from two passes as those of another seed do.
     """
 
+    title = "SimCLR"
+
     def __init__(
         self,
         encoder: EncoderLike | nn.Module,
@@ -90,6 +92,7 @@ class SimCLR(Method):
         self.pooling = pooling
         self.mask = mask
         self.ids = ids
+        self.needs = loss_needs(self.loss, ids)
         self.one_pass = one_pass
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:

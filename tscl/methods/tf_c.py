@@ -54,6 +54,8 @@ class TFC(Method):
         pooling: ``max`` or ``mean`` over time and over frequency.
     """
 
+    title = "TF-C"
+
     def __init__(
         self,
         encoder: EncoderLike | nn.Module,

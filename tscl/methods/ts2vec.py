@@ -32,6 +32,8 @@ class TS2Vec(Method):
         crop: draw crops; False encodes the whole series twice under two masks.
     """
 
+    title = "TS2Vec"
+
     def __init__(
         self,
         encoder: EncoderLike | nn.Module,

@@ -97,6 +97,8 @@ class TSTCC(Method):
         mask: latent mask mode of both views.
     """
 
+    title = "TS-TCC"
+
     def __init__(
         self,
         encoder: EncoderLike | nn.Module,

@@ -46,6 +46,8 @@ class EndToEnd(Method):
         InputError, ConfigError: an argument out of range, a module that cannot forecast.
     """
 
+    title = "end to end"
+
     def __init__(
         self,
         encoder: nn.Module,
