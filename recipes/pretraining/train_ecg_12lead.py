@@ -41,6 +41,7 @@ PREPROCESSING = {
     "order": 4,
     "leads": list(LEADS),
     "standardize": "recording",
+    "window": 1000,
 }
 VIEWS = {
     "name": "compose",

@@ -38,6 +38,7 @@ PREPROCESSING = {
     "filter": "fir",
     "leads": ["ECG|I"],
     "standardize": "recording",
+    "window": 3000,
 }
 
 
