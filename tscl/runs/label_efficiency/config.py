@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from tscl.errors import ConfigError, InputError, nearest
-from tscl.runs.config import Component, JobConfig, Section, validate
+from tscl.augmentations import build_augmentation
+from tscl.encoders import ENCODERS
+from tscl.errors import ConfigError, nearest
+from tscl.methods import METHODS
+from tscl.pooling import check_pooling
+from tscl.runs.config import Component, JobConfig, under, validate
+from tscl.training.settings import Section, TrainSettings
 
 RecordingKind = Literal["cinc2017", "recordings", "wfdb", "rhythm_cohort"]
 RowKind = Literal[
@@ -187,10 +191,6 @@ class LabelEfficiencyConfig(JobConfig):
         Raises:
             ConfigError: the first bad key or value, with the nearest known key or what is allowed.
         """
-        from tscl.augmentations import build_augmentation
-        from tscl.encoders import ENCODERS
-        from tscl.pooling import check_pooling
-
         if not self.rows:
             remedy = "name at least one row, such as untrained: {kind: untrained}"
             raise ConfigError("rows", {}, remedy)
@@ -220,8 +220,6 @@ def row_slug(name: str) -> str:
 
 
 def _check_row(config: LabelEfficiencyConfig, name: str, row: RowSection) -> None:
-    from tscl.methods import METHODS
-
     key = f"rows.{name}"
     if row.kind == "pretrained":
         if row.method is None:
@@ -240,18 +238,9 @@ def _check_row(config: LabelEfficiencyConfig, name: str, row: RowSection) -> Non
 
 
 def _check_training(key: str, values: dict[str, Any]) -> None:
-    from tscl.training.settings import TrainSettings
-
-    known = {field.name for field in fields(TrainSettings)} - {"seed"}
-    for name in values:
-        if name not in known:
-            raise ConfigError(f"{key}.{name}", values[name], nearest(str(name), known))
-    try:
-        TrainSettings(**values)
-    except InputError as error:
-        raise ConfigError(f"{key}.{error.field}", error.value, error.remedy) from None
-    except TypeError as error:
-        raise ConfigError(key, values, f"a value of the wrong kind: {error}") from None
+    if "seed" in values:
+        raise ConfigError(f"{key}.seed", values["seed"], "the job's seed is that of training too")
+    under(key, lambda: TrainSettings(**values))
 
 
 def labelled_settings(
