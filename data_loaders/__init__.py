@@ -20,7 +20,10 @@ from data_loaders.cohort.cohort import CohortConfig, load_cohort, make_cohort
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.recordings import Recordings
 from data_loaders.container.standardize import ChannelStats
+from data_loaders.container.targets import CropTargets
 from data_loaders.container.windows import mask_after, pad_series, series_lengths, unpad
+from data_loaders.ecg.beat_knowledge import BeatKnowledge, beat_knowledge
+from data_loaders.ecg.beats import Beats, find_beats
 from data_loaders.ecg.cinc2017 import load_cinc2017
 from data_loaders.ecg.mitbih import load_mitbih
 from data_loaders.ecg.ptb import load_ptb
@@ -63,9 +66,12 @@ from data_loaders.splits.patients import (
 
 __all__ = [
     "FORECASTING_DATASETS",
+    "BeatKnowledge",
+    "Beats",
     "ChannelStats",
     "ClassificationData",
     "CohortConfig",
+    "CropTargets",
     "EEGFile",
     "EEGProtocol",
     "ForecastSplit",
@@ -79,6 +85,7 @@ __all__ = [
     "TrainScaler",
     "Windows",
     "assert_disjoint",
+    "beat_knowledge",
     "bundled_classification",
     "calendar_by_frequency",
     "calendar_features",
@@ -87,6 +94,7 @@ __all__ = [
     "describe_parts",
     "ett_hourly",
     "ett_minute",
+    "find_beats",
     "fixed_split",
     "forecasting_dataset",
     "frequency_fields",
