@@ -1,10 +1,10 @@
 """R peaks of an ECG: when its beats are, and which way up a single lead was recorded.
 
-On 24 records of the MIT-BIH Arrhythmia Database (MLII where there is one; all annotated beats, within
-75 ms) the detector here has a sensitivity of 0.995 and a precision of 0.991, at 360 Hz and at 100 Hz
-alike; neurokit2's, which the beat loaders use as the papers do, 0.973 and 0.986. That one takes 1.6 to
-1.9 times as long, and has no polarity, fractions of a step or joint leads, which figures of beats
-need.
+On 24 records of the MIT-BIH Arrhythmia Database (MLII where there is one; all annotated beats,
+within 75 ms) this detector has a sensitivity of 0.995 and a precision of 0.991, at 360 Hz and at
+100 Hz alike; neurokit2's, which the beat loaders use as the papers do, 0.973 and 0.986. That one
+takes 1.6 to 1.9 times as long, and has no polarity, fractions of a step or joint leads, which
+figures of beats need.
 """
 
 from __future__ import annotations
