@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from data_loaders.cohort.cohort import CohortConfig as CohortConfig
     from data_loaders.cohort.cohort import load_cohort as load_cohort
     from data_loaders.cohort.cohort import make_cohort as make_cohort
+    from data_loaders.cohort.rhythm import load_rhythm_cohort as load_rhythm_cohort
+    from data_loaders.cohort.rhythm import make_rhythm_cohort as make_rhythm_cohort
     from data_loaders.container.dataset import MedicalDataset as MedicalDataset
     from data_loaders.container.recordings import Recordings as Recordings
     from data_loaders.container.recordings_windows import Windows as Windows
@@ -89,6 +91,7 @@ _HOMES = {
     "adapters.wfdb": "from_wfdb_record",
     "archive": "ClassificationData bundled_classification load_classification load_ts",
     "cohort.cohort": "CohortConfig load_cohort make_cohort",
+    "cohort.rhythm": "load_rhythm_cohort make_rhythm_cohort",
     "container.dataset": "MedicalDataset",
     "container.recordings": "Recordings",
     "container.recordings_windows": "Windows",
