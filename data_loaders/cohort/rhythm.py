@@ -382,4 +382,5 @@ def _disturbance(time: Array, rate: int, breath: float, rng: np.random.Generator
         total += np.where(
             time >= start, rng.normal(0, 0.5) * np.exp(-(time - start).clip(0) / 0.5), 0
         )
-    return total
+    result: NDArray[np.float64] = total
+    return result

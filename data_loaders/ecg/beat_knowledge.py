@@ -155,7 +155,7 @@ def beat_knowledge(
     path = None if cache is None else Path(cache) / f"beats-{_digest(recordings, crop, hop)}.npz"
     if path is not None and path.is_file():
         return _read(path)
-    from joblib import Parallel, delayed, effective_n_jobs  # type: ignore[import-untyped]
+    from joblib import Parallel, delayed, effective_n_jobs
 
     processes = min(int(effective_n_jobs(n_jobs)), -(-len(recordings) // 50))
     cuts = np.linspace(0, len(recordings), processes + 1).astype(int).tolist()
