@@ -130,7 +130,7 @@ def load_fields(directory: Path, *, in_memory: bool = False, verify: bool = True
     return {
         "values": values,
         "lengths": places["lengths"],
-        "rate": rate,
+        "sampling_rate": rate,
         "scale": places["scale"],
         "shift": places["shift"],
         "label": table["label"].to_numpy(),
