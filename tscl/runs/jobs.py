@@ -26,7 +26,7 @@ def check_job(values: dict[str, Any]) -> JobConfig:
         ConfigError: no such job, or a bad key or value.
     """
     job = values.get("job", "forecasting")
-    if job not in JOBS:
+    if not isinstance(job, str) or job not in JOBS:
         raise ConfigError("job", job, nearest(str(job), JOBS))
     return validate(JOBS[job], values).check()
 
