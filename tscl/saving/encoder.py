@@ -92,7 +92,11 @@ FORMAT = 2
 
 
 def save_encoder(
-    folder: Path, encoder: nn.Module, card: ModelCard | Mapping[str, Any] | None = None
+    folder: Path,
+    encoder: nn.Module,
+    card: ModelCard | Mapping[str, Any] | None = None,
+    *,
+    half: bool = False,
 ) -> None:
     """Write ``encoder.safetensors`` and ``encoder.json`` into ``folder``.
 
@@ -100,6 +104,8 @@ def save_encoder(
         encoder: a registered encoder.
         card: what is known about it: a :class:`tscl.saving.card.ModelCard`, or a mapping
             of JSON values, to which the versions of this environment are added.
+        half: keep matrices and kernels in float16, half the size; vectors, among them the figures
+            of norms, stay as they are. Loaded weights are in the type of the encoder either way.
 
     Raises:
         InputError: the encoder is not a registered one and could not be rebuilt.
@@ -114,7 +120,12 @@ def save_encoder(
         if isinstance(card, ModelCard)
         else {"versions": versions()} | dict(card or {})
     )
-    save_tensors(folder / WEIGHTS, encoder.state_dict())
+    state = encoder.state_dict()
+    if half:
+        state = {
+            k: v.half() if v.is_floating_point() and v.ndim > 1 else v for k, v in state.items()
+        }
+    save_tensors(folder / WEIGHTS, state)
     head = {
         "format": FORMAT,
         "tscl": __version__,
