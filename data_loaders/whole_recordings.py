@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from data_loaders.container.recordings import Recordings
 from data_loaders.ecg.records import read_record
@@ -84,11 +85,12 @@ def load_wfdb_recordings(
             used, common = used or record.leads, wanted
             units.append(int16_unit(signal))
             values.append(to_int16(signal, units[-1]))
-            rows.append((record_name, row.patient or record_name, label))
+            rows.append((record_name, row.patient or record_name, label, row.columns))
             line.detail = "; ".join(record.notes)
     log.require_any()
-    assert used is not None and common is not None
-    names, patients, labels = zip(*rows, strict=True)
+    assert used is not None
+    assert common is not None
+    names, patients, labels, others = zip(*rows, strict=True)
     return Recordings(
         np.concatenate(values),
         [len(one) for one in values],
@@ -99,6 +101,7 @@ def load_wfdb_recordings(
         patient=patients,
         label_names=listed.classes,
         channel_names=used,
+        columns=pd.DataFrame(list(others)),
         name=name,
         source={"format": "WFDB", "unit": "mV", "rate": common, **filter_source(band, notch)},
         log=log,
