@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from data_loaders.container.recordings import Recordings
+from data_loaders.container.recordings_fields import int16_unit, to_int16
+from data_loaders.ecg.protocol import ECGProtocol
 from data_loaders.ecg.records import read_record
-from data_loaders.ecg.signal import check_quality, check_rate, choose_leads, resample
-from data_loaders.filters import filter_source, filtered
 from data_loaders.own_recordings import Table, read_record_table
 from data_loaders.record_log import RecordError, RecordLog
-from data_loaders.recordings_fields import int16_unit, to_int16
+from data_loaders.signals import check_quality
 from data_loaders.vetting.paths import inside
 
 
@@ -47,7 +47,7 @@ def load_wfdb_recordings(
         label_names: classes in the order of their codes (default: sorted names).
         columns: the table's own names of the three columns.
         unlabelled: ``"keep"`` records without a label (code -1) or ``"skip"`` them.
-        max_flat: see :func:`data_loaders.ecg.signal.check_quality`.
+        max_flat: see :func:`data_loaders.signals.check_quality`.
         name: name of the data set.
         strict: raise on the first bad record instead of leaving it out.
 
@@ -56,7 +56,9 @@ def load_wfdb_recordings(
         InputError: a rate or frequencies that cannot be.
         RecordError: with ``strict``, the first bad record.
     """
-    check_rate(rate)
+    how = ECGProtocol().changed(
+        {"band": band, "notch": notch, "target_rate": rate, "max_flat": max_flat, "cut": "windows"}
+    )
     folder = Path(root)
     listed = read_record_table(
         table, folder, columns=columns, label_names=label_names, unlabelled=unlabelled
@@ -74,15 +76,16 @@ def load_wfdb_recordings(
             if record_name in seen:
                 raise RecordError(record_name, "duplicate_record", "listed twice")
             seen.add(record_name)
-            record = read_record(inside(folder, record_name, record_name), name=record_name)
-            record = check_quality(choose_leads(record, used or record.leads), max_flat=max_flat)
+            place = inside(folder, record_name, record_name)
+            record = check_quality(
+                read_record(place, name=record_name, leads=used), max_flat=max_flat
+            )
             wanted = record.rate if common is None else float(common)
             if rate is None and record.rate != wanted:
                 detail = f"{record.rate:g} Hz, the first record read has {wanted:g} Hz"
                 raise RecordError(record_name, "mixed_rate", detail)
-            signal = filtered(record.signal, record.rate, band=band, notch=notch)
-            signal = resample(signal, record.rate, wanted)
-            used, common = used or record.leads, wanted
+            signal = how.prepared(record).signal
+            used, common = used or record.channels, wanted
             units.append(int16_unit(signal))
             values.append(to_int16(signal, units[-1]))
             rows.append((record_name, row.patient or record_name, label, row.columns))
@@ -90,6 +93,7 @@ def load_wfdb_recordings(
     log.require_any()
     assert used is not None
     assert common is not None
+    filters = {key: value for key, value in how.as_source().items() if key in ("band", "notch")}
     names, patients, labels, others = zip(*rows, strict=True)
     return Recordings(
         np.concatenate(values),
@@ -103,6 +107,6 @@ def load_wfdb_recordings(
         channel_names=used,
         columns=pd.DataFrame(list(others)),
         name=name,
-        source={"format": "WFDB", "unit": "mV", "rate": common, **filter_source(band, notch)},
+        source={"format": "WFDB", "unit": "mV", "rate": common, **filters},
         log=log,
     )
