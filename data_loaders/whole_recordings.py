@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from data_loaders.container.recordings import Recordings
+from data_loaders.container.recordings_fields import int16_unit, to_int16
 from data_loaders.ecg.records import read_record
-from data_loaders.ecg.signal import check_quality, check_rate, choose_leads, resample
-from data_loaders.filters import filter_source, filtered
+from data_loaders.ecg.signal import resample
+from data_loaders.filters import as_stops, filtered
 from data_loaders.own_recordings import Table, read_record_table
 from data_loaders.record_log import RecordError, RecordLog
-from data_loaders.recordings_fields import int16_unit, to_int16
+from data_loaders.signals import check_quality
 from data_loaders.vetting.paths import inside
+from tscl.errors import InputError
 
 
 def load_wfdb_recordings(
@@ -47,7 +50,7 @@ def load_wfdb_recordings(
         label_names: classes in the order of their codes (default: sorted names).
         columns: the table's own names of the three columns.
         unlabelled: ``"keep"`` records without a label (code -1) or ``"skip"`` them.
-        max_flat: see :func:`data_loaders.ecg.signal.check_quality`.
+        max_flat: see :func:`data_loaders.signals.check_quality`.
         name: name of the data set.
         strict: raise on the first bad record instead of leaving it out.
 
@@ -56,7 +59,8 @@ def load_wfdb_recordings(
         InputError: a rate or frequencies that cannot be.
         RecordError: with ``strict``, the first bad record.
     """
-    check_rate(rate)
+    if rate is not None and not 0 < rate < float("inf"):
+        raise InputError("rate", rate, "give a positive number of Hz, or None")
     folder = Path(root)
     listed = read_record_table(
         table, folder, columns=columns, label_names=label_names, unlabelled=unlabelled
@@ -74,15 +78,16 @@ def load_wfdb_recordings(
             if record_name in seen:
                 raise RecordError(record_name, "duplicate_record", "listed twice")
             seen.add(record_name)
-            record = read_record(inside(folder, record_name, record_name), name=record_name)
-            record = check_quality(choose_leads(record, used or record.leads), max_flat=max_flat)
+            path = inside(folder, record_name, record_name)
+            record = read_record(path, name=record_name, leads=used)
+            record = check_quality(record, max_flat=max_flat)
             wanted = record.rate if common is None else float(common)
             if rate is None and record.rate != wanted:
                 detail = f"{record.rate:g} Hz, the first record read has {wanted:g} Hz"
                 raise RecordError(record_name, "mixed_rate", detail)
             signal = filtered(record.signal, record.rate, band=band, notch=notch)
             signal = resample(signal, record.rate, wanted)
-            used, common = used or record.leads, wanted
+            used, common = used or record.channels, wanted
             units.append(int16_unit(signal))
             values.append(to_int16(signal, units[-1]))
             rows.append((record_name, row.patient or record_name, label, row.columns))
@@ -90,6 +95,8 @@ def load_wfdb_recordings(
     log.require_any()
     assert used is not None
     assert common is not None
+    filters: dict[str, Any] = {} if band is None else {"band": list(band)}
+    filters |= {"notch": as_stops(notch)} if as_stops(notch) else {}
     names, patients, labels, others = zip(*rows, strict=True)
     return Recordings(
         np.concatenate(values),
@@ -103,6 +110,6 @@ def load_wfdb_recordings(
         channel_names=used,
         columns=pd.DataFrame(list(others)),
         name=name,
-        source={"format": "WFDB", "unit": "mV", "rate": common, **filter_source(band, notch)},
+        source={"format": "WFDB", "unit": "mV", "rate": common, **filters},
         log=log,
     )
