@@ -77,10 +77,12 @@ class AdaptiveIntervals:
 
         alpha' = alpha + gamma (miscoverage - err),    err = 1 when the truth was outside
 
-    (adaptive conformal inference, Gibbs and Candes 2021, arXiv 2106.00170, eq. 2; gamma .01 there
-    is .005), and the width is the (1 - alpha)-quantile of the last scores. An error counts once
-    the whole horizon of its window is past. Where the method asks for an infinite interval
-    (alpha below 0) the largest score is widened by ``1 - 20 alpha`` instead.
+    (adaptive conformal inference, Gibbs and Candes 2021, arXiv 2106.00170, eq. 2, with gamma .005
+    there), and the width is the (1 - alpha)-quantile of the last scores. An error counts once the
+    whole horizon of its window is past. Two things differ: alpha never rises above the one asked
+    for, so that a quiet stretch does not narrow the intervals before the next season; and where the
+    method asks for an infinite interval (alpha below 0) the largest score is widened by
+    ``1 - 20 alpha``.
 
     Attributes:
         errors: (n, H, C) truth minus forecast of held-out windows, in their order of time.
@@ -126,6 +128,7 @@ class AdaptiveIntervals:
                 past = scores[max(0, known[i] - self.memory) : known[i]]
                 outside = scores[i] > _quantile(past, alpha)
                 alpha = alpha + self.gamma * (1.0 - coverage - outside)
+                alpha = np.minimum(alpha, 1.0 - coverage)
         return _quantile(scores[-self.memory :], alpha)
 
 
