@@ -57,7 +57,7 @@ def test_another_rate_is_named(folder):
     data = load_wfdb_recordings(folder)
     assert data.log is not None
     assert data.lengths.tolist() == [900]
-    listed = " ".join(data.log.table()["detail"])
+    listed = " ".join(data.log.table["detail"])
     assert "250 Hz, the first record read has 200 Hz" in listed
     with pytest.raises(RecordError, match="mixed_rate"):
         load_wfdb_recordings(folder, strict=True)
