@@ -106,7 +106,9 @@ class ContrastiveTransformer(
                 hold whole trials.
             trial: (n,) ids likewise; by default every sample is one.
             background: label in ``y`` of the samples that lack what the others have, such as
-                ``"healthy"``, for an objective that tells them apart (``sepclr``).
+                ``"healthy"``, for an objective that tells them apart (``sepclr``). With a loss over
+                parts take ``pooling="mean"``, since under an encoder's dropout the maximum of
+                values below zero is zero.
             resume: go on from what is in ``checkpoints``.
 
         Raises:
@@ -359,11 +361,18 @@ class AutoTCL(Representation):
     """AutoTCL (arXiv 2402.10434) as an estimator; see :class:`Representation`.
 
     Args:
-        encoder, encoder_params: the encoder.
+        encoder: name or module, as of :class:`ContrastiveTransformer`; so are those not listed.
+        encoder_params: arguments of a named encoder.
         augmentation: arguments of the method that concern the augmentation network, such as
             ``{"aug_dim": 16, "reg_weight": 0.1, "meta_lr": 1e-3}``.
         loss: global contrastive loss, by name or module.
         method_params: further arguments of :class:`tscl.methods.autotcl.AutoTCLMethod`.
+
+    Example:
+        >>> X = np.random.default_rng(0).normal(size=(8, 40, 2))
+        >>> small = {"output_dims": 4, "hidden_dims": 4, "depth": 1}
+        >>> AutoTCL(encoder_params=small, max_epochs=1).fit_transform(X).shape
+        (8, 4)
     """
 
     def __init__(
