@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tscl.estimators import ContrastiveTransformer as ContrastiveTransformer
     from tscl.estimators import PatientRetrieval as PatientRetrieval
     from tscl.estimators import Representation as Representation
+    from tscl.estimators.sktime.forecaster import SSCLForecaster as SSCLForecaster
     from tscl.inference.encode import encode as encode
     from tscl.inference.encode import encode_causal as encode_causal
     from tscl.losses import LOSSES as LOSSES
@@ -38,6 +39,7 @@ _HOMES = {
     "METHODS": "tscl.methods",
     "PatientRetrieval": "tscl.estimators",
     "Representation": "tscl.estimators",
+    "SSCLForecaster": "tscl.estimators.sktime.forecaster",
     "TrainSettings": "tscl.training.trainer",
     "Trainer": "tscl.training.trainer",
     "encode": "tscl.inference.encode",

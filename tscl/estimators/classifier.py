@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self, TypeVar
@@ -14,15 +15,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_memory, column_or_1d
 
-from tscl.errors import InputError
+from tscl.errors import InputError, is_whole
 from tscl.estimators.base import Arrays, TransformerBased
 from tscl.estimators.inputs import kept_on_error, read_panel, require_fitted
+from tscl.estimators.labels import labelled_rows
 from tscl.estimators.pretraining import PretrainingSettings
 from tscl.estimators.saved import check_arrays, read_classes, saved_ids
-from tscl.estimators.transformer import ContrastiveTransformer, check_labelled
+from tscl.estimators.transformer import ContrastiveTransformer
+from tscl.seeding import numpy_generator
 
+logger = logging.getLogger(__name__)
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -43,6 +47,8 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         head: scikit-learn classifier of embeddings (it is cloned); None is logistic regression on
             standardised embeddings, COMET's partial fine-tuning (arXiv 2310.14017).
         C: inverse strength of the default head's L2 penalty.
+        memory: folder or ``joblib.Memory`` that keeps pretrained transformers, so that other values
+            of ``C`` and ``head`` do not pretrain again; with a whole number as ``random_state``.
 
     The other arguments are those of :class:`tscl.estimators.pretraining.PretrainingSettings`.
 
@@ -67,6 +73,7 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
     _: KW_ONLY
     head: BaseEstimator | None = None
     C: float = 1.0
+    memory: Any = None
 
     def fit(
         self,
@@ -76,33 +83,45 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         X_unlabelled: Any = None,
         patient: ArrayLike | None = None,
         trial: ArrayLike | None = None,
+        background: Any = None,
     ) -> Self:
-        """Pretrain on ``X`` and ``X_unlabelled``, then fit the head on the labelled embeddings.
+        """Pretrain on all series, then fit the head on the embeddings of the labelled ones.
 
         Args:
             X: (n, T, C), or (n, T) for univariate series.
-            y: (n,) labels.
+            y: (n,) labels. None, NaN and pandas' NA mark a series without a label, which joins
+                pretraining only; so does -1 beside two or more other whole numbers, as in
+                scikit-learn. Not with a supervised objective.
             X_unlabelled: further series of the same rank and channels, for pretraining only; not
                 with a supervised objective, and not with ids.
-            patient, trial: see :meth:`ContrastiveTransformer.fit`.
+            patient: (n,) ids, see :meth:`ContrastiveTransformer.fit`.
+            trial: (n,) ids, likewise.
+            background: label of the background samples, likewise.
 
         Raises:
             DataError, InputError, ConfigError: as of the transformer. ValueError of scikit-learn
                 for labels it cannot use.
         """
         with kept_on_error(self):
-            return self._fit(X, y, X_unlabelled, patient, trial)
+            return self._fit(X, y, X_unlabelled, patient, trial, background)
 
-    def _fit(self, X: Any, y: Any, X_unlabelled: Any, patient: Any, trial: Any) -> Self:
+    def _fit(
+        self, X: Any, y: Any, X_unlabelled: Any, patient: Any, trial: Any, background: Any
+    ) -> Self:
         values = read_panel(self, X, reset=True)
-        if y is not None:
-            check_labelled(y)
+        labelled = labelled_rows(y)
+        if not labelled.all():
+            check_consistent_length(values, labelled)
+            y = np.array(np.ravel(np.asarray(y, dtype=object))[labelled].tolist())
+            logger.info("%d of %d series have no label", (~labelled).sum(), len(labelled))
+            if not labelled.any():
+                raise InputError("y", "no label", "give labels of at least two classes")
         check_classification_targets(y)
         labels = column_or_1d(y, warn=True)
-        check_consistent_length(values, labels)
+        check_consistent_length(values[labelled], labels)
         if self.head is None and len(np.unique(labels)) < 2:
             raise InputError("y", "1 class", "give labels of at least two classes")
-        series, known = values, labels
+        series, known = values, labels if labelled.all() else None
         if X_unlabelled is not None:
             more = read_panel(self, X_unlabelled, reset=False)
             series, known = _join(values, more), None
@@ -113,10 +132,18 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         transformer.n_channels_in_ = self.n_channels_in_
         if hasattr(self, "feature_names_in_"):
             transformer.feature_names_in_ = self.feature_names_in_
-        transformer._fit(series, known, patient, trial)
-        embeddings = transformer.pool(values).astype(np.float64)
+        # a fit from a fixed seed is a function of its arguments; others are drawn anew each time
+        cached = check_memory(self.memory).cache(_pretrained, ignore=["verbose"])
+        fit = cached if is_whole(self.random_state) else _pretrained
+        transformer = fit(
+            transformer, series, known, patient, trial, background, verbose=self.verbose
+        )
         head = self._new_head()
-        head.fit(embeddings, labels)
+        shown = values[labelled]
+        if self.channel_dropout:
+            shown = np.concatenate([shown, _without_channels(shown, self.channel_dropout)])
+            labels = np.concatenate([labels, labels])
+        head.fit(transformer.pool(shown).astype(np.float64), labels)
         self.transformer_ = transformer
         self.head_ = head
         self.classes_ = head.classes_
@@ -171,6 +198,29 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         scaler.var_, scaler.n_features_in_, scaler.n_samples_seen_ = arrays["scale"] ** 2, width, 0
         logistic.coef_, logistic.intercept_ = arrays["coef"], arrays["intercept"]
         logistic.classes_, logistic.n_features_in_ = self.classes_, width
+
+
+def _pretrained(
+    transformer: ContrastiveTransformer,
+    values: NDArray[np.float32],
+    labels: Any,
+    patient: Any,
+    trial: Any,
+    background: Any,
+    verbose: bool,
+) -> ContrastiveTransformer:
+    """``transformer`` trained on checked series: what ``memory`` keeps."""
+    transformer.verbose = verbose
+    transformer._fit(values, labels, patient, trial, background)
+    return transformer
+
+
+def _without_channels(values: NDArray[np.float32], p: float) -> NDArray[np.float32]:
+    """A copy of each series (n, T, C) in which each channel is missing with probability ``p``."""
+    rng = numpy_generator(0, "channel dropout of the head")
+    lost = rng.random((len(values), values.shape[2])) < p
+    lost[np.arange(len(values)), rng.integers(values.shape[2], size=len(values))] = False
+    return np.where(lost[:, None, :], np.float32(np.nan), values)
 
 
 def _join(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -30,6 +30,13 @@ class ContrastiveClusterer(ClusterMixin, StandardEmbeddings):
         labels_: (n,) cluster of each series of ``fit``. cluster_centers_: (k, D) in standardised
             embeddings. inertia_: sum of squared distances. transformer_: the fitted transformer.
         embedding_mean_, embedding_scale_: (D,) of the embeddings seen in ``fit``.
+
+    Example:
+        >>> X = np.random.default_rng(0).normal(size=(12, 30, 1))
+        >>> small = {"output_dims": 4, "hidden_dims": 4, "depth": 1}
+        >>> base = ContrastiveTransformer(encoder_params=small, max_epochs=1)
+        >>> ContrastiveClusterer(3, transformer=base).fit(X).predict(X).shape
+        (12,)
     """
 
     fitted_by = "cluster_centers_"

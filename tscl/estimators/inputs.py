@@ -130,7 +130,8 @@ def float_type(X: Any) -> type[np.floating]:
     """float64 for numbers whose differences float32 would lose (a large level), else float32."""
     if isinstance(X, pd.DataFrame) and all(kind.kind in "iuf" for kind in X.dtypes):
         X = X.to_numpy()
-    if not isinstance(X, np.ndarray) or X.dtype.kind not in "iuf" or X.ndim not in (2, 3):
+    numbers = isinstance(X, np.ndarray) and X.dtype.kind in "iuf" and X.ndim in (2, 3)
+    if not numbers or X.size == 0:
         return np.float32
     return np.float64 if float32_loses(X[..., None] if X.ndim == 2 else X) else np.float32
 

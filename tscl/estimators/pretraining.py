@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, DataError, InputError, is_whole, nearest
+from tscl.errors import ConfigError, DataError, InputError, is_number, is_whole, nearest
 from tscl.estimators.inputs import RandomState, SeriesInput
 from tscl.estimators.saved import SavedEstimator
+from tscl.losses import LOSSES
+from tscl.losses.base import ContrastiveLoss
 from tscl.methods import METHODS, Method
-from tscl.seeding import seeded
+from tscl.methods.base import Batch
+from tscl.seeding import rand, seeded
 from tscl.training.callbacks import ProgressBar, ProgressReporter, Silent
-from tscl.training.data import ArraySource, GroupedSampler, RandomSampler, Sampler, cut_sections
+from tscl.training.data import (
+    ArraySource,
+    GroupedSampler,
+    RandomSampler,
+    Sampler,
+    Source,
+    cut_sections,
+)
 from tscl.training.trainer import Trainer, TrainResult, TrainSettings
 
 
@@ -45,6 +56,8 @@ class PretrainingSettings(SavedEstimator, SeriesInput):
         lr: learning rate.
         averaging: of the weights over training, see :class:`tscl.training.trainer.TrainSettings`.
         max_train_length: longer series are cut into sections of this length for training.
+        channel_dropout: probability, in [0, 1), that a channel of a sample is missing in a training
+            step, so that a lost electrode changes little; at least one channel stays.
         checkpoints: folder to keep checkpoints in, for ``fit(..., resume=True)``.
         verbose: show a progress bar.
         random_state: seed of weights, batches and views: a whole number, a RandomState or
@@ -65,6 +78,7 @@ class PretrainingSettings(SavedEstimator, SeriesInput):
     lr: float = 1e-3
     averaging: str = "swa"
     max_train_length: int = 256
+    channel_dropout: float = 0.0
     checkpoints: str | Path | None = None
     verbose: bool = False
     random_state: RandomState = 0
@@ -109,11 +123,23 @@ def with_loss(
     method_params: Mapping[str, Any] | None,
     loss: str | nn.Module | None,
     loss_params: Mapping[str, Any] | None,
+    pooling: str = "max",
 ) -> dict[str, Any]:
     """Arguments of ``method`` with the loss among them.
 
+    A loss that splits embeddings in parts (:attr:`tscl.losses.ContrastiveLoss.parts`) is taken over
+    those that ``transform`` gives, without a projection head, so that their parts are its parts.
+
+    Args:
+        method: name of the method.
+        method_params: its arguments.
+        loss: name or module, or None.
+        loss_params: arguments of a named loss.
+        pooling: of ``transform``.
+
     Raises:
-        ConfigError: a loss for a method that has its own, or parameters without a loss.
+        ConfigError: a loss for a method that has its own, parameters without a loss, or a head
+            or pooling that would split something else than what ``transform`` gives.
     """
     params = dict(method_params or {})
     if loss is None:
@@ -128,13 +154,49 @@ def with_loss(
     params["loss"] = loss
     if loss_params:
         params["loss_params"] = dict(loss_params)
+    kind = LOSSES.get(loss) if isinstance(loss, str) else type(loss)
+    if issubclass(kind, ContrastiveLoss) and kind.parts:
+        known = METHODS.parameters(method)
+        fixed = {"projection_dims": 0, "head": None, "pooling": pooling}
+        for name, value in fixed.items():
+            if name in known and params.setdefault(name, value) != value:
+                remedy = f"leave it out: {' and '.join(kind.parts)} are parts of the embeddings"
+                raise ConfigError(f"method_params.{name}", params[name], remedy)
     return params
+
+
+def instance_losses(method: Method) -> list[ContrastiveLoss]:
+    """The losses over embeddings in a method."""
+    return [module for module in method.modules() if isinstance(module, ContrastiveLoss)]
 
 
 def section_owners(values: NDArray[np.float32], max_length: int) -> NDArray[np.int64]:
     """Which series each row of :func:`tscl.training.data.cut_sections` was cut from."""
     parts = np.array_split(values, max(1, values.shape[1] // max_length), axis=1)
     return np.concatenate([np.flatnonzero(~np.isnan(p).all(axis=(1, 2))) for p in parts])
+
+
+class ChannelDropout:
+    """A source whose samples miss each channel with probability ``p``, but one at random.
+
+    Args:
+        source: what the batches come from.
+        p: in [0, 1).
+    """
+
+    def __init__(self, source: Source, p: float) -> None:
+        self.source, self.p = source, p
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def batch(self, indices: NDArray[np.int64], generator: torch.Generator) -> Batch:
+        """The samples at ``indices``, of which some channels are NaN."""
+        batch = self.source.batch(indices, generator)
+        x = batch.x
+        draw = rand((x.shape[0], 1, x.shape[2]), generator, x)
+        lost = (draw < self.p) & (draw < draw.amax(2, keepdim=True))
+        return replace(batch, x=x.masked_fill(lost, torch.nan))
 
 
 def pretrain(
@@ -146,6 +208,7 @@ def pretrain(
     max_train_length: int,
     labels: NDArray[Any] | None = None,
     ids: Mapping[str, NDArray[np.int64]] | None = None,
+    channel_dropout: float = 0.0,
     checkpoints: Path | None = None,
     resume: bool = False,
     verbose: bool = False,
@@ -159,7 +222,11 @@ def pretrain(
         labels: (n,) classes or targets, for supervised objectives.
         ids: ``patient`` and ``trial`` codes (n,); for a method that reads them batches hold whole
             trials, two of a patient next to each other.
-        checkpoints: folder for ``resume``. verbose: show a progress bar. title: of the bar.
+        channel_dropout: see :class:`PretrainingSettings`.
+        checkpoints: folder for ``resume``.
+        resume: go on from what is there.
+        verbose: show a progress bar.
+        title: of the bar.
 
     Raises:
         DataError: series of one step, or fewer than two sections. InputError: sizes that cannot be.
@@ -167,6 +234,8 @@ def pretrain(
     for field, size in (("batch_size", batch_size), ("max_train_length", max_train_length)):
         if not is_whole(size) or size < 2:
             raise InputError(field, size, "use a whole number of at least 2")
+    if not (is_number(channel_dropout) and 0 <= channel_dropout < 1):
+        raise InputError("channel_dropout", channel_dropout, "use a share in [0, 1)")
     if values.shape[1] < 2:
         raise DataError("X", values.shape, "series need at least two time steps")
     sections = cut_sections(values, max_train_length)
@@ -190,12 +259,14 @@ def pretrain(
             trials, known["patient"], batch, trials_per_patient=2, drop_last=True
         )
     progress: ProgressReporter = ProgressBar() if verbose else Silent()
-    source = ArraySource(
+    source: Source = ArraySource(
         sections,
         ids=known,
         labels=None if labels is None else labels[owner],
         crop=max_train_length,
     )
+    if channel_dropout:
+        source = ChannelDropout(source, channel_dropout)
     return Trainer(settings, checkpoints=checkpoints, progress=progress).fit(
         method, source, sampler, resume=resume, title=title
     )

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.multiclass import type_of_target
 from torch import nn
 
 from data_loaders.container.standardize import channel_figures, standardize_groups
@@ -21,15 +19,16 @@ from tscl.estimators.inputs import (
     as_panel,
     draw_seed,
     encode_by_length,
-    id_codes,
     kept_on_error,
     read_panel,
     require_fitted,
 )
+from tscl.estimators.labels import pair_ids, say_missing, supervision
 from tscl.estimators.pretraining import (
     PretrainingSettings,
     build_method,
     check_choice,
+    instance_losses,
     pretrain,
     with_loss,
 )
@@ -68,6 +67,8 @@ class ContrastiveTransformer(
         encoder_: the trained encoder. method_: the whole method (None after ``load``, and
             in copies when its layers are weight-normalised, as in ``tcn``).
         history_: a row a training step. n_features_in_: columns of 2-D or channels of 3-D input.
+        part_widths_: dimensions of the parts a loss splits embeddings in, such as
+            ``{"common": 8, "salient": 8}``; empty without.
         n_channels_in_: channels. mean_, scale_: (C,) of ``scale="train"``, else None.
 
     Examples:
@@ -93,6 +94,7 @@ class ContrastiveTransformer(
         *,
         patient: ArrayLike | None = None,
         trial: ArrayLike | None = None,
+        background: Any = None,
         resume: bool = False,
     ) -> Self:
         """Train on ``X``; an estimator that was fitted stays as it was when this fails.
@@ -103,6 +105,10 @@ class ContrastiveTransformer(
             patient: (n,) ids for methods that contrast patients, such as ``comet``; their batches
                 hold whole trials.
             trial: (n,) ids likewise; by default every sample is one.
+            background: label in ``y`` of the samples that lack what the others have, such as
+                ``"healthy"``, for an objective that tells them apart (``sepclr``). With a loss over
+                parts take ``pooling="mean"``, since under an encoder's dropout the maximum of
+                values below zero is zero.
             resume: go on from what is in ``checkpoints``.
 
         Raises:
@@ -110,7 +116,7 @@ class ContrastiveTransformer(
                 method needs. ConfigError: an unknown name or parameter.
         """
         with kept_on_error(self):
-            self._fit(self._read_series(X, reset=True), y, patient, trial, resume)
+            self._fit(self._read_series(X, reset=True), y, patient, trial, background, resume)
         return self
 
     def _fit(
@@ -119,10 +125,12 @@ class ContrastiveTransformer(
         y: ArrayLike | None,
         patient: Any = None,
         trial: Any = None,
+        background: Any = None,
         resume: bool = False,
     ) -> None:
         check_pooling(self.pooling)
         check_choice("scale", self.scale, SCALES)
+        say_missing(values)
         self._measure(values)
         seed = draw_seed(self.random_state)
         method = build_method(
@@ -133,6 +141,12 @@ class ContrastiveTransformer(
             channels=values.shape[2],
             seed=seed,
         )
+        labels, ids = None, pair_ids(patient, trial, len(values))
+        losses = instance_losses(method)
+        if "labels" in method.needs:
+            needs = {need for loss in losses for need in loss.needs}
+            labels, column = supervision(y, len(values), needs, background)
+            ids |= column
         result = pretrain(
             method,
             self.scaled(values),
@@ -144,8 +158,9 @@ class ContrastiveTransformer(
             ),
             batch_size=self.batch_size,
             max_train_length=self.max_train_length,
-            labels=_label_codes(y, len(values)) if "labels" in method.needs else None,
-            ids=_ids(patient, trial, len(values)),
+            labels=labels,
+            ids=ids,
+            channel_dropout=self.channel_dropout,
             checkpoints=None if self.checkpoints is None else Path(self.checkpoints),
             resume=resume,
             verbose=self.verbose,
@@ -154,10 +169,12 @@ class ContrastiveTransformer(
         self.method_: Method | None = method
         self.encoder_ = result.encoder
         self.history_ = result.history
+        widths = [loss.part_widths(self._n_features_out) for loss in losses]
+        self.part_widths_: dict[str, int] = next((found for found in widths if found), {})
 
     def _arguments(self) -> dict[str, Any]:
         """Arguments of the method."""
-        return with_loss(self.method, self.method_params, self.loss, self.loss_params)
+        return with_loss(self.method, self.method_params, self.loss, self.loss_params, self.pooling)
 
     def _read_series(self, X: Any, *, reset: bool) -> Float32:
         """``X`` as (n, T, C); sets the channels, or checks them."""
@@ -168,6 +185,23 @@ class ContrastiveTransformer(
         """Width of the pooled embeddings."""
         dims: int = self.encoder_.output_dims  # type: ignore[assignment]
         return dims * len(check_pooling(self.pooling))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Names of the columns of ``transform``: those of its parts, or the class's name."""
+        if not getattr(self, "part_widths_", None):
+            return np.asarray(super().get_feature_names_out(input_features), dtype=object)
+        parts = self.part_widths_.items()
+        return np.array([f"{name}{i}" for name, width in parts for i in range(width)], dtype=object)
+
+    def parts(self, X: Any) -> dict[str, Float32]:
+        """``transform`` in the parts its loss splits it in, such as SepCLR's common and salient.
+
+        Empty for a loss without parts.
+        """
+        embeddings = np.asarray(self.transform(X))
+        ends = np.cumsum([0, *self.part_widths_.values()])
+        spans = zip(self.part_widths_, ends, ends[1:], strict=False)
+        return {name: embeddings[:, start:stop] for name, start, stop in spans}
 
     def transform(self, X: Any) -> Float32:
         """Embeddings pooled over time, (n_samples, k D) float32, k the number of poolings named.
@@ -253,6 +287,7 @@ class ContrastiveTransformer(
             "n_channels_in_": int(self.n_channels_in_),
             "mean_": None if self.mean_ is None else self.mean_.tolist(),
             "scale_": None if self.scale_ is None else self.scale_.tolist(),
+            "part_widths_": self.part_widths_,
         }
 
     def _from_state(self, state: dict[str, Any]) -> None:
@@ -268,6 +303,8 @@ class ContrastiveTransformer(
                 check_figures(name, array)
             setattr(self, name, array)
 
+        self.part_widths_ = {str(k): int(v) for k, v in state.get("part_widths_", {}).items()}
+
     def _write_files(self, work: Path) -> dict[str, Any]:
         save_encoder(work, self.encoder_)
         return {"state": self._state()}
@@ -280,6 +317,9 @@ class ContrastiveTransformer(
             check_pooling(model.pooling)
             check_choice("scale", model.scale, SCALES)
             model._from_state(card["state"])
+            widths = model.part_widths_.values()
+            if widths and sum(widths) != encoder.output_dims * len(check_pooling(model.pooling)):
+                raise ValueError(f"parts of {sum(widths)} dimensions")
             if encoder.input_dims != model.n_channels_in_:
                 raise ValueError(f"encoder of {encoder.input_dims} channels")
         model.encoder_, model.method_, model.history_ = encoder, None, []
@@ -321,11 +361,18 @@ class AutoTCL(Representation):
     """AutoTCL (arXiv 2402.10434) as an estimator; see :class:`Representation`.
 
     Args:
-        encoder, encoder_params: the encoder.
+        encoder: name or module, as of :class:`ContrastiveTransformer`; so are those not listed.
+        encoder_params: arguments of a named encoder.
         augmentation: arguments of the method that concern the augmentation network, such as
             ``{"aug_dim": 16, "reg_weight": 0.1, "meta_lr": 1e-3}``.
         loss: global contrastive loss, by name or module.
         method_params: further arguments of :class:`tscl.methods.autotcl.AutoTCLMethod`.
+
+    Example:
+        >>> X = np.random.default_rng(0).normal(size=(8, 40, 2))
+        >>> small = {"output_dims": 4, "hidden_dims": 4, "depth": 1}
+        >>> AutoTCL(encoder_params=small, max_epochs=1).fit_transform(X).shape
+        (8, 4)
     """
 
     def __init__(
@@ -377,38 +424,3 @@ def load_transformer(folder: str | Path) -> ContrastiveTransformer:
     kind = read_card(Path(folder))["kind"]
     own = (loader for loader in (Representation, AutoTCL) if loader.__name__ == kind)
     return next(own, ContrastiveTransformer).load(folder)
-
-
-def check_labelled(y: ArrayLike) -> None:
-    """Raise InputError when a label is missing (None, NaN or pandas' NA)."""
-    missing = int(np.sum(pd.isna(np.asarray(y, dtype=object))))
-    if missing:
-        raise InputError("y", f"{missing} missing labels", "label every series, or leave it out")
-
-
-def _label_codes(y: ArrayLike | None, n: int) -> NDArray[Any]:
-    """Labels as the objectives read them: class codes int64, or targets float32."""
-    if y is None:
-        raise InputError("y", None, "this objective is supervised; pass labels to fit")
-    check_labelled(y)
-    array = np.asarray(y)
-    if len(array) != n:
-        raise InputError("y", f"{len(array)} labels", f"give one a sample, {n}")
-    if type_of_target(array).startswith("continuous"):
-        return array.astype(np.float32)
-    if array.ndim != 1:
-        raise InputError("y", f"shape {array.shape}", f"give one label a sample, ({n},)")
-    return np.unique(array, return_inverse=True)[1].astype(np.int64)
-
-
-def _ids(patient: Any, trial: Any, n: int) -> dict[str, NDArray[np.int64]]:
-    patients, trials = id_codes("patient", patient, n), id_codes("trial", trial, n)
-    if patients is None:
-        if trials is not None:
-            raise InputError("patient", None, "trials belong to patients; pass patient too")
-        return {}
-    if trials is None:
-        trials = np.arange(n)
-    pairs = np.stack([patients, trials], axis=1)
-    own = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
-    return {"patient": patients, "trial": own.astype(np.int64)}

@@ -92,6 +92,7 @@ class ContrastiveLoss(nn.Module, ABC):
         max_views: most views, None for any number.
         power: highest power of embeddings that the loss forms: those whose powers would leave the
             range of their type are refused. 0 for one that brings them to unit length first.
+        parts: names of the parts, side by side, that embeddings are split in; none by default.
     """
 
     needs: tuple[Need, ...] = ()
@@ -99,6 +100,7 @@ class ContrastiveLoss(nn.Module, ABC):
     min_views: int = 2
     max_views: int | None = None
     power: int = 0
+    parts: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, temperature: float = 0.1, reduction: Reduction = "mean", *, gather: bool = False
@@ -151,6 +153,10 @@ class ContrastiveLoss(nn.Module, ABC):
     @abstractmethod
     def compute(self, views: Tensor, extra: Extra) -> Tensor:
         """The loss for checked ``views`` of shape (V, B, D) and columns."""
+
+    def part_widths(self, dims: int) -> dict[str, int]:
+        """Dimensions of each of ``parts`` of embeddings of ``dims`` dimensions, in their order."""
+        return {}
 
     def _checked(self, views: Tensor, given: dict[str, Column]) -> Extra:
         """The columns as tensors on the views' device, with those the loss needs among them."""

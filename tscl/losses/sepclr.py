@@ -84,6 +84,7 @@ class SepCLR(ContrastiveLoss):
     needs = ("background",)
     max_views = 2
     power = 2
+    parts = ("common", "salient")
 
     def __init__(
         self,
@@ -115,6 +116,17 @@ class SepCLR(ContrastiveLoss):
         )
         return value.unsqueeze(0) if self.reduction == "none" else value
 
+    def part_widths(self, dims: int) -> dict[str, int]:
+        """Dimensions of the common and the salient part.
+
+        Raises:
+            InputError: fewer dimensions than both parts need.
+        """
+        width = dims // 2 if self.common_dims is None else self.common_dims
+        if not 0 < width < dims:
+            raise InputError("common_dims", width, f"leave room for both parts in {dims}")
+        return {"common": width, "salient": dims - width}
+
     def terms(
         self, views: Tensor, background: Tensor, weights: Tensor | None = None
     ) -> dict[str, Tensor]:
@@ -128,10 +140,7 @@ class SepCLR(ContrastiveLoss):
         Raises:
             InputError: fewer dimensions than both parts need.
         """
-        dims = views.shape[2]
-        width = dims // 2 if self.common_dims is None else self.common_dims
-        if not 0 < width < dims:
-            raise InputError("common_dims", width, f"leave room for both parts in {dims}")
+        width = self.part_widths(views.shape[2])["common"]
         w = views.new_ones(views.shape[1])
         if weights is not None:
             w = relative_weights(weights, views.dtype)

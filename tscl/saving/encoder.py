@@ -151,7 +151,7 @@ def update_card(folder: Path, **facts: Any) -> None:
     write_json(folder / CARD, head)
 
 
-def load_encoder(folder: Path) -> tuple[Encoder, dict[str, Any]]:
+def load_encoder(folder: str | Path) -> tuple[Encoder, dict[str, Any]]:
     """Rebuild an encoder saved by :func:`save_encoder`; returns it with its card.
 
     Nothing in the folder is executed: weights are safetensors, the rest is JSON, and the encoder is
@@ -161,6 +161,7 @@ def load_encoder(folder: Path) -> tuple[Encoder, dict[str, Any]]:
         CheckpointError: pickle files, links or names that lead out of the folder, a missing or
             damaged file, another format, missing, unexpected or misshapen tensors.
     """
+    folder = Path(folder)
     check_folder(folder)
     head = _read_head(folder)
     weights = folder / check_name(str(head.get("weights", WEIGHTS)), "weights")
