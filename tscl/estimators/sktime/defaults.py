@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.tseries.frequencies import to_offset
 
 from tscl.forecasters.direct_heads import RidgeForecast, WindowData, thinned
 
 SHORT = 1000
 """Shorter series get the small network."""
-SECONDS = {"day": 86_400, "week": 7 * 86_400, "year": 365.25 * 86_400}
+SECONDS = {"day": 86_400, "year": 365.25 * 86_400}
 NORMS = {"last": "last", "none": "none", "mean": "standard"}
 """Instance normalisation of the network for what the ridge subtracts from a window."""
 
@@ -32,8 +31,9 @@ def season_lengths(index: pd.Index, values: NDArray[np.floating]) -> tuple[int, 
     if step is None:
         found = _correlated_lag(values)
         return () if found is None else (found,)
-    days_a_week = 5 if getattr(getattr(index, "freq", None), "name", "") == "B" else 7
-    lengths = [SECONDS["day"] / step, days_a_week * SECONDS["day"] / step, SECONDS["year"] / step]
+    days_a_week = 5 if getattr(index, "freqstr", None) == "B" else 7
+    year = SECONDS["year"] * days_a_week / 7
+    lengths = [SECONDS["day"] / step, days_a_week * SECONDS["day"] / step, year / step]
     whole = [round(one) for one in lengths]
     return tuple(s for s in dict.fromkeys(whole) if 2 <= s <= min(400, len(values) // 2))
 
@@ -44,7 +44,7 @@ def _step_seconds(index: pd.Index) -> float | None:
         index = index.to_timestamp()
     if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
         return None
-    if index.freq is not None and index.freq == to_offset("B"):
+    if index.freqstr == "B":
         return float(SECONDS["day"])
     return float((index[-1] - index[0]).total_seconds() / (len(index) - 1))
 

@@ -17,7 +17,11 @@ from tscl.errors import InputError, nearest
 
 
 def check_index(index: pd.Index) -> None:
-    """Raise InputError when the steps of an index are uneven, naming the gaps."""
+    """Raise InputError when a step stands twice or the steps are uneven, naming them."""
+    if index.has_duplicates:
+        twice = index[index.duplicated()][0]
+        remedy = "drop duplicates, or make a panel of several series"
+        raise InputError("timestamps", f"{twice} stands twice", remedy)
     if len(index) < 3:
         return
     if isinstance(index, pd.DatetimeIndex):
