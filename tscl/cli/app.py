@@ -7,10 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from tscl.cli import about, clinical, data, forecasting, models, studies
+from tscl.cli import about, clinical, data, forecasting, models, pretrained, studies
 from tscl.cli.console import RunOption, SetOption, app, command, console
 
-__all__ = ["about", "app", "data", "models", "studies"]  # imported for the commands they register
+__all__ = [
+    "about",
+    "app",
+    "data",
+    "models",
+    "pretrained",
+    "studies",
+]  # imported for the commands they register
 
 JOBS: dict[str, Any] = {"forecasting": forecasting, "clinical": clinical}
 """Modules with ``run``, ``pretrain`` and ``use_data`` of a job."""
