@@ -28,14 +28,19 @@ if TYPE_CHECKING:
     from data_loaders.cohort.cohort import CohortConfig as CohortConfig
     from data_loaders.cohort.cohort import load_cohort as load_cohort
     from data_loaders.cohort.cohort import make_cohort as make_cohort
+    from data_loaders.cohort.rhythm import load_rhythm_cohort as load_rhythm_cohort
+    from data_loaders.cohort.rhythm import make_rhythm_cohort as make_rhythm_cohort
     from data_loaders.container.dataset import MedicalDataset as MedicalDataset
     from data_loaders.container.recordings import Recordings as Recordings
     from data_loaders.container.recordings_windows import Windows as Windows
     from data_loaders.container.standardize import ChannelStats as ChannelStats
+    from data_loaders.container.targets import CropTargets as CropTargets
     from data_loaders.container.windows import mask_after as mask_after
     from data_loaders.container.windows import pad_series as pad_series
     from data_loaders.container.windows import series_lengths as series_lengths
     from data_loaders.container.windows import unpad as unpad
+    from data_loaders.ecg.beat_knowledge import beat_knowledge as beat_knowledge
+    from data_loaders.ecg.beats import find_beats as find_beats
     from data_loaders.ecg.cinc2017 import load_cinc2017 as load_cinc2017
     from data_loaders.ecg.mitbih import load_mitbih as load_mitbih
     from data_loaders.ecg.ptb import load_ptb as load_ptb
@@ -86,11 +91,15 @@ _HOMES = {
     "adapters.wfdb": "from_wfdb_record",
     "archive": "ClassificationData bundled_classification load_classification load_ts",
     "cohort.cohort": "CohortConfig load_cohort make_cohort",
+    "cohort.rhythm": "load_rhythm_cohort make_rhythm_cohort",
     "container.dataset": "MedicalDataset",
     "container.recordings": "Recordings",
     "container.recordings_windows": "Windows",
     "container.standardize": "ChannelStats",
+    "container.targets": "CropTargets",
     "container.windows": "mask_after pad_series series_lengths unpad",
+    "ecg.beat_knowledge": "beat_knowledge",
+    "ecg.beats": "find_beats",
     "ecg.cinc2017": "load_cinc2017",
     "ecg.mitbih": "load_mitbih",
     "ecg.ptb": "load_ptb",

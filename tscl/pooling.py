@@ -26,8 +26,7 @@ def _log_std(z: Tensor) -> Tensor:
 
 def _std(z: Tensor) -> Tensor:
     """Standard deviation over time, with the same floor, so that its slope is finite."""
-    result: Tensor = (z.var(dim=1, correction=0) + VARIANCE_FLOOR).sqrt()
-    return result
+    return (z.var(dim=1, correction=0) + VARIANCE_FLOOR).sqrt()
 
 
 _POOLS: dict[str, Callable[[Tensor], Tensor]] = {

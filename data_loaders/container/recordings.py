@@ -27,11 +27,12 @@ from data_loaders.container.recordings_fields import (
     signal_figures,
     to_int16,
 )
+from data_loaders.container.recordings_storage import load_fields, save_recordings
 from data_loaders.container.recordings_windows import Windows
 from data_loaders.container.rows import RowView
 from data_loaders.container.standardize import ChannelStats
 from data_loaders.record_log import RecordLog
-from tscl.errors import InputError
+from tscl.errors import DataError, InputError
 
 
 class Recordings:
@@ -418,8 +419,6 @@ class Recordings:
         Only the recordings held are written. ``overwrite`` replaces earlier recordings; a folder
         of anything else is an error.
         """
-        from data_loaders.container.recordings_storage import save_recordings
-
         return save_recordings(self, Path(directory), overwrite=overwrite)
 
     @classmethod
@@ -433,6 +432,8 @@ class Recordings:
             in_memory: read the values now instead of mapping the file.
             verify: compare the SHA-256 sums (reads the whole file once).
         """
-        from data_loaders.container.recordings_storage import load_recordings
-
-        return load_recordings(Path(directory), in_memory=in_memory, verify=verify)
+        fields = load_fields(Path(directory), in_memory=in_memory, verify=verify)
+        try:
+            return cls(**fields)
+        except InputError as error:
+            raise DataError(str(directory), error, "write the recordings again") from None

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from data_loaders.container.recordings import Recordings
 from data_loaders.container.saving import load_array, other_files, read_table, write_folder
 from data_loaders.record_log import RecordLog
 from data_loaders.vetting.arrays import ArrayFileError, read_npz
@@ -34,7 +33,7 @@ def _foreign(folder: Path) -> str | None:
     return None if known else f"no {META} of recordings"
 
 
-def save_recordings(data: Recordings, directory: Path, *, overwrite: bool = False) -> Path:
+def save_recordings(data: Any, directory: Path, *, overwrite: bool = False) -> Path:
     """Write values, places, table and JSON in one step; the values recording by recording.
 
     Args:
@@ -106,8 +105,8 @@ def _read_meta(directory: Path) -> tuple[dict[str, str], float, dict[str, Any]]:
         raise DataError(META, repr(error), "the file is damaged; write it again") from None
 
 
-def load_recordings(directory: Path, *, in_memory: bool = False, verify: bool = True) -> Recordings:
-    """Read what :func:`save_recordings` wrote; see :meth:`Recordings.load`.
+def load_fields(directory: Path, *, in_memory: bool = False, verify: bool = True) -> dict[str, Any]:
+    """Read what :func:`save_recordings` wrote, as the arguments of ``Recordings``.
 
     Raises:
         DataError: a missing or damaged file, another format or version, a checksum that differs.
@@ -128,19 +127,16 @@ def load_recordings(directory: Path, *, in_memory: bool = False, verify: bool = 
     table = read_table(directory / TABLE, len(places["lengths"]))
     if not set(FIXED) <= set(table.columns):
         raise DataError("directory", directory, "array, table and JSON do not fit together")
-    try:
-        return Recordings(
-            values,
-            places["lengths"],
-            rate,
-            scale=places["scale"],
-            shift=places["shift"],
-            label=table["label"].to_numpy(),
-            patient=table["patient"].to_numpy(),
-            trial=table["trial"].to_numpy(),
-            record=table["record"].to_numpy(),
-            columns=table.drop(columns=list(FIXED)),
-            **fields,
-        )
-    except InputError as error:
-        raise DataError(str(directory), error, "write the recordings again") from None
+    return {
+        "values": values,
+        "lengths": places["lengths"],
+        "sampling_rate": rate,
+        "scale": places["scale"],
+        "shift": places["shift"],
+        "label": table["label"].to_numpy(),
+        "patient": table["patient"].to_numpy(),
+        "trial": table["trial"].to_numpy(),
+        "record": table["record"].to_numpy(),
+        "columns": table.drop(columns=list(FIXED)),
+        **fields,
+    }

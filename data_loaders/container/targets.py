@@ -108,7 +108,7 @@ class CropTargets:
         count = -(-length // stride)
         at, inside = self._where(rows, starts, np.arange(count) * stride + stride // 2)
         for name, values in self.steps.items():
-            read = values[at].astype(np.float32)
+            read = np.asarray(values[at], np.float32)
             read[~inside] = np.nan
             out[f"steps.{name}"] = read
         if self.events:
@@ -116,9 +116,8 @@ class CropTargets:
             shape = (len(rows), count, stride // event_stride, event_stride)
             known = inside.reshape(shape).any(axis=-1)
             for name, happens in self.events.items():
-                seen = (happens[at] & inside).reshape(shape).any(axis=-1).astype(np.float32)
-                seen[~known] = np.nan
-                out[f"events.{name}"] = seen
+                seen = (happens[at] & inside).reshape(shape).any(axis=-1)
+                out[f"events.{name}"] = np.where(known, seen, np.nan).astype(np.float32)
         return out
 
     def _where(self, rows: Int64, starts: Int64, offsets: Int64) -> tuple[Int64, NDArray[np.bool_]]:

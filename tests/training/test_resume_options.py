@@ -21,6 +21,8 @@ OPTIONS = {
     "16": {"precision": "16-mixed", "clip_norm": 1.0},
     "monitor": {"monitor": cases.score, "patience": 1, "min_delta": 10.0},
     "ema": {"averaging": "ema", "average_start": 2, "ema_decay": 0.5},
+    "ema from the start": {"averaging": "ema", "ema_decay": 0.9, "ema_warmup": 3},
+    "one cycle": {"schedule": "one_cycle"},
 }
 
 
@@ -81,6 +83,13 @@ def test_schedules_follow_their_definition():
     assert cosine[2:] == sorted(cosine[2:], reverse=True)
     assert cosine[-1] < 0.03
     assert rates(schedule="cosine", final_lr=1.0) == [1.0] * 12
+    cycle = rates(schedule="one_cycle", final_lr=0.1)
+    assert cycle[0] == pytest.approx(0.04)
+    assert cycle[:4] == sorted(cycle[:4])
+    assert cycle[3] == 1.0  # after a quarter of the 12 steps
+    assert cycle[3:] == sorted(cycle[3:], reverse=True)
+    assert cycle[6] == pytest.approx(0.1 + 0.9 * 0.75)
+    assert rates(schedule="one_cycle", warmup=6)[6] == 1.0
 
 
 def test_the_optimiser_gets_the_scheduled_rate():

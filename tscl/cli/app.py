@@ -7,19 +7,26 @@ from typing import Annotated, Any
 
 import typer
 
-from tscl.cli import about, clinical, data, forecasting, models, pretrained, studies
+from tscl.cli import (
+    about,
+    clinical,
+    data,
+    forecasting,
+    label_efficiency,
+    models,
+    pretrained,
+    studies,
+)
 from tscl.cli.console import RunOption, SetOption, app, command, console
 
-__all__ = [
-    "about",
-    "app",
-    "data",
-    "models",
-    "pretrained",
-    "studies",
-]  # imported for the commands they register
+# imported for the commands they register
+__all__ = ["about", "app", "data", "models", "pretrained", "studies"]
 
-JOBS: dict[str, Any] = {"forecasting": forecasting, "clinical": clinical}
+JOBS: dict[str, Any] = {
+    "forecasting": forecasting,
+    "clinical": clinical,
+    "label_efficiency": label_efficiency,
+}
 """Modules with ``run``, ``pretrain`` and ``use_data`` of a job."""
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="YAML configuration.")]

@@ -1,4 +1,4 @@
-"""One embedding a series: a backbone's embeddings pooled over time, and a linear read-out of them."""
+"""One embedding a series: those of a backbone, pooled, and a linear read-out of them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class ReadOutEncoder(Encoder):
 
     Args:
         input_dims: channels C of the series.
-        targets: figures that are read out, K.
-        output: what an embedding is: the ``pooled`` vector, the ``read_out``, or ``both``.
+        output_dims: figures that are read out, K.
+        output: what an embedding is: the ``pooled`` vector, the ``read_out``, or ``both`` side by
+            side, which is wider than ``output_dims``.
         backbone: registered name of the encoder of steps, or such a module (which can be trained
             and used, but only a registered one can be saved).
         backbone_params: its arguments besides ``input_dims``; None takes its defaults.
@@ -38,6 +39,7 @@ class ReadOutEncoder(Encoder):
 
     Attributes:
         stride: more than any series has steps, so that there is one embedding of each.
+        output_dims: width of an embedding, pooled and read out.
         backbone: the encoder of steps.
 
     Raises:
@@ -45,7 +47,7 @@ class ReadOutEncoder(Encoder):
         ConfigError: an unknown backbone or pooling.
 
     Example:
-        >>> encoder = ReadOutEncoder(1, 5, backbone="resnet1d", pooling="mean+max")
+        >>> encoder = ReadOutEncoder(1, 5, "both", pooling="mean+max")
         >>> encoder(torch.zeros(3, 500, 1)).shape
         torch.Size([3, 1, 261])
     """
@@ -55,14 +57,14 @@ class ReadOutEncoder(Encoder):
     def __init__(
         self,
         input_dims: int,
-        targets: int,
-        output: Output = "both",
+        output_dims: int = 64,
+        output: Output = "read_out",
         backbone: str | nn.Module = "resnet1d",
         backbone_params: Mapping[str, Any] | None = None,
         pooling: str = "mean+std+max",
     ) -> None:
         super().__init__()
-        check_dims(input_dims=input_dims, targets=targets)
+        check_dims(input_dims=input_dims, output_dims=output_dims)
         if output not in get_args(Output):
             raise InputError("output", output, nearest(str(output), get_args(Output)))
         self.backbone: nn.Module
@@ -77,7 +79,7 @@ class ReadOutEncoder(Encoder):
             self.backbone = ENCODERS.build(name, input_dims=input_dims, **params)
         self._config = {
             "input_dims": input_dims,
-            "targets": targets,
+            "output_dims": output_dims,
             "output": output,
             "backbone": name,
             "backbone_params": params,
@@ -86,9 +88,10 @@ class ReadOutEncoder(Encoder):
         dims = int(self.backbone.output_dims) * len(check_pooling(pooling))  # type: ignore[arg-type]
         self.output, self.pooling, self.pooled_dims = output, pooling, dims
         self.norm = BatchNorm(dims)
-        self.linear = nn.Linear(dims, targets)
+        self.linear = nn.Linear(dims, output_dims)
         self.input_dims, self.causal, self.receptive_field = input_dims, False, None
-        self.output_dims = {"pooled": dims, "read_out": targets, "both": dims + targets}[output]
+        both = dims + output_dims
+        self.output_dims = {"pooled": dims, "read_out": output_dims, "both": both}[output]
         self.stride = WHOLE
         self.latent_stride = int(getattr(self.backbone, "latent_stride", 1))
 
@@ -117,7 +120,7 @@ class ReadOutEncoder(Encoder):
             (B, P), (B, P) and (B, K).
         """
         with torch.autocast(steps.device.type, enabled=False):
-            wide = steps.float() if steps.dtype in (torch.bfloat16, torch.float16) else steps
-            pooled = pool_time(wide, self.pooling)
+            wide = torch.promote_types(steps.dtype, torch.float32)
+            pooled = pool_time(steps.to(wide), self.pooling)
             normed = self.norm(pooled[:, :, None, None]).flatten(1)
             return pooled, normed, self.linear(normed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -11,24 +10,16 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from tscl.errors import DataError, InputError
-from tscl.estimators.base import SavedEstimator, SeriesInput
-from tscl.estimators.inputs import as_array, kept_on_error, require_fitted
-from tscl.estimators.saved import (
-    PART,
-    _load,
-    _save,
-    _take_inputs,
-    check_arrays,
-    plain_params,
-    readable,
-)
-from tscl.estimators.transformer import ContrastiveTransformer, as_panel
+from tscl.estimators.base import Arrays, TransformerBased
+from tscl.estimators.inputs import as_array, as_panel, kept_on_error, require_fitted
+from tscl.estimators.saved import check_arrays
+from tscl.estimators.transformer import ContrastiveTransformer
 from tscl.inference.masked_distance import masked_distance
 
 Scores = NDArray[np.float64]
 
 
-class ContrastiveAnomalyDetector(SavedEstimator, SeriesInput):
+class ContrastiveAnomalyDetector(TransformerBased):
     """TS2Vec's detector (arXiv 2106.10466, section 4.3) around any method and encoder.
 
     The score of step t is how far its embedding moves when its observation is hidden
@@ -62,6 +53,8 @@ class ContrastiveAnomalyDetector(SavedEstimator, SeriesInput):
         >>> detector.predict(X[200:], past=X[:200]).shape
         (100,)
     """
+
+    fitted_by = "threshold_"
 
     def __init__(
         self,
@@ -178,6 +171,13 @@ class ContrastiveAnomalyDetector(SavedEstimator, SeriesInput):
     def _shaped(rows: NDArray[Any], X: Any) -> NDArray[Any]:
         return rows if np.ndim(as_array(X)) == 3 else rows[0]
 
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {}, {"threshold": [self.threshold_]}
+
+    def _from_state(self, facts: dict[str, Any], arrays: Arrays) -> None:
+        check_arrays(arrays, threshold=(1,))
+        self.threshold_ = float(arrays["threshold"][0])
+
 
 def _rest(alarms: NDArray[np.bool_], quiet: int) -> NDArray[np.bool_]:
     """Alarms without those up to ``quiet`` steps after one that is kept."""
@@ -190,26 +190,3 @@ def _rest(alarms: NDArray[np.bool_], quiet: int) -> NDArray[np.bool_]:
             else:
                 last = t
     return out
-
-
-def save_detector(model: ContrastiveAnomalyDetector, folder: Path) -> Path:
-    """Write ``model`` to ``folder``; see :meth:`ContrastiveAnomalyDetector.save`."""
-    require_fitted(model, "threshold_")
-    facts = {
-        "params": plain_params(model, leave=PART),
-        "n_features_in_": int(model.n_features_in_),
-        "feature_names_in_": None,
-    }
-    arrays = {"threshold": [model.threshold_]}
-    return _save(folder, "ContrastiveAnomalyDetector", model.transformer_, arrays, facts)
-
-
-def load_detector(folder: Path) -> ContrastiveAnomalyDetector:
-    """Read what :func:`save_detector` wrote."""
-    card, transformer, arrays = _load(folder, "ContrastiveAnomalyDetector")
-    with readable(folder):
-        model = ContrastiveAnomalyDetector(clone(transformer), **card["params"])
-        check_arrays(arrays, threshold=(1,))
-        _take_inputs(model, transformer, card)
-    model.threshold_ = float(arrays["threshold"][0])
-    return model

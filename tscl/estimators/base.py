@@ -1,143 +1,115 @@
-"""What the scikit-learn estimators have in common: saving, tags, settings, standardised codes."""
+"""What the estimators around a transformer share: saving, and standardised embeddings."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from torch import nn
 
-from tscl.estimators.inputs import Float32, RandomState
+from tscl.disk import sha256_of
+from tscl.errors import CheckpointError, InputError
+from tscl.estimators.inputs import Float32, SeriesInput
+from tscl.estimators.saved import (
+    PART,
+    WEIGHTS,
+    SavedEstimator,
+    input_facts,
+    readable,
+    restore_inputs,
+)
+from tscl.estimators.transformer import ContrastiveTransformer, load_transformer
+from tscl.saving.tensors import load_tensors, save_tensors
 
-
-class SavedEstimator(BaseEstimator):
-    """An estimator that goes to a folder of safetensors and JSON and back, never through pickle."""
-
-    def save(self, folder: str | Path) -> Path:
-        """Write what was fitted and the parameters, in one step.
-
-        Args:
-            folder: absent, empty, or an estimator saved earlier, which is replaced.
-
-        Raises:
-            UnfittedEstimatorError: before ``fit``. InputError: an encoder that is not registered,
-                a parameter that only pickle could keep, or a ``folder`` with other files in it.
-        """
-        from tscl.estimators.saved import save_estimator
-
-        return save_estimator(self, Path(folder))
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Read what :meth:`save` wrote; labels and history of ``fit`` are not kept.
-
-        Raises:
-            CheckpointError: a missing, damaged or foreign file.
-        """
-        from tscl.estimators.saved import load_estimator
-
-        loaded: Self = load_estimator(cls, Path(folder))
-        return loaded
+Arrays = dict[str, NDArray[np.float64]]
 
 
-class SeriesInput(BaseEstimator):
-    """An estimator of (n, T, C) input in which NaN marks a missing value."""
+def earlier_name(new: str) -> property:
+    """A property of an older name, which warns and gives the attribute ``new``."""
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.three_d_array = True
-        return tags
+    def read(self: Any) -> Any:
+        value = getattr(self, new)
+        warnings.warn(f"use {new}: embeddings is the word", FutureWarning, stacklevel=2)
+        return value
 
-
-class SeriesEstimator(SavedEstimator, SeriesInput):
-    """An estimator of (n, T, C) or (n, T) input that is saved to a folder."""
+    return property(read)
 
 
-class PretrainingSettings(SeriesEstimator):
-    """The parameters of contrastive pretraining.
+class TransformerBased(SavedEstimator, SeriesInput):
+    """An estimator around a fitted transformer, ``transformer_``.
 
-    Args:
-        method: name in :data:`tscl.methods.METHODS`. ``method_params``: its arguments.
-        encoder: name in :data:`tscl.encoders.ENCODERS` or a module that follows the encoder
-            contract (it is copied). ``encoder_params``: arguments of a named encoder.
-        loss: name in :data:`tscl.losses.LOSSES` or a module, for methods that take one; None
-            keeps the method's own. ``loss_params``: its arguments.
-        pooling: over time: ``max``, ``mean``, ``std``, ``log_std`` or ``last``, or several joined
-            by ``+``, side by side (:func:`tscl.pooling.pool_time`).
-        scale: ``train`` standardises each channel by the mean and deviation of the series seen in
-            ``fit``, ``sample`` each channel of each series by its own, ``none`` leaves X as it is.
-        max_epochs, batch_size, lr, averaging: training.
-        max_train_length: longer series are cut into sections of this length for training.
-        verbose: show a progress bar.
-        random_state: seed of weights, batches and views: a whole number, a RandomState or
-            Generator to draw it from, or None for a new one every time.
+    Its folder holds the transformer's, named float64 arrays and a card. A subclass says what of
+    its own is kept (``_state``) and takes it back (``_from_state``).
     """
 
-    def __init__(
-        self,
-        method: str = "ts2vec",
-        *,
-        method_params: dict[str, Any] | None = None,
-        encoder: str | nn.Module = "dilated",
-        encoder_params: dict[str, Any] | None = None,
-        loss: str | nn.Module | None = None,
-        loss_params: dict[str, Any] | None = None,
-        pooling: str = "max",
-        scale: str = "train",
-        max_epochs: int = 20,
-        batch_size: int = 32,
-        lr: float = 1e-3,
-        averaging: str = "swa",
-        max_train_length: int = 256,
-        verbose: bool = False,
-        random_state: RandomState = 0,
-    ) -> None:
-        self.method = method
-        self.method_params = method_params
-        self.encoder = encoder
-        self.encoder_params = encoder_params
-        self.loss = loss
-        self.loss_params = loss_params
-        self.pooling = pooling
-        self.scale = scale
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.averaging = averaging
-        self.max_train_length = max_train_length
-        self.verbose = verbose
-        self.random_state = random_state
-
-
-class StandardCodes(SeriesEstimator):
-    """Pooled codes of a transformer, standardised by those seen in ``fit``."""
-
     transformer_: Any
-    code_mean_: NDArray[np.float64]
-    code_scale_: NDArray[np.float64]
 
-    def _fit_codes(
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What was fitted, as JSON values and as named arrays."""
+        raise NotImplementedError
+
+    def _from_state(self, facts: dict[str, Any], arrays: Arrays) -> None:
+        """Set what :meth:`_state` gave; ValueError, KeyError or TypeError when it does not fit."""
+        raise NotImplementedError
+
+    def _write_files(self, work: Path) -> dict[str, Any]:
+        transformer = getattr(self.transformer_, "estimator", self.transformer_)
+        if not isinstance(transformer, ContrastiveTransformer):
+            name = type(transformer).__name__
+            raise InputError("transformer", name, "only a ContrastiveTransformer can be saved")
+        facts, arrays = self._state()
+        transformer.save(work / PART)
+        tensors = {k: torch.from_numpy(np.array(a, np.float64)) for k, a in arrays.items()}
+        save_tensors(work / WEIGHTS, tensors)
+        return {**facts, **input_facts(self), "sha256": sha256_of(work / WEIGHTS)}
+
+    @classmethod
+    def _read_files(cls, folder: Path, card: dict[str, Any]) -> Self:
+        transformer, weights = load_transformer(folder / PART), folder / WEIGHTS
+        if not weights.is_file() or sha256_of(weights) != card.get("sha256"):
+            raise CheckpointError(weights.name, folder, "missing, damaged or cut short")
+        arrays = {name: tensor.numpy() for name, tensor in load_tensors(weights).items()}
+        with readable(folder):
+            params = dict(card["params"])
+            if "transformer" in cls._get_param_names():
+                params["transformer"] = clone(transformer)
+            model = cls(**params)
+            model.transformer_ = transformer
+            restore_inputs(model, card, transformer.n_channels_in_)
+            model._from_state(card, arrays)
+        return model
+
+
+class StandardEmbeddings(TransformerBased):
+    """Pooled embeddings of a transformer, standardised by those seen in ``fit``."""
+
+    embedding_mean_: NDArray[np.float64]
+    embedding_scale_: NDArray[np.float64]
+    code_mean_ = earlier_name("embedding_mean_")
+    code_scale_ = earlier_name("embedding_scale_")
+
+    def _fit_embeddings(
         self, transformer: BaseEstimator, values: Float32, y: Any, **ids: Any
     ) -> NDArray[np.float64]:
-        """Train a clone of ``transformer`` on (n, T, C); the standardised codes (n, D) of it.
+        """Train a clone of ``transformer`` on (n, T, C); the standardised embeddings (n, D) of it.
 
         Ids that are None are not passed on.
         """
         given = {name: value for name, value in ids.items() if value is not None}
         self.transformer_ = clone(transformer).fit(values, y, **given)
-        codes = self.transformer_.pool(values).astype(np.float64)
-        deviation = codes.std(axis=0)
-        self.code_mean_ = codes.mean(axis=0)
-        # codes are float32: a dimension that varies by less than their spacing holds only rounding
-        spacing = np.spacing(np.abs(codes).max(axis=0).astype(np.float32))
-        self.code_scale_ = np.where(deviation > spacing, deviation, 1.0)
-        return np.asarray((codes - self.code_mean_) / self.code_scale_)
+        embeddings = self.transformer_.pool(values).astype(np.float64)
+        deviation = embeddings.std(axis=0)
+        self.embedding_mean_ = embeddings.mean(axis=0)
+        # embeddings are float32: one that varies by less than their spacing holds only rounding
+        spacing = np.spacing(np.abs(embeddings).max(axis=0).astype(np.float32))
+        self.embedding_scale_ = np.where(deviation > spacing, deviation, 1.0)
+        return np.asarray((embeddings - self.embedding_mean_) / self.embedding_scale_)
 
-    def _codes(self, values: Float32) -> NDArray[np.float64]:
-        """Standardised codes (n, D) of further series."""
-        codes = self.transformer_.pool(values).astype(np.float64)
-        return np.asarray((codes - self.code_mean_) / self.code_scale_)
+    def _embeddings(self, values: Float32) -> NDArray[np.float64]:
+        """Standardised embeddings (n, D) of further series."""
+        embeddings = self.transformer_.pool(values).astype(np.float64)
+        return np.asarray((embeddings - self.embedding_mean_) / self.embedding_scale_)

@@ -1,33 +1,23 @@
-"""k-means on contrastive codes."""
+"""k-means on contrastive embeddings."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClusterMixin, clone
+from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin
 
-from tscl.estimators.base import StandardCodes
+from tscl.estimators.base import Arrays, StandardEmbeddings
 from tscl.estimators.inputs import RandomState, draw_seed, kept_on_error, read_panel, require_fitted
-from tscl.estimators.saved import (
-    PART,
-    _inputs,
-    _load,
-    _save,
-    _take_inputs,
-    check_arrays,
-    plain_params,
-    readable,
-)
+from tscl.estimators.saved import check_arrays
 from tscl.estimators.transformer import ContrastiveTransformer
 
 
-class ContrastiveClusterer(ClusterMixin, StandardCodes):
-    """A :class:`ContrastiveTransformer` and k-means on its standardised codes.
+class ContrastiveClusterer(ClusterMixin, StandardEmbeddings):
+    """A :class:`ContrastiveTransformer` and k-means on its standardised embeddings.
 
     Args:
         n_clusters: number of clusters.
@@ -38,9 +28,11 @@ class ContrastiveClusterer(ClusterMixin, StandardCodes):
 
     Attributes:
         labels_: (n,) cluster of each series of ``fit``. cluster_centers_: (k, D) in standardised
-            codes. inertia_: sum of squared distances. transformer_: the fitted transformer.
-        code_mean_, code_scale_: (D,) of the codes seen in ``fit``.
+            embeddings. inertia_: sum of squared distances. transformer_: the fitted transformer.
+        embedding_mean_, embedding_scale_: (D,) of the embeddings seen in ``fit``.
     """
+
+    fitted_by = "cluster_centers_"
 
     def __init__(
         self,
@@ -63,7 +55,7 @@ class ContrastiveClusterer(ClusterMixin, StandardCodes):
         patient: ArrayLike | None = None,
         trial: ArrayLike | None = None,
     ) -> Self:
-        """Train the transformer on ``X`` and cluster its codes; ``y`` is ignored.
+        """Train the transformer on ``X`` and cluster its embeddings; ``y`` is ignored.
 
         Args and errors: see :meth:`ContrastiveTransformer.fit`. ValueError of scikit-learn for
         more clusters than series.
@@ -77,9 +69,9 @@ class ContrastiveClusterer(ClusterMixin, StandardCodes):
         base: Any = self.transformer
         if base is None:
             base = ContrastiveTransformer(random_state=seed)
-        codes = self._fit_codes(base, values, None, patient=patient, trial=trial)
+        embeddings = self._fit_embeddings(base, values, None, patient=patient, trial=trial)
         means = KMeans(self.n_clusters, n_init=self.n_init, random_state=seed)
-        means.fit(codes)
+        means.fit(embeddings)
         self.labels_ = means.labels_
         self.cluster_centers_ = means.cluster_centers_
         self.inertia_ = float(means.inertia_)
@@ -88,30 +80,15 @@ class ContrastiveClusterer(ClusterMixin, StandardCodes):
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Nearest cluster of each series, (n,)."""
         require_fitted(self, "cluster_centers_")
-        codes = self._codes(read_panel(self, X, reset=False))
-        return np.asarray(pairwise_distances_argmin(codes, self.cluster_centers_), np.int64)
+        embeddings = self._embeddings(read_panel(self, X, reset=False))
+        return np.asarray(pairwise_distances_argmin(embeddings, self.cluster_centers_), np.int64)
 
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        figures = {"mean": self.embedding_mean_, "scale": self.embedding_scale_}
+        return {}, {"centers": self.cluster_centers_, **figures}
 
-def save_clusterer(model: ContrastiveClusterer, folder: Path) -> Path:
-    """Write ``model`` to ``folder``; see :meth:`ContrastiveClusterer.save`."""
-    require_fitted(model, "cluster_centers_")
-    arrays = {
-        "centers": model.cluster_centers_,
-        "mean": model.code_mean_,
-        "scale": model.code_scale_,
-    }
-    facts = {"params": plain_params(model, leave=PART), **_inputs(model)}
-    return _save(folder, "ContrastiveClusterer", model.transformer_, arrays, facts)
-
-
-def load_clusterer(folder: Path) -> ContrastiveClusterer:
-    """Read what :func:`save_clusterer` wrote."""
-    card, transformer, arrays = _load(folder, "ContrastiveClusterer")
-    width = transformer._n_features_out
-    with readable(folder):
-        model = ContrastiveClusterer(transformer=clone(transformer), **card["params"])
-        check_arrays(arrays, centers=(int(model.n_clusters), width), mean=(width,), scale=(width,))
-        _take_inputs(model, transformer, card)
-    model.cluster_centers_ = arrays["centers"]
-    model.code_mean_, model.code_scale_ = arrays["mean"], arrays["scale"]
-    return model
+    def _from_state(self, facts: dict[str, Any], arrays: Arrays) -> None:
+        width = self.transformer_._n_features_out
+        check_arrays(arrays, centers=(int(self.n_clusters), width), mean=(width,), scale=(width,))
+        self.cluster_centers_ = arrays["centers"]
+        self.embedding_mean_, self.embedding_scale_ = arrays["mean"], arrays["scale"]

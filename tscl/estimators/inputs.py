@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import check_array, validate_data
@@ -24,12 +25,12 @@ Float32 = NDArray[np.float32]
 
 
 def encode_by_length(values: Float32, encode_part: Callable[[Float32], Float32]) -> Float32:
-    """Codes of series (n, T, C) of which trailing steps without any value are padding.
+    """Embeddings of series (n, T, C) of which trailing steps without any value are padding.
 
     Args:
         values: the series.
-        encode_part: called with series of one length (m, t, C); gives codes of every step
-            (m, t, D), or fewer (an encoder coarser than its input), or one code a series (m, k).
+        encode_part: called with series of one length (m, t, C); gives embeddings of every
+            step (m, t, D), or fewer (an encoder coarser than its input), or one a series (m, k).
 
     Returns:
         (n, T, D) with NaN after a series' end, (n, T', D) of the coarse embeddings, or (n, k).
@@ -58,6 +59,16 @@ def encode_by_length(values: Float32, encode_part: Callable[[Float32], Float32])
         else:
             out[rows] = part
     return out
+
+
+class SeriesInput(BaseEstimator):
+    """An estimator of (n, T, C) input in which NaN marks a missing value."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        return tags
 
 
 RandomState = int | np.random.RandomState | np.random.Generator | None
@@ -135,6 +146,69 @@ def check_float32(values: NDArray[np.floating]) -> Float32:
         raise DataError("X", found, "float32 loses the differences; subtract the level first")
     with np.errstate(over="ignore"):
         return values.astype(np.float32, copy=False)
+
+
+def _numbers(X: Any) -> NDArray[Any]:
+    if issparse(X):
+        raise DataError("X", type(X).__name__, "sparse input is not supported; pass X.toarray()")
+    try:
+        array = np.asarray(X)
+        if array.dtype.kind != "c":
+            return array if array.dtype.kind in "fiu" else array.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError("X", type(X).__name__, f"must be numeric ({error})") from None
+    remedy = "Complex data not supported; pass X.real, X.imag or np.abs(X)"
+    raise DataError("X", "complex numbers", remedy)
+
+
+def as_panel(
+    X: Any, *, allow_missing: bool = True, allow_constant: bool = False
+) -> NDArray[np.float32]:
+    """Series as (n_samples, n_timesteps, n_channels) float32.
+
+    Args:
+        X: 3-D array or tensor, or a list of (T_i, C) arrays; a 2-D array is (n_timesteps,
+            n_channels) of one series; a 1-D array or Series is one univariate series; a DataFrame
+            is one series, one column a channel, its index (when of dates) sorted without
+            duplicates.
+        allow_missing: whether NaN marks missing values or is an error.
+        allow_constant: whether a channel may be constant or empty.
+
+    Raises:
+        DataError: wrong rank, no samples, sparse, complex or infinite values, unsorted or
+            duplicate time stamps, a channel that is constant, or NaN where not allowed.
+    """
+    if isinstance(X, (pd.DataFrame, pd.Series)):
+        index = X.index
+        if isinstance(index, pd.DatetimeIndex):
+            if index.has_duplicates:
+                first = index[index.duplicated()][0]
+                raise DataError("timestamps", first, "appears twice; keep one row a time stamp")
+            if not index.is_monotonic_increasing:
+                raise DataError("timestamps", "unsorted", "sort the rows by time")
+        X = X.to_numpy()
+    values = _numbers(as_array(X))
+    if values.ndim == 1:
+        values = values[None, :, None]
+    elif values.ndim == 2:
+        values = values[None]
+    if values.ndim != 3:
+        raise DataError("X", values.shape, "pass (n_samples, n_timesteps, n_channels)")
+    if values.shape[2] == 0:
+        found = f"0 feature(s) (shape={np.shape(X)}) while a minimum of 1 is required"
+        raise DataError("X", found, "pass at least one channel")
+    if 0 in values.shape:
+        raise DataError("X", values.shape, "pass at least one sample, step and channel")
+    values = check_float32(values)
+    if np.isinf(values).any():
+        raise DataError("X", f"{int(np.isinf(values).sum())} infinite values", "remove them")
+    if not allow_missing and np.isnan(values).any():
+        raise DataError("X", f"{int(np.isnan(values).sum())} NaN", "fill or drop them")
+    for channel in range(0 if allow_constant else values.shape[2]):
+        seen = values[..., channel][~np.isnan(values[..., channel])]
+        if seen.size == 0 or (values.shape[1] > 1 and np.ptp(seen) == 0):
+            raise DataError(f"channel {channel}", "constant or empty", "drop the channel")
+    return values
 
 
 def read_panel(estimator: BaseEstimator, X: Any, *, reset: bool) -> Float32:

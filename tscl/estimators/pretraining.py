@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,60 @@ from torch import nn
 
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, DataError, InputError, is_whole, nearest
+from tscl.estimators.inputs import RandomState, SeriesInput
+from tscl.estimators.saved import SavedEstimator
 from tscl.methods import METHODS, Method
-from tscl.methods.instance_loss import needs_labels
 from tscl.seeding import seeded
 from tscl.training.callbacks import ProgressBar, ProgressReporter, Silent
 from tscl.training.data import ArraySource, GroupedSampler, RandomSampler, Sampler, cut_sections
 from tscl.training.trainer import Trainer, TrainResult, TrainSettings
+
+
+@dataclass(eq=False, repr=False)
+class PretrainingSettings(SavedEstimator, SeriesInput):
+    """The parameters of contrastive pretraining.
+
+    Args:
+        method: name in :data:`tscl.methods.METHODS`.
+        method_params: arguments of the method.
+        encoder: name in :data:`tscl.encoders.ENCODERS` or a module that follows the encoder
+            contract (it is copied).
+        encoder_params: arguments of a named encoder, without ``input_dims``.
+        loss: name in :data:`tscl.losses.LOSSES` or a module, for methods that take one; None
+            keeps the method's own.
+        loss_params: arguments of a named loss.
+        pooling: over time: ``max``, ``mean``, ``std``, ``log_std`` or ``last``, or several joined
+            by ``+``, side by side (:func:`tscl.pooling.pool_time`).
+        scale: ``train`` standardises each channel by the mean and deviation of the series seen in
+            ``fit``, ``sample`` each channel of each series by its own, ``none`` leaves X as it is.
+        max_epochs: passes over the series.
+        batch_size: sections a step, fewer when there are not as many.
+        lr: learning rate.
+        averaging: of the weights over training, see :class:`tscl.training.trainer.TrainSettings`.
+        max_train_length: longer series are cut into sections of this length for training.
+        checkpoints: folder to keep checkpoints in, for ``fit(..., resume=True)``.
+        verbose: show a progress bar.
+        random_state: seed of weights, batches and views: a whole number, a RandomState or
+            Generator to draw it from, or None for a new one every time.
+    """
+
+    method: str = "ts2vec"
+    _: KW_ONLY
+    method_params: dict[str, Any] | None = None
+    encoder: str | nn.Module = "dilated"
+    encoder_params: dict[str, Any] | None = None
+    loss: str | nn.Module | None = None
+    loss_params: dict[str, Any] | None = None
+    pooling: str = "max"
+    scale: str = "train"
+    max_epochs: int = 20
+    batch_size: int = 32
+    lr: float = 1e-3
+    averaging: str = "swa"
+    max_train_length: int = 256
+    checkpoints: str | Path | None = None
+    verbose: bool = False
+    random_state: RandomState = 0
 
 
 def build_method(
@@ -82,24 +131,6 @@ def with_loss(
     return params
 
 
-def wants_labels(method: Method) -> bool:
-    """Whether the method's objective reads class labels."""
-    loss = getattr(method, "loss", None)
-    by_loss = isinstance(loss, nn.Module) and needs_labels(loss)
-    return by_loss or getattr(method, "by", None) == "labels"
-
-
-def reads_ids(method: Method) -> bool:
-    """Whether the method's objective reads patients or trials."""
-    levels = getattr(method, "levels", ())
-    return (
-        any(level.loss == "id" or level.exclude for level in levels)
-        or isinstance(getattr(method, "level", None), str)
-        or getattr(method, "by", "labels") != "labels"
-        or getattr(method, "ids", None) is not None
-    )
-
-
 def section_owners(values: NDArray[np.float32], max_length: int) -> NDArray[np.int64]:
     """Which series each row of :func:`tscl.training.data.cut_sections` was cut from."""
     parts = np.array_split(values, max(1, values.shape[1] // max_length), axis=1)
@@ -125,7 +156,7 @@ def pretrain(
     Args:
         batch_size: sections a step, fewer when there are not as many.
         max_train_length: longer series are cut and cropped to this many steps.
-        labels: (n,) codes or targets, for supervised objectives.
+        labels: (n,) classes or targets, for supervised objectives.
         ids: ``patient`` and ``trial`` codes (n,); for a method that reads them batches hold whole
             trials, two of a patient next to each other.
         checkpoints: folder for ``resume``. verbose: show a progress bar. title: of the bar.
@@ -148,17 +179,16 @@ def pretrain(
             "contrast needs two: pass more samples, or lower max_train_length to cut it",
         )
     known = {name: codes[owner] for name, codes in (ids or {}).items()}
-    sampler: Sampler
-    if "patient" in known and reads_ids(method):
+    missing = set(method.needs) - known.keys() - {"labels", "index"}
+    if missing:
+        remedy = f"{title} contrasts by ids: fit(X, patient=..., trial=...)"
+        raise InputError(", ".join(sorted(missing)), sorted(known) or "none", remedy)
+    sampler: Sampler = RandomSampler(len(sections), batch, drop_last=True)
+    if "patient" in known and set(method.needs) & {"patient", "trial"}:
+        trials = known.get("trial", known["patient"])
         sampler = GroupedSampler(
-            known.get("trial", known["patient"]),
-            known["patient"],
-            batch,
-            trials_per_patient=2,
-            drop_last=True,
+            trials, known["patient"], batch, trials_per_patient=2, drop_last=True
         )
-    else:
-        sampler = RandomSampler(len(sections), batch, drop_last=True)
     progress: ProgressReporter = ProgressBar() if verbose else Silent()
     source = ArraySource(
         sections,
@@ -166,18 +196,9 @@ def pretrain(
         labels=None if labels is None else labels[owner],
         crop=max_train_length,
     )
-    try:
-        return Trainer(settings, checkpoints=checkpoints, progress=progress).fit(
-            method, source, sampler, resume=resume, title=title
-        )
-    except InputError as error:
-        if error.field.startswith(("batch.ids", "ids of level")):
-            raise InputError(
-                "patient, trial",
-                "none" if not known else sorted(known),
-                f"{title} contrasts by ids: fit(X, patient=..., trial=...)",
-            ) from error
-        raise
+    return Trainer(settings, checkpoints=checkpoints, progress=progress).fit(
+        method, source, sampler, resume=resume, title=title
+    )
 
 
 def check_choice(field: str, value: object, known: tuple[str, ...]) -> None:

@@ -1,42 +1,30 @@
-"""The patients whose series have the nearest codes."""
+"""The patients whose series have the nearest embeddings."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.neighbors import NearestNeighbors
 
 from data_loaders.container.fields import as_ids
-from tscl.errors import DataError, InputError
-from tscl.estimators.base import StandardCodes
+from tscl.errors import InputError
+from tscl.estimators.base import Arrays, StandardEmbeddings, earlier_name
 from tscl.estimators.inputs import kept_on_error, read_panel, require_fitted
 from tscl.estimators.pretraining import check_choice
-from tscl.estimators.saved import (
-    PART,
-    _inputs,
-    _load,
-    _save,
-    _take_inputs,
-    check_arrays,
-    plain_params,
-    read_ids,
-    readable,
-    saved_ids,
-)
+from tscl.estimators.saved import check_arrays, read_ids, saved_ids
 from tscl.estimators.transformer import ContrastiveTransformer
 
 METRICS = ("euclidean", "manhattan", "cosine")
 
 
-class PatientRetrieval(StandardCodes):
-    """An index of codes of series with their patients, searched for the nearest patients.
+class PatientRetrieval(StandardEmbeddings):
+    """An index of embeddings of series with their patients, searched for the nearest patients.
 
-    The distance to a patient is the one to the nearest of the patient's series, between codes
+    The distance to a patient is the one to the nearest of the patient's series, between embeddings
     standardised by those of the index.
 
     Args:
@@ -45,8 +33,10 @@ class PatientRetrieval(StandardCodes):
         metric: ``euclidean``, ``manhattan`` or ``cosine``.
 
     Attributes:
-        transformer_: the fitted transformer. codes_: (n, D) standardised. patient_, trial_: (n,)
-            ids. code_mean_, code_scale_: (D,).
+        transformer_: the fitted transformer.
+        embeddings_: (n, D), standardised.
+        patient_, trial_: (n,) ids.
+        embedding_mean_, embedding_scale_: (D,).
 
     Examples:
         >>> import numpy as np
@@ -59,6 +49,9 @@ class PatientRetrieval(StandardCodes):
         (np.True_, 2)
     """
 
+    fitted_by = "embeddings_"
+    codes_ = earlier_name("embeddings_")
+
     def __init__(
         self, transformer: BaseEstimator | None = None, *, metric: str = "euclidean"
     ) -> None:
@@ -68,7 +61,7 @@ class PatientRetrieval(StandardCodes):
     def fit(
         self, X: Any, y: Any = None, *, patient: ArrayLike, trial: ArrayLike | None = None
     ) -> Self:
-        """Train the transformer on ``X`` (and ``y``, when it is supervised) and index its codes.
+        """Train the transformer on ``X`` (and ``y``, when it is supervised) and index its output.
 
         Args:
             X: (n, T, C), or (n, T) for univariate series.
@@ -86,14 +79,14 @@ class PatientRetrieval(StandardCodes):
         patients = as_ids("patient", patient, len(values))
         trials = np.arange(len(values)) if trial is None else as_ids("trial", trial, len(values))
         base: Any = ContrastiveTransformer() if self.transformer is None else self.transformer
-        codes = self._fit_codes(base, values, y, patient=patients, trial=trials)
-        return self._index(codes, patients, trials)
+        embeddings = self._fit_embeddings(base, values, y, patient=patients, trial=trials)
+        return self._index(embeddings, patients, trials)
 
     def _index(
-        self, codes: NDArray[np.float64], patients: NDArray[Any], trials: NDArray[Any]
+        self, embeddings: NDArray[np.float64], patients: NDArray[Any], trials: NDArray[Any]
     ) -> Self:
-        self.codes_, self.patient_, self.trial_ = codes, patients, trials
-        self.neighbours_ = NearestNeighbors(metric=self.metric).fit(codes)
+        self.embeddings_, self.patient_, self.trial_ = embeddings, patients, trials
+        self.neighbours_ = NearestNeighbors(metric=self.metric).fit(embeddings)
         return self
 
     def query(
@@ -120,7 +113,7 @@ class PatientRetrieval(StandardCodes):
             InputError: more patients than the index has, ids of another kind or number, or
                 ``patient=None`` for a series that stands in the index itself.
         """
-        require_fitted(self, "codes_")
+        require_fitted(self, "embeddings_")
         values = read_panel(self, X, reset=False)
         own = None if patient is None else self._own(patient, len(values))
         left_out: list[Any] = [None] * len(values)
@@ -130,19 +123,19 @@ class PatientRetrieval(StandardCodes):
         most = len(known) - (0 if known.isdisjoint(left_out) else 1)
         if not 1 <= n_patients <= most:
             raise InputError("n_patients", n_patients, f"choose 1 to {most}")
-        codes = self._codes(values)
-        size = min(len(self.codes_), 4 * (n_patients + 1))
+        embeddings = self._embeddings(values)
+        size = min(len(self.embeddings_), 4 * (n_patients + 1))
         while True:
-            distance, row = self.neighbours_.kneighbors(codes, size)
+            distance, row = self.neighbours_.kneighbors(embeddings, size)
             if own is None and not include_own:
                 self._refuse_known(distance[:, 0], row[:, 0])
             found = [
                 _first_of_each(self.patient_, rows, out, n_patients)
                 for rows, out in zip(row, left_out, strict=True)
             ]
-            if all(len(places) == n_patients for places in found) or size == len(self.codes_):
+            if all(len(places) == n_patients for places in found) or size == len(self.embeddings_):
                 return self._table(found, distance, row)
-            size = min(len(self.codes_), 2 * size)
+            size = min(len(self.embeddings_), 2 * size)
 
     def _own(self, patient: ArrayLike, n: int) -> NDArray[Any]:
         own = as_ids("patient", patient, n)
@@ -180,6 +173,21 @@ class PatientRetrieval(StandardCodes):
             }
         )
 
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        figures = {"mean": self.embedding_mean_, "scale": self.embedding_scale_}
+        ids = {"patient": saved_ids(self.patient_), "trial": saved_ids(self.trial_)}
+        return ids, {"codes": self.embeddings_, **figures}
+
+    def _from_state(self, facts: dict[str, Any], arrays: Arrays) -> None:
+        check_choice("metric", self.metric, METRICS)
+        patients, trials = read_ids(facts["patient"]), read_ids(facts["trial"])
+        width, n = self.transformer_._n_features_out, len(patients)
+        check_arrays(arrays, codes=(n, width), mean=(width,), scale=(width,))
+        if len(trials) != n:
+            raise ValueError(f"{len(trials)} trials of {n} series")
+        self.embedding_mean_, self.embedding_scale_ = arrays["mean"], arrays["scale"]
+        self._index(arrays["codes"], patients, trials)
+
 
 def _first_of_each(
     patients: NDArray[Any], rows: NDArray[np.int64], own: Any, n_patients: int
@@ -194,39 +202,3 @@ def _first_of_each(
             if len(places) == n_patients:
                 break
     return places
-
-
-def check_index(codes: NDArray[Any], patients: NDArray[Any], trials: NDArray[Any]) -> None:
-    """Raise DataError unless an index read from disk holds together."""
-    if codes.ndim != 2 or patients.shape != (len(codes),) or trials.shape != (len(codes),):
-        raise DataError("index", codes.shape, f"{patients.shape} patients, {trials.shape} trials")
-    if not np.isfinite(codes).all():
-        raise DataError("index", "codes that are not finite", "build it anew")
-
-
-def save_retrieval(model: PatientRetrieval, folder: Path) -> Path:
-    """Write ``model`` to ``folder``; see :meth:`PatientRetrieval.save`."""
-    require_fitted(model, "codes_")
-    arrays = {"codes": model.codes_, "mean": model.code_mean_, "scale": model.code_scale_}
-    facts = {
-        "params": plain_params(model, leave=PART),
-        "patient": saved_ids(model.patient_),
-        "trial": saved_ids(model.trial_),
-        **_inputs(model),
-    }
-    return _save(folder, "PatientRetrieval", model.transformer_, arrays, facts)
-
-
-def load_retrieval(folder: Path) -> PatientRetrieval:
-    """Read what :func:`save_retrieval` wrote."""
-    card, transformer, arrays = _load(folder, "PatientRetrieval")
-    width = transformer._n_features_out
-    with readable(folder):
-        model = PatientRetrieval(clone(transformer), **card["params"])
-        check_choice("metric", model.metric, METRICS)
-        patients, trials = read_ids(card["patient"]), read_ids(card["trial"])
-        check_arrays(arrays, codes=(len(patients), width), mean=(width,), scale=(width,))
-        check_index(arrays["codes"], patients, trials)
-        _take_inputs(model, transformer, card)
-        model.code_mean_, model.code_scale_ = arrays["mean"], arrays["scale"]
-        return model._index(arrays["codes"], patients, trials)

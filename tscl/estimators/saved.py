@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -16,14 +16,15 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from tscl import __version__
-from tscl.disk import check_replaceable, new_folder, sha256_of
+from tscl.disk import check_replaceable, new_folder
 from tscl.encoders import ENCODERS, Encoder
 from tscl.errors import CheckpointError, InputError
+from tscl.estimators.inputs import require_fitted
 from tscl.registry import python_values
 from tscl.saving.encoder import CARD as ENCODER_CARD
 from tscl.saving.encoder import WEIGHTS as ENCODER_WEIGHTS
 from tscl.saving.encoder import check_folder
-from tscl.saving.tensors import load_tensors, read_json, save_tensors, sha256_of_json, write_json
+from tscl.saving.tensors import read_json, sha256_of_json, write_json
 
 
 class EncoderByName(BaseEstimator):
@@ -68,19 +69,14 @@ SAVED = (*_OWN, WEIGHTS, f"{PART}/", *(f"{PART}/{name}" for name in _OWN))
 """All names in a saved estimator's folder."""
 
 
-def check_target(folder: Path) -> None:
-    """Raise InputError unless ``folder`` is absent, empty, or an estimator saved earlier."""
-    check_replaceable(folder, CARD, SAVED)
-
-
 def write_card(folder: Path, kind: str, facts: dict[str, Any]) -> None:
     """Write ``estimator.json`` with its format, version, kind and checksum."""
     card = {"format": FORMAT, "tscl": __version__, "kind": kind, **facts}
     write_json(folder / CARD, card | {"card_sha256": sha256_of_json(card)})
 
 
-def read_card(folder: Path, kind: str) -> dict[str, Any]:
-    """Read ``estimator.json``.
+def read_card(folder: Path, kind: str | None = None) -> dict[str, Any]:
+    """Read ``estimator.json`` of an estimator of class ``kind``, or of any.
 
     Raises:
         CheckpointError: no folder, pickles or links in it, a card of another format or kind, or
@@ -90,7 +86,7 @@ def read_card(folder: Path, kind: str) -> dict[str, Any]:
     card = read_json(folder / CARD)
     if not isinstance(card, dict) or card.get("format") not in (1, FORMAT):
         raise CheckpointError(CARD, folder, f"this version reads formats 1 to {FORMAT}")
-    if card.get("kind") != kind:
+    if kind is not None and card.get("kind") != kind:
         raise CheckpointError(CARD, card.get("kind"), f"load it with {card.get('kind')}.load")
     told = card.pop("card_sha256", None)
     if card["format"] > 1 and told != sha256_of_json(card):
@@ -98,15 +94,16 @@ def read_card(folder: Path, kind: str) -> dict[str, Any]:
     return card
 
 
-def plain_params(estimator: Any, leave: str | None = None) -> dict[str, Any]:
-    """Constructor parameters as JSON types, without the one called ``leave``.
+def plain_params(estimator: Any) -> dict[str, Any]:
+    """Constructor parameters as JSON types, without the transformer and places of this machine.
 
     Raises:
         InputError: a parameter that is an object.
     """
-    params = {k: v for k, v in estimator.get_params(deep=False).items() if k != leave}
+    params = estimator.get_params(deep=False)
     plain = {}
-    for name, value in params.items():
+    for name in params.keys() - {"transformer", "checkpoints", "memory"}:
+        value = params[name]
         plain[name] = _listed(python_values(value))
         try:
             if json.loads(json.dumps(plain[name])) != plain[name]:
@@ -143,7 +140,7 @@ def check_arrays(arrays: dict[str, NDArray[np.float64]], **shapes: tuple[int, ..
 
 
 def check_figures(name: str, values: NDArray[np.float64]) -> None:
-    """ValueError for means or scales that would make codes of nonsense."""
+    """ValueError for means or scales that would make embeddings of nonsense."""
     if name.startswith("scale") and not (values > 0).all():
         raise ValueError(f"{name} that is not positive")
     if name != "threshold" and not np.isfinite(values).all():
@@ -180,48 +177,8 @@ def read_classes(saved: dict[str, Any]) -> NDArray[Any]:
     return classes
 
 
-def _save(
-    folder: Path,
-    kind: str,
-    transformer: Any,
-    arrays: dict[str, Any],
-    facts: dict[str, Any],
-) -> Path:
-    """An estimator around a transformer: its folder, named float64 arrays, and a card."""
-    from tscl.estimators.transformer import ContrastiveTransformer, save_transformer
-
-    fitted = getattr(transformer, "estimator", transformer)
-    if not isinstance(fitted, ContrastiveTransformer):
-        name = type(fitted).__name__
-        raise InputError("transformer", name, "only a ContrastiveTransformer can be saved")
-    with new_folder(folder) as work:
-        save_transformer(fitted, work / PART)
-        tensors = {k: torch.from_numpy(np.array(a, np.float64)) for k, a in arrays.items()}
-        save_tensors(work / WEIGHTS, tensors)
-        write_card(work, kind, {**facts, "sha256": sha256_of(work / WEIGHTS)})
-    return folder
-
-
-def _load(folder: Path, kind: str) -> tuple[dict[str, Any], Any, dict[str, NDArray[np.float64]]]:
-    from tscl.estimators.transformer import load_transformer
-
-    card = read_card(folder, kind)
-    transformer = load_transformer(folder / PART)
-    weights = folder / WEIGHTS
-    if not weights.is_file() or sha256_of(weights) != card.get("sha256"):
-        raise CheckpointError(weights.name, folder, "missing, damaged or cut short")
-    return card, transformer, {k: t.numpy() for k, t in load_tensors(weights).items()}
-
-
-def _take_inputs(model: Any, transformer: Any, card: dict[str, Any]) -> None:
-    model.transformer_ = transformer
-    model.n_features_in_ = int(card["n_features_in_"])
-    model.n_channels_in_ = transformer.n_channels_in_
-    if card["feature_names_in_"] is not None:
-        model.feature_names_in_ = np.asarray(card["feature_names_in_"], dtype=object)
-
-
-def _inputs(model: Any) -> dict[str, Any]:
+def input_facts(model: Any) -> dict[str, Any]:
+    """Columns and their names that ``fit`` saw."""
     names = getattr(model, "feature_names_in_", None)
     return {
         "n_features_in_": int(model.n_features_in_),
@@ -229,33 +186,56 @@ def _inputs(model: Any) -> dict[str, Any]:
     }
 
 
-def _kinds() -> dict[type, tuple[Callable[[Any, Path], Path], Callable[[Path], Any]]]:
-    from tscl.estimators import anomaly, classifier, clustering, retrieval, transformer
-
-    return {
-        transformer.ContrastiveTransformer: (
-            transformer.save_transformer,
-            transformer.load_transformer,
-        ),
-        classifier.ContrastiveClassifier: (classifier.save_classifier, classifier.load_classifier),
-        clustering.ContrastiveClusterer: (clustering.save_clusterer, clustering.load_clusterer),
-        retrieval.PatientRetrieval: (retrieval.save_retrieval, retrieval.load_retrieval),
-        anomaly.ContrastiveAnomalyDetector: (anomaly.save_detector, anomaly.load_detector),
-    }
+def restore_inputs(model: Any, facts: dict[str, Any], channels: int) -> None:
+    """Set what :func:`input_facts` gave."""
+    model.n_features_in_ = int(facts["n_features_in_"])
+    model.n_channels_in_ = channels
+    if facts["feature_names_in_"] is not None:
+        model.feature_names_in_ = np.asarray(facts["feature_names_in_"], dtype=object)
 
 
-def save_estimator(model: Any, folder: Path) -> Path:
-    """Write any of the estimators to ``folder``, which holds nothing else afterwards.
+class SavedEstimator(BaseEstimator):
+    """An estimator that goes to a folder of safetensors and JSON and back, never through pickle.
 
-    Raises:
-        InputError: ``folder`` holds something that is not an estimator saved earlier.
+    Attributes:
+        fitted_by: the attribute that ``fit`` sets last.
     """
-    check_target(folder)
-    return next(save for kind, (save, _) in _kinds().items() if isinstance(model, kind))(
-        model, folder
-    )
 
+    fitted_by: ClassVar[str]
 
-def load_estimator(kind: type, folder: Path) -> Any:
-    """Read an estimator of class ``kind`` that :func:`save_estimator` wrote."""
-    return next(load for known, (_, load) in _kinds().items() if issubclass(kind, known))(folder)
+    def save(self, folder: str | Path) -> Path:
+        """Write what was fitted and the parameters, in one step.
+
+        Args:
+            folder: absent, empty, or an estimator saved earlier, which is replaced.
+
+        Raises:
+            UnfittedEstimatorError: before ``fit``. InputError: an encoder that is not registered,
+                a parameter that only pickle could keep, or a ``folder`` with other files in it.
+        """
+        require_fitted(self, self.fitted_by)
+        folder = Path(folder)
+        check_replaceable(folder, CARD, SAVED)
+        with new_folder(folder) as work:
+            facts = self._write_files(work)
+            write_card(work, type(self).__name__, {"params": plain_params(self), **facts})
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what :meth:`save` wrote; labels and history of ``fit`` are not kept.
+
+        Raises:
+            CheckpointError: a missing, damaged or foreign file.
+        """
+        folder = Path(folder)
+        return cls._read_files(folder, read_card(folder, cls.__name__))
+
+    def _write_files(self, work: Path) -> dict[str, Any]:
+        """Write all files but the card; what the card keeps beside the parameters."""
+        raise NotImplementedError
+
+    @classmethod
+    def _read_files(cls, folder: Path, card: dict[str, Any]) -> Self:
+        """The estimator of a card and the files beside it."""
+        raise NotImplementedError

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.multiclass import type_of_target
 from torch import nn
 
 from data_loaders.container.standardize import channel_figures, standardize_groups
-from tscl.disk import new_folder
-from tscl.errors import DataError, InputError, NotFittedError
-from tscl.estimators.base import PretrainingSettings, SeriesInput
+from tscl.errors import DataError, InputError
 from tscl.estimators.inputs import (
     Float32,
     RandomState,
-    as_array,
-    check_float32,
+    as_panel,
     draw_seed,
     encode_by_length,
     id_codes,
@@ -30,20 +27,19 @@ from tscl.estimators.inputs import (
     require_fitted,
 )
 from tscl.estimators.pretraining import (
+    PretrainingSettings,
     build_method,
     check_choice,
     pretrain,
-    wants_labels,
     with_loss,
 )
 from tscl.estimators.saved import (
     EncoderByName,
-    _inputs,
     check_figures,
-    plain_params,
+    input_facts,
     read_card,
     readable,
-    write_card,
+    restore_inputs,
 )
 from tscl.inference.encode import encode, encode_causal
 from tscl.inference.streaming import StreamingEncoder
@@ -52,206 +48,273 @@ from tscl.pooling import check_pooling
 from tscl.saving.encoder import load_encoder, save_encoder
 from tscl.training.trainer import TrainSettings
 
-
-def _numbers(X: Any) -> NDArray[Any]:
-    if issparse(X):
-        raise DataError("X", type(X).__name__, "sparse input is not supported; pass X.toarray()")
-    try:
-        array = np.asarray(X)
-        if array.dtype.kind != "c":
-            return array if array.dtype.kind in "fiu" else array.astype(np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError("X", type(X).__name__, f"must be numeric ({error})") from None
-    remedy = "Complex data not supported; pass X.real, X.imag or np.abs(X)"
-    raise DataError("X", "complex numbers", remedy)
+SCALES = ("train", "sample", "none")
 
 
-def as_panel(
-    X: Any, *, allow_missing: bool = True, allow_constant: bool = False
-) -> NDArray[np.float32]:
-    """Series as (n_samples, n_timesteps, n_channels) float32.
+class ContrastiveTransformer(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, EncoderByName, PretrainingSettings
+):
+    """Series in, embeddings out: any registered method and encoder, trained in ``fit``.
+
+    ``X`` is (n_samples, n_timesteps, n_channels), NaN where a value is missing; trailing steps
+    without any value are padding and do not enter a sample's embedding. A 2-D ``X`` is one
+    univariate series a row, so that the estimator fits scikit-learn's tools.
 
     Args:
-        X: 3-D array or tensor, or a list of (T_i, C) arrays; a 2-D array is (n_timesteps,
-            n_channels) of one series; a 1-D array or Series is one univariate series; a DataFrame
-            is one series, one column a channel, its index (when of dates) sorted without
-            duplicates.
-        allow_missing: whether NaN marks missing values or is an error.
-        allow_constant: whether a channel may be constant or empty.
-
-    Raises:
-        DataError: wrong rank, no samples, sparse, complex or infinite values, unsorted or
-            duplicate time stamps, a channel that is constant, or NaN where not allowed.
-    """
-    if isinstance(X, (pd.DataFrame, pd.Series)):
-        index = X.index
-        if isinstance(index, pd.DatetimeIndex):
-            if index.has_duplicates:
-                first = index[index.duplicated()][0]
-                raise DataError("timestamps", first, "appears twice; keep one row a time stamp")
-            if not index.is_monotonic_increasing:
-                raise DataError("timestamps", "unsorted", "sort the rows by time")
-        X = X.to_numpy()
-    values = _numbers(as_array(X))
-    if values.ndim == 1:
-        values = values[None, :, None]
-    elif values.ndim == 2:
-        values = values[None]
-    if values.ndim != 3:
-        raise DataError("X", values.shape, "pass (n_samples, n_timesteps, n_channels)")
-    if values.shape[2] == 0:
-        found = f"0 feature(s) (shape={np.shape(X)}) while a minimum of 1 is required"
-        raise DataError("X", found, "pass at least one channel")
-    if 0 in values.shape:
-        raise DataError("X", values.shape, "pass at least one sample, step and channel")
-    values = check_float32(values)
-    if np.isinf(values).any():
-        raise DataError("X", f"{int(np.isinf(values).sum())} infinite values", "remove them")
-    if not allow_missing and np.isnan(values).any():
-        raise DataError("X", f"{int(np.isnan(values).sum())} NaN", "fill or drop them")
-    for channel in range(0 if allow_constant else values.shape[2]):
-        seen = values[..., channel][~np.isnan(values[..., channel])]
-        if seen.size == 0 or (values.shape[1] > 1 and np.ptp(seen) == 0):
-            raise DataError(f"channel {channel}", "constant or empty", "drop the channel")
-    return values
-
-
-class Representation(TransformerMixin, EncoderByName, SeriesInput):
-    """Any registered method as an estimator.
-
-    ``X`` is (n_samples, n_timesteps, n_channels), and trailing steps without any value are padding
-    that does not enter a code. Here a 2-D ``X`` is one series (n_timesteps, n_channels).
-
-    Args:
-        method: name of the method (:data:`tscl.methods.METHODS`).
-        method_params: its arguments.
-        encoder: encoder name or a module that follows the encoder contract.
-        encoder_params: arguments of a named encoder, without ``input_dims``.
-        max_epochs, batch_size, lr, averaging: training.
-        max_train_length: longer series are cut into sections of this length.
-        pooling: of ``transform`` (:func:`tscl.pooling.pool_time`).
-        checkpoints: folder to keep checkpoints in, for ``fit(..., resume=True)``.
-        verbose: show a progress bar.
-        random_state: seed of weights, batches, masks and noise: a whole number, a RandomState or
-            Generator to draw it from, or None for a new one every time.
+        method, encoder, loss, pooling, scale and the others: see
+            :class:`tscl.estimators.pretraining.PretrainingSettings`.
 
     Attributes:
-        encoder_: the trained encoder. method_: the whole method (None in copies when its layers are
-            weight-normalised, as in ``tcn``). history_: a row a step.
-        n_features_in_: number of channels.
+        encoder_: the trained encoder. method_: the whole method (None after ``load``, and
+            in copies when its layers are weight-normalised, as in ``tcn``).
+        history_: a row a training step. n_features_in_: columns of 2-D or channels of 3-D input.
+        n_channels_in_: channels. mean_, scale_: (C,) of ``scale="train"``, else None.
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).normal(size=(8, 40, 2))
+        >>> small = {"output_dims": 4, "hidden_dims": 4, "depth": 1}
+        >>> model = ContrastiveTransformer("simclr", encoder_params=small, max_epochs=1)
+        >>> model.fit_transform(X).shape
+        (8, 4)
     """
 
-    def __init__(
-        self,
-        method: str = "autotcl",
-        *,
-        method_params: dict[str, Any] | None = None,
-        encoder: str | nn.Module = "dilated",
-        encoder_params: dict[str, Any] | None = None,
-        max_epochs: int = 20,
-        batch_size: int = 32,
-        lr: float = 1e-3,
-        averaging: str = "swa",
-        max_train_length: int = 256,
-        pooling: str = "max",
-        checkpoints: str | Path | None = None,
-        verbose: bool = False,
-        random_state: RandomState = 0,
-    ) -> None:
-        self.method = method
-        self.method_params = method_params
-        self.encoder = encoder
-        self.encoder_params = encoder_params
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.averaging = averaging
-        self.max_train_length = max_train_length
-        self.pooling = pooling
-        self.checkpoints = checkpoints
-        self.verbose = verbose
-        self.random_state = random_state
+    fitted_by: ClassVar[str] = "encoder_"
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def _method_arguments(self) -> dict[str, Any]:
-        return dict(self.method_params or {})
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        patient: ArrayLike | None = None,
+        trial: ArrayLike | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train on ``X``; an estimator that was fitted stays as it was when this fails.
 
-    def fit(self, X: Any, y: Any = None, *, resume: bool = False) -> Representation:
-        """Train on ``X`` (see :func:`as_panel`); ``y`` is ignored.
+        Args:
+            X: (n, T, C), or (n, T) for univariate series.
+            y: (n,) classes or targets; read by supervised objectives only.
+            patient: (n,) ids for methods that contrast patients, such as ``comet``; their batches
+                hold whole trials.
+            trial: (n,) ids likewise; by default every sample is one.
+            resume: go on from what is in ``checkpoints``.
 
         Raises:
-            DataError: bad input, or series too short to train on.
+            DataError: input that cannot be trained on. InputError: labels or ids missing that the
+                method needs. ConfigError: an unknown name or parameter.
         """
+        with kept_on_error(self):
+            self._fit(self._read_series(X, reset=True), y, patient, trial, resume)
+        return self
+
+    def _fit(
+        self,
+        values: Float32,
+        y: ArrayLike | None,
+        patient: Any = None,
+        trial: Any = None,
+        resume: bool = False,
+    ) -> None:
         check_pooling(self.pooling)
-        values = as_panel(X)
+        check_choice("scale", self.scale, SCALES)
+        self._measure(values)
         seed = draw_seed(self.random_state)
         method = build_method(
             self.method,
-            self._method_arguments(),
+            self._arguments(),
             self.encoder,
             self.encoder_params,
             channels=values.shape[2],
             seed=seed,
         )
-        settings = TrainSettings(
-            max_epochs=self.max_epochs,
-            lr=self.lr,
-            averaging=self.averaging,  # type: ignore[arg-type]
-            seed=seed,
-        )
         result = pretrain(
             method,
-            values,
-            settings,
+            self.scaled(values),
+            TrainSettings(
+                max_epochs=self.max_epochs,
+                lr=self.lr,
+                averaging=self.averaging,  # type: ignore[arg-type]
+                seed=seed,
+            ),
             batch_size=self.batch_size,
             max_train_length=self.max_train_length,
+            labels=_label_codes(y, len(values)) if "labels" in method.needs else None,
+            ids=_ids(patient, trial, len(values)),
             checkpoints=None if self.checkpoints is None else Path(self.checkpoints),
             resume=resume,
             verbose=self.verbose,
             title=self.method,
         )
-        self.method_ = method
+        self.method_: Method | None = method
         self.encoder_ = result.encoder
         self.history_ = result.history
-        self.n_features_in_ = values.shape[2]
-        return self
+
+    def _arguments(self) -> dict[str, Any]:
+        """Arguments of the method."""
+        return with_loss(self.method, self.method_params, self.loss, self.loss_params)
+
+    def _read_series(self, X: Any, *, reset: bool) -> Float32:
+        """``X`` as (n, T, C); sets the channels, or checks them."""
+        return read_panel(self, X, reset=reset)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Width of the pooled embeddings."""
+        dims: int = self.encoder_.output_dims  # type: ignore[assignment]
+        return dims * len(check_pooling(self.pooling))
+
+    def transform(self, X: Any) -> Float32:
+        """Embeddings pooled over time, (n_samples, k D) float32, k the number of poolings named.
+
+        Raises:
+            UnfittedEstimatorError, DataError: see ``fit``.
+        """
+        require_fitted(self, "encoder_")
+        return self.pool(self._read_series(X, reset=False))
+
+    def pool(self, values: Float32) -> Float32:
+        """``transform`` of checked series (n, T, C) float32 in the unit of ``fit``'s ``X``."""
+        return encode_by_length(
+            self.scaled(values),
+            lambda part: encode(self.encoder_, part, pooling=self.pooling),  # type: ignore[arg-type]
+        )
 
     def encode(
         self, X: Any, *, pooling: str | None = None, causal: bool = False, **options: Any
-    ) -> NDArray[np.float32]:
-        """Codes (n_samples, n_timesteps, D), or (n_samples, k D) with k poolings named.
+    ) -> Float32:
+        """Embeddings (n, T, D) float32 of every step, or (n, k D) with k poolings named.
 
-        Steps after a series' end are NaN, and the code of a series is that of its own length.
+        Steps after a sample's end are NaN.
 
         Args:
-            X: see :func:`as_panel`.
+            X: see ``fit``.
             pooling: None, or over time (:func:`tscl.pooling.pool_time`).
-            causal: codes for forecasting, each of its past only (windows for a centred encoder).
-            options: further arguments of :func:`tscl.inference.encode.encode`; ``out`` only for
-                series that all last to the end.
+            causal: embeddings that know the past only; a centred encoder then sees ``window``
+                steps of the past (:func:`tscl.inference.encode_causal`).
+            options: further arguments of :func:`tscl.inference.encode`; ``out`` only for series
+                that all last to the end.
         """
-        if not hasattr(self, "encoder_"):
-            raise NotFittedError(f"{type(self).__name__} is not fitted; call fit first")
-        values = as_panel(X)
-        if values.shape[2] != self.n_features_in_:
-            raise DataError("X", values.shape, f"fitted on {self.n_features_in_} channels")
+        require_fitted(self, "encoder_")
+        values = self.scaled(self._read_series(X, reset=False))
         if options.get("out") is not None and np.isnan(values[:, -1]).all(axis=1).any():
-            raise InputError("out", "padded series", "leave out away; codes are put together first")
+            raise InputError("out", "padded series", "leave it out: parts are put together first")
 
-        def part_codes(part: NDArray[np.float32]) -> NDArray[np.float32]:
+        def embed(part: Float32) -> Float32:
             if causal:
                 return encode_causal(self.encoder_, part, **options).codes  # type: ignore[arg-type]
             return encode(self.encoder_, part, pooling=pooling, **options)  # type: ignore[arg-type]
 
-        return encode_by_length(values, part_codes)
+        return encode_by_length(values, embed)
 
-    def transform(self, X: Any) -> NDArray[np.float32]:
-        """Codes pooled by ``pooling``, (n_samples, k D), k the number of poolings named."""
-        return self.encode(X, pooling=self.pooling)
+    def stream(self) -> StreamingEncoder:
+        """An encoder of live samples in the unit of ``fit``'s ``X``, scaled like them.
+
+        Raises:
+            InputError: ``scale="sample"``, which needs the whole series, or an encoder that sees
+                the future.
+        """
+        require_fitted(self, "encoder_")
+        if self.scale == "sample":
+            raise InputError("scale", self.scale, "a stream needs scale='train' or 'none'")
+        return StreamingEncoder(self.encoder_, mean=self.mean_, scale=self.scale_)  # type: ignore[arg-type]
+
+    def _measure(self, values: Float32) -> None:
+        self.mean_: NDArray[np.float64] | None = None
+        self.scale_: NDArray[np.float64] | None = None
+        if self.scale == "train":
+            self.mean_, self.scale_, count = channel_figures(values)
+            if not count.all():
+                channel = f"channel {int(np.argmin(count))}"
+                raise DataError("X", f"{channel} holds no value", "leave the channel out")
+
+    def scaled(self, values: Float32) -> Float32:
+        """Series (n, T, C) float32 as the encoder sees them.
+
+        Raises:
+            DataError: other channels than in ``fit``.
+        """
+        if values.shape[2] != self.n_channels_in_:
+            raise DataError("X", values.shape, f"fitted on {self.n_channels_in_} channels")
+        if self.scale == "train":
+            assert self.mean_ is not None
+            assert self.scale_ is not None
+            return np.asarray((values - self.mean_) / self.scale_, np.float32)
+        return standardize_groups(values, None) if self.scale == "sample" else values
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            **input_facts(self),
+            "n_channels_in_": int(self.n_channels_in_),
+            "mean_": None if self.mean_ is None else self.mean_.tolist(),
+            "scale_": None if self.scale_ is None else self.scale_.tolist(),
+        }
+
+    def _from_state(self, state: dict[str, Any]) -> None:
+        restore_inputs(self, state, int(state["n_channels_in_"]))
+        for name in ("mean_", "scale_"):
+            value = state[name]
+            array = None if value is None else np.asarray(value, np.float64)
+            if array is not None and array.shape != (self.n_channels_in_,):
+                raise ValueError(f"{name} of shape {array.shape}")
+            if (array is None) == (self.scale == "train"):
+                raise ValueError(f"{name} does not go with scale={self.scale!r}")
+            if array is not None:
+                check_figures(name, array)
+            setattr(self, name, array)
+
+    def _write_files(self, work: Path) -> dict[str, Any]:
+        save_encoder(work, self.encoder_)
+        return {"state": self._state()}
+
+    @classmethod
+    def _read_files(cls, folder: Path, card: dict[str, Any]) -> Self:
+        encoder, _ = load_encoder(folder)
+        with readable(folder):
+            model = cls(**card["params"])
+            check_pooling(model.pooling)
+            check_choice("scale", model.scale, SCALES)
+            model._from_state(card["state"])
+            if encoder.input_dims != model.n_channels_in_:
+                raise ValueError(f"encoder of {encoder.input_dims} channels")
+        model.encoder_, model.method_, model.history_ = encoder, None, []
+        return model
+
+
+@dataclass(eq=False, repr=False)
+class Representation(ContrastiveTransformer):
+    """The general estimator for series that are already scaled, a 2-D ``X`` being one series.
+
+    ``X`` is (n_samples, n_timesteps, n_channels), or (n_timesteps, n_channels) of one series, or a
+    data frame of one (:func:`tscl.estimators.inputs.as_panel`).
+
+    Args:
+        method: see :class:`ContrastiveTransformer`, as are the others.
+        scale: as there, but nothing is scaled by default.
+
+    Example:
+        >>> X = np.random.default_rng(0).normal(size=(200, 2))
+        >>> small = {"output_dims": 4, "hidden_dims": 4, "depth": 1}
+        >>> model = Representation("ts2vec", encoder_params=small, max_train_length=50)
+        >>> model.fit(X).encode(X).shape
+        (1, 200, 4)
+    """
+
+    method: str = "autotcl"
+    scale: str = "none"
+
+    def _read_series(self, X: Any, *, reset: bool) -> Float32:
+        values = as_panel(X, allow_constant=not reset)
+        if reset:
+            self.n_features_in_ = self.n_channels_in_ = values.shape[2]
+        elif values.shape[2] != self.n_channels_in_:
+            raise DataError("X", values.shape, f"fitted on {self.n_channels_in_} channels")
+        return values
 
 
 class AutoTCL(Representation):
@@ -288,6 +351,7 @@ class AutoTCL(Representation):
             method_params=method_params,
             encoder=encoder,
             encoder_params=encoder_params,
+            loss=loss,
             max_epochs=max_epochs,
             batch_size=batch_size,
             lr=lr,
@@ -299,188 +363,20 @@ class AutoTCL(Representation):
             random_state=random_state,
         )
         self.augmentation = augmentation
-        self.loss = loss
 
-    def _method_arguments(self) -> dict[str, Any]:
+    def _arguments(self) -> dict[str, Any]:
         return {"loss": self.loss, **(self.augmentation or {}), **(self.method_params or {})}
 
 
-SCALES = ("train", "sample", "none")
+def load_transformer(folder: str | Path) -> ContrastiveTransformer:
+    """A saved :class:`ContrastiveTransformer`, :class:`Representation` or :class:`AutoTCL`.
 
-
-class ContrastiveTransformer(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, EncoderByName, PretrainingSettings
-):
-    """Series in, codes out: any registered method and encoder, trained in ``fit``.
-
-    ``X`` is (n_samples, n_timesteps, n_channels), NaN where a value is missing; trailing steps
-    without any value are padding and do not enter a sample's code. A 2-D ``X`` is one univariate
-    series a row, so that the estimator fits scikit-learn's tools.
-
-    Args:
-        method, encoder, loss, pooling, scale and the others: see
-            :class:`tscl.estimators.base.PretrainingSettings`.
-
-    Attributes:
-        encoder_: the trained encoder. method_: the whole method (None in copies and after
-            ``load``).
-        history_: a row a training step. n_features_in_: columns of 2-D or channels of 3-D input.
-        n_channels_in_: channels. mean_, scale_: (C,) of ``scale="train"``, else None.
-
-    Examples:
-        >>> import numpy as np
-        >>> X = np.random.default_rng(0).normal(size=(8, 40, 2))
-        >>> small = {"output_dims": 4, "hidden_dims": 4, "depth": 1}
-        >>> model = ContrastiveTransformer("simclr", encoder_params=small, max_epochs=1)
-        >>> model.fit_transform(X).shape
-        (8, 4)
+    Raises:
+        CheckpointError: a missing, damaged or foreign file.
     """
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
-    def fit(
-        self,
-        X: Any,
-        y: ArrayLike | None = None,
-        *,
-        patient: ArrayLike | None = None,
-        trial: ArrayLike | None = None,
-    ) -> Self:
-        """Train on ``X``; an estimator that was fitted stays as it was when this fails.
-
-        Args:
-            X: (n, T, C), or (n, T) for univariate series.
-            y: (n,) classes or targets; read by supervised objectives only.
-            patient: (n,) ids for methods that contrast patients, such as ``comet``; their batches
-                hold whole trials. ``trial``: (n,) likewise; by default every sample is one.
-
-        Raises:
-            DataError: input that cannot be trained on. InputError: labels or ids missing that the
-                method needs. ConfigError: an unknown name or parameter.
-        """
-        with kept_on_error(self):
-            self._fit(read_panel(self, X, reset=True), y, patient, trial)
-        return self
-
-    def _fit(
-        self, values: Float32, y: ArrayLike | None, patient: Any = None, trial: Any = None
-    ) -> None:
-        check_pooling(self.pooling)
-        check_choice("scale", self.scale, SCALES)
-        self._measure(values)
-        seed = draw_seed(self.random_state)
-        method = build_method(
-            self.method,
-            with_loss(self.method, self.method_params, self.loss, self.loss_params),
-            self.encoder,
-            self.encoder_params,
-            channels=values.shape[2],
-            seed=seed,
-        )
-        result = pretrain(
-            method,
-            self.scaled(values),
-            TrainSettings(
-                max_epochs=self.max_epochs,
-                lr=self.lr,
-                averaging=self.averaging,  # type: ignore[arg-type]
-                seed=seed,
-            ),
-            batch_size=self.batch_size,
-            max_train_length=self.max_train_length,
-            labels=_label_codes(y, len(values)) if wants_labels(method) else None,
-            ids=_ids(patient, trial, len(values)),
-            verbose=self.verbose,
-            title=self.method,
-        )
-        self.method_: Method | None = method
-        self.encoder_ = result.encoder
-        self.history_ = result.history
-
-    @property
-    def _n_features_out(self) -> int:
-        """Width of the pooled codes."""
-        dims: int = self.encoder_.output_dims  # type: ignore[assignment]
-        return dims * len(check_pooling(self.pooling))
-
-    def transform(self, X: Any) -> Float32:
-        """Codes pooled over time, (n_samples, k D) float32, k the number of poolings named.
-
-        Raises:
-            UnfittedEstimatorError, DataError: see ``fit``.
-        """
-        require_fitted(self, "encoder_")
-        return self.pool(read_panel(self, X, reset=False))
-
-    def pool(self, values: Float32) -> Float32:
-        """``transform`` of checked series (n, T, C) float32 in the unit of ``fit``'s ``X``."""
-        return encode_by_length(
-            self.scaled(values),
-            lambda part: encode(self.encoder_, part, pooling=self.pooling),  # type: ignore[arg-type]
-        )
-
-    def encode(self, X: Any, *, causal: bool = False, window: int = 200) -> Float32:
-        """Codes of every step, (n_samples, n_timesteps, D) float32, NaN after a sample's end.
-
-        Args:
-            X: see ``fit``.
-            causal: codes that know the past only; a centred encoder then sees ``window`` steps
-                of the past (:func:`tscl.inference.encode_causal`).
-        """
-        require_fitted(self, "encoder_")
-        values = self.scaled(read_panel(self, X, reset=False))
-
-        def part_codes(part: Float32) -> Float32:
-            if causal:
-                return encode_causal(self.encoder_, part, window=window).codes  # type: ignore[arg-type]
-            return encode(self.encoder_, part)  # type: ignore[arg-type]
-
-        return encode_by_length(values, part_codes)
-
-    def stream(self) -> StreamingEncoder:
-        """An encoder of live samples in the unit of ``fit``'s ``X``, scaled like them.
-
-        Raises:
-            InputError: ``scale="sample"``, which needs the whole series, or an encoder that sees
-                the future.
-        """
-        require_fitted(self, "encoder_")
-        if self.scale == "sample":
-            raise InputError("scale", self.scale, "a stream needs scale='train' or 'none'")
-        return StreamingEncoder(self.encoder_, mean=self.mean_, scale=self.scale_)  # type: ignore[arg-type]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """State for pickle and copies, without ``method_``."""
-        state = super().__getstate__()
-        if "method_" in state:
-            state["method_"] = None
-        return state
-
-    def _measure(self, values: Float32) -> None:
-        self.mean_: NDArray[np.float64] | None = None
-        self.scale_: NDArray[np.float64] | None = None
-        if self.scale == "train":
-            self.mean_, self.scale_, count = channel_figures(values)
-            if not count.all():
-                channel = f"channel {int(np.argmin(count))}"
-                raise DataError("X", f"{channel} holds no value", "leave the channel out")
-
-    def scaled(self, values: Float32) -> Float32:
-        """Series (n, T, C) float32 as the encoder sees them.
-
-        Raises:
-            DataError: other channels than in ``fit``.
-        """
-        if values.shape[2] != self.n_channels_in_:
-            raise DataError("X", values.shape, f"fitted on {self.n_channels_in_} channels")
-        if self.scale == "train":
-            assert self.mean_ is not None
-            assert self.scale_ is not None
-            return np.asarray((values - self.mean_) / self.scale_, np.float32)
-        return standardize_groups(values, None) if self.scale == "sample" else values
+    kind = read_card(Path(folder))["kind"]
+    own = (loader for loader in (Representation, AutoTCL) if loader.__name__ == kind)
+    return next(own, ContrastiveTransformer).load(folder)
 
 
 def check_labelled(y: ArrayLike) -> None:
@@ -516,56 +412,3 @@ def _ids(patient: Any, trial: Any, n: int) -> dict[str, NDArray[np.int64]]:
     pairs = np.stack([patients, trials], axis=1)
     own = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
     return {"patient": patients, "trial": own.astype(np.int64)}
-
-
-def save_transformer(model: ContrastiveTransformer, folder: Path) -> Path:
-    """Write ``model`` to ``folder``; see :meth:`ContrastiveTransformer.save`."""
-    require_fitted(model, "encoder_")
-    params = plain_params(model)
-    with new_folder(folder) as work:
-        save_encoder(work, model.encoder_)
-        write_card(work, "ContrastiveTransformer", {"params": params, "state": _state(model)})
-    return folder
-
-
-def load_transformer(folder: Path) -> ContrastiveTransformer:
-    """Read what :func:`save_transformer` wrote."""
-    card = read_card(folder, "ContrastiveTransformer")
-    encoder, _ = load_encoder(folder)
-    with readable(folder):
-        model = ContrastiveTransformer(**card["params"])
-        check_pooling(model.pooling)
-        check_choice("scale", model.scale, SCALES)
-        _restore(model, card["state"])
-        if encoder.input_dims != model.n_channels_in_:
-            raise ValueError(f"encoder of {encoder.input_dims} channels")
-    model.encoder_ = encoder
-    model.method_ = None
-    model.history_ = []
-    return model
-
-
-def _state(model: ContrastiveTransformer) -> dict[str, Any]:
-    return {
-        **_inputs(model),
-        "n_channels_in_": int(model.n_channels_in_),
-        "mean_": None if model.mean_ is None else model.mean_.tolist(),
-        "scale_": None if model.scale_ is None else model.scale_.tolist(),
-    }
-
-
-def _restore(model: ContrastiveTransformer, state: dict[str, Any]) -> None:
-    model.n_features_in_ = int(state["n_features_in_"])
-    model.n_channels_in_ = int(state["n_channels_in_"])
-    if state["feature_names_in_"] is not None:
-        model.feature_names_in_ = np.asarray(state["feature_names_in_"], dtype=object)
-    for name in ("mean_", "scale_"):
-        value = state[name]
-        array = None if value is None else np.asarray(value, np.float64)
-        if array is not None and array.shape != (model.n_channels_in_,):
-            raise ValueError(f"{name} of shape {array.shape}")
-        if (array is None) == (model.scale == "train"):
-            raise ValueError(f"{name} does not go with scale={model.scale!r}")
-        if array is not None:
-            check_figures(name, array)
-        setattr(model, name, array)

@@ -6,7 +6,7 @@ Both give offsets from the point forecast and are calibrated on windows held out
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -59,6 +59,87 @@ class ConformalIntervals:
         width = calibrated(np.abs(self.errors), coverage)
         made = np.broadcast_to(width, (len(codes), *width.shape))
         return -made, made
+
+
+def window_spread(past: NDArray[np.floating]) -> Float64:
+    """Deviation of every variable within its window (n, L, C), (n, C), none near zero."""
+    spread = past.std(axis=1, dtype=np.float64)
+    result: Float64 = np.maximum(spread, 0.1 * np.median(spread, axis=0) + 1e-6)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptiveIntervals:
+    """Symmetric conformal intervals whose level follows the errors seen of late.
+
+    A score is an absolute error over the spread of its window. Going through the held-out windows
+    in time, the level that is asked for moves by
+
+        alpha' = alpha + gamma (miscoverage - err),    err = 1 when the truth was outside
+
+    (adaptive conformal inference, Gibbs and Candes 2021, arXiv 2106.00170, eq. 2, with gamma .005
+    there), and the width is the (1 - alpha)-quantile of the last scores. An error counts once the
+    whole horizon of its window is past. Two things differ: alpha never rises above the one asked
+    for, so that a quiet stretch does not narrow the intervals before the next season; and where the
+    method asks for an infinite interval (alpha below 0) the largest score is widened by
+    ``1 - 20 alpha``.
+
+    Attributes:
+        errors: (n, H, C) truth minus forecast of held-out windows, in their order of time.
+        spread: (n, C) of their windows, of :func:`window_spread`.
+        origins: (n,) steps at which they end.
+        gamma: step of the level. memory: scores a quantile is taken of, at most.
+    """
+
+    errors: Float32
+    spread: Float64
+    origins: NDArray[np.int64]
+    gamma: float = 0.01
+    memory: int = 300
+
+    def followed_by(
+        self, errors: Float32, spread: Float64, origins: NDArray[np.int64]
+    ) -> AdaptiveIntervals:
+        """Intervals that have seen further windows, the arguments being theirs."""
+        return replace(
+            self,
+            errors=np.concatenate([self.errors, errors]),
+            spread=np.concatenate([self.spread, spread]),
+            origins=np.concatenate([self.origins, origins]),
+        )
+
+    def bounds(self, coverage: float, codes: Float32) -> tuple[Float64, Float64]:
+        """See :class:`Intervals`; offsets in units of the spread of the window asked about."""
+        width = self.width(coverage)
+        result = np.broadcast_to(width, (len(codes), *width.shape))
+        return -result, result
+
+    def width(self, coverage: float) -> Float64:
+        """(H, C) after all windows."""
+        scores = np.abs(self.errors) / self.spread[:, None]
+        n, horizon = scores.shape[:2]
+        alpha = np.full(scores.shape[1:], 1.0 - coverage)
+        # the windows whose whole future was known at the origin of each
+        known = np.searchsorted(self.origins, self.origins - horizon, side="right")
+        known = np.minimum(np.maximum.accumulate(known), np.arange(n))
+        first = max(0, n - self.memory)
+        for i in range(first, n):
+            if known[i] >= 10:
+                past = scores[max(0, known[i] - self.memory) : known[i]]
+                outside = scores[i] > _quantile(past, alpha)
+                alpha = alpha + self.gamma * (1.0 - coverage - outside)
+                alpha = np.minimum(alpha, 1.0 - coverage)
+        return _quantile(scores[-self.memory :], alpha)
+
+
+def _quantile(scores: NDArray[np.floating], alpha: Float64) -> Float64:
+    """The ceil((n + 1)(1 - alpha))-th smallest of n scores (n, H, C), by level (H, C)."""
+    n = len(scores)
+    rank = np.ceil((n + 1) * (1.0 - alpha) - 1e-9).astype(np.int64)
+    ordered = np.sort(scores, axis=0)
+    at = np.clip(rank, 1, n)[None] - 1
+    chosen = np.take_along_axis(ordered, at, axis=0)[0]
+    return np.asarray(chosen * np.where(alpha < 0, 1.0 - 20.0 * alpha, 1.0), np.float64)
 
 
 class QuantileHead(nn.Module):

@@ -118,20 +118,28 @@ def _full(
         if last:
             yield samples, slice(length - 1, length), last_step(encoder, x)[:n].unsqueeze(1)
         else:
-            yield samples, slice(0, length), _checked(encoder(x)[:n], x[:n], encoder, length)
+            yield samples, slice(0, length), _checked(encoder(x), x, encoder, length, n)
 
 
-def _checked(codes: Tensor, x: Tensor, encoder: EncoderLike, length: int) -> Tensor:
-    """``codes`` when they have the shape the encoder's contract says, else InputError."""
-    wanted = (len(x), length, encoder.output_dims)
-    if tuple(codes.shape) != wanted:
+def _checked(codes: Tensor, x: Tensor, encoder: EncoderLike, length: int, n: int) -> Tensor:
+    """The first ``n`` rows, those not filled up, of codes of the shape the contract says.
+
+    Raises:
+        InputError: another shape; the message leaves the filled rows out.
+    """
+    size = len(x)
+    if tuple(codes.shape) != (size, length, encoder.output_dims):
+        got = tuple(codes.shape)
+        if got[:1] == (size,):
+            got = (n, *got[1:])
+        wanted = (n, length, encoder.output_dims)
         raise InputError(
             "encoder",
-            f"{tuple(codes.shape)} of an input {tuple(x.shape)}",
+            f"{got} of an input {(n, *x.shape[1:])}",
             f"its output_dims and stride say {wanted}: give it the right output_dims, and a "
             "stride or output_length(T) if its embeddings are coarser than the input",
         )
-    return codes
+    return codes[:n]
 
 
 def _default_chunk(encoder: EncoderLike, overlap: int) -> int:

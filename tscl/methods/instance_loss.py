@@ -40,12 +40,6 @@ def build_loss(
     return loss
 
 
-def loss_needs(loss: nn.Module, ids: str | None = None) -> frozenset[str]:
-    """What a method with ``loss`` and the column ``ids`` reads of a batch (``Method.needs``)."""
-    labels = {"labels"} if needs_labels(loss) else set()
-    return frozenset(labels | ({ids} if ids not in (None, "index") else set()))
-
-
 def batch_column(batch: Batch, name: str) -> Tensor:
     """A column of ``batch.ids``; ``index`` and ``labels`` name those parts of the batch.
 
@@ -92,3 +86,9 @@ def needs(loss: nn.Module) -> tuple[Need, ...]:
 def needs_labels(loss: nn.Module) -> bool:
     """Whether a loss reads classes, targets or which samples are background."""
     return not {"labels", "targets", "background"}.isdisjoint(needs(loss))
+
+
+def loss_needs(loss: nn.Module, ids: str | None = None) -> frozenset[str]:
+    """What a method with ``loss`` and the column ``ids`` reads of a batch (``Method.needs``)."""
+    labels = {"labels"} if needs_labels(loss) else set()
+    return frozenset(labels | ({ids} if ids not in (None, "index") else set()))

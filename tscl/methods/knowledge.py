@@ -111,10 +111,10 @@ class KnowledgeDistillation(Method):
             encoder = ReadOutEncoder(channels, total, output, encoder, pooling=pooling)
         elif encoder.linear.out_features != total:
             remedy = f"build it for the {total} figures of crops"
-            raise InputError("encoder targets", encoder.linear.out_features, remedy)
+            raise InputError("encoder.output_dims", encoder.linear.out_features, remedy)
         super().__init__(encoder)
         width = output_dims(encoder.backbone)
-        parts = {f"{name}": size for name, size in [*self.steps.items(), *self.events.items()]}
+        parts = {**self.steps, **self.events}
         self.step_heads = nn.ModuleDict({n: nn.Linear(width, size) for n, size in parts.items()})
         self.augmentation = None if augmentation is None else build_augmentation(augmentation)
         self.beta, self.contrast_weight, self.ids = float(beta), float(contrast_weight), ids
@@ -139,7 +139,7 @@ class KnowledgeDistillation(Method):
             x = self.augmentation(x, generator)
         hidden = self.encoder.backbone(x)
         _, normed, figures = self.encoder.read(hidden)
-        hidden = hidden.float()
+        hidden = hidden.to(figures.dtype)
         terms: dict[str, Tensor] = {}
         with torch.autocast(x.device.type, enabled=False):
             columns = figures.split(list(self.crops.values()), dim=1)

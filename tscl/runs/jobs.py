@@ -10,8 +10,13 @@ from tscl.errors import ConfigError, nearest
 from tscl.runs.clinical.config import ClinicalConfig
 from tscl.runs.config import JobConfig, read_values, validate
 from tscl.runs.forecasting.config import RunConfig
+from tscl.runs.label_efficiency.config import LabelEfficiencyConfig
 
-JOBS: dict[str, type[JobConfig]] = {"forecasting": RunConfig, "clinical": ClinicalConfig}
+JOBS: dict[str, type[JobConfig]] = {
+    "forecasting": RunConfig,
+    "clinical": ClinicalConfig,
+    "label_efficiency": LabelEfficiencyConfig,
+}
 
 
 def check_job(values: dict[str, Any]) -> JobConfig:
@@ -21,7 +26,7 @@ def check_job(values: dict[str, Any]) -> JobConfig:
         ConfigError: no such job, or a bad key or value.
     """
     job = values.get("job", "forecasting")
-    if job not in JOBS:
+    if not isinstance(job, str) or job not in JOBS:
         raise ConfigError("job", job, nearest(str(job), JOBS))
     return validate(JOBS[job], values).check()
 

@@ -30,7 +30,7 @@ ENCODER: dict[str, Any] = {
     "strides": [1, 2, 2, 2, 1],
     "kernel_size": 7,
 }
-"""For signals of 100 Hz: 374,000 weights, an embedding each 0.32 s."""
+"""For signals of 100 Hz: 424,000 weights, an embedding each 0.32 s."""
 
 ECG_VIEWS: dict[str, Any] = {
     "name": "compose",

@@ -10,8 +10,8 @@ from data_loaders.ecg.records import read_record
 from data_loaders.splits.leakage import leakage_statement
 from tests.data_loaders.wfdb_files import bumps, write_record
 from tscl.errors import DataError, InputError, LeakageError
-from tscl.runs.clinical.config import SplitSection
 from tscl.runs.clinical.data import make_folds
+from tscl.runs.clinical.splits import OfficialSplit
 
 SYMBOLS = ["+", "N", "V", "A", "~", "F", "/", "L", "N", "N", "N", "N", "N"]
 
@@ -194,7 +194,7 @@ def test_an_official_split_leaves_the_second_record_of_one_person_out(tmp_path, 
     for seed, name in enumerate(("101", "201", "202", "100")):
         add(tmp_path, name, seed=seed)
     data = load_mitbih(tmp_path)
-    (fold,) = make_folds(data, SplitSection(kind="official"), "mitbih", seed=0)
+    (fold,) = make_folds(data, OfficialSplit(), seed=0)
     records = data.columns["record"].to_numpy()
     assert {name: set(records[rows]) for name, rows in fold.parts.items()} == {
         "train": {"101", "201"},

@@ -71,9 +71,8 @@ def test_a_study_killed_at_once_goes_on_to_the_same_figures(config, tmp_path):
     child.kill()
     child.communicate()
     left = job.files.missing()
-    kept = {
-        p: p.stat().st_mtime_ns for c in job.cells if c not in left for p in [job.files.path(c)]
-    }
+    paths = [job.files.path(cell) for cell in job.cells if cell not in left]
+    kept = {path: path.stat().st_mtime_ns for path in paths}
     assert 0 < len(left) < len(job.cells)
     assert not (out / "study.parquet").exists()
     job.run(workers=2)  # in other processes than the ones that were killed

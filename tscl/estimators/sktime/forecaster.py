@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
 from copy import deepcopy
@@ -16,6 +17,14 @@ from torch import nn
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, InputError, is_number, is_whole
 from tscl.estimators.inputs import draw_seed
+from tscl.estimators.sktime.defaults import (
+    choose_past,
+    describe,
+    network_settings,
+    past_candidates,
+    season_lengths,
+    training_settings,
+)
 from tscl.estimators.sktime.frames import (
     FrameScaler,
     Marks,
@@ -36,19 +45,37 @@ from tscl.estimators.sktime.frames import (
     until,
     with_freq,
 )
-from tscl.estimators.sktime.training import train_network
-from tscl.forecasters.intervals import check_levels, window_codes
+from tscl.estimators.sktime.training import held_out, joined_data, train_network
+from tscl.forecasters.direct_heads import HEADS, WindowData
+from tscl.forecasters.intervals import (
+    AdaptiveIntervals,
+    check_levels,
+    window_codes,
+    window_spread,
+)
 from tscl.forecasters.network import ForecastNetwork, check_network_params
-from tscl.forecasters.windows import window_forecasts
 from tscl.seeding import seeded
+
+INTERVALS = ("adaptive", "conformal", "quantile")
+OPEN_NUMBERS: dict[str, int | None] = {
+    "context_length": None,
+    "horizon": None,
+    "max_epochs": 0,
+    "max_steps": 1,
+    "batch_size": 1,
+    "stride": 1,
+    "valid_blocks": 1,
+}
+"""Whole numbers that may be left open (None), and their least value where it is checked here."""
 
 
 def check_forecaster(options: Mapping[str, Any]) -> None:
     """Raise ConfigError or InputError for a setting of the forecaster that cannot be used."""
     _check_numbers(options)
     _check_names(options)
-    if options["intervals"] not in ("conformal", "quantile"):
-        raise ConfigError("intervals", options["intervals"], "choose conformal or quantile")
+    for name, names in (("intervals", INTERVALS), ("head", HEADS)):
+        if options[name] not in names:
+            raise ConfigError(name, options[name], f"choose one of {', '.join(names)}")
     if options["quantile_levels"] is not None:
         check_quantiles(options["quantile_levels"])
     if not 0 <= options["weight"] < 1:
@@ -70,11 +97,11 @@ def check_quantiles(levels: Any) -> None:
 
 
 def _check_numbers(options: Mapping[str, Any]) -> None:
-    for name in ("context_length", "horizon"):
+    for name, least in OPEN_NUMBERS.items():
         if options[name] is not None:
-            _whole(name, options[name], None)
-    for name, low in (("max_epochs", 0), ("update_epochs", 0), ("patience", 0), ("batch_size", 1)):
-        _whole(name, options[name], low)
+            _whole(name, options[name], least)
+    for name in ("update_epochs", "patience"):
+        _whole(name, options[name], 0)
     seed = options["random_state"]
     if seed is not None and not isinstance(seed, np.random.RandomState):
         _whole("random_state", seed, 0)
@@ -90,7 +117,7 @@ def _whole(name: str, value: Any, low: int | None) -> None:
 
 
 def _check_names(options: Mapping[str, Any]) -> None:
-    if not isinstance(options["encoder"], str):
+    if not isinstance(options["encoder"], str | None):
         raise ConfigError("encoder", repr(options["encoder"]), f"name one of {ENCODERS.names()}")
     for name in ("encoder_params", "network_params", "contrast_params"):
         given = options[name]
@@ -117,15 +144,19 @@ TEST_PARAMS = [
         "horizon": 2,
         "encoder": "tcn",
         "encoder_params": {"hidden_dims": 2, "depth": 1},
+        "instance_norm": "last",
         "weight": 0.0,
+        "head": "network",
     },
     _TINY
     | {
         "horizon": 1,
         "encoder": "transformer",
         "encoder_params": {"hidden_dims": 4, "depth": 1, "heads": 1, "ffn_dims": 4},
+        "weight": 0.5,
         "instance_norm": "standard",
         "intervals": "quantile",
+        "head": "ridge",
     },
 ]
 """Two cheap sets for sktime's own checks."""
@@ -135,53 +166,76 @@ PANELS = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 
 
 class SSCLForecaster(BaseForecaster):
-    """Network trained on (1 - lambda) MSE + lambda contrast (arXiv 2306.12086).
+    """Network trained on (1 - lambda) MSE + lambda contrast (arXiv 2306.12086), and heads on it.
 
-    ``predict`` beyond the trained horizon feeds forecasts back. Prediction intervals are made so
-    that they cover the held-out end of the series (the training windows when there are fewer than
-    ten held-out ones; they are then too narrow), per variable and step; beyond the trained
-    horizon those of its last step grow with the square root of the step. ``pretrain`` on a panel
-    trains one network on all its series, and ``fit`` then goes on from its weights. A panel or
-    hierarchy in ``fit`` gets one network a series, or one for all of them with ``pooled``.
+    What is left open (None or ``auto``) is chosen by length, frequency and held-out windows, and
+    stands in ``settings_``. ``predict`` beyond the trained horizon feeds forecasts back. Steps up
+    to the cutoff are forecast one step ahead from the window before them, by a model that was
+    trained on them; before the first whole window the first value stands in for the missing past.
+    Prediction intervals are made so that they cover the held-out windows (the training windows
+    when there are fewer than ten held-out ones; they are then too narrow), per variable and step;
+    beyond the trained horizon those of its last step grow with the square root of the step.
+    ``pretrain`` on a panel trains one network on all its series, and ``fit`` then goes on from its
+    weights. A panel or hierarchy in ``fit`` gets one network a series, or one for all of them with
+    ``pooled``.
 
     Parameters
     ----------
     context_length : int or None
-        Steps of the past a forecast sees; None takes 48, or less when the series is short.
+        Steps of the past a forecast sees; None tries one and two days, weeks or years (as far as
+        they are 2 to 400 steps) by a ridge on lags.
     horizon : int or None
         Steps forecast at once; None takes the largest of ``fh`` in ``fit`` (12 without), or less
         when the series is short.
-    encoder : str
-        Registered encoder. ``encoder_params``: its arguments.
+    encoder : str or None
+        Registered encoder. ``encoder_params``: its arguments. None is a small ``dilated`` one.
     network_params : dict or None
-        Further arguments of ForecastNetwork, such as ``{"output_dims": 64, "patch": 4}``.
+        Further arguments of ForecastNetwork, such as ``{"output_dims": 64, "patch": 4}``; None with
+        no ``encoder`` is a small network on patches beside a linear map of the past.
     instance_norm : str
-        ``none``, ``standard`` or ``last``: the window's own scale, undone on the forecast.
+        ``none``, ``standard`` or ``last``: the window's own scale, undone on the forecast;
+        ``auto`` takes what helps a ridge on lags.
     contrast : str
         Contrast or loss by name. ``contrast_params``: its arguments.
     weight : float
         Lambda in [0, 1); 0 trains on the forecast error alone.
-    max_epochs, patience, batch_size, lr :
-        Training; stops after ``patience`` epochs without a better validation error.
+    max_epochs, max_steps, batch_size, stride : int or None
+        Training: None bounds it to about 800 steps. ``stride``: steps between training windows.
+    patience, lr :
+        Stops after ``patience`` epochs without a better validation error.
     update_epochs : int
         Passes over the remembered series in ``update``.
     valid_share : float
-        Share of the windows, the last ones, held out for early stopping and intervals.
+        Share of the windows held out for early stopping, choices and intervals.
+    valid_blocks : int or None
+        Blocks they are taken from, each at the end of its part of the series; 1 takes the last
+        windows, None up to five where they are long enough.
+    head : str
+        ``network``: its own decoder. ``ridge`` and ``boosting`` (gradient boosting of what the
+        ridge leaves over) see the window's lags, the covariates and the embedding together.
+        ``auto``: of these and their mean the one with the least held-out error.
     calendar : bool
         Calendar covariates for time-stamped series.
     intervals : str
-        ``conformal``: split conformal, one symmetric width a step. ``quantile``: a quantile head
-        on the window's code, so that the width follows the input, corrected in the same way.
+        ``adaptive``: conformal, in the window's own spread, at a level that follows the errors seen
+        up to the cutoff (adaptive conformal inference), those after ``fit`` too. ``conformal``:
+        split conformal, one symmetric width a step. ``quantile``: a quantile head on the window's
+        code, so that the width follows the input, corrected in the same way.
     quantile_levels : tuple of float or None
         Levels of the quantile head; None takes .05 .1 .25 .5 .75 .9 .95.
     pooled : bool
         One network for all series of a panel or hierarchy, each in its own scale; the series must
         end at the same time.
     verbose : bool
-        Show a progress bar.
+        Print what was chosen, and show a progress bar.
     random_state : int, RandomState or None
         Seed of weights, batches and views, or what to draw it from; None takes a new one in
         every ``fit``.
+
+    Attributes
+    ----------
+    settings_ : dict
+        Every setting in use, and the held-out errors it was chosen by.
 
     Examples
     --------
@@ -200,7 +254,7 @@ class SSCLForecaster(BaseForecaster):
         "python_dependencies": ["torch"],
         "capability:multivariate": True,
         "capability:exogenous": True,
-        "capability:insample": False,
+        "capability:insample": True,
         "capability:pred_int": True,
         "capability:pred_int:insample": False,
         "capability:missing_values": False,
@@ -223,21 +277,25 @@ class SSCLForecaster(BaseForecaster):
         self,
         context_length: int | None = None,
         horizon: int | None = None,
-        encoder: str = "transformer",
+        encoder: str | None = None,
         encoder_params: dict[str, Any] | None = None,
         network_params: dict[str, Any] | None = None,
-        instance_norm: str = "last",
+        instance_norm: str = "auto",
         contrast: str = "hierarchical",
         contrast_params: dict[str, Any] | None = None,
-        weight: float = 0.5,
-        max_epochs: int = 20,
+        weight: float = 0.0,
+        max_epochs: int | None = None,
+        max_steps: int | None = None,
         patience: int = 5,
-        batch_size: int = 16,
+        batch_size: int | None = None,
+        stride: int | None = None,
         lr: float = 1e-3,
         update_epochs: int = 1,
         valid_share: float = 0.2,
+        valid_blocks: int | None = None,
+        head: str = "auto",
         calendar: bool = True,
-        intervals: str = "conformal",
+        intervals: str = "adaptive",
         quantile_levels: tuple[float, ...] | None = None,
         pooled: bool = False,
         verbose: bool = False,
@@ -253,11 +311,15 @@ class SSCLForecaster(BaseForecaster):
         self.contrast_params = contrast_params
         self.weight = weight
         self.max_epochs = max_epochs
+        self.max_steps = max_steps
         self.patience = patience
         self.batch_size = batch_size
+        self.stride = stride
         self.lr = lr
         self.update_epochs = update_epochs
         self.valid_share = valid_share
+        self.valid_blocks = valid_blocks
+        self.head = head
         self.calendar = calendar
         self.intervals = intervals
         self.quantile_levels = quantile_levels
@@ -306,12 +368,11 @@ class SSCLForecaster(BaseForecaster):
         parts = checked_parts(y, X)
         check_forecaster(vars(self))
         self.seed_ = draw_seed(self.random_state)
-        length, horizon = self._lengths(parts, fh)
         self.scalers_ = {key: FrameScaler.fit(one) for key, (one, _) in parts.items()}
         self.marks_ = Marks.fit_parts(list(parts.values()), calendar=self.calendar)
-        network = self._network(y.shape[1], self.marks_.width, length, horizon)
-        self.length_, self.horizon_ = length, horizon
-        self.network_ = self._train(network, self._stretches(parts), self.max_epochs)
+        self._choose(parts, self._stretches(parts), fh)
+        network = self._network(y.shape[1], self.marks_.width)
+        self.network_ = self._train(network, parts, self.settings_["max_epochs"])
         return self
 
     def _update(
@@ -329,7 +390,7 @@ class SSCLForecaster(BaseForecaster):
         parts = checked_parts(known, self._covariates())
         shortest = min(len(one) for one, _ in parts.values())
         if update_params and self.update_epochs and shortest >= self.length_ + self.horizon_:
-            self.network_ = self._train(self.network_, self._stretches(parts), self.update_epochs)
+            self.network_ = self._train(self.network_, parts, self.update_epochs)
         return self
 
     def pretrain(self, y: Any, X: Any = None, fh: Any = None) -> SSCLForecaster:
@@ -348,19 +409,19 @@ class SSCLForecaster(BaseForecaster):
         parts = checked_parts(y, X)
         check_forecaster(vars(self))
         self.seed_ = draw_seed(self.random_state)
-        earlier = getattr(self, "pretrained_", None)
-        length, horizon = self._lengths(parts, fh) if earlier is None else earlier["lengths"]
         stretches = []
         for one, covariates in parts.values():
             marks = Marks.fit(one.index, covariates, calendar=self.calendar)
             values = FrameScaler.fit(one).apply(one)
             stretches.append((values, marks.make(one.index, covariates)))
         channels, width = stretches[0][0].shape[1], stretches[0][1].shape[1]
-        network = self._network(channels, width, length, horizon)
-        network = self._train(network, stretches, self.max_epochs)
+        self._choose(parts, stretches, fh)
+        network = self._network(channels, width)
+        options = vars(self) | self.settings_ | {"head": "network"}
+        network = train_network(network, stretches, self.settings_["max_epochs"], options).network
         self.pretrained_ = {
             "config": network.config(),  # type: ignore[operator]
-            "lengths": (length, horizon),
+            "lengths": (self.length_, self.horizon_),
             "weights": {k: v.numpy().copy() for k, v in network.state_dict().items()},
         }
         return self
@@ -372,22 +433,62 @@ class SSCLForecaster(BaseForecaster):
             for key, (one, covariates) in parts.items()
         ]
 
-    def _lengths(self, parts: dict[Any, Part], fh: Any) -> tuple[int, int]:
-        """Context and horizon that fit the shortest series."""
-        n_steps = min(len(one) for one, _ in parts.values())
-        end = with_freq(next(iter(parts.values()))[0].index)[-1:]
+    def _choose(self, parts: dict[Any, Part], stretches: list[Stretch], fh: Any) -> None:
+        """Set ``settings_``, ``length_`` and ``horizon_``: what was asked for, else what fits."""
+        lengths = [len(one) for one, _ in parts.values()]
+        n_steps, first = min(lengths), next(iter(parts.values()))[0]
+        index = with_freq(first.index)
+        seasons = season_lengths(index, first.to_numpy(np.float64))
         pretrained = getattr(self, "pretrained_", None)
+        norm = self.instance_norm
+        errors: dict[str, float] = {}
         if pretrained is not None:
             length, horizon = pretrained["lengths"]
+            norm = pretrained["config"]["instance_norm"]
         else:
-            horizon = 12 if self.horizon is None else self.horizon
-            if self.horizon is None and fh is not None and fh.is_relative:
-                horizon = max(1, int(np.max(horizon_steps(fh, end))))
-            if self.horizon is None:
-                horizon = min(horizon, max(1, n_steps // 4))
+            horizon = self._asked_horizon(fh, index[-1:], n_steps)
             length = self.context_length
-            if length is None:
-                length = min(48, max(1, n_steps - horizon - 8))
+            tried = [length] if length is not None else past_candidates(seasons, n_steps, horizon)
+            self._check_lengths(tried[0], horizon, n_steps)
+            share, blocks = self.valid_share, self.valid_blocks
+            train, held = held_out(lengths, max(tried), horizon, share, blocks)
+            if len(held) and (len(tried) > 1 or norm == "auto"):
+                data = joined_data(stretches, max(tried), horizon)
+                length, fitting, past = choose_past(tried, data, train, held)
+                norm = fitting if norm == "auto" else norm
+                errors = {f"ridge on {steps} lags": error for steps, error in past.items()}
+            length = tried[0] if length is None else length
+        self._check_lengths(length, horizon, n_steps)
+        self.length_, self.horizon_ = int(length), int(horizon)
+        share, blocks = self.valid_share, self.valid_blocks
+        n_windows = len(held_out(lengths, length, horizon, share, blocks)[0])
+        open_network = self.encoder is None and not self.encoder_params
+        small = network_settings(length, horizon, sum(lengths))
+        self.settings_: dict[str, Any] = {
+            "context_length": self.length_,
+            "horizon": self.horizon_,
+            "seasons": seasons,
+            "encoder": self.encoder or small["encoder"],
+            "encoder_params": small["encoder_params"] if open_network else self.encoder_params,
+            "network_params": self.network_params,
+            "instance_norm": "last" if norm == "auto" else norm,
+            **training_settings(n_windows, vars(self)),
+            "errors": errors,
+        }
+        if self.network_params is None and self.encoder is None:
+            self.settings_["network_params"] = small["network_params"]
+
+    def _asked_horizon(self, fh: Any, end: pd.Index, n_steps: int) -> int:
+        """The horizon set, or that of ``fh``, or 12, as far as the series allows."""
+        if self.horizon is not None:
+            return self.horizon
+        horizon = 12
+        if fh is not None and fh.is_relative:
+            horizon = max(1, int(np.max(horizon_steps(fh, end))))
+        return min(horizon, max(1, n_steps // 4))
+
+    @staticmethod
+    def _check_lengths(length: int, horizon: int, n_steps: int) -> None:
         if length < 1 or horizon < 1:
             raise InputError("context_length, horizon", (length, horizon), "use at least 1")
         if n_steps < length + horizon:
@@ -397,9 +498,8 @@ class SSCLForecaster(BaseForecaster):
                 f"context {length} and horizon {horizon} need {length + horizon}; "
                 "pass more, or lower context_length or horizon",
             )
-        return length, horizon
 
-    def _network(self, channels: int, marks: int, length: int, horizon: int) -> nn.Module:
+    def _network(self, channels: int, marks: int) -> nn.Module:
         pretrained = getattr(self, "pretrained_", None)
         if pretrained is not None:
             import torch
@@ -420,32 +520,59 @@ class SSCLForecaster(BaseForecaster):
         with seeded(self.seed_, "weights"):
             return ForecastNetwork(
                 channels,
-                horizon,
+                self.horizon_,
                 marks=marks,
-                encoder=self.encoder,
-                encoder_params=self.encoder_params,
-                input_length=length,
-                instance_norm=self.instance_norm,  # type: ignore[arg-type]
-                **(self.network_params or {}),
+                encoder=self.settings_["encoder"],
+                encoder_params=self.settings_["encoder_params"],
+                input_length=self.length_,
+                instance_norm=self.settings_["instance_norm"],
+                **(self.settings_["network_params"] or {}),
             )
 
-    def _train(self, network: nn.Module, stretches: list[Stretch], epochs: int) -> nn.Module:
-        trained, self.intervals_ = train_network(network, stretches, epochs, vars(self))
-        return trained
-
-    def _steps(self, fh: ForecastingHorizon) -> NDArray[np.int64]:
-        """Relative steps of ``fh``, all ahead of the cutoff."""
-        steps = horizon_steps(fh, self.cutoff)
-        if len(steps) and steps.min() < 1:
-            raise NotImplementedError("SSCLForecaster forecasts steps after the cutoff only")
-        return steps
+    def _train(self, network: nn.Module, parts: dict[Any, Part], epochs: int) -> nn.Module:
+        """Train on the series; sets head, intervals, and up to where each series was seen."""
+        options = vars(self) | self.settings_
+        result = train_network(network, self._stretches(parts), epochs, options)
+        self.head_, self.intervals_ = result.head, result.intervals
+        self.settings_["errors"] |= result.head.errors
+        self.settings_["head"] = result.head.kind
+        self.seen_ = {key: len(one) for key, (one, _) in parts.items()}
+        if self.verbose:
+            sys.stderr.write(f"SSCLForecaster: {describe(self.settings_)}\n")
+        return result.network
 
     def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:
-        return self._join(
-            {key: self._forecast(key, fh, X)[0] for key in self._known()},
-            fh.to_absolute_index(self.cutoff),
-            self._y.columns,
-        )
+        steps = horizon_steps(fh, self.cutoff)
+        result = {}
+        for key in self._known():
+            values = np.empty((len(steps), self._y.shape[1]))
+            ahead = steps > 0
+            if ahead.any():
+                values[ahead] = self._forecast(key, steps[ahead], X)[0]
+            if not ahead.all():
+                values[~ahead] = self._one_ahead(key, steps[~ahead])
+            result[key] = values
+        return self._join(result, fh.to_absolute_index(self.cutoff), self._y.columns)
+
+    def _one_ahead(self, key: Any, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Forecasts of steps up to the cutoff (0), each from the window that ends before it."""
+        y, X = self._known()[key]
+        length, horizon = self.length_, self.horizon_
+        at = len(y) - 1 + steps
+        if at.min() < 0:
+            raise InputError("fh", int(steps.min()), f"the series has {len(y)} steps")
+        first = max(0, int(at.min()) - length)
+        tail = y.iloc[first:]
+        values = np.pad(self.scalers_[key].apply(tail), ((length, 0), (0, 0)), mode="edge")
+        marks = self.marks_.make(tail.index, None if X is None else X.loc[tail.index])
+        marks = np.pad(marks, ((length, horizon), (0, 0)), mode="edge")
+        data = self._data(values, marks)
+        forecasts = self.head_.forecast(self.network_, data, at - first + length - 1)
+        return self.scalers_[key].undo(forecasts[:, 0])
+
+    def _data(self, values: NDArray[np.float32], marks: NDArray[np.float32]) -> WindowData:
+        known = marks if marks.shape[1] else None
+        return WindowData(values, known, self.length_, self.horizon_, self.settings_["seasons"])
 
     def _known(self) -> dict[Any, Part]:
         """The remembered series up to the cutoff, at which all must end."""
@@ -463,11 +590,10 @@ class SSCLForecaster(BaseForecaster):
         return joined(frames, list(self._y.index.names))
 
     def _forecast(
-        self, key: Any, fh: ForecastingHorizon, X: pd.DataFrame | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Forecast of one series at ``fh`` in its unit, and the code of every round's window."""
+        self, key: Any, steps: NDArray[np.int64], X: pd.DataFrame | None
+    ) -> tuple[NDArray[np.float64], WindowData]:
+        """Forecast of one series at ``steps`` in its unit, and the windows of all rounds."""
         check_ids("X", X, self.scalers_)
-        steps = self._steps(fh)
         last = int(steps.max())
         y, past_x = self._known()[key]
         length, horizon, scaler = self.length_, self.horizon_, self.scalers_[key]
@@ -481,37 +607,60 @@ class SSCLForecaster(BaseForecaster):
         past = self.marks_.make(y.index[-length:], past_x)
         coming = None if self.marks_.columns is None else future_part(X, key)
         future = self.marks_.make(times, future_rows(coming, self.marks_.columns, times, last))
-        both = np.concatenate([past, future])
-        marks = both if both.shape[1] else None
+        marks = np.concatenate([past, future])
         values = scaler.apply(y.iloc[-length:])
-        origins = length - 1 + horizon * np.arange(n_rounds)
-        for origin in origins:
-            made = window_forecasts(self.network_, values, np.array([origin]), length, marks=marks)[
-                0
-            ]
-            values = np.concatenate([values, made])
-        codes = window_codes(self.network_, values, origins, length, marks=marks)
-        return scaler.undo(values[length:][steps - 1]), codes
+        for origin in length - 1 + horizon * np.arange(n_rounds):
+            data = self._data(values, marks)
+            forecast = self.head_.forecast(self.network_, data, np.array([origin]))[0]
+            values = np.concatenate([values, forecast])
+        return scaler.undo(values[length:][steps - 1]), self._data(values, marks)
 
     def _predict_interval(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None, coverage: list[float]
     ) -> pd.DataFrame:
-        steps = self._steps(fh)
+        steps = horizon_steps(fh, self.cutoff)
+        if len(steps) and steps.min() < 1:
+            raise NotImplementedError("SSCLForecaster has intervals after the cutoff only")
         names = self._get_varnames()
         columns = pd.MultiIndex.from_product([names, coverage, ["lower", "upper"]])
         rounds, at = np.divmod(steps - 1, self.horizon_)
         at = np.where(rounds > 0, self.horizon_ - 1, at)
         growth = np.sqrt(np.maximum(1.0, steps / self.horizon_))[:, None]
-        made = {}
+        result = {}
         for key in self._known():
-            point, codes = self._forecast(key, fh, X)
+            point, data = self._forecast(key, steps, X)
+            origins = self.length_ - 1 + self.horizon_ * np.arange(int(rounds.max()) + 1)
+            codes = window_codes(
+                self.network_, data.values, origins, self.length_, marks=data.marks
+            )
+            unit = self.scalers_[key].scale
+            intervals = self.intervals_
+            if isinstance(intervals, AdaptiveIntervals):
+                intervals = self._with_new_errors(key, intervals)
+                unit = unit * window_spread(data.past(origins[:1]))[0]
             out = np.empty((len(steps), len(names), len(coverage), 2))
             for i, share in enumerate(coverage):
-                for side, offset in enumerate(self.intervals_.bounds(share, codes)):
-                    width = offset[rounds, at] * growth * self.scalers_[key].scale
-                    out[:, :, i, side] = point + width
-            made[key] = out.reshape(len(steps), -1)
-        return self._join(made, fh.to_absolute_index(self.cutoff), columns)
+                for side, offset in enumerate(intervals.bounds(share, codes)):
+                    out[:, :, i, side] = point + offset[rounds, at] * growth * unit
+            result[key] = out.reshape(len(steps), -1)
+        return self._join(result, fh.to_absolute_index(self.cutoff), columns)
+
+    def _with_new_errors(self, key: Any, intervals: AdaptiveIntervals) -> AdaptiveIntervals:
+        """The intervals after what came since the model was trained."""
+        y, X = self._known()[key]
+        horizon, length = self.horizon_, self.length_
+        first = max(self.seen_[key] - 1, length - 1, len(y) - horizon - intervals.memory)
+        origins = np.arange(first, len(y) - horizon)
+        if not len(origins):
+            return intervals
+        tail = y.iloc[first - length + 1 :]
+        values = self.scalers_[key].apply(tail)
+        marks = self.marks_.make(tail.index, None if X is None else X.loc[tail.index])
+        data = self._data(values, marks)
+        at = origins - first + length - 1
+        errors = data.future(at) - self.head_.forecast(self.network_, data, at)
+        after = int(intervals.origins.max()) + horizon + origins - first
+        return intervals.followed_by(errors, window_spread(data.past(at)), after)
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

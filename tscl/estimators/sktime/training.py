@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tscl.estimators.sktime.frames import Stretch
+from tscl.forecasters.direct_heads import Head, WindowData, thinned
 from tscl.forecasters.intervals import (
     LEVELS,
+    AdaptiveIntervals,
     ConformalIntervals,
     Intervals,
     QuantileIntervals,
     fit_quantile_head,
     window_codes,
+    window_spread,
 )
 from tscl.forecasters.windows import EpochSampler, WindowSource, window_forecasts
 from tscl.methods.end_to_end.method import EndToEnd
@@ -25,10 +29,28 @@ from tscl.training.callbacks import ProgressBar, ProgressReporter, Silent
 from tscl.training.trainer import Trainer, TrainSettings
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training gives: the network, the head on it, and intervals."""
+
+    network: nn.Module
+    head: Head
+    intervals: Intervals
+
+
+def joined_data(
+    stretches: Sequence[Stretch], length: int, horizon: int, seasons: tuple[int, ...] = ()
+) -> WindowData:
+    """The series one after the other; origins of :func:`held_out` stay within each."""
+    known = np.concatenate([m for _, m in stretches])
+    values = np.concatenate([v for v, _ in stretches])
+    return WindowData(values, known if known.shape[1] else None, length, horizon, seasons)
+
+
 def train_network(
     network: nn.Module, stretches: Sequence[Stretch], epochs: int, options: Mapping[str, Any]
-) -> tuple[nn.Module, Intervals]:
-    """Train on the windows of all series but the last ones, which choose the epoch.
+) -> Trained:
+    """Train on the windows of all series but the held-out ones, which choose epoch and head.
 
     The same held-out windows calibrate the intervals.
 
@@ -36,29 +58,55 @@ def train_network(
         network: with ``horizon`` and ``input_length``.
         stretches: scaled values and covariates of every series.
         epochs: at most so many.
-        options: ``valid_share``, ``batch_size``, ``weight``, ``contrast``, ``contrast_params``,
-            ``lr``, ``patience``, ``verbose``, ``intervals``, ``quantile_levels`` and ``seed_``
-            of the forecaster.
-
-    Returns:
-        The trained network and its intervals.
+        options: ``valid_share``, ``valid_blocks``, ``batch_size``, ``stride``, ``max_steps``,
+            ``weight``, ``contrast``, ``contrast_params``, ``lr``, ``patience``, ``verbose``,
+            ``head``, ``seasons``, ``intervals``, ``quantile_levels`` and ``seed_``.
     """
     horizon = int(network.horizon)  # type: ignore[arg-type]
     length = int(network.input_length)  # type: ignore[arg-type]
     seed = int(options["seed_"])
-    values = np.concatenate([v for v, _ in stretches])
-    known = np.concatenate([m for _, m in stretches])
-    marks = known if known.shape[1] else None
+    data = joined_data(stretches, length, horizon, options["seasons"])
     lengths = [len(v) for v, _ in stretches]
-    train, held = held_out(lengths, length, horizon, options["valid_share"])
-    source = WindowSource(values, train, length, horizon, marks=marks)
+    share, blocks = options["valid_share"], options["valid_blocks"]
+    train, held = held_out(lengths, length, horizon, share, blocks)
+    trained = _train(network, data, train, thinned(held, 500), epochs, options)
+    held = thinned(held, 1500)
+    head, forecasts = Head.choose(options["head"], trained, data, train, held, seed=seed)
+    calibration = held
+    if not len(held):
+        calibration = thinned(train, 1500)
+        forecasts = head.forecast(trained, data, calibration)
+    errors = data.future(calibration) - forecasts
+    if options["intervals"] == "conformal":
+        return Trained(trained, head, ConformalIntervals(errors))
+    if options["intervals"] == "adaptive":
+        spread = window_spread(data.past(calibration))
+        return Trained(trained, head, AdaptiveIntervals(errors, spread, calibration))
+    train = thinned(train, 5000)
+    levels = options["quantile_levels"]
+    quantiles = fit_quantile_head(
+        window_codes(trained, data.values, train, length, marks=data.marks),
+        data.future(train) - head.forecast(trained, data, train),
+        LEVELS if levels is None else levels,
+        seed=seed,
+    )
+    codes = window_codes(trained, data.values, calibration, length, marks=data.marks)
+    return Trained(trained, head, QuantileIntervals.calibrate(quantiles, codes, errors))
 
-    def missed(net: nn.Module, origins: NDArray[np.int64]) -> NDArray[np.float32]:
-        made = window_forecasts(net, values, origins, length, marks=marks)
-        truth = values[origins[:, None] + np.arange(1, horizon + 1)]
-        return np.asarray(truth - made, dtype=np.float32)
 
+def _train(
+    network: nn.Module,
+    data: WindowData,
+    train: NDArray[np.int64],
+    held: NDArray[np.int64],
+    epochs: int,
+    options: Mapping[str, Any],
+) -> nn.Module:
+    """The network of the epoch with the least error on the held-out windows."""
+    origins = train[::-1][:: options["stride"]][::-1]
+    source = WindowSource(data.values, origins, data.length, data.horizon, marks=data.marks)
     sampler = EpochSampler(len(source), options["batch_size"])
+    seed = int(options["seed_"])
     with seeded(seed, "method"):
         method = EndToEnd(
             network,
@@ -68,6 +116,7 @@ def train_network(
         )
     settings = TrainSettings(
         max_epochs=epochs,
+        max_steps=options["max_steps"],
         lr=options["lr"],
         weight_decay=0.0,
         averaging="none",
@@ -77,43 +126,42 @@ def train_network(
     progress: ProgressReporter = ProgressBar() if options["verbose"] else Silent()
 
     def error(net: nn.Module) -> float:
-        return float(np.square(missed(net, held)).mean())
+        forecasts = window_forecasts(net, data.values, held, data.length, marks=data.marks)
+        return float(np.square(data.future(held) - forecasts).mean())
 
     trainer = Trainer(settings, progress=progress, monitor=error if len(held) else None)
-    trained = trainer.fit(method, source, sampler).encoder
-    calibration = held if len(held) else train
-    errors = missed(trained, calibration)
-    if options["intervals"] == "conformal":
-        return trained, ConformalIntervals(errors)
-    levels = options["quantile_levels"]
-    head = fit_quantile_head(
-        window_codes(trained, values, train, length, marks=marks),
-        missed(trained, train),
-        LEVELS if levels is None else levels,
-        seed=seed,
-    )
-    codes = window_codes(trained, values, calibration, length, marks=marks)
-    return trained, QuantileIntervals.calibrate(head, codes, errors)
+    return trainer.fit(method, source, sampler).encoder
 
 
 def held_out(
-    lengths: Sequence[int], length: int, horizon: int, share: float
+    lengths: Sequence[int],
+    length: int,
+    horizon: int,
+    share: float,
+    blocks: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Origins of training windows, and of the last windows of every series, over joined series.
+    """Origins of training windows, and of held-out ones, over joined series.
 
-    Windows whose future reaches into the held-out ones' are in neither part. Fewer than ten
-    held-out windows are too few to choose or calibrate by: all are then for training.
+    Every series is cut into ``blocks`` parts, and the end of each is held out: the last windows
+    alone are one season of the year, and what is chosen on a summer is wrong in winter. None
+    takes up to five, each of at least two horizons. Windows whose future reaches into that of a
+    held-out one are in neither part. Fewer than ten held-out windows are too few to choose or
+    calibrate by: all are then for training.
     """
     train, held, every, first = [], [], [], 0
     for n in lengths:
         origins = WindowSource.inside(slice(first, first + n), length, horizon)
-        n_valid = int(len(origins) * share)
-        cut = len(origins) - n_valid
         every.append(origins)
-        held.append(origins[cut:])
-        train.append(origins[: max(0, cut - horizon + 1)] if n_valid else origins)
+        n_valid = int(len(origins) * share)
+        parts = blocks or max(1, min(5, n_valid // (2 * horizon)))
+        gap = 0  # after the held-out windows of the part before
+        for part in np.array_split(origins, parts):
+            cut = len(part) - int(len(part) * share)
+            held.append(part[cut:])
+            train.append(part[gap : max(gap, cut - horizon + 1)] if cut < len(part) else part)
+            gap = horizon - 1
         first += n
-    parts = np.concatenate(train), np.concatenate(held)
-    if len(parts[1]) < 10 or not len(parts[0]):
-        return np.concatenate(every), parts[1][:0]
-    return parts
+    result = np.concatenate(train), np.concatenate(held)
+    if len(result[1]) < 10 or not len(result[0]):
+        return np.concatenate(every), result[1][:0]
+    return result

@@ -195,7 +195,8 @@ class _Probabilities(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, K) of series (B, T, C)."""
-        return self.network(x).float().softmax(dim=1).unsqueeze(1)
+        out: Tensor = self.network(x).float().softmax(dim=1).unsqueeze(1)
+        return out
 
 
 def _crops(source: RecordingSource, chosen: Index, generator: torch.Generator) -> Tensor:

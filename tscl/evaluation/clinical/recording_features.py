@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,8 @@ def robust_scaled(features: NDArray[np.floating], fit: Index, limit: float = 4.0
     known[:, empty] = 0.0
     low, middle, high = np.nanquantile(known, [0.25, 0.5, 0.75], axis=0)
     scaled = (features - middle) / (high - low + 1e-3)
-    return np.nan_to_num(np.clip(scaled, -limit, limit)).astype(np.float32)
+    result: Features = np.nan_to_num(np.clip(scaled, -limit, limit)).astype(np.float32)
+    return result
 
 
 def minirocket_features(
@@ -84,10 +86,8 @@ def minirocket_features(
     Raises:
         MissingExtraError: sktime's MiniRocket needs numba, the extra ``minirocket``.
     """
-    try:
-        import numba  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("numba", "minirocket") from None
+    if importlib.util.find_spec("numba") is None:
+        raise MissingExtraError("numba", "minirocket")
     from sktime.transformations.rocket import MiniRocketMultivariate
 
     def read(windows: Any, which: Index) -> NDArray[np.float32]:
@@ -103,4 +103,5 @@ def minirocket_features(
         np.asarray(model.transform(read(windows, part)), np.float32)
         for part in np.array_split(np.arange(len(windows)), -(-len(windows) // 500))
     ]
-    return windows.average(np.concatenate(parts)).astype(np.float32)
+    features: Features = windows.average(np.concatenate(parts)).astype(np.float32)
+    return features

@@ -16,7 +16,6 @@ from tscl.errors import ConfigError, InputError, is_number, is_whole, nearest
 from tscl.training.settings import Section
 
 logger = logging.getLogger(__name__)
-
 Parts = dict[str, NDArray[np.int64]]
 PARTS = ("train", "valid", "test")
 
@@ -256,9 +255,8 @@ class OfficialSplit(SplitSection):
         held = [str(one) for one in params.valid or []]
         wrong = [one for one in held if one not in ds1]
         if wrong:
-            raise ConfigError(
-                "split.params.valid", wrong, f"choose among the records of DS1: {ds1}"
-            )
+            remedy = f"choose among the records of DS1: {ds1}"
+            raise ConfigError("split.params.valid", wrong, remedy)
         ids = {"train": [one for one in ds1 if one not in held], "test": ds2}
         ids |= {"valid": held} if held else {}
         rows = np.flatnonzero(np.isin(half, ("DS1", "DS2")))

@@ -47,7 +47,9 @@ class DataSection(Section):
     covariates: bool = True
     calendar: Literal["standard", "frequency"] = "standard"
     calendar_fit: Literal["train", "all"] = "train"
-    split: Literal["own", "ett"] | tuple[float, float, float] = "own"
+    split: Literal["own", "ett"] | tuple[float, float, float] = Field(
+        default="own", description="own, ett, or three ratios above 0 that sum to 1"
+    )
     input_form: Literal["values", "relative"] = "values"
     relative_windows: tuple[int, ...] = (24, 168)
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from tscl.errors import ConfigError, InputError, nearest
-from tscl.runs.config import Component, JobConfig, Section, validate
+from tscl.augmentations import build_augmentation
+from tscl.encoders import ENCODERS
+from tscl.errors import ConfigError, nearest
+from tscl.methods import METHODS
+from tscl.pooling import check_pooling
+from tscl.runs.config import Component, JobConfig, under, validate
+from tscl.training.settings import Section, TrainSettings
 
 RecordingKind = Literal["cinc2017", "recordings", "wfdb", "rhythm_cohort"]
 RowKind = Literal[
@@ -181,38 +185,33 @@ class LabelEfficiencyConfig(JobConfig):
         pretrained = [name for name, row in self.rows.items() if row.kind == "pretrained"]
         return self.main or (pretrained or list(self.rows))[0]
 
+    def check(self) -> LabelEfficiencyConfig:
+        """This configuration, when its components, rows and settings are known and fit.
 
-def check_label_efficiency(values: dict[str, Any]) -> LabelEfficiencyConfig:
-    """Validate the nested dictionary of a label-efficiency run.
-
-    Raises:
-        ConfigError: the first bad key or value, with the nearest known key or what is allowed.
-    """
-    from tscl.augmentations import build_augmentation
-    from tscl.encoders import ENCODERS
-    from tscl.pooling import check_pooling
-
-    config = validate(LabelEfficiencyConfig, values)
-    if not config.rows:
-        raise ConfigError("rows", {}, "name at least one row, such as untrained: {kind: untrained}")
-    if not config.tasks:
-        raise ConfigError("tasks", {}, "name at least one, such as classes: {}")
-    ENCODERS.check(config.encoder.name, config.encoder.params)
-    check_pooling(config.pooling)
-    if config.augmentation is not None:
-        build_augmentation(config.augmentation)
-    if config.main is not None and config.main not in config.rows:
-        raise ConfigError("main", config.main, nearest(config.main, config.rows))
-    if config.split.column is not None and not config.split.test:
-        raise ConfigError("split.test", config.split.test, "list the column's values to test on")
-    _check_training("train", config.train)
-    files: dict[str, str] = {}
-    for name, row in config.rows.items():
-        _check_row(config, name, row)
-        other = files.setdefault(row_slug(name), name)
-        if other != name:
-            raise ConfigError("rows", name, f"its files would be those of {other!r}; rename it")
-    return config
+        Raises:
+            ConfigError: the first bad key or value, with the nearest known key or what is allowed.
+        """
+        if not self.rows:
+            remedy = "name at least one row, such as untrained: {kind: untrained}"
+            raise ConfigError("rows", {}, remedy)
+        if not self.tasks:
+            raise ConfigError("tasks", {}, "name at least one, such as classes: {}")
+        ENCODERS.check(self.encoder.name, self.encoder.params)
+        check_pooling(self.pooling)
+        if self.augmentation is not None:
+            build_augmentation(self.augmentation)
+        if self.main is not None and self.main not in self.rows:
+            raise ConfigError("main", self.main, nearest(self.main, self.rows))
+        if self.split.column is not None and not self.split.test:
+            raise ConfigError("split.test", self.split.test, "list the column's values to test on")
+        _check_training("train", self.train)
+        files: dict[str, str] = {}
+        for name, row in self.rows.items():
+            _check_row(self, name, row)
+            other = files.setdefault(row_slug(name), name)
+            if other != name:
+                raise ConfigError("rows", name, f"its files would be those of {other!r}; rename it")
+        return self
 
 
 def row_slug(name: str) -> str:
@@ -221,8 +220,6 @@ def row_slug(name: str) -> str:
 
 
 def _check_row(config: LabelEfficiencyConfig, name: str, row: RowSection) -> None:
-    from tscl.methods import METHODS
-
     key = f"rows.{name}"
     if row.kind == "pretrained":
         if row.method is None:
@@ -241,18 +238,9 @@ def _check_row(config: LabelEfficiencyConfig, name: str, row: RowSection) -> Non
 
 
 def _check_training(key: str, values: dict[str, Any]) -> None:
-    from tscl.training.settings import TrainSettings
-
-    known = {field.name for field in fields(TrainSettings)} - {"seed"}
-    for name in values:
-        if name not in known:
-            raise ConfigError(f"{key}.{name}", values[name], nearest(str(name), known))
-    try:
-        TrainSettings(**values)
-    except InputError as error:
-        raise ConfigError(f"{key}.{error.field}", error.value, error.remedy) from None
-    except TypeError as error:
-        raise ConfigError(key, values, f"a value of the wrong kind: {error}") from None
+    if "seed" in values:
+        raise ConfigError(f"{key}.seed", values["seed"], "the job's seed is that of training too")
+    under(key, lambda: TrainSettings(**values))
 
 
 def labelled_settings(

@@ -55,21 +55,14 @@ def load_recordings(section: RecordingData, folder: Path) -> Recordings:
         DataError: what the loader raises.
     """
     root = section.root
-    if section.kind == "rhythm_cohort":
-        from data_loaders.cohort.rhythm import load_rhythm_cohort, make_rhythm_cohort
+    loader = _loader(section.kind)
+    if root is None and section.kind == "rhythm_cohort":
+        from data_loaders.cohort.rhythm import make_rhythm_cohort
 
-        loader: Callable[..., Recordings] = load_rhythm_cohort
-        if root is None:
-            root = str(folder / "cohort")
-            _check_params("data.make", make_rhythm_cohort, section.make)
-            if not Path(root).is_dir():
-                make_rhythm_cohort(root, **section.make)
-    elif section.kind == "cinc2017":
-        from data_loaders.ecg.cinc2017 import load_cinc2017 as loader
-    elif section.kind == "wfdb":
-        from data_loaders.whole_recordings import load_wfdb_recordings as loader
-    else:
-        loader = Recordings.load
+        root = str(folder / "cohort")
+        _check_params("data.make", make_rhythm_cohort, section.make)
+        if not Path(root).is_dir():
+            make_rhythm_cohort(root, **section.make)
     if root is None:
         raise ConfigError("data.root", None, f"give the folder of the {section.kind} files")
     _check_params("data.params", loader, section.params)
@@ -77,6 +70,23 @@ def load_recordings(section: RecordingData, folder: Path) -> Recordings:
     if section.unlabelled == "leave_out":
         data = data.subset(data.label >= 0)
     return data.standardize() if section.standardize else data
+
+
+def _loader(kind: str) -> Callable[..., Recordings]:
+    """The function that reads recordings of a kind; only its module is imported."""
+    if kind == "rhythm_cohort":
+        from data_loaders.cohort.rhythm import load_rhythm_cohort
+
+        return load_rhythm_cohort
+    if kind == "cinc2017":
+        from data_loaders.ecg.cinc2017 import load_cinc2017
+
+        return load_cinc2017
+    if kind == "wfdb":
+        from data_loaders.whole_recordings import load_wfdb_recordings
+
+        return load_wfdb_recordings
+    return Recordings.load
 
 
 def _check_params(key: str, function: Callable[..., Any], params: dict[str, Any]) -> None:

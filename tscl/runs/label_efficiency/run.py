@@ -283,12 +283,16 @@ class LabelEfficiencyRun:
 
     # -- pretraining -----------------------------------------------------------------------
 
+    def home(self, name: str, fold: Fold) -> Path:
+        """Folder of the encoder of a pretrained row."""
+        return self.folder.model(f"{row_slug(name)}/fold{fold.number}")
+
     def encoder(self, name: str, fold: Fold) -> nn.Module:
         """The encoder of a pretrained row, trained on the training part where it is missing.
 
         No label is read: the recordings go to training without them.
         """
-        home = self.folder.model(f"{row_slug(name)}/fold{fold.number}")
+        home = self.home(name, fold)
         if (home / "encoder.json").is_file():
             return load_encoder(home)[0]
         config, row = self.config, self.config.rows[name]

@@ -1,0 +1,228 @@
+"""Report of a label-efficiency run: the result in a sentence, the picture, the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tscl.disk import atomic_file
+from tscl.reporting.document import Document
+from tscl.runs.label_efficiency.config import LabelEfficiencyConfig
+from tscl.runs.label_efficiency.data import Task
+from tscl.runs.label_efficiency.figures import label_efficiency_figure
+from tscl.runs.label_efficiency.run import LabelEfficiencyRun
+from tscl.runs.label_efficiency.tables import (
+    METRICS,
+    class_table,
+    difference_table,
+    prediction_table,
+    score_cells,
+    score_table,
+    share_name,
+    shown,
+)
+from tscl.saving.cells import Cell
+
+METRIC_NAMES = {
+    "auroc": "AUROC",
+    "f1": "Macro F1",
+    "auprc_macro": "Average precision, mean over classes",
+}
+PLAIN = ("untrained", "spectrum", "beats", "minirocket")
+"""Kinds without a trained network: drawn in grey."""
+
+
+class LabelReport(NamedTuple):
+    """Where a report was written, and its first lines: the result of each task."""
+
+    markdown: Path
+    html: Path
+    headline: list[str]
+
+
+def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelReport:
+    """Write report.md, report.html, scores.csv, differences.csv and predictions.csv."""
+    config = job.config
+    scores = score_cells(cells, job.group, n_replicates=config.n_replicates, seed=config.seed)
+    table, differences = score_table(scores), difference_table(scores, config.main_row)
+    predictions = prediction_table(cells, job.tasks, job.data.record, job.group)
+    for name, frame in (
+        ("scores", table),
+        ("differences", differences),
+        ("predictions", predictions),
+    ):
+        with atomic_file(job.folder.path / f"{name}.csv") as work:
+            frame.to_csv(work, index=False, float_format="%.6g")
+    metrics = {
+        f"{line['task']}, {share_name(line['share'])}, {line['row']}": line["value"]
+        for line in table[table["metric"] == "auroc"].to_dict("records")
+    }
+    job.folder.write_metrics({"auroc": metrics})
+    document = Document(job.folder.path, f"{config.name}: what labels are worth")
+    titles = row_titles(config)
+    headline = [sentence(table, differences, config, task) for task in job.tasks]
+    for line in headline:
+        document.paragraph(line)
+    plain = {name for name, row in config.rows.items() if row.kind in PLAIN}
+    tasks = {task.name: task.title for task in job.tasks}
+    document.figure(
+        "label_efficiency",
+        label_efficiency_figure(table, titles, plain, tasks),
+        "AUROC on recordings never seen against the share of the training labels (log axis). Bars "
+        "are 95 % intervals over patients and draws of labels; points are set side by side where "
+        "they share a place.",
+    )
+    for metric in METRICS:
+        _metric_section(document, metric, table, differences, titles, job, config)
+    for task in job.tasks:
+        largest = max(config.shares)
+        frame = class_table(cells, task, largest).round(3)
+        frame.insert(0, "row", [titles[str(row)] for row in frame.index])
+        document.subheading(f"F1 of each class, {task.title}, {share_name(largest)} of labels")
+        document.table(frame)
+    _data_section(document, job)
+    document.heading("How the figures came about")
+    document.items(_how(job))
+    document.heading("Settings")
+    document.code(config.to_yaml(), summary="config.yaml")
+    return LabelReport(*document.write(), headline)
+
+
+def row_titles(config: LabelEfficiencyConfig) -> dict[str, str]:
+    """Titles of the rows by name, in order."""
+    return {name: row.title or name for name, row in config.rows.items()}
+
+
+def sentence(
+    table: pd.DataFrame, differences: pd.DataFrame, config: LabelEfficiencyConfig, task: Task
+) -> str:
+    """The result of a task: the main row at the fewest labels, against the best of the others
+    that were not pretrained, and whether the interval of the difference is on one side of 0."""
+    titles, main = row_titles(config), config.main_row
+    own = table[(table["task"] == task.name) & (table["metric"] == "auroc")]
+    own_main = own[own["row"] == main]
+    share = own_main["share"].min()
+    at = own[own["share"] == share]
+    line = at[at["row"] == main].iloc[0]
+    text = (
+        f"{task.title}: with {share_name(share)} of the labels ({line['n_labels']:.0f} recordings)"
+        f" {titles[main]} reaches AUROC {line['value']:.3f} ({line['ci_low']:.3f} to "
+        f"{line['ci_high']:.3f})"
+    )
+    others = [
+        name
+        for name, row in config.rows.items()
+        if row.kind not in ("pretrained", "finetuned") and (at["row"] == name).any()
+    ]
+    if not others or main in others:
+        return f"{text}."
+    best = max(others, key=lambda name: float(at[at["row"] == name]["value"].iloc[0]))
+    apart = differences[
+        (differences["task"] == task.name)
+        & (differences["metric"] == "auroc")
+        & (differences["share"] == share)
+        & (differences["row"] == best)
+    ].iloc[0]
+    word = "above" if apart["difference"] >= 0 else "below"
+    sign = 1 if apart["difference"] >= 0 else -1
+    low, high = sorted((sign * apart["ci_low"], sign * apart["ci_high"]))
+    clear = "" if low > 0 else ", which is not beyond chance"
+    return (
+        f"{text}, {abs(apart['difference']):.3f} ({low:.3f} to {high:.3f}) {word} {titles[best]}, "
+        f"the best row without pretraining{clear}."
+    )
+
+
+def _metric_section(
+    document: Document,
+    metric: str,
+    table: pd.DataFrame,
+    differences: pd.DataFrame,
+    titles: dict[str, str],
+    job: LabelEfficiencyRun,
+    config: LabelEfficiencyConfig,
+) -> None:
+    """Values and paired differences of a metric; folded away but for the AUROC."""
+    document.heading(METRIC_NAMES[metric])
+    first = metric == METRICS[0]
+    if first:
+        document.paragraph(
+            "Mean over folds and draws of labels, with 95 % intervals by bootstrap over patients "
+            "and draws."
+        )
+    for task in job.tasks:
+        own = table[(table["task"] == task.name) & (table["metric"] == metric)]
+        values = shown(own, "value", titles)
+        labels = own.drop_duplicates("share").set_index("share")["n_labels"]
+        values.columns = [
+            values.columns[0],
+            *(
+                f"{share_name(share)} ({labels[share]:.0f} labels)"
+                for share in sorted(labels.index, reverse=True)
+            ),
+        ]
+        summary = None if first else f"{task.title}, {METRIC_NAMES[metric]}"
+        if first:
+            tested = int(own["n_test"].max())
+            document.subheading(f"{task.title}: {tested} recordings tested")
+        document.table(values, summary=summary)
+        apart = differences[(differences["task"] == task.name) & (differences["metric"] == metric)]
+        if apart.empty:
+            continue
+        if first:
+            document.paragraph(
+                f"{titles[config.main_row]} minus each other row, the same patients and draws in "
+                "both:"
+            )
+        summary = None if first else f"{task.title}, {titles[config.main_row]} minus each other row"
+        document.table(shown(apart, "difference", titles, sign=True), summary=summary)
+
+
+def _data_section(document: Document, job: LabelEfficiencyRun) -> None:
+    document.heading("Data")
+    document.paragraph(f"`{job.data!r}`")
+    lines = []
+    for fold in job.folds:
+        for part, rows in (("train", fold.train), ("test", fold.test)):
+            label = job.data.label[rows]
+            line: dict[str, object] = {
+                "fold": fold.number,
+                "part": part,
+                "patients": len(np.unique(job.group[rows])),
+                "recordings": len(rows),
+            }
+            for code, name in enumerate(job.data.label_names):
+                line[str(name)] = int((label == code).sum())
+            line["unlabelled"] = int((label < 0).sum())
+            lines.append(line)
+    document.table(pd.DataFrame(lines), names=2)
+
+
+def _how(job: LabelEfficiencyRun) -> list[str]:
+    """Sentences on splits, draws, probes and intervals."""
+    config = job.config
+    split = (
+        f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
+        if config.split.column is None
+        else f"Sides named in the column {config.split.column}"
+    )
+    return [
+        f"{split}; recordings with the same values ({job.copies} copies) stay on one side, and so "
+        "do a patient's.",
+        "Pretraining sees the training part of a fold without its labels; recordings are embedded "
+        "once for a row and fold, for all tasks, shares and draws.",
+        f"{config.draws} draws of each share, stratified, at least one recording of each class; "
+        "one draw where all labels are used. A smaller share is part of a larger one of its draw.",
+        "Frozen rows: standardised features and a class-balanced logistic regression, its C "
+        f"({', '.join(f'{c:g}' for c in config.probe.C)}) chosen by AUROC over at most "
+        f"{config.probe.inner_folds} inner folds of the drawn labels. MiniRocket: its paper's "
+        "ridge classifier, balanced.",
+        "Supervised and fine-tuned rows: the same network and augmentation as pretraining, crops "
+        "drawn evenly over classes, the step chosen on a part of the drawn labels "
+        f"({config.labelled.held:.0%}) where every class has two patients, else the last.",
+        "No figure was chosen on a test part. Every prediction is in predictions.csv.",
+    ]

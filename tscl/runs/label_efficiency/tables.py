@@ -1,0 +1,208 @@
+"""Scores of the cells of a label-efficiency run, their intervals and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score
+
+from tscl.evaluation.metrics.bootstrap import bootstrap_replicates, percentile_interval
+from tscl.evaluation.metrics.classification import classification_metrics
+from tscl.runs.label_efficiency.data import Index, Task
+from tscl.saving.cells import Cell
+from tscl.seeding import derive_seed, numpy_generator
+
+METRICS = ("auroc", "f1", "auprc_macro")
+Spot = tuple[str, str, float]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row at one share of labels of one task.
+
+    Attributes:
+        exact: metric to its value in each draw and fold, (D, F).
+        drawn: metric to its value in each bootstrap replicate, (R,), mean over draws and folds.
+        n_labels: drawn labels, mean over draws and folds. n_test: tested recordings of all folds.
+    """
+
+    exact: dict[str, NDArray[np.float64]]
+    drawn: dict[str, NDArray[np.float64]]
+    n_labels: float
+    n_test: int
+
+
+def score_cells(
+    cells: Sequence[Cell], group: Index, *, n_replicates: int, seed: int = 0
+) -> dict[Spot, Scores]:
+    """Scores by row, task and share.
+
+    Replicate r draws patients with replacement within the test part of every fold, and draws of
+    labels with replacement; all rows see the same of both, so their replicates may be subtracted.
+
+    Args:
+        cells: of whole rows: every draw in every fold.
+        group: (n,) patient of each recording.
+        n_replicates: R.
+        seed: of the replicates.
+    """
+    spots: dict[Spot, dict[tuple[int, int], Cell]] = {}
+    for cell in cells:
+        key = cell.key
+        spot = (str(key["row"]), str(key["task"]), float(key["share"]))
+        spots.setdefault(spot, {})[int(key["draw"]), int(key["fold"])] = cell
+    scores = {}
+    for spot, found in spots.items():
+        draws, folds = (sorted({place[i] for place in found}) for i in (0, 1))
+        exact = {name: np.zeros((len(draws), len(folds))) for name in METRICS}
+        drawn = {name: np.zeros((len(draws), n_replicates)) for name in METRICS}
+        for i, draw in enumerate(draws):
+            for j, fold in enumerate(folds):
+                arrays = found[draw, fold].arrays
+                y, proba, patient = arrays["y"], arrays["proba"], group[arrays["rows"]]
+                values = classification_metrics(y, proba).as_dict()
+                again = bootstrap_replicates(
+                    y,
+                    proba,
+                    patient,
+                    n_replicates=n_replicates,
+                    seed=derive_seed(seed, "fold", fold) % 2**31,
+                )
+                for name in METRICS:
+                    exact[name][i, j] = values[name]
+                    drawn[name][i] += again[name] / len(folds)
+        picks = numpy_generator(seed, "label draws").integers(
+            len(draws), size=(len(draws), n_replicates)
+        )
+        replicates = np.arange(n_replicates)
+        labels = [cell.facts["n_labels"] for cell in found.values()]
+        tested = [cell.facts["n_test"] for (draw, _), cell in found.items() if draw == draws[0]]
+        scores[spot] = Scores(
+            exact,
+            {name: drawn[name][picks, replicates].mean(axis=0) for name in METRICS},
+            float(np.mean(labels)),
+            int(np.sum(tested)),
+        )
+    return scores
+
+
+def score_table(scores: dict[Spot, Scores]) -> pd.DataFrame:
+    """One line a row, task, share and metric: value, interval, spread over draws, counts."""
+    lines = []
+    for (row, task, share), score in scores.items():
+        for metric in METRICS:
+            low, high = percentile_interval(score.drawn[metric])
+            exact = score.exact[metric]
+            lines.append(
+                {
+                    "row": row,
+                    "task": task,
+                    "share": share,
+                    "metric": metric,
+                    "value": float(exact.mean()),
+                    "ci_low": low,
+                    "ci_high": high,
+                    "sd_over_draws": float(exact.mean(axis=1).std()),
+                    "n_labels": score.n_labels,
+                    "n_test": score.n_test,
+                    "n_draws": exact.shape[0],
+                    "n_folds": exact.shape[1],
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def difference_table(scores: dict[Spot, Scores], main: str) -> pd.DataFrame:
+    """The row ``main`` minus every other, at the same task and share, with paired intervals."""
+    lines = []
+    for (row, task, share), score in scores.items():
+        base = scores.get((main, task, share))
+        if row == main or base is None:
+            continue
+        for metric in METRICS:
+            low, high = percentile_interval(base.drawn[metric] - score.drawn[metric])
+            lines.append(
+                {
+                    "row": row,
+                    "task": task,
+                    "share": share,
+                    "metric": metric,
+                    "difference": float(base.exact[metric].mean() - score.exact[metric].mean()),
+                    "ci_low": low,
+                    "ci_high": high,
+                }
+            )
+    columns = ["row", "task", "share", "metric", "difference", "ci_low", "ci_high"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def class_table(cells: Sequence[Cell], task: Task, share: float) -> pd.DataFrame:
+    """F1 of every class at one share, mean over draws and folds, one line a row."""
+    values: dict[str, list[NDArray[np.float64]]] = {}
+    for cell in cells:
+        if cell.key["task"] == task.name and cell.key["share"] == share:
+            f1 = f1_score(
+                cell.arrays["y"],
+                cell.arrays["proba"].argmax(axis=1),
+                labels=np.arange(len(task.classes)),
+                average=None,
+                zero_division=0,
+            )
+            values.setdefault(str(cell.key["row"]), []).append(f1)
+    means = {row: np.mean(found, axis=0) for row, found in values.items()}
+    return pd.DataFrame(means, index=list(task.classes)).T
+
+
+def prediction_table(
+    cells: Sequence[Cell], tasks: Sequence[Task], record: NDArray[np.generic], patient: Index
+) -> pd.DataFrame:
+    """One line a tested recording of every cell, with the probability of every class."""
+    by_name = {task.name: task for task in tasks}
+    parts = []
+    for cell in cells:
+        task, rows = by_name[str(cell.key["task"])], cell.arrays["rows"]
+        part = {
+            "record": record[rows],
+            "patient": patient[rows],
+            **{name: cell.key[name] for name in ("row", "task", "fold", "share", "draw")},
+            "label": np.asarray(task.classes)[cell.arrays["y"]],
+        }
+        for code, name in enumerate(task.classes):
+            part[f"p_{name}"] = cell.arrays["proba"][:, code]
+        parts.append(pd.DataFrame(part))
+    return pd.concat(parts, ignore_index=True)
+
+
+def shown(
+    table: pd.DataFrame, value: str, titles: dict[str, str], sign: bool = False
+) -> pd.DataFrame:
+    """``value [low, high]`` with a line a row and a column a share, rows as in ``titles``.
+
+    Args:
+        table: lines of one task and metric.
+        value: its column of values.
+        titles: of the rows by name, in order.
+        sign: write the sign of values.
+    """
+    form = "{:+.3f} [{:+.3f}, {:+.3f}]" if sign else "{:.3f} [{:.3f}, {:.3f}]"
+    lines = []
+    for row, title in titles.items():
+        own = table[table["row"] == row]
+        if own.empty:
+            continue
+        line = {"row": title}
+        for share in sorted(table["share"].unique(), reverse=True):
+            at = own[own["share"] == share]
+            text = "" if at.empty else form.format(*at[[value, "ci_low", "ci_high"]].iloc[0])
+            line[share_name(float(share))] = text
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def share_name(share: float) -> str:
+    """A share of labels in per cent."""
+    return f"{100 * share:g} %"
