@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tscl.estimators import ContrastiveTransformer as ContrastiveTransformer
     from tscl.estimators import PatientRetrieval as PatientRetrieval
     from tscl.estimators import Representation as Representation
+    from tscl.estimators.pretrained import load_pretrained as load_pretrained
     from tscl.estimators.sktime.forecaster import SSCLForecaster as SSCLForecaster
     from tscl.inference.encode import encode as encode
     from tscl.inference.encode import encode_causal as encode_causal
@@ -45,6 +46,7 @@ _HOMES = {
     "encode": "tscl.inference.encode",
     "encode_causal": "tscl.inference.encode",
     "load_encoder": "tscl.saving.encoder",
+    "load_pretrained": "tscl.estimators.pretrained",
     "save_encoder": "tscl.saving.encoder",
 }
 __all__ = [*_HOMES, "__version__"]

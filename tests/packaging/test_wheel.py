@@ -16,7 +16,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDED = ("tscl/py.typed", "data_loaders/py.typed", "tscl/runs/configs/demo.yaml")
+WEIGHTS = [
+    f"tscl/pretrained/{name}/encoder.{ending}"
+    for name in ("ecg-1lead", "ecg-12lead")
+    for ending in ("json", "safetensors")
+]
+NEEDED = ("tscl/py.typed", "data_loaders/py.typed", "tscl/runs/configs/demo.yaml", *WEIGHTS)
 
 
 def run(*command: object, cwd: Path) -> str:

@@ -7,10 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from tscl.cli import about, clinical, data, forecasting, label_efficiency, models, studies
+from tscl.cli import (
+    about,
+    clinical,
+    data,
+    forecasting,
+    label_efficiency,
+    models,
+    pretrained,
+    studies,
+)
 from tscl.cli.console import RunOption, SetOption, app, command, console
 
-__all__ = ["about", "app", "data", "models", "studies"]  # imported for the commands they register
+# imported for the commands they register
+__all__ = ["about", "app", "data", "models", "pretrained", "studies"]
 
 JOBS: dict[str, Any] = {
     "forecasting": forecasting,
