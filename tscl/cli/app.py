@@ -8,9 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from tscl.cli import about, clinical, data, forecasting, label_efficiency, models, studies
+from tscl.cli import propose as proposals
 from tscl.cli.console import RunOption, SetOption, app, command, console
 
-__all__ = ["about", "app", "data", "models", "studies"]  # imported for the commands they register
+__all__ = [
+    "about",
+    "app",
+    "data",
+    "models",
+    "proposals",
+    "studies",
+]  # imported for the commands they register
 
 JOBS: dict[str, Any] = {
     "forecasting": forecasting,
@@ -18,13 +26,16 @@ JOBS: dict[str, Any] = {
     "label_efficiency": label_efficiency,
 }
 """Modules with ``run``, ``pretrain`` and ``use_data`` of a job."""
+DEFAULT = "label_efficiency"
+"""The embedded configuration of ``tscl run`` without arguments."""
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="YAML configuration.")]
 DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="Data to use instead: a CSV with a time column, or the folder of a clinical run's.",
+        help="Data to use instead: a CSV with a time column, or a folder of recordings with a "
+        "table of labels. Without --config the job that fits them is proposed and run.",
     ),
 ]
 OutOption = Annotated[
@@ -69,10 +80,16 @@ def read_config(
     from tscl.runs.config import apply_override, read_values
     from tscl.runs.jobs import check_job
 
-    values = read_values(config)
-    job = JOBS.get(str(values.get("job", "forecasting")))
-    if data is not None and job is not None:
-        job.use_data(values, data, sets or [], embedded=config is None)
+    if config is None and data is not None:
+        found = proposals.propose(data, sets or [])
+        values = found.values
+        for line in found.seen:
+            console.print(line, markup=False)
+    else:
+        values = read_values(config, base=DEFAULT)
+        job = JOBS.get(str(values.get("job", "forecasting")))
+        if data is not None and job is not None:
+            job.use_data(values, data, sets or [], embedded=False)
     for item in [*([f"out={out}"] if out else []), *(sets or [])]:
         apply_override(values, item)
     return check_job(values)
