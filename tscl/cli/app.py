@@ -17,10 +17,11 @@ from tscl.cli import (
     pretrained,
     studies,
 )
+from tscl.cli import propose as proposals
 from tscl.cli.console import RunOption, SetOption, app, command, console
 
 # imported for the commands they register
-__all__ = ["about", "app", "data", "models", "pretrained", "studies"]
+__all__ = ["about", "app", "data", "models", "pretrained", "proposals", "studies"]
 
 JOBS: dict[str, Any] = {
     "forecasting": forecasting,
@@ -28,13 +29,16 @@ JOBS: dict[str, Any] = {
     "label_efficiency": label_efficiency,
 }
 """Modules with ``run``, ``pretrain`` and ``use_data`` of a job."""
+DEFAULT = "label_efficiency"
+"""The embedded configuration of ``tscl run`` without arguments."""
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="YAML configuration.")]
 DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="Data to use instead: a CSV with a time column, or the folder of a clinical run's.",
+        help="Data to use instead: a CSV with a time column, or a folder of recordings with a "
+        "table of labels. Without --config the job that fits them is proposed and run.",
     ),
 ]
 OutOption = Annotated[
@@ -79,10 +83,16 @@ def read_config(
     from tscl.runs.config import apply_override, read_values
     from tscl.runs.jobs import check_job
 
-    values = read_values(config)
-    job = JOBS.get(str(values.get("job", "forecasting")))
-    if data is not None and job is not None:
-        job.use_data(values, data, sets or [], embedded=config is None)
+    if config is None and data is not None:
+        found = proposals.propose(data, sets or [])
+        values = found.values
+        for line in found.seen:
+            console.print(line, markup=False)
+    else:
+        values = read_values(config, base=DEFAULT)
+        job = JOBS.get(str(values.get("job", "forecasting")))
+        if data is not None and job is not None:
+            job.use_data(values, data, sets or [], embedded=False)
     for item in [*([f"out={out}"] if out else []), *(sets or [])]:
         apply_override(values, item)
     return check_job(values)
