@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from data_loaders.container.recordings import Recordings
 from data_loaders.container.recordings_fields import int16_unit, to_int16
-from data_loaders.ecg.protocol import ECGProtocol
 from data_loaders.ecg.records import read_record
+from data_loaders.ecg.signal import resample
+from data_loaders.filters import filtered
 from data_loaders.own_recordings import Table, read_record_table
 from data_loaders.record_log import RecordError, RecordLog
 from data_loaders.signals import check_quality
 from data_loaders.vetting.paths import inside
+from tscl.errors import InputError, is_number
 
 
 def load_wfdb_recordings(
@@ -47,7 +50,7 @@ def load_wfdb_recordings(
         label_names: classes in the order of their codes (default: sorted names).
         columns: the table's own names of the three columns.
         unlabelled: ``"keep"`` records without a label (code -1) or ``"skip"`` them.
-        max_flat: see :func:`data_loaders.signals.check_quality`.
+        max_flat: see :func:`data_loaders.ecg.signal.check_quality`.
         name: name of the data set.
         strict: raise on the first bad record instead of leaving it out.
 
@@ -56,16 +59,17 @@ def load_wfdb_recordings(
         InputError: a rate or frequencies that cannot be.
         RecordError: with ``strict``, the first bad record.
     """
-    how = ECGProtocol().changed(
-        {"band": band, "notch": notch, "target_rate": rate, "max_flat": max_flat, "cut": "windows"}
-    )
+    if rate is not None and (not is_number(rate) or not 0 < rate < float("inf")):
+        raise InputError("rate", rate, "give a positive number of Hz, or None for the files' own")
     folder = Path(root)
     listed = read_record_table(
         table, folder, columns=columns, label_names=label_names, unlabelled=unlabelled
     )
-    log, seen = RecordLog(name), set()
+    log, seen = RecordLog(name), set[str]()
     used, common = leads, rate
-    values, units, rows = [], [], []
+    values: list[np.ndarray] = []
+    units: list[np.ndarray] = []
+    rows: list[tuple[str, str, int, Mapping[str, Any]]] = []
     for row in listed.rows:
         record_name = row.record.removesuffix(".hea").removesuffix(".dat")
         label = listed.code(replace(row, record=record_name))
@@ -77,14 +81,14 @@ def load_wfdb_recordings(
                 raise RecordError(record_name, "duplicate_record", "listed twice")
             seen.add(record_name)
             place = inside(folder, record_name, record_name)
-            record = check_quality(
-                read_record(place, name=record_name, leads=used), max_flat=max_flat
-            )
+            record = read_record(place, name=record_name, leads=used)
+            record = check_quality(record, max_flat=max_flat)
             wanted = record.rate if common is None else float(common)
             if rate is None and record.rate != wanted:
                 detail = f"{record.rate:g} Hz, the first record read has {wanted:g} Hz"
                 raise RecordError(record_name, "mixed_rate", detail)
-            signal = how.prepared(record).signal
+            signal = filtered(record.signal, record.rate, band=band, notch=notch)
+            signal = resample(signal, record.rate, wanted)
             used, common = used or record.channels, wanted
             units.append(int16_unit(signal))
             values.append(to_int16(signal, units[-1]))
@@ -93,7 +97,6 @@ def load_wfdb_recordings(
     log.require_any()
     assert used is not None
     assert common is not None
-    filters = {key: value for key, value in how.as_source().items() if key in ("band", "notch")}
     names, patients, labels, others = zip(*rows, strict=True)
     return Recordings(
         np.concatenate(values),
@@ -107,6 +110,6 @@ def load_wfdb_recordings(
         channel_names=used,
         columns=pd.DataFrame(list(others)),
         name=name,
-        source={"format": "WFDB", "unit": "mV", "rate": common, **filters},
+        source={"format": "WFDB", "unit": "mV", "rate": common, "band": band, "notch": notch},
         log=log,
     )

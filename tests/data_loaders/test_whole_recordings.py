@@ -1,70 +1,52 @@
-"""Whole WFDB records of a table: values in mV, unequal lengths, one rate, further columns."""
+"""WFDB records of a table are read whole; bad ones are left out with a reason."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-import wfdb
 
 from data_loaders.record_log import RecordError
 from data_loaders.whole_recordings import load_wfdb_recordings
-from tscl.errors import DataError
-
-
-def write(folder, name, n, rate=200, leads=("I", "II")):
-    """A record of round millivolts and what it holds."""
-    draw = np.random.default_rng(n)
-    values = np.round(np.cumsum(draw.normal(0, 0.01, (n, len(leads))), axis=0), 3)
-    wfdb.wrsamp(
-        name,
-        fs=rate,
-        units=["mV"] * len(leads),
-        sig_name=list(leads),
-        p_signal=values,
-        fmt=["16"] * len(leads),
-        adc_gain=[1000.0] * len(leads),
-        baseline=[0] * len(leads),
-        write_dir=str(folder),
-    )
-    return values
+from tests.data_loaders.wfdb_files import bumps, write_record
 
 
 @pytest.fixture
 def folder(tmp_path):
-    frame = pd.DataFrame(
-        {"record": ["a", "b"], "patient": ["p", "q"], "label": ["N", ""], "age": [40, 50]}
-    )
-    frame.to_csv(tmp_path / "labels.csv", index=False)
+    """Three records of 8 to 12 s, one cut short, one at another rate, and their table."""
+    for number, seconds in enumerate((8.0, 10.0, 12.0)):
+        write_record(tmp_path, f"r{number}", bumps(2, seconds, seed=number)[0], leads=["I", "II"])
+    write_record(tmp_path, "cut", bumps(2, 8.0)[0], leads=["I", "II"])
+    (tmp_path / "cut.dat").write_bytes((tmp_path / "cut.dat").read_bytes()[:400])
+    write_record(tmp_path, "slow", bumps(2, 8.0, rate=125.0)[0], 125.0, leads=["I", "II"])
+    names = ["r0", "r1.hea", "r2", "cut", "slow", "r0", "gone"]
+    labels = ["b", "a", None, "a", "a", "b", "a"]
+    table = pd.DataFrame({"record": names, "patient": list("pqrstpu"), "label": labels})
+    table["age"] = np.arange(7) + 40
+    table.to_csv(tmp_path / "labels.csv", index=False)
     return tmp_path
 
 
-def test_values_labels_and_columns(folder):
-    held = [write(folder, "a", 900), write(folder, "b", 500)]
-    data = load_wfdb_recordings(folder, leads=["II"])
-    assert data.lengths.tolist() == [900, 500]
-    assert data.label.tolist() == [0, -1]
-    assert data.table["age"].tolist() == [40, 50]
-    for i, values in enumerate(held):
-        dataset = data.subset([i]).windows(len(values), len(values))
-        got = dataset[np.array([0])][0, :, 0]
-        assert np.abs(got - values[:, 1]).max() < 1e-3 * np.abs(values).max() + 1e-3
-
-
-def test_another_rate_is_named(folder):
-    write(folder, "a", 900)
-    write(folder, "b", 500, rate=250)
+def test_records_are_whole_and_bad_ones_named(folder):
     data = load_wfdb_recordings(folder)
-    assert data.log is not None
-    assert data.lengths.tolist() == [900]
-    listed = " ".join(data.log.table["detail"])
-    assert "250 Hz, the first record read has 200 Hz" in listed
-    with pytest.raises(RecordError, match="mixed_rate"):
+    assert data.lengths.tolist() == [2000, 2500, 3000]
+    assert data.record.tolist() == ["r0", "r1", "r2"]
+    assert data.patient.tolist() == ["p", "q", "r"]
+    assert data.label.tolist() == [1, 0, -1]
+    assert data.columns["age"].tolist() == [40, 41, 42]
+    np.testing.assert_allclose(data[1], bumps(2, 10.0, seed=1)[0], atol=2e-3)
+    reasons = {line.record: line.reason for line in data.log.skipped}
+    assert set(reasons) == {"cut", "slow", "r0", "gone"}
+    assert (reasons["slow"], reasons["r0"]) == ("mixed_rate", "duplicate_record")
+
+
+def test_rate_and_leads_of_choice(folder):
+    data = load_wfdb_recordings(folder, leads=["II"], rate=100.0, label_names=["b"])
+    assert data.channel_names == ("II",)
+    assert data.record.tolist() == ["r0", "r2"]
+    assert data.lengths.tolist() == [800, 1200]
+
+
+def test_strict_stops_at_the_first_bad_record(folder):
+    with pytest.raises(RecordError, match="cut"):
         load_wfdb_recordings(folder, strict=True)
-    both = load_wfdb_recordings(folder, rate=100)
-    assert both.lengths.tolist() == [450, 200]
-
-
-def test_no_table(tmp_path):
-    with pytest.raises(DataError, match=r"labels\.csv"):
-        load_wfdb_recordings(tmp_path)

@@ -1,0 +1,47 @@
+"""Plain features of whole recordings: known tones, unknown figures, windows of random kernels."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from data_loaders.container.recordings import Recordings
+from tests.runs.label_efficiency.motifs import motif_recordings
+from tscl.errors import MissingExtraError
+from tscl.evaluation.clinical.recording_features import (
+    minirocket_features,
+    robust_scaled,
+    spectrum_features,
+)
+
+
+def test_spectrum_tells_tones_of_recordings_of_unequal_length():
+    time = np.arange(1000) / 100
+    slow, fast = (np.sin(2 * np.pi * f * time)[:, None] for f in (2.0, 20.0))
+    data = Recordings.from_arrays([slow, fast, slow[:600]], 100.0)
+    z = spectrum_features(data)
+    strongest = z[:, :8].argmax(axis=1)
+    assert strongest[0] == strongest[2] < strongest[1]
+
+
+def test_scale_is_of_the_fitted_rows_and_unknown_is_the_median():
+    x = np.array([[0.0, np.nan], [1.0, np.nan], [2.0, np.nan], [100.0, 5.0], [np.nan, 1.0]])
+    z = robust_scaled(x, np.array([0, 1, 2]))
+    np.testing.assert_allclose(z[:3, 0], [-1, 0, 1], atol=2e-3)
+    assert z[3, 0] == 4.0
+    assert z[4, 0] == 0.0
+    assert np.isfinite(z).all()
+
+
+def test_minirocket_names_its_extra_or_finds_the_order():
+    data = motif_recordings(40, noise=0.3)
+    if importlib.util.find_spec("numba") is None:
+        with pytest.raises(MissingExtraError, match="minirocket"):
+            minirocket_features(data, np.arange(30), 128)
+        return
+    z = minirocket_features(data, np.arange(30), 128, num_kernels=168)
+    assert z.shape == (40, 168)
+    apart = np.abs(z[::2].mean(axis=0) - z[1::2].mean(axis=0)) / z.std(axis=0)
+    assert apart.max() > 1.5
