@@ -5,15 +5,22 @@ STAMP := $(VENV)/.ready
 
 .PHONY: setup run test test-processors lint check coverage benchmarks site sbom clean
 
+# what the main job needs, and with tests and documentation
+CORE := $(VENV)/.core
+
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+$(CORE): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $(CORE)
+
+$(STAMP): $(CORE)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]'
 	touch $(STAMP)
 
-run: setup
+run: $(CORE)
 	$(BIN)/tscl run
 
 lint: setup

@@ -9,84 +9,82 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from matplotlib.collections import LineCollection
-from matplotlib.dates import ConciseDateFormatter, DayLocator, date2num
+import pandas as pd
 from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
 
+from data_loaders import load_rhythm_cohort
 from tscl.disk import write_bytes
 from tscl.reporting.document import png
-from tscl.runs.comparison.finished_runs import ComparedRun, open_runs
-from tscl.runs.comparison.tables import by_horizon
+from tscl.runs.label_efficiency.pictures import COLOURS, occlusion
+from tscl.saving.encoder import load_encoder
 
-SHOWN = {
-    "raw-window ridge": ("ridge on raw values", "#5f6b6d"),
-    "seasonal naive": ("seasonal naive", "#9aa0a6"),
-    "untrained encoder": ("untrained encoder", "#e09f3e"),
-    "TS2Vec": ("TS2Vec", "#d1495b"),
-    "AutoTCL": ("AutoTCL", "#1f5fa8"),
+ROWS = {
+    "beats": ("beat features (hand-made)", "#5f6b6d"),
+    "pretrained": ("pretrained without labels", "#1b6ca8"),
+    "supervised": ("supervised", "#c2410c"),
+    "untrained": ("untrained network", "#e09f3e"),
+    "spectrum": ("spectrum and statistics", "#9aa0a6"),
 }
 
 
-def mask_panel(figure: Figure, axes, run: ComparedRun) -> None:
-    """The signal, coloured by what the learned mask keeps of each step."""
-    data = run.plots.mask("autotcl")
-    times = date2num(data["time"])[-168:]
-    signal, kept = data["signal"][-168:], data["openness"][-168:]
-    points = np.stack((times, signal), axis=1)
-    lines = LineCollection(np.stack((points[:-1], points[1:]), axis=1), cmap="viridis", lw=2.2)
-    lines.set_array(kept[1:])
-    lines.set_clim(0, 1)
-    axes.add_collection(lines)
-    axes.set(xlim=(times[0], times[-1]), ylim=(signal.min() - 1, signal.max() + 1))
-    axes.xaxis.set_major_locator(DayLocator(interval=2))
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
-    axes.set_ylabel("temperature (°F)")
-    axes.set_title("learned mask h(x) of AutoTCL", loc="left", fontsize=10)
-    figure.colorbar(lines, ax=axes, label="probability of keeping", pad=0.02)
-
-
-def codes_panel(figure: Figure, axes, run: ComparedRun) -> None:
-    """Two principal components of the codes of the test part."""
-    data = run.plots.embedding("autotcl")
-    drawn = axes.scatter(*data["points"].T, c=data["hour"], cmap="twilight_shifted", s=5, lw=0)
-    figure.colorbar(drawn, ax=axes, label="hour of the day", pad=0.02)
-    axes.set(xlabel="component 1", ylabel="component 2")
-    axes.set_title("codes of the test part", loc="left", fontsize=10)
-
-
-def errors_panel(axes, run: ComparedRun) -> None:
-    """Test MSE by horizon, each over that of the ridge on raw values."""
-    table = by_horizon(run, "mse").set_index("method").drop(columns="mean")
-    reference = table.loc["raw-window ridge"]
-    for name, (label, colour) in SHOWN.items():
-        axes.plot(
-            table.columns,
-            table.loc[name] / reference,
-            "o-",
-            color=colour,
-            ms=4,
-            lw=1.6,
-            label=label,
-        )
-    axes.set(
-        xlabel="horizon (hours)", ylabel="test MSE / that of the ridge", yscale="log", ylim=(0.9, 9)
-    )
-    axes.set_yticks([1, 2, 4, 8], ["1", "2", "4", "8"])
+def curve_panel(axes, folder: Path) -> None:
+    """AUROC against the share of labels."""
+    table = pd.read_csv(folder / "scores.csv").query("metric == 'auroc'")
+    for row, (title, colour) in ROWS.items():
+        line = table[table["row"] == row].sort_values("share")
+        axes.plot(line["share"], line["value"], "o-", color=colour, ms=3.5, lw=1.7, label=title)
+        axes.fill_between(line["share"], line["ci_low"], line["ci_high"], color=colour, alpha=0.12)
+    shares = sorted(table["share"].unique())
+    axes.set_xscale("log")
+    axes.set_xticks(shares, [f"{100 * share:g} %" for share in shares])
     axes.minorticks_off()
-    axes.set_title("forecast errors", loc="left", fontsize=10)
+    axes.set(xlabel="share of the training labels", ylabel="AUROC, recordings never seen")
+    axes.set_title("what labels are worth", loc="left", fontsize=10)
     axes.legend(frameon=False, fontsize=7.5, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def map_panel(axes, data, z: np.ndarray, rows: np.ndarray) -> None:
+    """Two principal components of the embeddings of the test part."""
+    z = z[rows]
+    points = PCA(2, random_state=0).fit_transform((z - z.mean(0)) / np.maximum(z.std(0), 1e-9))
+    for code, name in enumerate(data.label_names):
+        at = data.label[rows] == code
+        axes.scatter(*points[at].T, s=7, lw=0, alpha=0.75, color=COLOURS[code], label=name)
+    axes.set(xlabel="component 1", ylabel="component 2")
+    axes.set_title("embeddings of the test part", loc="left", fontsize=10)
+    axes.legend(frameon=False, fontsize=7.5)
+
+
+def signal_panel(axes, data, row: int, folder: Path) -> None:
+    """A recording, shaded where hiding a stretch moves the embedding."""
+    encoder = load_encoder(folder / "models" / "pretrained" / "fold0")[0]
+    steps = int(8 * data.sampling_rate)
+    signal = data[row][:steps].astype(float)
+    level = occlusion(encoder, signal, data.sampling_rate, pooling="mean")
+    time, values = np.arange(steps) / data.sampling_rate, signal[:, 0]
+    low, high = values.min(), values.max()
+    axes.fill_between(time, low, low + level * (high - low), color="#f0a35e", alpha=0.55, lw=0)
+    axes.plot(time, values, color="#1d2126", lw=0.8)
+    axes.set(xlabel="seconds", ylabel="standardised lead I", xlim=(0, time[-1]))
+    name = data.label_name(int(data.label[row]))
+    axes.set_title(f"what the encoder looks at ({name})", loc="left", fontsize=10)
 
 
 def main() -> None:
     """Draw the three panels."""
     source, target = Path(sys.argv[1]), Path(sys.argv[2])
-    (run,) = open_runs([source])
-    figure = Figure(figsize=(13, 3.1), layout="constrained")
-    mask, codes, errors = figure.subplots(1, 3, width_ratios=(1.5, 1.1, 1))
-    mask_panel(figure, mask, run)
-    codes_panel(figure, codes, run)
-    errors_panel(errors, run)
-    for axes in (mask, codes, errors):
+    data = load_rhythm_cohort(source / "cohort").standardize()
+    predictions = pd.read_csv(source / "predictions.csv")
+    rows = np.flatnonzero(np.isin(data.record, predictions["record"].unique()))
+    z = np.load(source / "embeddings" / "pretrained-fold0.npy")
+    figure = Figure(figsize=(13, 3.2), layout="constrained")
+    curve, places, signal = figure.subplots(1, 3, width_ratios=(1.1, 1, 1.4))
+    curve_panel(curve, source)
+    map_panel(places, data, z, rows)
+    other = data.label_names.index("other")
+    signal_panel(signal, data, int(rows[data.label[rows] == other][0]), source)
+    for axes in (curve, places, signal):
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
     write_bytes(target, png(figure))

@@ -14,6 +14,7 @@ from tscl.reporting.document import Document
 from tscl.runs.label_efficiency.config import LabelEfficiencyConfig
 from tscl.runs.label_efficiency.data import Task
 from tscl.runs.label_efficiency.figures import label_efficiency_figure
+from tscl.runs.label_efficiency.pictures import embedding_figure, occlusion, occlusion_figure
 from tscl.runs.label_efficiency.run import LabelEfficiencyRun
 from tscl.runs.label_efficiency.tables import (
     METRICS,
@@ -76,6 +77,7 @@ def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelR
         "are 95 % intervals over patients and draws of labels; points are set side by side where "
         "they share a place.",
     )
+    _encoder_pictures(document, job)
     for metric in METRICS:
         _metric_section(document, metric, table, differences, titles, job, config)
     for task in job.tasks:
@@ -90,6 +92,37 @@ def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelR
     document.heading("Settings")
     document.code(config.to_yaml(), summary="config.yaml")
     return LabelReport(*document.write(), headline)
+
+
+def _encoder_pictures(document: Document, job: LabelEfficiencyRun) -> None:
+    """Where the main row's encoder puts the test recordings of the first fold, and what of a
+    recording of each class moves its embedding; nothing where the main row has no encoder."""
+    name, fold, task = job.config.main_row, job.folds[0], job.tasks[-1]
+    if job.config.rows[name].kind != "pretrained":
+        return
+    title = row_titles(job.config)[name]
+    rows = fold.test[task.label[fold.test] >= 0]
+    document.figure(
+        "embeddings",
+        embedding_figure(job.features(name, fold)[rows], task.label[rows], list(task.classes)),
+        f"Embeddings of the {len(rows)} test recordings, {title}: the first two principal "
+        "components. Colours are the classes, which pretraining did not see.",
+    )
+    encoder, rate = job.encoder(name, fold), job.data.sampling_rate
+    shown = []
+    for code, label in enumerate(task.classes):
+        row = next((row for row in rows if task.label[row] == code), None)
+        if row is not None and rate > 0:
+            signal = np.nan_to_num(job.data[int(row)][: int(10 * rate)]).astype(np.float64)
+            level = occlusion(encoder, signal, rate, pooling=job.pooling_of(encoder))
+            shown.append((f"{label}: recording {job.data.record[row]}", signal[:, 0], level))
+    document.figure(
+        "occlusion",
+        occlusion_figure(shown, rate),
+        "What the encoder looks at, in the first 10 s of the first test recording of each class: "
+        "the height of the shade is how far the embedding moves when 0.2 s around that place are "
+        "replaced by a straight line, over the largest of the recording.",
+    )
 
 
 def row_titles(config: LabelEfficiencyConfig) -> dict[str, str]:

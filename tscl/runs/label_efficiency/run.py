@@ -261,15 +261,16 @@ class LabelEfficiencyRun:
         return embed_recordings(
             encoder,
             self.data,
-            pooling=config.pooling if encoder.output_dims == self._dims else "mean",
+            pooling=self.pooling_of(encoder),
             whole=config.whole,
             window=config.window,
             bf16=config.bf16,
         )
 
-    @property
-    def _dims(self) -> int:
-        return int(self.fresh_encoder().output_dims)  # type: ignore[arg-type]
+    def pooling_of(self, encoder: nn.Module) -> str:
+        """The job's pooling, unless the encoder pools by itself."""
+        dims = self.fresh_encoder().output_dims
+        return self.config.pooling if encoder.output_dims == dims else "mean"
 
     def fresh_encoder(self) -> nn.Module:
         """The untrained network: the same weights for every row and fold."""
