@@ -33,7 +33,13 @@ def embedding_figure(z: NDArray[np.float32], label: NDArray[np.int64], names: li
         rows = label == code
         colour = COLOURS[code % len(COLOURS)]
         axes.scatter(
-            *points[rows].T, s=14, color=colour, alpha=0.75, lw=0, label=f"{name} ({rows.sum()})"
+            points[rows, 0],
+            points[rows, 1],
+            s=14,
+            color=colour,
+            alpha=0.75,
+            lw=0,
+            label=f"{name} ({rows.sum()})",
         )
     axes.set(xlabel="principal component 1", ylabel="principal component 2")
     axes.spines[["top", "right"]].set_visible(False)
@@ -59,7 +65,7 @@ def occlusion(
     long = max(2, round(width * rate))
     starts = np.arange(0, max(1, len(signal) - long), max(1, long // 2))
     copies = [signal]
-    for start in starts:
+    for start in starts.tolist():
         copy = signal.copy()
         stop = min(start + long, len(signal) - 1)
         line = np.linspace(0, 1, stop - start + 1)[:, None]
