@@ -75,7 +75,7 @@ def occlusion(
     z = embed_recordings(encoder, data, pooling=pooling, whole=len(signal))
     moved = np.linalg.norm(z[1:] - z[0], axis=1)
     total, count = np.zeros(len(signal)), np.zeros(len(signal))
-    for start, far in zip(starts, moved, strict=True):
+    for start, far in zip(starts.tolist(), moved, strict=True):
         total[start : start + long] += far
         count[start : start + long] += 1
     level = total / np.maximum(count, 1)
