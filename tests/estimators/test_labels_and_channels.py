@@ -17,7 +17,8 @@ from sklearn.model_selection import (
     cross_validate,
 )
 
-from tests.estimators.tiny import classifier, transformer, waves
+from data_loaders.cohort.cohort import load_cohort, make_cohort
+from tests.estimators.tiny import LEARN, classifier, transformer, waves
 from tscl.errors import ConfigError, InputError
 from tscl.estimators import ContrastiveClassifier, ContrastiveTransformer
 from tscl.losses import SepCLR, SupReMix
@@ -166,3 +167,31 @@ def test_channel_dropout_is_a_share():
             transformer(channel_dropout=share).fit(X)
     dropped = transformer(channel_dropout=0.5).fit(X).transform(X)
     assert not np.array_equal(dropped, transformer().fit(X).transform(X))
+
+
+def test_one_of_sixteen_electrodes_may_be_lost(tmp_path):
+    cohort = make_cohort(
+        tmp_path / "eeg", kind="eeg", n_patients=40, trials_per_patient=3, seconds=2.0,
+        disease_effect=2.0, patient_effect=0.3,
+    )  # fmt: skip
+    data = load_cohort(cohort)
+    patients, first, patient = np.unique(data.patient, return_index=True, return_inverse=True)
+    label = data.label[first]
+    chosen = np.isin(np.arange(len(patients)), [np.flatnonzero(label == c)[:10] for c in (0, 1)])
+    train, test = chosen[patient], ~chosen[patient]
+    options = LEARN | {"max_epochs": 40, "loss": "supcon", "pooling": "mean+log_std"}
+    model = ContrastiveClassifier("simclr", channel_dropout=0.3, **options)
+    model.fit(data.X[train], data.label[train])
+    x = data.X[test]
+    assert model.score(x, data.label[test]) > 0.9
+    full = model.predict_proba(x)[:, 1]
+    for channel in range(16):
+        lost = x.copy()
+        lost[:, :, channel] = np.nan
+        assert np.abs(model.predict_proba(lost)[:, 1] - full).mean() < 0.1
+
+
+def test_a_coarse_encoder_works_by_default():
+    x, y = waves(100, steps=80, channels=1, seed=1)
+    model = ContrastiveClassifier(encoder="resnet1d").fit(x[:40], y[:40])
+    assert model.score(x[40:], y[40:]) > 0.95
