@@ -52,20 +52,17 @@ class WindowData:
 
     def future(self, origins: Origins) -> Float32:
         """The truth (n, H, C) after each origin."""
-        result: Float32 = self.values[origins[:, None] + np.arange(1, self.horizon + 1)]
-        return result
+        return np.asarray(self.values[origins[:, None] + np.arange(1, self.horizon + 1)])
 
     def past(self, origins: Origins) -> Float32:
         """The window (n, L, C) up to each origin."""
-        result: Float32 = self.values[origins[:, None] + np.arange(1 - self.length, 1)]
-        return result
+        return np.asarray(self.values[origins[:, None] + np.arange(1 - self.length, 1)])
 
     def ahead(self, origins: Origins) -> Float32:
         """Covariates (n, H, K) of the steps forecast; K is 0 without any."""
         if self.marks is None:
             return np.zeros((len(origins), self.horizon, 0), np.float32)
-        result: Float32 = self.marks[origins[:, None] + np.arange(1, self.horizon + 1)]
-        return result
+        return np.asarray(self.marks[origins[:, None] + np.arange(1, self.horizon + 1)])
 
 
 class Embedder:

@@ -64,8 +64,7 @@ class ConformalIntervals:
 def window_spread(past: NDArray[np.floating]) -> Float64:
     """Deviation of every variable within its window (n, L, C), (n, C), none near zero."""
     spread = past.std(axis=1, dtype=np.float64)
-    result: Float64 = np.maximum(spread, 0.1 * np.median(spread, axis=0) + 1e-6)
-    return result
+    return np.asarray(np.maximum(spread, 0.1 * np.median(spread, axis=0) + 1e-6))
 
 
 @dataclass(frozen=True, eq=False)
