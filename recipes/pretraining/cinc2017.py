@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +52,7 @@ def pretrain(
         recordings.standardize().subset(rows),
         known.targets(rows).subset(rows),
         method_params=PARAMS,
-        settings=replace(SETTINGS, max_epochs=epochs, seed=seed),
+        settings=SETTINGS.replace(max_epochs=epochs, seed=seed),
     )
 
 

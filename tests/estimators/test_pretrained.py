@@ -1,153 +1,150 @@
-"""The estimator form: data types, parameters, seeds, user encoders, bad input."""
+"""Encoders that come with the library: files, cards, and input that is brought into form."""
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
-import pandas as pd
 import pytest
-import torch
-from sklearn.base import clone
-from torch import nn
+from scipy.signal import resample_poly
+from typer.testing import CliRunner
 
 import tscl
-from tscl.errors import ConfigError, DataError, InputError, NotFittedError
-from tscl.estimators import AutoTCL, Representation
+from data_loaders import Recordings
+from tscl.cli.app import app
+from tscl.disk import sha256_of
+from tscl.errors import InputError
+from tscl.estimators.pretrained import HOME, load_pretrained, pretrained_names
+
+NAMES = ("ecg-12lead", "ecg-1lead")
+LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
-def panel(n: int = 8, steps: int = 40, channels: int = 2) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(n, steps, channels)).astype(np.float32)
+def ecg(n=3, seconds=10.0, rate=500, channels=1, seed=0) -> np.ndarray:
+    """Beats as narrow bumps at 60 to 100 a minute in mV, (n, steps, channels)."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * rate)) / rate
+    x = np.zeros((n, len(t), channels))
+    for row in range(n):
+        beats = np.arange(0.3, seconds, rng.uniform(0.6, 1.0))
+        shape = sum(np.exp(-0.5 * ((t - b) / 0.015) ** 2) for b in beats)
+        wave = sum(0.3 * np.exp(-0.5 * ((t - b - 0.25) / 0.05) ** 2) for b in beats)
+        x[row] = shape[:, None] * rng.uniform(0.5, 1.5, channels)
+        x[row] += wave[:, None] * rng.uniform(-1, 1, channels)
+    return x
 
 
-def small(**options) -> AutoTCL:
-    base = {
-        "encoder_params": {"output_dims": 6, "hidden_dims": 4, "depth": 2, "causal": True},
-        "augmentation": {"aug_hidden": 4, "aug_depth": 1},
-        "max_epochs": 1,
-        "batch_size": 4,
-    }
-    return AutoTCL(**({"encoder": "dilated"} | base | options))
+@pytest.fixture(scope="module")
+def single():
+    return load_pretrained("ecg-1lead")
 
 
-def test_fit_encode_transform():
-    X = panel()
-    model = small()
-    assert model.fit(X) is model
-    assert model.encode(X).shape == (8, 40, 6)
-    assert model.encode(X).dtype == np.float32
-    assert np.array_equal(model.transform(X), model.encode(X).max(axis=1))
-    assert model.encode(X, causal=True).shape == (8, 40, 6)
-    assert isinstance(tscl.AutoTCL(), AutoTCL)
+@pytest.fixture(scope="module")
+def twelve():
+    return load_pretrained("ecg-12lead")
 
 
-def test_a_coarse_encoder_keeps_its_rate_and_lengths():
-    X = panel(steps=41)
-    X[2, 17:] = np.nan
-    X[3, :, 1] = np.nan
-    encoder = {"widths": [6], "strides": 2, "stem_stride": 2}
-    model = Representation("ts2vec", encoder="resnet1d", encoder_params=encoder, max_epochs=1,
-                           batch_size=4, pooling="mean+max").fit(X)  # fmt: skip
-    codes = model.encode(X)
-    assert codes.shape == (8, 11, 6)
-    assert np.isnan(codes[2, 5:]).all()
-    assert np.isfinite(codes[2, :5]).all()
-    alone = model.encode(X[2:3, :17])
-    np.testing.assert_allclose(codes[2, :5], alone[0], atol=1e-5)
-    assert model.transform(X).shape == (8, 12)
-    assert np.abs(model.transform(X)[3] - model.transform(np.nan_to_num(X))[3]).max() < 1e-5
-    with pytest.raises(InputError, match=r"encoder.stride: got 4; encode_causal"):
-        model.encode(X, causal=True)
+def near(a, b) -> float:
+    """Largest distance between two sets of embeddings over the spread between signals."""
+    return float(np.abs(a - b).max() / np.abs(a - a.mean(axis=0)).max())
 
 
-def test_poolings_by_name():
-    X = panel()
-    model = small(pooling="last+mean").fit(X)
-    steps = model.encode(X)
-    told = np.concatenate([steps[:, -1], steps.mean(axis=1, dtype=np.float64)], axis=1)
-    # the pools are in float64, their last rounding is 2^-24
-    np.testing.assert_allclose(model.transform(X), told, rtol=6e-8)
-    with pytest.raises(ConfigError, match="pooling"):
-        small(pooling="first").fit(X)
+@pytest.mark.parametrize("name", NAMES)
+def test_files_are_small_whole_and_described(name):
+    head = json.loads((HOME / name / "encoder.json").read_text(encoding="utf-8"))
+    weights = HOME / name / head["weights"]
+    assert sum(path.stat().st_size for path in weights.parent.iterdir()) < 2e6
+    assert sha256_of(weights) == head["sha256"]
+    card = load_pretrained(name).card
+    assert {"name", "source", "licence", "attribution", "records"} <= set(card["data"])
+    assert {"rate", "band", "leads", "standardize"} <= set(card["preprocessing"])
+    assert (HOME.parents[1] / card["training"]["recipe"]).suffix == ".py"
+    assert len(card["training"]["commit"]) == 40
+    assert card["metrics"]
 
 
-def test_data_types_agree():
-    X = panel(1, 300)
-    frame = pd.DataFrame(X[0], index=pd.date_range("2020", periods=300, freq="h"))
-    options = {"max_train_length": 60}
-    codes = [
-        small(**options).fit(kind).encode(kind) for kind in (X, X[0], torch.from_numpy(X), frame)
-    ]
-    for other in codes[1:]:
-        assert np.array_equal(codes[0], other)
+def test_names_and_commands():
+    assert tuple(pretrained_names()) == NAMES
+    listed = CliRunner(env={"COLUMNS": "400"}).invoke(app, ["pretrained"]).output
+    assert all(name in listed for name in NAMES)
+    shown = CliRunner(env={"COLUMNS": "400"}).invoke(app, ["pretrained", "ecg-1lead"]).output
+    assert json.loads(shown) == tscl.load_pretrained("ecg-1lead").card
+    with pytest.raises(InputError, match=r"name: got ecg-2lead; .*ecg-1"):
+        load_pretrained("ecg-2lead")
 
 
-def test_parameters_clone_seed_and_input_unchanged():
-    X = panel()
-    before = X.copy()
-    model = small(random_state=3)
-    assert clone(model).get_params() == model.get_params()
-    one, two = model.fit(X).encode(X), clone(model).fit(X).encode(X)
-    again = model.fit(X).encode(X)
-    assert np.array_equal(one, two)
-    assert np.array_equal(one, again)
-    assert not np.array_equal(one, small(random_state=4).fit(X).encode(X))
-    assert np.array_equal(X, before)
+def test_rate_and_unit_do_not_matter(single):
+    x = ecg()
+    z = single.embed(x, rate=500)
+    assert z.shape == (3, single.encoder.output_dims)
+    assert np.isfinite(z).all()
+    lower = resample_poly(x, 1, 2, axis=1)
+    assert near(z, single.embed(lower, rate=250)) < 0.05
+    assert near(z, single.embed(1000 * x, rate=500, units="uV")) < 1e-3
+    assert near(z, single.embed(list(x), rate=500)) < 1e-4
+    assert near(z, single.embed(x[[1, 2, 0]], rate=500)) > 0.2
 
 
-class UserEncoder(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.input_dims, self.output_dims, self.causal, self.receptive_field = 2, 5, True, 1
-        self.layer = nn.Linear(2, 5)
-
-    def forward(self, x, mask=None):
-        z = self.layer(torch.nan_to_num(x))
-        return z if mask is None else z * mask.unsqueeze(-1)
-
-
-def test_user_encoder_and_every_method_by_name():
-    X = panel()
-    own = UserEncoder()
-    start = own.layer.weight.clone()
-    model = small(encoder=own, encoder_params=None).fit(X)
-    assert model.encode(X).shape == (8, 40, 5)
-    assert torch.equal(own.layer.weight, start)
-    for name in ("ts2vec", "simclr"):
-        made = Representation(name, encoder=own, max_epochs=1, batch_size=4).fit(X)
-        assert np.isfinite(made.transform(X)).all()
+def test_recordings_bring_their_own_description(single):
+    x = ecg()
+    data = Recordings.from_arrays(x, 500.0, store="float32")
+    z = single.embed(x, rate=500)
+    assert near(z, single.embed(data)) < 1e-4
+    ready = single.prepare(x, rate=500)
+    assert (ready.sampling_rate, ready.lengths.tolist()) == (100.0, [1000] * 3)
+    assert near(z, single.embed(ready)) < 1e-4
+    with pytest.raises(InputError, match="recordings bring their own"):
+        single.embed(data, rate=500)
 
 
-def test_missing_values_are_allowed():
-    X = panel()
-    X[0, 3:9] = np.nan
-    assert np.isfinite(small().fit(X).encode(X)).all()
+def test_leads_are_put_in_order_and_limb_leads_computed(twelve):
+    x = ecg(channels=12, seed=1)
+    one, two = x[:, :, 0], x[:, :, 1]
+    x[:, :, 2], x[:, :, 3] = two - one, -(one + two) / 2
+    x[:, :, 4], x[:, :, 5] = one - two / 2, two - one / 2
+    z = twelve.embed(x, rate=500, channels=LEADS)
+    turned = [name.upper() for name in LEADS[::-1]]
+    assert near(z, twelve.embed(x[:, :, ::-1], rate=500, channels=turned)) < 1e-4
+    kept = [0, 1, *range(6, 12)]
+    fewer = twelve.embed(x[:, :, kept], rate=500, channels=[LEADS[k] for k in kept])
+    assert near(z, fewer) < 1e-3
+    assert near(z, twelve.embed(x[:, :, ::-1], rate=500, channels=LEADS)) > 0.1
 
 
-DATES = pd.date_range("2020", periods=50, freq="h")
+def test_single_lead_is_chosen_by_name(single):
+    x = ecg(channels=3)
+    z = single.embed(x[:, :, 1:2], rate=500)
+    assert near(z, single.embed(x, rate=500, channels=["II", "I", "V1"])) < 1e-4
+    with pytest.raises(InputError, match=r"lead ECG or I is missing.*pass the one lead alone"):
+        single.embed(x, rate=500, channels=["II", "III", "V1"])
 
 
 @pytest.mark.parametrize(
-    ("X", "field"),
+    ("change", "match"),
     [
-        (np.zeros((2, 3, 4, 5)), "X"),
-        (np.zeros((0, 30, 1)), "X"),
-        (np.full((4, 30, 1), np.inf), "X"),
-        (np.ones((4, 30, 1)), "channel 0"),
-        (panel(1, 20), "X"),
-        (pd.DataFrame({"a": np.arange(50.0)}, index=DATES[::-1]), "timestamps"),
-        (pd.DataFrame({"a": np.arange(50.0)}, index=DATES[:1].append(DATES[:-1])), "timestamps"),
-        (pd.DataFrame({"a": ["x"] * 50}), "X"),
+        ({"rate": None}, "rate: got None; give the sampling rate"),
+        ({"rate": 50}, "rate: got 50; give signals of at least 100 Hz"),
+        ({"units": "adu"}, "units: got adu; give a unit of voltage"),
+        ({"units": "V"}, r"signals\[0\]: .*; give units="),
+        ({"channels": None}, "channels: got None; name the 12 channels"),
+        ({"channels": LEADS[:11]}, "name each of the 12 channels once"),
+        ({"channels": [*LEADS[:11], "V7"]}, "lead V6 is missing"),
     ],
 )
-def test_bad_input_is_named(X, field):
-    with pytest.raises(DataError) as caught:
-        small().fit(X)
-    assert caught.value.field == field
+def test_refused_by_name(twelve, change, match):
+    options = {"rate": 500, "channels": LEADS, **change}
+    with pytest.raises(InputError, match=match):
+        twelve.embed(ecg(n=1, channels=12), **options)
 
 
-def test_use_before_fit_and_other_channels():
-    with pytest.raises(NotFittedError, match="fit"):
-        small().encode(panel())
-    with pytest.raises(DataError, match="2 channels"):
-        small().fit(panel()).encode(panel(channels=3))
-    with pytest.raises(InputError, match="3 channels"):
-        small(encoder=UserEncoder()).fit(panel(channels=3))
+def test_signals_that_cannot_be_used(single):
+    flat, gap, short = ecg(n=1), ecg(n=1), ecg(n=1)[:, :300]
+    flat[:] = 0.0
+    gap[0, 1000:2000] = np.nan
+    for x, match in ((flat, "flat"), (gap, "gap"), (short, "at least 1 s")):
+        with pytest.raises(InputError, match=match):
+            single.embed(x, rate=500)
+    with pytest.raises(InputError, match="n_samples, n_timesteps, n_channels"):
+        single.embed(ecg(n=1)[0], rate=500)
+    with pytest.raises(InputError, match="at least one"):
+        single.embed([], rate=500)

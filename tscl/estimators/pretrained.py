@@ -165,10 +165,10 @@ class Pretrained:
         self, channels: Sequence[str] | None, given: int, *, derive: bool
     ) -> NDArray[np.float64]:
         """Each of the card's leads from the given channels, (given, leads)."""
-        leads = [str(one).lower().split("|") for one in self.card["preprocessing"]["leads"]]
+        leads = [str(one).split("|") for one in self.card["preprocessing"]["leads"]]
         if given == len(leads) == 1:
             return np.ones((1, 1))
-        wanted = ", ".join(one.upper() for one, *_ in leads)
+        wanted = ", ".join(" or ".join(one) for one in leads)
         if channels is None:
             remedy = f"name the {given} channels in their order; it needs {wanted}"
             raise InputError("channels", None, remedy)
@@ -176,14 +176,15 @@ class Pretrained:
         if len(names) != given or len(set(names)) < given:
             raise InputError("channels", channels, f"name each of the {given} channels once")
         mix = np.zeros((given, len(leads)))
-        for place, options in enumerate(leads):
+        for place, spelled in enumerate(leads):
+            options = [one.lower() for one in spelled]
             at = next((names.index(one) for one in options if one in names), None)
             if at is not None:
                 mix[at, place] = 1.0
             elif derive and options[0] in LIMB_LEADS and {"i", "ii"} <= set(names):
                 mix[[names.index("i"), names.index("ii")], place] = LIMB_LEADS[options[0]]
             else:
-                remedy = f"lead {' or '.join(options).upper()} is missing; it needs {wanted}"
+                remedy = f"lead {' or '.join(spelled)} is missing; it needs {wanted}"
                 remedy += "; pass the one lead alone" if len(leads) == 1 else ""
                 raise InputError("channels", list(channels), remedy)
         return mix

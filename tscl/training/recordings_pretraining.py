@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +97,7 @@ def pretrain_recordings(
         InputError: targets of other recordings, or sizes that do not fit.
     """
     if seed is not None:
-        settings = replace(settings, seed=seed)
+        settings = settings.replace(seed=seed)
     params = dict(method_params or {})
     with seeded(settings.seed, "model"):
         if encoder is None or isinstance(encoder, Mapping):
