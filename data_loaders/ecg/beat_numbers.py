@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal.windows import hann
 
 Float64 = NDArray[np.float64]
 
@@ -217,6 +216,8 @@ def quality_numbers(signal: Float64) -> Float64:
     Args:
         signal: (T,) at :data:`RATE`.
     """
+    from scipy.signal.windows import hann
+
     x = signal - signal.mean()
     z = x / (x.std() + 1e-6)
     half = _WELCH // 2

@@ -15,8 +15,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, uniform_filter1d
-from scipy.signal import butter, find_peaks, resample_poly, sosfiltfilt
 
 from tscl.errors import InputError, is_number
 
@@ -68,6 +66,9 @@ def find_beats(signal: np.ndarray, rate: float) -> Beats:
         >>> find_beats(spikes, 100.0).times.round(2)[:3]
         array([0.5, 1.3, 2.1])
     """
+    from scipy.ndimage import maximum_filter1d, uniform_filter1d
+    from scipy.signal import find_peaks
+
     if not is_number(rate) or not 2 * QRS_BAND[1] < rate < math.inf:
         raise InputError("rate", rate, f"give more than {2 * QRS_BAND[1]:g} Hz")
     leads = np.asarray(signal, np.float64)
@@ -93,6 +94,8 @@ def find_beats(signal: np.ndarray, rate: float) -> Beats:
 
 def _qrs(leads: Float64, rate: float) -> tuple[Float64, float]:
     """The QRS band of the leads at a rate of at least :data:`FINE`, and that rate."""
+    from scipy.signal import resample_poly, sosfiltfilt
+
     factor = max(1, math.ceil(FINE / rate))
     if factor > 1:
         leads = resample_poly(leads, factor, 1, axis=0)
@@ -103,6 +106,8 @@ def _qrs(leads: Float64, rate: float) -> tuple[Float64, float]:
 @cache
 def _band_pass(rate: float) -> Float64:
     """Second-order sections; designing them takes as long as finding the beats of 30 s."""
+    from scipy.signal import butter
+
     return np.asarray(butter(2, QRS_BAND, "bandpass", fs=rate, output="sos"))
 
 

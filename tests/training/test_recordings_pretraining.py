@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
@@ -25,7 +23,7 @@ def hearts(n=24, **fields):
 
 
 def run(data, targets=None, **params):
-    settings = replace(SETTINGS, max_epochs=20, precision="32-true", lr=5e-3)
+    settings = SETTINGS.replace(max_epochs=20, precision="32-true", lr=5e-3)
     return pretrain_recordings(
         data, targets, crop=800, batch_size=12, event_stride=4, encoder=SMALL, settings=settings,
         **params,
@@ -52,7 +50,7 @@ def test_the_rate_of_hearts_is_learnt_and_labels_change_nothing():
 
 def test_any_method_trains_on_recordings():
     data, _ = hearts(12)
-    settings = replace(SETTINGS, max_steps=2, precision="32-true")
+    settings = SETTINGS.replace(max_steps=2, precision="32-true")
     result = pretrain_recordings(
         data, crop=400, views=2, batch_size=6, encoder=SMALL, method="simclr",
         method_params={"augmentation": ECG_VIEWS}, settings=settings, seed=3,

@@ -8,7 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from torch import nn
 
 from tscl.errors import InputError, TSCLError, nearest
@@ -52,6 +58,15 @@ class Section(BaseModel):
     # pydantic then knows that this constructor only passes values on, and that a section inside
     # another one may be checked without calling it
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, values: Any) -> Any:
+        for name, value in values.items() if isinstance(values, dict) else ():
+            kind = cls.model_fields[name].annotation if name in cls.model_fields else None
+            if isinstance(value, bool) and kind in (int, float, int | None, float | None):
+                raise InputError(name, value, "give a number, not true or false")
+        return values
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other values, checked as a new one."""
