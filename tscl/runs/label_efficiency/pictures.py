@@ -72,7 +72,8 @@ def occlusion(
         copy[start : stop + 1] = signal[start] + line * (signal[stop] - signal[start])
         copies.append(copy)
     data = Recordings.from_arrays(copies, rate, store="float32")
-    z = embed_recordings(encoder, data, pooling=pooling, whole=len(signal))
+    steps = len(signal)
+    z = embed_recordings(encoder, data, pooling=pooling, whole=steps, window=steps)
     moved = np.linalg.norm(z[1:] - z[0], axis=1)
     total, count = np.zeros(len(signal)), np.zeros(len(signal))
     for start, far in zip(starts.tolist(), moved, strict=True):
