@@ -91,9 +91,9 @@ class Pretrained:
                 raise InputError(
                     f"signals[{number}]", f"{array.shape[1]} channels", f"give {len(mix)}"
                 )
-            values = array.astype(np.float64) * (per_unit * ECG.per_volt) @ mix
+            wide = array.astype(np.float64) * (per_unit * ECG.per_volt) @ mix
             leads = tuple(one.split("|")[0] for one in how["leads"])
-            recording = Recording(str(number), values.astype(np.float32), rate, leads, ECG)
+            recording = Recording(str(number), wide.astype(np.float32), rate, leads, ECG)
             try:
                 signal = check_quality(recording, max_flat=0.9).signal
             except RecordError as error:
