@@ -199,7 +199,7 @@ def table(store: ResultStore) -> str:
             reference = next(iter(figures))
             for row, (auroc, replicates, draws, labels) in figures.items():
                 low, high = percentile_interval(replicates)
-                more = figures[reference][1] - replicates
+                same = scores(store, task, reference, share, draws)  # of the same draws of labels
                 lines.append(
                     {
                         "recordings": task,
@@ -210,7 +210,7 @@ def table(store: ResultStore) -> str:
                         "pretrained minus it": ""
                         if row == reference
                         else "{:+.3f} [{:+.3f}, {:+.3f}]".format(
-                            figures[reference][0] - auroc, *percentile_interval(more)
+                            same[0] - auroc, *percentile_interval(same[1] - replicates)
                         ),
                     }
                 )
@@ -218,11 +218,13 @@ def table(store: ResultStore) -> str:
 
 
 def scores(
-    store: ResultStore, task: str, row: str, share: float
+    store: ResultStore, task: str, row: str, share: float, most: int = DRAWS
 ) -> tuple[float, NDArray[np.float64], int, int]:
-    """Mean AUROC over draws, its replicates over test patients, draws and labels of each."""
+    """Mean AUROC over the first ``most`` draws, its replicates over test patients, the number of
+    draws and the labels of each."""
     wanted = {"task": task, "row": row, "share": share}
     done = [cell for cell in store.cells() if wanted.items() <= cell.key.items()]
+    done = [cell for cell in done if cell.key["draw"] < most]
     values, replicates = [], []
     for cell in done:
         y, proba, patient = (cell.arrays[name] for name in ("y", "proba", "patient"))
