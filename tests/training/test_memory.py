@@ -24,7 +24,8 @@ class Census(Callback):
         if report.step in self.steps:
             gc.collect()
             alive = gc.get_objects()
-            tensors = [o for o in alive if isinstance(o, torch.Tensor)]
+            # by type: isinstance asks a weak proxy for its object, which may be gone
+            tensors = [o for o in alive if issubclass(type(o), torch.Tensor)]
             size = sum(t.untyped_storage().nbytes() for t in tensors if t.device.type == "cpu")
             self.found[report.step] = (len(tensors), size, len(alive))
 

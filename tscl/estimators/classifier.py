@@ -110,8 +110,9 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
     ) -> Self:
         values = read_panel(self, X, reset=True)
         labelled = labelled_rows(y)
-        if not labelled.all():
+        if y is not None:
             check_consistent_length(values, labelled)
+        if not labelled.all():
             y = np.array(np.ravel(np.asarray(y, dtype=object))[labelled].tolist())
             logger.info("%d of %d series have no label", (~labelled).sum(), len(labelled))
             if not labelled.any():

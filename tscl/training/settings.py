@@ -63,7 +63,9 @@ class Section(BaseModel):
     @classmethod
     def _truth_is_no_number(cls, values: Any) -> Any:
         for name, value in values.items() if isinstance(values, dict) else ():
-            kind = cls.model_fields[name].annotation if name in cls.model_fields else None
+            field = cls.model_fields.get(name)
+            own = [type(one).__name__ for one in field.metadata] if field else []
+            kind = field.annotation if field and "BeforeValidator" not in own else None
             if isinstance(value, bool) and kind in (int, float, int | None, float | None):
                 raise InputError(name, value, "give a number, not true or false")
         return values

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from matplotlib.image import imread
 from typer.testing import CliRunner
 
 from tests.runs.page_reader import Page
@@ -131,16 +130,6 @@ def test_study_without_tables_is_read_from_its_cells(folders, tmp_path):
     mine = [c["mse"] for c in cells if c["strategy"] == "end_to_end"]
     expected = f"{np.mean(mine):.4g} ± {np.std(mine, ddof=1):.2g} (2)"
     assert values["tcn", "end_to_end", "hierarchical"] == expected
-
-
-def test_figure_of_the_readme_is_drawn_from_a_run(folders, tmp_path, monkeypatch):
-    from recipes import readme_figure
-
-    target = tmp_path / "figure.png"
-    monkeypatch.setattr("sys.argv", ["readme_figure", str(folders["one"]), str(target)])
-    readme_figure.main()
-    pixels = imread(target)
-    assert pixels.shape[1] > 3 * pixels.shape[0]
 
 
 def test_names_and_differences():
