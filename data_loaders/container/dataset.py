@@ -28,6 +28,7 @@ from data_loaders.container.fields import (
 from data_loaders.container.rows import (
     Rows,
     RowView,
+    chosen_rows,
     find_non_finite,
     row_digests,
     same_recordings,
@@ -270,18 +271,7 @@ class MedicalDataset:
         Raises:
             InputError: nothing chosen, a mask of another length, an index out of range.
         """
-        index = np.asarray(which)
-        if index.dtype == bool:
-            if index.shape != (len(self),):
-                raise InputError("which", f"mask {index.shape}", f"give {len(self)} values")
-            index = np.flatnonzero(index)
-        if index.ndim != 1 or index.size == 0:
-            raise InputError("which", f"shape {index.shape}", "choose at least one sample")
-        if not np.issubdtype(index.dtype, np.integer):
-            raise InputError("which", f"dtype {index.dtype}", "give integers or a boolean mask")
-        if index.min() < -len(self) or index.max() >= len(self):
-            raise InputError("which", f"{index.min()}..{index.max()}", f"stay below {len(self)}")
-        index = index.astype(np.int64) % len(self)
+        index = chosen_rows(which, len(self), "sample")
         return self._with(take_rows(self.X, index, lazy=lazy), index)
 
     def by_patient(self, ids: object | Iterable[Any], *, lazy: bool = False) -> MedicalDataset:

@@ -29,7 +29,7 @@ from data_loaders.container.recordings_fields import (
 )
 from data_loaders.container.recordings_storage import load_fields, save_recordings
 from data_loaders.container.recordings_windows import Windows
-from data_loaders.container.rows import RowView
+from data_loaders.container.rows import RowView, chosen_rows
 from data_loaders.container.standardize import ChannelStats
 from data_loaders.record_log import RecordLog
 from tscl.errors import DataError, InputError
@@ -285,18 +285,7 @@ class Recordings:
         Raises:
             InputError: nothing chosen, a mask of another length, an index out of range.
         """
-        index = np.asarray(which)
-        if index.dtype == bool:
-            if index.shape != (len(self),):
-                raise InputError("which", f"mask {index.shape}", f"give {len(self)} values")
-            index = np.flatnonzero(index)
-        if index.ndim != 1 or index.size == 0:
-            raise InputError("which", f"shape {index.shape}", "choose at least one recording")
-        if not np.issubdtype(index.dtype, np.integer):
-            raise InputError("which", f"dtype {index.dtype}", "give integers or a boolean mask")
-        if index.min() < -len(self) or index.max() >= len(self):
-            raise InputError("which", f"{index.min()}..{index.max()}", f"stay below {len(self)}")
-        return self._with(index.astype(np.int64) % len(self))
+        return self._with(chosen_rows(which, len(self), "recording"))
 
     # -- from and to other forms -----------------------------------------------------------
 

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from data_loaders.container.saving import load_array, other_files, read_table, write_folder
+from data_loaders.container.saving import (
+    check_sums,
+    load_array,
+    other_files,
+    read_table,
+    write_folder,
+)
 from data_loaders.record_log import RecordLog
 from data_loaders.vetting.arrays import ArrayFileError, read_npz
 from tscl.disk import sha256_of
@@ -112,12 +118,7 @@ def load_fields(directory: Path, *, in_memory: bool = False, verify: bool = True
         DataError: a missing or damaged file, another format or version, a checksum that differs.
     """
     sums, rate, fields = _read_meta(directory)
-    for name, expected in sums.items():
-        path = directory / name
-        if not path.is_file():
-            raise DataError("file", path, "it is missing; write the recordings again")
-        if verify and sha256_of(path) != expected:
-            raise DataError("sha256", path, "the file was changed or damaged; write it again")
+    check_sums(directory, sums, "recordings", verify=verify)
     values = load_array(directory / VALUES, mmap=not in_memory)
     try:
         places = read_npz(directory / PLACES, ["lengths", "scale", "shift"])

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tscl.errors import InputError
+
 BLOCK_BYTES = 32 * 2**20
 MAX_LOSS = 1e-3
 """Largest rounding error of float32 that is taken, in deviations of a series."""
@@ -182,3 +184,24 @@ def same_recordings(
         if earlier != who:
             pairs[(earlier, who)] = None
     return list(pairs)
+
+
+def chosen_rows(which: Any, n: int, noun: str) -> np.ndarray:
+    """Positions (k,) from 0 that indices, also from the end, or a boolean mask choose of ``n``.
+
+    Raises:
+        InputError: nothing chosen, a mask of another length, an index out of range.
+    """
+    index = np.asarray(which)
+    if index.dtype == bool:
+        if index.shape != (n,):
+            raise InputError("which", f"mask {index.shape}", f"give {n} values")
+        index = np.flatnonzero(index)
+    if index.ndim != 1 or index.size == 0:
+        raise InputError("which", f"shape {index.shape}", f"choose at least one {noun}")
+    if not np.issubdtype(index.dtype, np.integer):
+        raise InputError("which", f"dtype {index.dtype}", "give integers or a boolean mask")
+    if index.min() < -n or index.max() >= n:
+        raise InputError("which", f"{index.min()}..{index.max()}", f"stay below {n}")
+    result: np.ndarray = index.astype(np.int64) % n
+    return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,16 @@ def _load_packed(path: Path) -> np.ndarray:
         raise DataError("file", f"{path}: {error}", remedy) from None
 
 
+def check_sums(directory: Path, sums: Mapping[str, str], what: str, *, verify: bool) -> None:
+    """Raise DataError for a file of ``what`` that is missing or, with ``verify``, was changed."""
+    for name, expected in sums.items():
+        path = directory / name
+        if not path.is_file():
+            raise DataError("file", path, f"it is missing; write the {what} again")
+        if verify and sha256_of(path) != expected:
+            raise DataError("sha256", path, "the file was changed or damaged; write it again")
+
+
 def load_fields(directory: Path, *, in_memory: bool = False, verify: bool = True) -> dict[str, Any]:
     """Read what :func:`save_dataset` wrote, as the arguments of a ``MedicalDataset``.
 
@@ -181,12 +191,7 @@ def load_fields(directory: Path, *, in_memory: bool = False, verify: bool = True
         DataError: a missing or damaged file, another format or version, a checksum that differs.
     """
     fields, sums, shape = _read_meta(directory)
-    for name, expected in sums.items():
-        path = directory / name
-        if not path.is_file():
-            raise DataError("file", path, "it is missing; write the data set again")
-        if verify and sha256_of(path) != expected:
-            raise DataError("sha256", path, "the file was changed or damaged; write it again")
+    check_sums(directory, sums, "data set", verify=verify)
     path = directory / next(name for name in sums if name != TABLE)
     packed = path.name == ARRAYS["npz"]
     X = _load_packed(path) if packed else load_array(path, mmap=not in_memory)
