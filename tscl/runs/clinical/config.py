@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from tscl.errors import ConfigError, nearest
-from tscl.evaluation.clinical.finetune import FineTuneSettings, Pooling
+from tscl.evaluation.clinical.core_tuning import check_tuning
+from tscl.evaluation.clinical.finetune import Pooling
 from tscl.methods import METHODS
 from tscl.runs.clinical.splits import GroupSplit, Split
 from tscl.runs.config import (
@@ -134,7 +135,8 @@ class ClinicalEvaluateSection(Section):
 
     ``protocols`` are those of every row; ``full_rows`` limits full fine-tuning, the costly one,
     to some rows (None: all; ``supervised`` is always fine-tuned). ``seeds`` counts seeds.
-    ``finetune`` holds settings of :class:`tscl.evaluation.clinical.finetune.FineTuner`, and
+    ``finetune`` holds settings of :func:`tscl.evaluation.clinical.core_tuning.build_tuner` (its
+    ``name`` ``core`` adds contrast, ``rank`` trains for the area under the ROC curve), and
     ``finetune_epochs`` the epochs for each of ``fractions`` (None: 50 with all labels, else 100).
     ``umap`` None draws the embedding by UMAP too where umap-learn is installed.
     Of several ``C`` the validation part chooses, or, where the split has none, folds of the
@@ -169,7 +171,7 @@ class ClinicalEvaluateSection(Section):
     @field_validator("finetune")
     @classmethod
     def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
-        FineTuneSettings(**value)
+        check_tuning(value)
         return value
 
     @field_validator("fractions")
@@ -222,6 +224,7 @@ class ClinicalConfig(MethodConfig):
         if self.train.repeats > evaluate.seeds:
             need = f"evaluate.seeds is {evaluate.seeds}, so some encoders would not be used"
             raise ConfigError("train.repeats", self.train.repeats, need)
+        under("evaluate.finetune", check_tuning, evaluate.finetune, evaluate.protocols)
         epochs = evaluate.finetune_epochs
         if epochs is not None and len(epochs) != len(evaluate.fractions):
             need = f"give one number for each of fractions {evaluate.fractions}"
