@@ -129,12 +129,14 @@ class PatientRetrieval(StandardEmbeddings):
             distance, row = self.neighbours_.kneighbors(embeddings, size)
             if own is None and not include_own:
                 self._refuse_known(distance[:, 0], row[:, 0])
-            found = [
+            nearest = [
                 _first_of_each(self.patient_, rows, out, n_patients)
                 for rows, out in zip(row, left_out, strict=True)
             ]
-            if all(len(places) == n_patients for places in found) or size == len(self.embeddings_):
-                return self._table(found, distance, row)
+            if all(len(places) == n_patients for places in nearest) or size == len(
+                self.embeddings_
+            ):
+                return self._table(nearest, distance, row)
             size = min(len(self.embeddings_), 2 * size)
 
     def _own(self, patient: ArrayLike, n: int) -> NDArray[Any]:
@@ -157,15 +159,15 @@ class PatientRetrieval(StandardEmbeddings):
             )
 
     def _table(
-        self, found: list[list[int]], distance: NDArray[np.float64], row: NDArray[np.int64]
+        self, nearest: list[list[int]], distance: NDArray[np.float64], row: NDArray[np.int64]
     ) -> pd.DataFrame:
-        query = np.repeat(np.arange(len(found)), [len(places) for places in found])
-        place = np.concatenate([np.asarray(places, np.int64) for places in found])
+        query = np.repeat(np.arange(len(nearest)), [len(places) for places in nearest])
+        place = np.concatenate([np.asarray(places, np.int64) for places in nearest])
         sample = row[query, place]
         return pd.DataFrame(
             {
                 "query": query,
-                "rank": np.concatenate([np.arange(1, len(places) + 1) for places in found]),
+                "rank": np.concatenate([np.arange(1, len(places) + 1) for places in nearest]),
                 "patient": self.patient_[sample],
                 "distance": distance[query, place],
                 "trial": self.trial_[sample],
