@@ -28,7 +28,6 @@ from tscl.estimators.pretraining import (
     PretrainingSettings,
     build_method,
     check_choice,
-    instance_losses,
     pretrain,
     with_loss,
 )
@@ -43,6 +42,7 @@ from tscl.estimators.saved import (
 from tscl.inference.encode import encode, encode_causal
 from tscl.inference.streaming import StreamingEncoder
 from tscl.methods import Method
+from tscl.methods.instance_loss import instance_losses
 from tscl.pooling import check_pooling
 from tscl.saving.encoder import load_encoder, save_encoder
 from tscl.training.trainer import TrainSettings

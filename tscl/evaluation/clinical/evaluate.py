@@ -21,7 +21,7 @@ from data_loaders.splits.label_fraction import label_subset
 from data_loaders.splits.leakage import ClinicalData, check_split
 from tscl.errors import InputError
 from tscl.evaluation.clinical.bandpower import BandPower
-from tscl.evaluation.clinical.finetune import FineTuner
+from tscl.evaluation.clinical.core_tuning import build_tuner, check_tuning
 from tscl.evaluation.clinical.table import summarise
 from tscl.evaluation.probes.classifiers import knn_proba, partial_proba
 from tscl.pooling import check_pooling, pool_time
@@ -177,12 +177,10 @@ class Job:
             "pooling": self.settings["pooling"],
             **self.settings["tuned"].get(key["fraction"], self.settings["finetune"]),
         }
-        tuner = FineTuner(
-            self._module(key["seed"]),  # type: ignore[arg-type]
-            self.n_classes,
-            seed=key["seed"],
-            frozen=key["protocol"] == "head",
-            **given,
+        if key["protocol"] == "head":
+            given["frozen"] = True
+        tuner = build_tuner(
+            self._module(key["seed"]), self.n_classes, **{**given, "seed": key["seed"]}
         )
         valid = None
         if "valid" in self.parts:
@@ -244,8 +242,9 @@ def evaluate_cells(
             macro F1 on the validation part is taken, or, where the split has none, over folds of
             the labelled patients.
         n_neighbors: neighbours, at most the number of labelled samples.
-        finetune: settings of :class:`tscl.evaluation.clinical.finetune.FineTuner`; epochs are 50
-            with all labels and 100 with less unless given.
+        finetune: settings of :func:`tscl.evaluation.clinical.core_tuning.build_tuner`, such as
+            ``{"name": "core", "lr": 1e-3}``; epochs are 50 with all labels and 100 with less unless
+            given.
         epochs: of fine-tuning by fraction, in place of ``finetune``'s.
         pooling: how embeddings of all steps become one vector (:func:`tscl.pooling.pool_time`), for
             frozen and fine-tuned encoders alike; ``max`` is the paper's.
@@ -265,6 +264,7 @@ def evaluate_cells(
         "pooling": pooling,
     }
     _check_choices(encoder, protocols, fractions)
+    check_tuning(settings["finetune"], protocols)
     store = ResultStore() if store is None else store
     label = np.asarray(dataset.label, dtype=np.int64)
     n_classes = max(2, len(getattr(dataset, "label_names", ())), int(label.max()) + 1)

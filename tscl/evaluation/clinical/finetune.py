@@ -64,6 +64,16 @@ class FineTuneSettings(Section):
     )
 
 
+def head_layers(width: int, hidden: int, n_classes: int) -> nn.Sequential:
+    """The head: embeddings (B, width) to logits (B, n_classes)."""
+    return nn.Sequential(
+        nn.Linear(width, hidden),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, n_classes),
+    )
+
+
 class FineTuneNetwork(nn.Module):
     """Encoder, pooling over time, head; (B, T, C) to logits (B, n_classes)."""
 
@@ -73,12 +83,7 @@ class FineTuneNetwork(nn.Module):
         super().__init__()
         self.encoder, self.pooling = encoder, pooling
         width = int(encoder.output_dims) * len(check_pooling(pooling))  # type: ignore[arg-type]
-        self.head = nn.Sequential(
-            nn.Linear(width, hidden),
-            nn.BatchNorm1d(hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, n_classes),
-        )
+        self.head = head_layers(width, hidden, n_classes)
 
     def embeddings(self, x: Tensor) -> Tensor:
         """Pooled embeddings (B, k D)."""

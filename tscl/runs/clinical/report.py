@@ -326,6 +326,7 @@ def notes(run: ClinicalRun) -> list[str]:
     """What the data are, and what all rows share."""
     config, data = run.config, run.data
     train = config.train
+    supervised = [row.label for row in run.rows if row.labels]
     lines = [
         f"Data: {data!r}.",
         f"Input: standardised by `{config.data.standardize}`; band power reads the values as "
@@ -333,8 +334,14 @@ def notes(run: ClinicalRun) -> list[str]:
         f"Every pretrained row: encoder `{config.encoder.name}` {config.encoder.params}, the "
         f"same first weights (seed {config.seed}), batches of {train.batch_size}, "
         f"{_steps(run)} steps, AdamW {train.lr:g}, weight averaging `{train.averaging}`; "
-        "pretraining sees samples of training patients only and no labels.",
+        "pretraining sees samples of training patients only and no labels"
+        + (", but for the rows said to be with labels." if supervised else "."),
     ]
+    if supervised:
+        lines.append(
+            f"{', '.join(supervised)}: pretraining read the labels of all training patients, so "
+            "that a share of labels limits only what is fitted afterwards."
+        )
     seeds, repeats = config.evaluate.seeds, train.repeats
     if seeds > 1:
         trained = "is trained once a fold"

@@ -11,21 +11,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from data_loaders import MedicalDataset
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
-from tscl.errors import CheckpointError
+from tscl.errors import CheckpointError, ConfigError
+from tscl.estimators.labels import supervision
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.evaluate import evaluate_cells, pooled_embeddings
 from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.evaluation.probes.classifiers import partial_proba
+from tscl.losses.base import ContrastiveLoss
 from tscl.methods import METHODS
-from tscl.runs.clinical.config import ClinicalConfig
+from tscl.methods.instance_loss import instance_losses
+from tscl.runs.clinical.config import ClinicalConfig, ClinicalTrainSection
 from tscl.runs.clinical.data import Fold, hashed_ids, load_patients, make_folds, standardised
 from tscl.runs.clinical.rows import Row, table_rows
+from tscl.runs.config import under
 from tscl.runs.folder import RunFolder
 from tscl.saving.card import ModelCard, RowsOf, sha256_of_array
 from tscl.saving.cells import Cell, ResultStore
@@ -83,6 +87,30 @@ class ProbeMonitor:
         proba, _ = partial_proba(embeddings[0], train, embeddings[1], self.n_classes, self.C)
         value = float(classification_metrics(valid, proba).as_dict()[self.metric])
         return 1.0 - value if math.isfinite(value) else math.inf
+
+
+Supervision = tuple[NDArray[Any], dict[str, NDArray[np.int64]]]
+
+
+def supervised_by(
+    data: MedicalDataset, losses: Sequence[ContrastiveLoss], train: ClinicalTrainSection
+) -> Supervision:
+    """What supervised pretraining reads of training samples: classes, numbers, the background.
+
+    Raises:
+        ConfigError: losses that read numbers or a background without their column or label.
+    """
+    needs = {need for loss in losses for need in loss.needs}
+    y: ArrayLike = np.asarray(data.label_names)[data.label]
+    if "targets" in needs:
+        numbers = data.columns.select_dtypes("number")
+        if train.targets not in numbers:
+            known = ", ".join(map(str, numbers)) or "none here"
+            remedy = f"the loss reads numbers: name a column that holds them ({known})"
+            raise ConfigError("train.targets", train.targets, remedy)
+        y = numbers[train.targets].to_numpy()
+    found: Supervision = under("train", supervision, y, len(data), needs, train.background)
+    return found
 
 
 logger = logging.getLogger(__name__)
@@ -177,7 +205,10 @@ class ClinicalRun:
             logs=self.folder.path / "logs" / f"{row.slug}-fold{fold.number}",
         )
         title = f"{row.label}, fold {fold.number}"
-        labels = data.label if "labels" in method.needs else None
+        labels = None
+        if row.labels:
+            labels, background = supervised_by(data, instance_losses(method), config.train)
+            ids |= background
         source = ArraySource(data.X, ids=ids, labels=labels)  # type: ignore[arg-type]
         result = trainer.fit(method, source, sampler, resume=resume, title=title)
         self._keep(row, fold, home, result)

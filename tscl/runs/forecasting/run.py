@@ -16,7 +16,7 @@ from torch import nn
 from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
-from tscl.errors import CheckpointError, ConfigError, InputError
+from tscl.errors import CheckpointError, InputError
 from tscl.evaluation.forecasting.baselines import season_of, standard_baselines
 from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, HeadSettings
 from tscl.evaluation.forecasting.protocol import forecast_protocol, predict_last, validation_score
@@ -89,9 +89,6 @@ class ForecastingRun:
         params = {k: covariates if v == "covariates" else v for k, v in config.params(name).items()}
         with seeded(config.seed, "method", len(name)):
             method = METHODS.build(name, encoder=encoder, **params)
-        if needs := set(method.needs) - {"index"}:
-            remedy = f"it reads {', '.join(sorted(needs))}, which a series does not have"
-            raise ConfigError("method", name, remedy)
         return encoder, method
 
     def source(self) -> ArraySource:
