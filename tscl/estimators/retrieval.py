@@ -163,32 +163,32 @@ class PatientRetrieval(StandardEmbeddings):
             distance, row = self.neighbours_.kneighbors(embeddings, size)
             if own is None and not include_own:
                 self._refuse_known(distance[:, 0], row[:, 0])
-            found = [
+            nearest = [
                 _first_of_each(self.patient_, rows, out, wanted)
                 for rows, out in zip(row, left_out, strict=True)
             ]
-            if all(len(places) == wanted for places in found) or size == len(self.embeddings_):
+            if all(len(places) == wanted for places in nearest) or size == len(self.embeddings_):
                 if self.rerank:
-                    found = self._warped(values, found, distance, row)
-                return self._table([places[:n_patients] for places in found], distance, row)
+                    nearest = self._warped(values, nearest, distance, row)
+                return self._table([places[:n_patients] for places in nearest], distance, row)
             size = min(len(self.embeddings_), 2 * size)
 
     def _warped(
         self,
         values: Float32,
-        found: list[list[int]],
+        nearest: list[list[int]],
         distance: NDArray[np.float64],
         row: NDArray[np.int64],
     ) -> list[list[int]]:
         """The places by warping distance, which takes the place of theirs in ``distance``."""
         warping, steps = _warping(), self._steps(values) / self.step_scale_
-        for query, places in enumerate(found):
-            one = _held(steps[query])
+        for query, places in enumerate(nearest):
+            own = _held(steps[query])
             for place in places:
                 other = _held(self.steps_[row[query, place]])
-                distance[query, place] = warping.distance(one, other, use_c=True)
+                distance[query, place] = warping.distance(own, other, use_c=True)
             places.sort(key=lambda place: float(distance[query, place]))
-        return found
+        return nearest
 
     def _own(self, patient: ArrayLike, n: int) -> NDArray[Any]:
         own = as_ids("patient", patient, n)
@@ -210,15 +210,15 @@ class PatientRetrieval(StandardEmbeddings):
             )
 
     def _table(
-        self, found: list[list[int]], distance: NDArray[np.float64], row: NDArray[np.int64]
+        self, nearest: list[list[int]], distance: NDArray[np.float64], row: NDArray[np.int64]
     ) -> pd.DataFrame:
-        query = np.repeat(np.arange(len(found)), [len(places) for places in found])
-        place = np.concatenate([np.asarray(places, np.int64) for places in found])
+        query = np.repeat(np.arange(len(nearest)), [len(places) for places in nearest])
+        place = np.concatenate([np.asarray(places, np.int64) for places in nearest])
         sample = row[query, place]
         return pd.DataFrame(
             {
                 "query": query,
-                "rank": np.concatenate([np.arange(1, len(places) + 1) for places in found]),
+                "rank": np.concatenate([np.arange(1, len(places) + 1) for places in nearest]),
                 "patient": self.patient_[sample],
                 "distance": distance[query, place],
                 "trial": self.trial_[sample],

@@ -192,7 +192,7 @@ class ContrastiveTransformer(
         self.encoder_ = result.encoder
         self.history_ = result.history
         widths = [loss.part_widths(self._n_features_out) for loss in losses]
-        self.part_widths_: dict[str, int] = next((found for found in widths if found), {})
+        self.part_widths_: dict[str, int] = next((width for width in widths if width), {})
 
     def _arguments(self) -> dict[str, Any]:
         """Arguments of the method."""
@@ -283,7 +283,7 @@ class ContrastiveTransformer(
 
         def embed(part: Float32) -> Float32:
             if causal:
-                return encode_causal(self.encoder_, part, **options).codes  # type: ignore[arg-type]
+                return encode_causal(self.encoder_, part, **options).embeddings  # type: ignore[arg-type]
             return encode(self.encoder_, part, pooling=pooling, **options)  # type: ignore[arg-type]
 
         return encode_by_length(values, embed)

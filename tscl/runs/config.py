@@ -199,7 +199,7 @@ def _count(value: Any, known: dict[int, int], above: tuple[int, ...]) -> int:
         raise ValueError("a value that holds itself")
     if id(value) not in known:
         inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_count(one, known, (*above, id(value))) for one in inner)
+        known[id(value)] = 1 + sum(_count(part, known, (*above, id(value))) for part in inner)
     return known[id(value)]
 
 
@@ -220,7 +220,7 @@ def read_values(
     if path is None:
         path = embedded / f"{base}.yaml"
     elif path.name == str(path) and not path.suffix and not path.exists():
-        names = [one.stem for one in embedded.glob("*.yaml")]
+        names = [file.stem for file in embedded.glob("*.yaml")]
         if path.name not in names:
             raise ConfigError("config", path, f"no such file; {nearest(path.name, names)}")
         path = embedded / f"{path.name}.yaml"

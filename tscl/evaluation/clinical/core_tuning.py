@@ -49,7 +49,7 @@ class CoreTuner(FineTuner):
 
     Args:
         encoder, n_classes: see :class:`FineTuner`, as are all arguments not named here.
-        contrast_weight: eta >= 0, factor of the contrast; 0 leaves mixup of codes.
+        contrast_weight: eta >= 0, factor of the contrast; 0 leaves mixup of embeddings.
         beta: a > 0 of the mixtures' Beta(a, a).
         temperature: > 0 of the contrast.
         projection_dims: dimensions the contrast sees.
@@ -108,19 +108,21 @@ class CoreTuner(FineTuner):
 
     def _step_loss(self, network: nn.Module, x: Tensor, target: NDArray[np.int64]) -> Tensor:
         assert isinstance(network, CoreNetwork)
-        codes = network.codes(x)
-        wanted = torch.from_numpy(target).to(codes.device)
+        embeddings = network.embeddings(x)
+        wanted = torch.from_numpy(target).to(embeddings.device)
         draws = numpy_generator(self.seed, "core tuning", self._steps)
         self._steps += 1
-        share = torch.as_tensor(draws.beta(self.beta, self.beta, (2, len(codes)))).to(codes)
-        pick = torch.as_tensor(draws.random(len(codes))).to(codes)
-        mixed = hard_pairs(codes, wanted, self.n_classes, share, pick)
-        labels = F.one_hot(wanted, self.n_classes).to(codes.dtype)
-        logits = network.head(torch.cat((codes, mixed.features)))
+        share = torch.as_tensor(draws.beta(self.beta, self.beta, (2, len(embeddings)))).to(
+            embeddings
+        )
+        pick = torch.as_tensor(draws.random(len(embeddings))).to(embeddings)
+        mixed = hard_pairs(embeddings, wanted, self.n_classes, share, pick)
+        labels = F.one_hot(wanted, self.n_classes).to(embeddings.dtype)
+        logits = network.head(torch.cat((embeddings, mixed.features)))
         loss = F.cross_entropy(logits, torch.cat((labels, mixed.labels)))
         if self.contrast_weight:
-            together = network.contrastor(torch.cat((codes, mixed.features)))
-            first, second = together.split((len(codes), len(mixed.features)))
+            together = network.contrastor(torch.cat((embeddings, mixed.features)))
+            first, second = together.split((len(embeddings), len(mixed.features)))
             loss = loss + self.contrast_weight * core_contrast(
                 first, labels, second, mixed.labels, self.temperature
             )

@@ -144,7 +144,8 @@ class ClinicalEvaluateSection(Section):
     ``umap`` None draws the embedding by UMAP too where umap-learn is installed.
     Of several ``C`` the validation part chooses, or, where the split has none, folds of the
     labelled patients.
-    ``pooling`` is how codes are pooled over time, for every row (:func:`tscl.pooling.pool_time`).
+    ``pooling`` is how embeddings are pooled over time, for every row
+    (:func:`tscl.pooling.pool_time`).
     """
 
     protocols: list[Protocol] = Field(default=["partial", "full"], min_length=1)
@@ -167,7 +168,7 @@ class ClinicalEvaluateSection(Section):
     @classmethod
     def _positive(cls, value: float | list[float]) -> float | list[float]:
         grid = value if isinstance(value, list) else [value]
-        if not grid or not all(one > 0 for one in grid):
+        if not grid or not all(penalty > 0 for penalty in grid):
             raise ValueError("give positive numbers")
         return value
 
@@ -238,10 +239,12 @@ class ClinicalConfig(MethodConfig):
         for name in evaluate.full_rows or []:
             if name not in rows:
                 raise ConfigError("evaluate.full_rows", name, nearest(name, rows))
-        for name, one in evaluate.ablations.items():
+        for name, ablation in evaluate.ablations.items():
             key = f"evaluate.ablations.{name}"
-            check_method(f"{key}.params", self.method.name, {**self.method.params, **one.params})
-            params = under(key, self.ablated, one)
+            check_method(
+                f"{key}.params", self.method.name, {**self.method.params, **ablation.params}
+            )
+            params = under(key, self.ablated, ablation)
             under(key, METHODS.get(self.method.name).check_params, params)
             needs = under(key, method_needs, self.encoder, self.method.name, params)
             self._check_labels(f"{self.method.name}, {name}", needs)
@@ -260,12 +263,12 @@ class ClinicalConfig(MethodConfig):
             remedy = f"{row} needs it: name the label of samples that lack what the others have"
             raise ConfigError("train.background", None, remedy)
 
-    def ablated(self, one: Ablation) -> dict[str, Any]:
+    def ablated(self, ablation: Ablation) -> dict[str, Any]:
         """The method's arguments with the ablation's changes; levels left out weigh nothing."""
-        params = {**self.method.params, **one.params}
-        if one.levels is None:
+        params = {**self.method.params, **ablation.params}
+        if ablation.levels is None:
             return params
-        return METHODS.get(self.method.name).keep_levels(params, one.levels)
+        return METHODS.get(self.method.name).keep_levels(params, ablation.levels)
 
     def refuse_probing(self, instead: str) -> None:
         """Raise for what needs a validation part; nothing where the run does not ask for one."""

@@ -52,9 +52,9 @@ def table_rows(config: ClinicalConfig) -> list[Row]:
     main, train = config.method, config.train
     title = method_title(main.name)
     rows = [Row(main.name, title, main.name, dict(main.params), train.sampler)]
-    for name, one in config.evaluate.ablations.items():
-        sampler = one.sampler or train.sampler
-        rows.append(Row(name, f"{title}, {name}", main.name, config.ablated(one), sampler))
+    for name, ablation in config.evaluate.ablations.items():
+        sampler = ablation.sampler or train.sampler
+        rows.append(Row(name, f"{title}, {name}", main.name, config.ablated(ablation), sampler))
     for name in config.evaluate.compare:
         if name in BASELINES:
             rows.append(Row(name, BASELINES[name].title, baseline=BASELINES[name]))

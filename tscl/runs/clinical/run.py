@@ -20,7 +20,7 @@ from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError, ConfigError
 from tscl.estimators.labels import supervision
 from tscl.evaluation.clinical.bandpower import BandPower
-from tscl.evaluation.clinical.evaluate import evaluate_cells, pooled_codes
+from tscl.evaluation.clinical.evaluate import evaluate_cells, pooled_embeddings
 from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.evaluation.probes.classifiers import partial_proba
 from tscl.losses.base import ContrastiveLoss
@@ -47,13 +47,13 @@ def mean_auroc(cells: Sequence[Cell]) -> dict[str, float]:
     Keys read ``partial, 0.1 of patients``; values that are undefined (test samples of one class)
     are left out.
     """
-    found: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}
     for cell in cells:
         name = f"{cell.key['protocol']}, {cell.key['fraction']:g} of {cell.key['by']}"
         value = float(classification_metrics(cell.arrays["y"], cell.arrays["proba"]).auroc)
         if np.isfinite(value):
-            found.setdefault(name, []).append(value)
-    return {name: float(np.mean(values)) for name, values in found.items()}
+            scores.setdefault(name, []).append(value)
+    return {name: float(np.mean(values)) for name, values in scores.items()}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ProbeMonitor:
         n_classes: number of classes.
         metric: field of the classification metrics, higher is better.
         C: of the logistic regression.
-        pooling: of the codes over time (:func:`tscl.pooling.pool_time`).
+        pooling: of the embeddings over time (:func:`tscl.pooling.pool_time`).
     """
 
     X: Any
@@ -80,12 +80,12 @@ class ProbeMonitor:
 
     def __call__(self, encoder: nn.Module) -> float:
         """The score of ``encoder``; infinite when it is not defined."""
-        codes = [
-            pooled_codes(encoder, self.X, index, pooling=self.pooling)
+        embeddings = [
+            pooled_embeddings(encoder, self.X, index, pooling=self.pooling)
             for index in (self.train, self.valid)
         ]
         train, valid = self.label[self.train], self.label[self.valid]
-        proba, _ = partial_proba(codes[0], train, codes[1], self.n_classes, self.C)
+        proba, _ = partial_proba(embeddings[0], train, embeddings[1], self.n_classes, self.C)
         value = float(classification_metrics(valid, proba).as_dict()[self.metric])
         return 1.0 - value if math.isfinite(value) else math.inf
 
@@ -337,9 +337,9 @@ class ClinicalRun:
         """Cells of one row in one fold; a row without protocols of its own has none."""
         cells: list[Cell] = []
         repeats = row.repeats(self.config.train.repeats)
-        for one in repeats:
-            seeds = range(one.repeat, self.config.evaluate.seeds, len(repeats))
-            cells += self._evaluate_repeat(one, fold, store, seeds, resume, on_cell)
+        for repeat in repeats:
+            seeds = range(repeat.repeat, self.config.evaluate.seeds, len(repeats))
+            cells += self._evaluate_repeat(repeat, fold, store, seeds, resume, on_cell)
         return cells
 
     def _evaluate_repeat(
