@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup run test test-processors lint check coverage benchmarks site sbom clean
+.PHONY: setup run test test-lowest test-processors lint check coverage benchmarks site sbom clean
 
 # what the main job needs, and with tests and documentation
 CORE := $(VENV)/.core
@@ -45,6 +45,20 @@ comma := ,
 test-processors: setup
 	set -e; $(foreach one,$(PROCESSORS),echo "== $(one)"; \
 	env OMP_NUM_THREADS=1 $(subst $(comma), ,$(one)) $(BIN)/pytest $(PROCESSOR_TESTS);)
+
+# the lowest versions that pyproject.toml allows, in an environment of their own
+LOWEST := $(VENV)-lowest
+LOWEST_TESTS ?= tests/cli tests/data_loaders/test_own_recordings.py tests/data_loaders/series \
+	tests/estimators/test_contrastive.py tests/estimators/test_sktime_forecaster.py tests/saving \
+	tests/recipes/test_readme_figure.py tests/runs/clinical/test_model_metrics.py \
+	tests/runs/forecasting/test_run.py
+
+test-lowest:
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip compile --quiet --resolution lowest-direct pyproject.toml -o $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python -r $(LOWEST)/lowest.txt pytest hypothesis
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
 
 coverage: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest --cov --cov-report=term-missing:skip-covered

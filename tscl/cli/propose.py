@@ -103,7 +103,7 @@ def _folder(path: Path, sets: Sequence[str]) -> Proposal:
         )
         raise ConfigError("--data", path, remedy)
     table, columns, frame = _table(path)
-    counts = frame[columns["label"]].dropna().astype(str).value_counts()
+    counts = frame[columns["label"]].dropna().astype(str).str.strip().value_counts()
     patients = frame[columns["patient"]].nunique()
     renamed = {key: name for key, name in columns.items() if key != name}
     params: dict[str, Any] = {"table": table} | ({"columns": renamed} if renamed else {})
@@ -161,7 +161,10 @@ def _table(path: Path) -> tuple[str, dict[str, str], pd.DataFrame]:
             columns["patient"] = columns["record"]
         if all(columns.values()):
             return table.name, columns, frame
-    listed = ", ".join(file.name for file in tables) or "no table"
+    listed = "no table"
+    if tables:
+        has = ", ".join(map(str, read_text_table(tables[0]).columns))
+        listed = f"{', '.join(file.name for file in tables)} ({tables[0].name}: columns {has})"
     remedy = f"it has {listed}; add a labels.csv with the columns record, patient, label"
     raise ConfigError("--data", path, remedy)
 

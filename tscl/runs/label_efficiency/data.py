@@ -143,14 +143,20 @@ def make_folds(data: Recordings, group: Index, section: FoldSection, seed: int) 
     """Folds of the labelled recordings; groups without any label train in all of them.
 
     Raises:
-        ConfigError: no such column, value or fold.
-        InputError: fewer patients of a class than folds.
+        ConfigError: no such column, value or fold, or fewer patients of a class than folds.
         LeakageError: a column that puts one patient, or copies of a recording, on two sides.
     """
     table = data.table.assign(group=group)
     if section.column is None:
         has_label = np.isin(group, np.unique(group[data.label >= 0]))
         rows = np.flatnonzero(has_label)
+        labelled = data.label[rows]
+        fewest = min(
+            len(np.unique(group[rows[labelled == k]])) for k in np.unique(labelled[labelled >= 0])
+        )
+        if fewest < section.n_splits:
+            remedy = f"a class has {fewest} patients: use that many folds or fewer, 2 at least"
+            raise ConfigError("split.n_splits", section.n_splits, remedy)
         splitter = GroupKFold(section.n_splits, column="group", seed=seed)
         folds = [
             Fold(number, np.sort(np.r_[np.flatnonzero(~has_label), rows[rest]]), rows[test])
