@@ -14,6 +14,7 @@ from tscl.cli import (
     forecasting,
     label_efficiency,
     models,
+    predict,
     pretrained,
     studies,
 )
@@ -21,7 +22,7 @@ from tscl.cli import propose as proposals
 from tscl.cli.console import RunOption, SetOption, app, command, console
 
 # imported for the commands they register
-__all__ = ["about", "app", "data", "models", "pretrained", "proposals", "studies"]
+__all__ = ["about", "app", "data", "models", "predict", "pretrained", "proposals", "studies"]
 
 JOBS: dict[str, Any] = {
     "forecasting": forecasting,

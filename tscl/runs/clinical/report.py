@@ -26,8 +26,14 @@ from tscl.runs.clinical.figures import (
     embedding_figure,
     roc_pr_figure,
 )
-from tscl.runs.clinical.run import ClinicalRun
-from tscl.runs.clinical.tables import compact_table, difference_table, legend, wide_table
+from tscl.runs.clinical.run import ClinicalRun, class_names
+from tscl.runs.clinical.tables import (
+    compact_table,
+    difference_table,
+    legend,
+    wide_table,
+    write_predictions,
+)
 from tscl.saving.cells import Cell
 
 Name = tuple[str, str, str]
@@ -269,7 +275,8 @@ COMPACT: tuple[tuple[str, str], ...] = (
 
 
 def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
-    """Write ``report.md``, ``report.html``, ``table.csv``, ``summary.md`` and ``metrics.json``."""
+    """Write ``report.md``, ``report.html``, ``table.csv``, ``predictions.csv``, ``summary.md`` and
+    ``metrics.json``."""
     config, data = run.config, run.data
     fold = run.folds[-1]
     where = f", fold {fold.number}" if len(run.folds) > 1 else ""
@@ -300,6 +307,9 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         },
         configuration=config.to_yaml(),
     )
+    tested = {one.number: one.parts["test"] for one in run.folds}
+    path = run.folder.path / "predictions.csv"
+    write_predictions(path, cells, data, tested, class_names(data))
     table = pd.read_csv(files.table)
     write_text(run.folder.path / "summary.md", summary(run, table, differences))
     keep = ["method", "protocol", "fraction", "by", "level", "metric", "mean", "std"]

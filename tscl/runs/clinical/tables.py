@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from data_loaders import MedicalDataset
+from tscl.disk import atomic_file
 from tscl.errors import InputError
 from tscl.evaluation.clinical.table import GROUP
+from tscl.runs.new_data import further_columns, probability_columns, sample_names
+from tscl.saving.cells import Cell
 
 SHOWN: tuple[str, ...] = ("accuracy", "precision", "recall", "f1", "auroc", "auprc", "ece")
 
@@ -76,6 +82,46 @@ def difference_table(differences: pd.DataFrame, level: str) -> pd.DataFrame:
             for name, cells in rows.items()
         ]
     )
+
+
+def write_predictions(
+    path: Path,
+    cells: Sequence[Cell],
+    data: MedicalDataset,
+    test: Mapping[int, NDArray[np.int64]],
+    classes: Sequence[str],
+) -> None:
+    """Write a line a test sample of every cell, a cell at a time.
+
+    Columns: record, window (its number in the record), trial, patient; fold, seed, row, protocol,
+    share, by; label and ``p_CLASS``; then what the data's own table says of the sample.
+
+    Args:
+        path: CSV to write.
+        cells: of :func:`tscl.evaluation.clinical.evaluate.evaluate_cells`.
+        data: the samples.
+        test: positions of the test part by fold.
+        classes: names of the columns of probabilities.
+    """
+    names = sample_names(data)
+    facts = ["fold", "seed", "row", "protocol", "share", "by", "label"]
+    taken = [*names.columns, *facts, *(f"p_{name}" for name in classes)]
+    further = further_columns(data, taken)
+    with atomic_file(path) as work, work.open("w", encoding="utf-8", newline="") as file:
+        for number, cell in enumerate(cells):
+            rows, key = test[cell.key["fold"]], cell.key
+            part = names.iloc[rows].assign(
+                fold=key["fold"],
+                seed=key["seed"],
+                row=key["method"],
+                protocol=key["protocol"],
+                share=key["fraction"],
+                by=key["by"],
+                label=np.asarray(classes)[cell.arrays["y"]],
+                **probability_columns(cell.arrays["proba"], classes),
+            )
+            part = pd.concat([part, further.iloc[rows]], axis=1)
+            part.to_csv(file, index=False, header=number == 0, float_format="%.6g")
 
 
 def wide_table(table: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> pd.DataFrame:

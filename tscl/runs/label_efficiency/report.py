@@ -50,7 +50,7 @@ def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelR
     config = job.config
     scores = score_cells(cells, job.group, n_replicates=config.n_replicates, seed=config.seed)
     table, differences = score_table(scores), difference_table(scores, config.main_row)
-    predictions = prediction_table(cells, job.tasks, job.data.record, job.group)
+    predictions = prediction_table(cells, job.tasks, job.data)
     for name, frame in (
         ("scores", table),
         ("differences", differences),

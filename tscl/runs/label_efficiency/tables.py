@@ -10,9 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
+from data_loaders.container.recordings import Recordings
 from tscl.evaluation.metrics.bootstrap import bootstrap_replicates, percentile_interval
 from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.runs.label_efficiency.data import Index, Task
+from tscl.runs.new_data import further_columns, probability_columns
 from tscl.saving.cells import Cell
 from tscl.seeding import derive_seed, numpy_generator
 
@@ -158,22 +160,24 @@ def class_table(cells: Sequence[Cell], task: Task, share: float) -> pd.DataFrame
 
 
 def prediction_table(
-    cells: Sequence[Cell], tasks: Sequence[Task], record: NDArray[np.generic], patient: Index
+    cells: Sequence[Cell], tasks: Sequence[Task], data: Recordings
 ) -> pd.DataFrame:
-    """One line a tested recording of every cell, with the probability of every class."""
+    """One line a tested recording of every cell: record, patient, cell, label, the probability of
+    every class, and what the recordings' own table says of it."""
     by_name = {task.name: task for task in tasks}
+    names = pd.DataFrame({"record": data.record, "trial": data.trial, "patient": data.patient})
+    facts = ("row", "task", "fold", "share", "draw")
+    classes = {f"p_{name}" for task in tasks for name in task.classes}
+    further = further_columns(data, [*names.columns, *facts, "label", *classes])
     parts = []
     for cell in cells:
         task, rows = by_name[str(cell.key["task"])], cell.arrays["rows"]
-        part = {
-            "record": record[rows],
-            "patient": patient[rows],
-            **{name: cell.key[name] for name in ("row", "task", "fold", "share", "draw")},
-            "label": np.asarray(task.classes)[cell.arrays["y"]],
-        }
-        for code, name in enumerate(task.classes):
-            part[f"p_{name}"] = cell.arrays["proba"][:, code]
-        parts.append(pd.DataFrame(part))
+        part = names.iloc[rows].assign(
+            **{name: cell.key[name] for name in facts},
+            label=np.asarray(task.classes)[cell.arrays["y"]],
+            **probability_columns(cell.arrays["proba"], task.classes),
+        )
+        parts.append(pd.concat([part, further.iloc[rows]], axis=1))
     return pd.concat(parts, ignore_index=True)
 
 
