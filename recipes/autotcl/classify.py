@@ -1,4 +1,4 @@
-"""Classification on pooled codes: AutoTCL, TS2Vec and an untrained encoder on UCR/UEA sets.
+"""Classification on pooled embeddings: AutoTCL, TS2Vec and an untrained encoder on UCR/UEA sets.
 
     python recipes/autotcl/classify.py --sets BasicMotions ItalyPowerDemand --seeds 0 1 2 3 4
 
@@ -21,7 +21,7 @@ PROBES = ("SVM", "logistic", "kNN")
 
 
 def scores(data: ClassificationData, method: str, seed: int, epochs: int) -> dict[str, float]:
-    """Test accuracy of each probe on the codes of one method."""
+    """Test accuracy of each probe on the embeddings of one method."""
     mean = np.nanmean(data.X_train, axis=(0, 1))
     scale = np.nanstd(data.X_train, axis=(0, 1))
     train, test = ((x - mean) / np.where(scale > 0, scale, 1) for x in (data.X_train, data.X_test))

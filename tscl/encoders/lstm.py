@@ -81,7 +81,8 @@ class LSTMEncoder(Encoder):
         """Encode the next steps (B, T, C) of series whose past is ``state``.
 
         Returns:
-            Codes (B, T, D) and the state after the last step: hidden and cell, (depth, B, H) each.
+            Embeddings (B, T, D) and the state after the last step: hidden and cell, (depth, B, H)
+            each.
 
         Raises:
             InputError: a state of another shape.
@@ -91,8 +92,8 @@ class LSTMEncoder(Encoder):
         if state is None:
             state = (x.new_zeros(shape), x.new_zeros(shape))
         if len(state) != 2 or any(tuple(part.shape) != shape for part in state):
-            found = [tuple(part.shape) for part in state]
-            raise InputError("state", found, f"pass hidden and cell of shape {shape}")
+            value = [tuple(part.shape) for part in state]
+            raise InputError("state", value, f"pass hidden and cell of shape {shape}")
         hidden, after = self.lstm(project_input(x, self.input_fc, None), tuple(state))
         return self.output_fc(hidden), after
 

@@ -12,7 +12,7 @@ from data_loaders.container.recordings import Recordings
 from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError
 from tscl.evaluation.clinical.bandpower import BandPower
-from tscl.evaluation.clinical.evaluate import pooled_codes
+from tscl.evaluation.clinical.evaluate import pooled_embeddings
 from tscl.evaluation.clinical.finetune import FineTuner
 from tscl.evaluation.clinical.finetune_recordings import (
     LabelledSettings,
@@ -47,7 +47,7 @@ def test_probe_gives_scikit_learns_probabilities(tmp_path, encoder, series, kept
     """Also where labels lacked classes: those have probability 0."""
     x, y = series
     rows = np.isin(y, kept)
-    z = pooled_codes(encoder, x, pooling="max+mean")
+    z = pooled_embeddings(encoder, x, pooling="max+mean")
     model, _ = fit_partial(z[rows], y[rows])
     wanted = spread_classes(model, z, 3)
     again = saved(FittedClassifier.of(encoder, model, NAMES, pooling="max+mean"), tmp_path)
@@ -88,7 +88,7 @@ def test_recordings_are_averaged_over_windows_as_in_training(tmp_path, encoder):
 
 def test_changed_files_are_refused(tmp_path, encoder, series):
     x, y = series
-    model, _ = fit_partial(pooled_codes(encoder, x), y)
+    model, _ = fit_partial(pooled_embeddings(encoder, x), y)
     folder = FittedClassifier.of(encoder, model, NAMES).save(tmp_path / "model")
     card = json.loads((folder / CARD).read_text())
     (folder / CARD).write_text(json.dumps(card | {"classes": ["b", "a", "c"]}))

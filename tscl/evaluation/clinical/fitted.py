@@ -16,7 +16,7 @@ from data_loaders.container.recordings import Recordings
 from tscl.disk import new_folder, sha256_of
 from tscl.errors import CheckpointError, InputError
 from tscl.evaluation.clinical.bandpower import BandPower
-from tscl.evaluation.clinical.evaluate import pooled_codes
+from tscl.evaluation.clinical.evaluate import pooled_embeddings
 from tscl.evaluation.clinical.finetune import FineTuner
 from tscl.evaluation.clinical.finetune_recordings import RecordingNetwork
 from tscl.evaluation.recordings import embed_recordings
@@ -79,7 +79,7 @@ class FittedClassifier(nn.Module):
         """What was fitted: a probe on the embeddings of ``encoder``, or a network of its own."""
         if isinstance(model, FineTuner):
             own = model.network_
-            options["squash"] = model.double_sigmoid
+            options |= {"squash": model.double_sigmoid, "pooling": model.pooling}
             return cls(own.encoder, own.head, classes, **options).eval()
         if isinstance(model, RecordingNetwork):
             whole: Any = model.encoder
@@ -106,7 +106,7 @@ class FittedClassifier(nn.Module):
         if isinstance(self.encoder, BandPower):
             z = self.encoder.transform(data)
         else:
-            z = pooled_codes(self.encoder, data, pooling=self.pooling)
+            z = pooled_embeddings(self.encoder, data, pooling=self.pooling)
         return self.probabilities(torch.from_numpy(z)).double().numpy()
 
     def _of_recordings(self, data: Recordings) -> NDArray[np.float64]:

@@ -35,7 +35,7 @@ from tscl.evaluation.forecasting.scores import (
 
 
 def forecast_protocol(
-    codes: ArrayLike | None,
+    embeddings: ArrayLike | None,
     data: ArrayLike,
     split: SplitLike,
     horizons: Sequence[int],
@@ -52,11 +52,11 @@ def forecast_protocol(
     """Score representations by ridge forecasts at several horizons.
 
     Args:
-        codes: (T, D) representations, each of what is known at its step; None for none.
+        embeddings: (T, D) representations, each of what is known at its step; None for none.
         data: (T, C) targets, scaled by the training part.
         split: slices ``train``, ``valid``, ``test`` of the T steps.
         horizons: steps ahead, one result each.
-        drop: steps at the start of training left out; their codes may be NaN.
+        drop: steps at the start of training left out; their embeddings may be NaN.
         alphas: penalties to choose from on validation, by RMSE + MAE.
         extra_features: (T, E) further features known at the step, such as the calendar.
         residual: predict the difference to the current value.
@@ -76,7 +76,7 @@ def forecast_protocol(
     settings = HeadSettings(
         drop, tuple(alphas), residual, window_features, relative_window, standardize
     )
-    rows = _prepare(codes, data, split, tuple(horizons), settings, extra_features)
+    rows = _prepare(embeddings, data, split, tuple(horizons), settings, extra_features)
     deviations = check_scale(scale, rows.data.shape[1])
     results = []
     for horizon in horizons:
@@ -108,7 +108,7 @@ class OriginForecast:
 
 
 def predict_last(
-    codes: ArrayLike | None,
+    embeddings: ArrayLike | None,
     data: ArrayLike,
     split: SplitLike,
     horizon: int,
@@ -133,7 +133,7 @@ def predict_last(
     settings = HeadSettings(
         drop, tuple(alphas), residual, window_features, relative_window, standardize
     )
-    rows = _prepare(codes, data, split, (horizon,), settings, extra_features)
+    rows = _prepare(embeddings, data, split, (horizon,), settings, extra_features)
     n_steps = len(rows.data)
     steps = [split.test.stop - horizon - 1] if origins is None else [int(o) for o in origins]
     for step in steps:
@@ -151,7 +151,7 @@ def predict_last(
 
 
 def _prepare(
-    codes: ArrayLike | None,
+    embeddings: ArrayLike | None,
     data: ArrayLike,
     split: SplitLike,
     horizons: tuple[int, ...],
@@ -163,13 +163,17 @@ def _prepare(
     check_split(split, n_steps, horizons)
     parts = {
         name: None if part is None else check_matrix(name, part, n_steps)
-        for name, part in (("codes", codes), ("extra_features", extra))
+        for name, part in (("embeddings", embeddings), ("extra_features", extra))
     }
     rows = FeatureRows(
-        values, parts["codes"], parts["extra_features"], settings.window, settings.relative_window
+        values,
+        parts["embeddings"],
+        parts["extra_features"],
+        settings.window,
+        settings.relative_window,
     )
     if rows.width == 0:
-        raise InputError("codes", "no features", "pass codes, extra features or a window")
+        raise InputError("embeddings", "no features", "pass embeddings, extra features or a window")
     start = max(split.train.start + settings.drop, rows.first)
     longest = max(horizons)
     if split.train.stop - longest - start < 2:
@@ -189,7 +193,7 @@ def _prepare(
 
 
 def validation_score(
-    codes: ArrayLike | None,
+    embeddings: ArrayLike | None,
     data: ArrayLike,
     split: SplitLike,
     horizons: Sequence[int],
@@ -199,7 +203,7 @@ def validation_score(
     """Mean over horizons of RMSE + MAE on the validation part; nothing after it is read.
 
     Args:
-        codes: (T, D) representations of at least the training and validation steps.
+        embeddings: (T, D) representations of at least the training and validation steps.
         data: (T, C) targets, scaled.
         split: only ``train`` and ``valid`` are used.
         horizons: steps ahead.
@@ -208,7 +212,7 @@ def validation_score(
     settings = settings or HeadSettings()
     stop = split.valid.stop
     values = check_matrix("data", data)[:stop]
-    features = None if codes is None else check_matrix("codes", codes)[:stop]
+    features = None if embeddings is None else check_matrix("embeddings", embeddings)[:stop]
     rows = FeatureRows(values, features, None, settings.window, settings.relative_window)
     scores = []
     for horizon in horizons:

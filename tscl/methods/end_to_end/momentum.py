@@ -15,7 +15,7 @@ from tscl.methods.end_to_end.terms import (
     CONTRASTS,
     ContrastTerm,
     check_pooling_name,
-    pool_codes,
+    pool_embeddings,
     two_views,
 )
 from tscl.methods.heads import ProjectionHead
@@ -51,15 +51,15 @@ class MomentumTerm(ContrastTerm):
         network: nn.Module,
         x: Tensor,
         marks: Tensor | None,
-        codes: Tensor | None,
+        embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor]:
-        """Codes of one view by the network, and of the other by the copy without gradients.
+        """Embeddings of one view by the network, and of the other by the copy without gradients.
 
-        Without augmentation the first are ``codes``, when the forecast has made them.
+        Without augmentation the first are ``embeddings``, when the forecast has made them.
         """
-        if self.augmentation is None and codes is not None:
-            query = codes
+        if self.augmentation is None and embeddings is not None:
+            query = embeddings
         else:
             view = x if self.augmentation is None else self.augmentation(x, generator)
             query = network.represent(view, marks)  # type: ignore[operator]
@@ -130,20 +130,20 @@ class MoCoTerm(MomentumTerm):
         network: nn.Module,
         x: Tensor,
         marks: Tensor | None,
-        codes: Tensor | None,
+        embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
         """``contrast``."""
-        query, key = self.views(network, x, marks, codes, generator)
+        query, key = self.views(network, x, marks, embeddings, generator)
         return {"contrast": self.compare(query, key, generator)}
 
     def compare(self, query: Tensor, key: Tensor, generator: torch.Generator | None) -> Tensor:
-        """MoCo's loss of codes (B, N, D) of both views; remembers the keys of training."""
+        """MoCo's loss of embeddings (B, N, D) of both views; remembers the keys of training."""
         state = None if generator is None else generator.get_state()
-        q = pool_codes(query, self.pooling, generator)
+        q = pool_embeddings(query, self.pooling, generator)
         if generator is not None and state is not None:
             generator.set_state(state)  # the same random step of both views
-        k = pool_codes(key, self.pooling, generator).detach()
+        k = pool_embeddings(key, self.pooling, generator).detach()
         if self.normalize:
             q, k = unit(q), unit(k)
         negatives = self.queue[: int(self.filled)].to(q.dtype, copy=True)
@@ -201,11 +201,11 @@ class CoSTTerm(MoCoTerm):
         network: nn.Module,
         x: Tensor,
         marks: Tensor | None,
-        codes: Tensor | None,
+        embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
         """``contrast``, ``time``, ``amplitude``, ``phase``."""
-        query, key = self.views(network, x, marks, codes, generator)
+        query, key = self.views(network, x, marks, embeddings, generator)
         time = self.compare(query, key, generator)
         other = key
         if self.frequency_weight:
@@ -223,7 +223,7 @@ def frequency_contrast(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
     ``z1``, ``z2``: (B, N, D), made unit vectors per step before the transform along time.
     """
     f1, f2 = (torch.fft.rfft(unit(z), dim=1).transpose(0, 1) for z in (z1, z2))
-    made = []
+    prediction = []
     for part in (_amplitude, _phase):
         both = torch.cat([part(f1), part(f2)], dim=1)  # (F, 2B, D)
         logits = both @ both.transpose(1, 2)
@@ -232,8 +232,8 @@ def frequency_contrast(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
         index = torch.arange(2 * n, device=both.device)
         positive = logits[:, index, (index + n) % (2 * n)]
         rest = torch.logsumexp(logits.masked_fill(eye, -torch.inf), dim=-1)
-        made.append((rest - positive).mean())
-    return made[0], made[1]
+        prediction.append((rest - positive).mean())
+    return prediction[0], prediction[1]
 
 
 def _amplitude(f: Tensor) -> Tensor:
@@ -283,19 +283,19 @@ class BYOLTerm(MomentumTerm):
         network: nn.Module,
         x: Tensor,
         marks: Tensor | None,
-        codes: Tensor | None,
+        embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
         """``contrast``, from 0 (predicted) to 4."""
         views = two_views(self.augmentation, x, generator)
         total: Tensor = x.new_zeros(())
         for mine, other in (views, views[::-1]):
-            z = pool_codes(network.represent(mine, marks), self.pooling, generator)  # type: ignore[operator]
-            made = unit(self.predictor(self.head(z)))
+            z = pool_embeddings(network.represent(mine, marks), self.pooling, generator)  # type: ignore[operator]
+            prediction = unit(self.predictor(self.head(z)))
             with torch.no_grad():
                 seen = self.target.represent(other, marks)  # type: ignore[operator]
-                aim = unit(self.target_head(pool_codes(seen, self.pooling, generator)))
-            total = total + 0.5 * (2.0 - 2.0 * (made * aim).sum(dim=-1)).mean()
+                aim = unit(self.target_head(pool_embeddings(seen, self.pooling, generator)))
+            total = total + 0.5 * (2.0 - 2.0 * (prediction * aim).sum(dim=-1)).mean()
         return {"contrast": total}
 
     def after_step(self, network: nn.Module) -> None:
