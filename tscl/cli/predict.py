@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tscl.cli.console import check_folder, command, console
-
-
-class _Shown(logging.Handler):
-    """Lines of the log on the console."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        console.print(record.getMessage(), markup=False, highlight=False)
+from tscl.cli.console import check_folder, command, console, shown_log
 
 
 def main_slug(run: Path) -> str | None:
@@ -65,14 +57,11 @@ def predict(
     for item in sets or []:
         apply_override(params, item)
     console.print(f"classifier: {folder}", markup=False)
-    handler = _Shown()
-    new_data.logger.addHandler(handler)
-    try:
-        recordings = new_data.load_new(fitted, data, kind, params)
+    with shown_log("tscl.runs"):
+        facts, loader = fitted.card["preprocessing"], fitted.card.get("loader", {})
+        recordings = new_data.load_new(facts, loader, data, kind, params)
         console.print(f"{recordings!r}", markup=False)
         frame = new_data.predict_table(fitted, recordings)
-    finally:
-        new_data.logger.removeHandler(handler)
     if recordings.log is not None:
         console.print(recordings.log.summary(), markup=False)
         for line in recordings.log.skipped:

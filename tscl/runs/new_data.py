@@ -91,12 +91,17 @@ def find_classifier(run: Path, name: str | None = None, main: str | None = None)
 
 
 def load_new(
-    classifier: FittedClassifier, folder: Path, kind: str | None, params: Mapping[str, Any]
+    facts: Mapping[str, Any],
+    trained: Mapping[str, Any],
+    folder: Path,
+    kind: str | None,
+    params: Mapping[str, Any],
 ) -> Data:
-    """Recordings of another folder, read as those of the classifier were: filter, rate and cut.
+    """Recordings of another folder, read as those that were trained on: filter, rate and cut.
 
     Args:
-        classifier: its card says how.
+        facts: of :func:`input_facts`.
+        trained: ``kind`` and ``params`` of the loader of the training data.
         folder: where they lie; a ``labels.csv`` names records and patients where there is one,
             otherwise every WFDB header or EEG file is a record and a patient of its own.
         kind: of the folder; None is told by its files.
@@ -106,12 +111,8 @@ def load_new(
         ConfigError: files that do not tell what they are, or an argument the loader lacks.
         DataError: what the loader raises.
     """
-    facts, whole = (
-        classifier.card["preprocessing"],
-        "window" not in classifier.card["preprocessing"],
-    )
+    whole = "window" not in facts
     kind = kind or _kind(folder, whole=whole)
-    trained = classifier.card.get("loader", {})
     same = dict(trained.get("params", {})) if trained.get("kind") == kind else {}
     given = {k: v for k, v in same.items() if k not in (*OWN_CHANNELS, *OWN_PLACES)}
     listed = {} if "table" in params else _table(folder, kind)

@@ -332,6 +332,13 @@ def leakage(run: ClinicalRun) -> str:
     return "\n\n".join(parts)
 
 
+EXTERNAL = (
+    "External validation: trained on the first data, tested on all known patients of the second, "
+    "which were brought to the unit, rate, filter and channels of the first. No patient id stands "
+    "in both, and no recording under two ids."
+)
+
+
 def notes(run: ClinicalRun) -> list[str]:
     """What the data are, and what all rows share."""
     config, data = run.config, run.data
@@ -347,6 +354,8 @@ def notes(run: ClinicalRun) -> list[str]:
         "pretraining sees samples of training patients only and no labels"
         + (", but for the rows said to be with labels." if supervised else "."),
     ]
+    if config.data.external is not None:
+        lines.insert(1, EXTERNAL)
     if supervised:
         lines.append(
             f"{', '.join(supervised)}: pretraining read the labels of all training patients, so "

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from data_loaders import MedicalDataset
+from data_loaders.splits.leakage import check_split
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError, ConfigError
@@ -39,6 +40,7 @@ from tscl.runs.clinical.data import (
 )
 from tscl.runs.clinical.rows import Row, table_rows
 from tscl.runs.config import under
+from tscl.runs.external import external_parts, with_external
 from tscl.runs.folder import RunFolder
 from tscl.runs.new_data import input_facts
 from tscl.saving.card import ModelCard, RowsOf, sha256_of_array
@@ -151,12 +153,22 @@ class ClinicalRun:
         self.progress = progress or Silent()
         self.rows: list[Row] = table_rows(config)
         self.data: MedicalDataset = load_patients(config.data, self.folder.path)
-        self.folds: list[Fold] = make_folds(self.data, config.split, config.seed)
+        self.folds: list[Fold] = self._folds()
         if config.data.hash_ids:
             self.data = hashed_ids(self.data, config.data.keep_columns)
         if any("valid" not in fold.parts for fold in self.folds):
             config.refuse_probing("give split.params.valid")
         self._seen: tuple[int, MedicalDataset] | None = None
+
+    def _folds(self) -> list[Fold]:
+        """The splits, or training and another hospital's patients; then ``data`` holds both."""
+        config, external = self.config, self.config.data.external
+        if external is None:
+            return make_folds(self.data, config.split, config.seed)
+        loader = config.data.model_dump(include={"kind", "params"})
+        self.data = with_external(self.data, external, loader)
+        parts = external_parts(self.data, external.valid, config.seed)
+        return [Fold(0, check_split(self.data, parts))]
 
     def begin(self, *, resume: bool) -> None:
         """Open the run folder and write the record log of the loader there."""

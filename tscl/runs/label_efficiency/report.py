@@ -239,7 +239,9 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
     """Sentences on splits, draws, probes and intervals."""
     config = job.config
     split = (
-        f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
+        "External validation: all recordings of the other hospital are tested"
+        if config.data.external is not None
+        else f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
         if config.split.column is None
         else f"Sides named in the column {config.split.column}"
     )

@@ -35,6 +35,7 @@ from tscl.evaluation.probes.balanced import fit_balanced, ridge_proba
 from tscl.evaluation.probes.classifiers import spread_classes
 from tscl.evaluation.recordings import embed_recordings
 from tscl.methods import METHODS
+from tscl.runs.external import SIDE, with_external
 from tscl.runs.folder import RunFolder
 from tscl.runs.label_efficiency.config import (
     TRAINED,
@@ -93,13 +94,19 @@ class LabelEfficiencyRun:
         self.data = (
             load_recordings(config.data, self.folder.path) if recordings is None else recordings
         )
+        split = config.split
+        if config.data.external is not None:
+            loader = config.data.model_dump(include={"kind", "params"})
+            how = "recording" if config.data.standardize else "none"
+            self.data = with_external(self.data, config.data.external, loader, how)
+            split = split.model_copy(update={"column": SIDE, "train": None, "test": ["external"]})
         sums = digests(self.data)
         self.group = group_copies(self.data, sums)
         self.copies = len(sums) - len(set(sums))
         labels = [str(self.data.label.tolist()), str(self.data.patient_codes.tolist())]
         self.data_digest = hashlib.sha256("".join([*sums, *labels]).encode()).hexdigest()[:16]
         self.tasks: list[Task] = make_tasks(self.data, config.tasks)
-        self.folds: list[Fold] = make_folds(self.data, self.group, config.split, config.seed)
+        self.folds: list[Fold] = make_folds(self.data, self.group, split, config.seed)
         self.encoded: Counter[tuple[str, int]] = Counter()
         self._plain: dict[str, NDArray[np.float32]] = {}
         self._features: tuple[tuple[str, int], NDArray[np.float32]] | None = None
