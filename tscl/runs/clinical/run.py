@@ -21,7 +21,7 @@ from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
 from tscl.errors import CheckpointError, ConfigError
 from tscl.estimators.labels import supervision
-from tscl.evaluation.clinical.bandpower import BandPower
+from tscl.evaluation.clinical.bandpower import BandPower, bands_within
 from tscl.evaluation.clinical.evaluate import evaluate_cells, pooled_embeddings
 from tscl.evaluation.clinical.fitted import FittedClassifier
 from tscl.evaluation.metrics.classification import classification_metrics
@@ -404,7 +404,8 @@ class ClinicalRun:
             if "full" in e.protocols and (e.full_rows is None or row.name in e.full_rows):
                 protocols.append("full")
         elif baseline.features:
-            encoder = BandPower(float(self.data.sampling_rate[0]), e.bands)
+            rate = float(self.data.sampling_rate[0])
+            encoder = BandPower(rate, bands_within(e.bands, rate, self.data.source.get("band")))
             protocols = [name for name in frozen if name != "head"]
             data = self.data if baseline.loaded else data
         else:

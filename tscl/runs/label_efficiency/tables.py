@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 from data_loaders.container.recordings import Recordings
-from tscl.evaluation.metrics.bootstrap import bootstrap_replicates, percentile_interval
+from tscl.evaluation.metrics.bootstrap import (
+    bootstrap_replicates,
+    mean_over_drawn_seeds,
+    percentile_interval,
+)
 from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.runs.label_efficiency.data import Index, Task
 from tscl.runs.new_data import further_columns, probability_columns
 from tscl.saving.cells import Cell
-from tscl.seeding import derive_seed, numpy_generator
+from tscl.seeding import derive_seed
 
 METRICS = ("auroc", "f1", "auprc_macro")
 Spot = tuple[str, str, float]
@@ -77,15 +81,11 @@ def score_cells(
                 for name in METRICS:
                     exact[name][i, j] = values[name]
                     drawn[name][i] += again[name] / len(folds)
-        picks = numpy_generator(seed, "label draws").integers(
-            len(draws), size=(len(draws), n_replicates)
-        )
-        replicates = np.arange(n_replicates)
         labels = [cell.facts["n_labels"] for cell in by_place.values()]
         tested = [cell.facts["n_test"] for (draw, _), cell in by_place.items() if draw == draws[0]]
         scores[spot] = Scores(
             exact,
-            {name: drawn[name][picks, replicates].mean(axis=0) for name in METRICS},
+            {name: mean_over_drawn_seeds(drawn[name], seed) for name in METRICS},
             float(np.mean(labels)),
             int(np.sum(tested)),
         )
