@@ -86,17 +86,15 @@ class FittedClassifier(nn.Module):
             return cls(whole, nn.Sequential(model.norm, model.linear), classes, **options)
         return cls(encoder, linear_head(model, len(classes)), classes, **options)
 
+    @property
+    def classify(self) -> Classify:
+        """What follows the encoder."""
+        return Classify(self.head, self.pooling, self.squash)
+
     def forward(self, x: Tensor) -> Tensor:
         """Probabilities (B, K) of prepared series (B, T, C)."""
-        return self.probabilities(pool_time(self.encoder(x).float(), self.pooling))
-
-    def probabilities(self, z: Tensor) -> Tensor:
-        """Probabilities (B, K) of pooled embeddings (B, k D)."""
-        dtype = next(self.head.parameters()).dtype
-        logits: Tensor = self.head(z.to(dtype))
-        if self.squash:
-            logits = torch.sigmoid(torch.sigmoid(logits))
-        return logits.softmax(dim=1)
+        result: Tensor = self.classify(self.encoder(x))
+        return result
 
     @torch.no_grad()
     def predict_proba(self, data: Recordings | NDArray[np.floating]) -> NDArray[np.float64]:
@@ -107,7 +105,7 @@ class FittedClassifier(nn.Module):
             z = self.encoder.transform(data)
         else:
             z = pooled_embeddings(self.encoder, data, pooling=self.pooling)
-        return self.probabilities(torch.from_numpy(z)).double().numpy()
+        return self.classify.probabilities(torch.from_numpy(z)).double().numpy()
 
     def _of_recordings(self, data: Recordings) -> NDArray[np.float64]:
         how: dict[str, Any] = {
@@ -123,7 +121,7 @@ class FittedClassifier(nn.Module):
             pooling=self.pooling,
             **how,
         )
-        return self.probabilities(torch.from_numpy(pooled)).double().numpy()
+        return self.classify.probabilities(torch.from_numpy(pooled)).double().numpy()
 
     def save(self, folder: Path) -> Path:
         """Write the encoder's files, ``classifier.safetensors`` and ``classifier.json``."""
@@ -184,6 +182,31 @@ class FittedClassifier(nn.Module):
             ).eval()
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(CARD, folder, f"cannot be read: {error!r}") from error
+
+
+class Classify(nn.Module):
+    """What follows an encoder: pooling over time, head and softmax, (B, T, D) to (B, K).
+
+    Args:
+        head: pooled embeddings to logits.
+        pooling, squash: see :class:`FittedClassifier`.
+    """
+
+    def __init__(self, head: nn.Module, pooling: str, squash: bool = False) -> None:
+        super().__init__()
+        self.head, self.pooling, self.squash = head, pooling, squash
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Probabilities (B, K) of embeddings of every step."""
+        pooled = pool_time(z.float(), self.pooling)
+        return self.probabilities(pooled)
+
+    def probabilities(self, pooled: Tensor) -> Tensor:
+        """Probabilities (B, K) of pooled embeddings."""
+        logits: Tensor = self.head(pooled.to(next(self.head.parameters()).dtype))
+        if self.squash:
+            logits = torch.sigmoid(torch.sigmoid(logits))
+        return logits.softmax(dim=1)
 
 
 class _Windows(nn.Module):
