@@ -75,7 +75,8 @@ class ClinicalDataSection(Section):
     values. ``strict`` stops at the first bad record. ``hash_ids`` replaces patient and record
     names in everything written by digests keyed with the environment variable ``TSCL_ID_SALT``;
     ``keep_columns`` are then the further columns that stay. With ``external`` these data train
-    and validate, and those of another hospital are tested; ``split`` is not used then.
+    and validate, and those of another hospital are tested; ``split`` is not used then. Samples
+    without a label join pretraining, unless ``unlabelled`` is ``leave_out``.
     """
 
     kind: DataKind = "cohort"
@@ -87,6 +88,7 @@ class ClinicalDataSection(Section):
     hash_ids: bool = False
     keep_columns: list[str] = Field(default_factory=list)
     external: ExternalData | None = None
+    unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
 
 
 class ClinicalTrainSection(JobTraining):

@@ -378,7 +378,14 @@ def leakage(run: ClinicalRun) -> str:
     parts = []
     for fold in run.folds:
         head = f"Fold {fold.number}. " if len(run.folds) > 1 else ""
-        parts.append(head + leakage_statement(run.data, fold.parts, max_listed=60))
+        text = head + leakage_statement(run.data, fold.parts, max_listed=60)
+        if len(fold.unlabelled):
+            people = len(np.unique(run.data.patient[fold.unlabelled]))
+            text += (
+                f"\nPretraining also sees {len(fold.unlabelled)} samples without a label, of "
+                f"{people} patients, none of whom validates or is tested."
+            )
+        parts.append(text)
     return "\n\n".join(parts)
 
 
@@ -449,7 +456,7 @@ def _preprocessing(run: ClinicalRun) -> str:
 
 
 def _steps(run: ClinicalRun) -> str:
-    counts = {run.steps(run.data.subset(f.parts["train"], lazy=True)) for f in run.folds}
+    counts = {run.steps(run.data.subset(f.pretrain, lazy=True)) for f in run.folds}
     low, high = min(counts), max(counts)
     return str(low) if low == high else f"{low} to {high}"
 

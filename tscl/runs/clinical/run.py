@@ -37,6 +37,7 @@ from tscl.runs.clinical.data import (
     make_folds,
     standardised,
     training_stats,
+    unlabelled_for_training,
 )
 from tscl.runs.clinical.rows import Row, table_rows
 from tscl.runs.config import under
@@ -164,11 +165,16 @@ class ClinicalRun:
         """The splits, or training and another hospital's patients; then ``data`` holds both."""
         config, external = self.config, self.config.data.external
         if external is None:
-            return make_folds(self.data, config.split, config.seed)
+            return make_folds(
+                self.data, config.split, config.seed, unlabelled=config.data.unlabelled
+            )
         loader = config.data.model_dump(include={"kind", "params"})
         self.data = with_external(self.data, external, loader)
         parts = external_parts(self.data, external.valid, config.seed)
-        return [Fold(0, check_split(self.data, parts))]
+        checked = check_split(self.data, parts)
+        if config.data.unlabelled == "leave_out":
+            return [Fold(0, checked)]
+        return [Fold(0, checked, unlabelled_for_training(self.data, checked))]
 
     def begin(self, *, resume: bool) -> None:
         """Open the run folder and write the record log of the loader there."""
@@ -208,7 +214,7 @@ class ClinicalRun:
             return self.load(row, fold)
         config = self.config
         seed = config.seed + row.repeat
-        data = self.seen(fold).subset(fold.parts["train"])
+        data = self.seen(fold).subset(fold.parts["train"] if row.labels else fold.pretrain)
         with seeded(seed, "weights"):
             encoder = self.fresh_encoder()
         with seeded(seed, "method", len(row.method)):
@@ -218,7 +224,7 @@ class ClinicalRun:
             ids.setdefault(str(column), pd.factorize(data.columns[column])[0].astype(np.int64))
         sampler = self.sampler(row, data)
         probing = config.train.probe or config.train.select == "validation"
-        steps = self.steps(data)
+        steps = self.steps(data if not row.labels else self.data.subset(fold.pretrain, lazy=True))
         settings = config.train.settings(
             seed,
             keep="best" if config.train.select == "validation" else "last",
@@ -298,7 +304,7 @@ class ClinicalRun:
                 "name": data.name,
                 "source": data.source,
                 "fold": fold.number,
-                "training_sha256": sha256_of_array(RowsOf(self.seen(fold).X, fold.parts["train"])),
+                "training_sha256": sha256_of_array(RowsOf(self.seen(fold).X, fold.pretrain)),
             },
             preprocessing=self.input_facts(fold),
             training={
