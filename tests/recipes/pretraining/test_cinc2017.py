@@ -13,7 +13,7 @@ from tests.data_loaders.wfdb_files import bumps
 from tscl.evaluation.recordings import embed_recordings
 from tscl.saving.encoder import load_encoder
 
-FILE = Path(__file__).parents[2] / "recipes/pretraining/cinc2017.py"
+FILE = Path(__file__).parents[3] / "recipes/pretraining/cinc2017.py"
 
 
 @pytest.fixture(scope="module")
