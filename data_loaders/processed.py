@@ -21,6 +21,11 @@ def save_processed(data: MedicalDataset, directory: str | Path, *, overwrite: bo
     label and id from 1, patients in sorted order. The format holds neither patient names nor
     trials, rates or channels.
 
+    Args:
+        data: one class a patient.
+        directory: the folder, made when missing.
+        overwrite: replace an earlier data set of this format.
+
     Raises:
         InputError: a patient with two labels or none, or an existing folder; with ``overwrite``
             one that holds something else than this format.

@@ -114,10 +114,15 @@ class DilatedConvEncoder(Encoder):
         self.receptive_field = 1 + 2 * (kernel_size - 1) * (2 ** (depth + 1) - 1)
 
     def features(self, x: Tensor, mask: Tensor | None = None, last: int | None = None) -> Tensor:
-        """Time-major embeddings (T, B, D), or only the ``last`` steps of them.
+        """Time-major embeddings (T, B, D).
 
         Blocks whose dilation reaches past the series work on single steps, so with ``last`` they
         are applied to those steps alone.
+
+        Args:
+            x: (B, T, C).
+            mask: (B, T), False where the latent step is hidden.
+            last: give only so many last steps.
         """
         out: Tensor = self.dropout(self._trunk(x, mask, last))
         return out
@@ -140,6 +145,11 @@ class DilatedConvEncoder(Encoder):
         """What ``n_views`` calls of ``forward`` give, to the bit, for one pass of the blocks.
 
         Dropout acts on the output only, so views that differ by nothing else share the rest.
+
+        Args:
+            x: (B, T, C).
+            n_views: how many.
+            mask: (B, T), as in ``forward``.
         """
         h = self._trunk(x, mask)
         return tuple(self.dropout(h).transpose(0, 1).contiguous() for _ in range(n_views))

@@ -38,8 +38,8 @@ class ForecastNetwork(nn.Module):
         horizon: H, steps to forecast.
         marks: K, covariates known in past and future (calendar, exogenous columns).
         targets: which value channels are forecast; all when None.
-        encoder: registered encoder name. encoder_params: its other arguments, without
-            ``input_dims`` and ``output_dims``.
+        encoder: registered encoder name.
+        encoder_params: its other arguments, without ``input_dims`` and ``output_dims``.
         output_dims: dimensions of a step's representation.
         decoder_dims: width of the MLP decoder; 0 for a linear one.
         dropout: in the decoder.
@@ -184,8 +184,13 @@ class ForecastNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The forecast and the representation (B', N, D) of the input's own tokens.
 
-        ``B'`` is B, or B times the number of targets when channels are independent. ``freeze``
-        computes the representation without gradients.
+        ``B'`` is B, or B times the number of targets when channels are independent.
+
+        Args:
+            past: (B, L, C).
+            past_marks: (B, L, K) covariates.
+            future_marks: (B, H, K) covariates.
+            freeze: compute the representation without gradients.
         """
         self._check(past, past_marks, future_marks)
         scale = window_scale(past, self.instance_norm)
@@ -212,7 +217,13 @@ class ForecastNetwork(nn.Module):
     def represent(
         self, past: Tensor, past_marks: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """Representation (B', N, D) of the input's tokens, under a latent mask (B', N) if given."""
+        """Representation (B', N, D) of the input's tokens.
+
+        Args:
+            past: (B, L, C).
+            past_marks: (B, L, K) covariates.
+            mask: latent mask (B', N); None hides nothing.
+        """
         self._check(past, past_marks, None, future=False)
         scale = window_scale(past, self.instance_norm)
         values, past_marks = self._per_channel(

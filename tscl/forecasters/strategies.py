@@ -295,7 +295,9 @@ def run_strategy(
         targets: channels to forecast; all when None.
         scale: (C_target,) training deviations, for errors in the original unit.
         seed: of weights, batches and views.
-        progress, checkpoints, resume: handed to the engine, one folder a stage.
+        progress: told of every step.
+        checkpoints: folder of checkpoints, one inside for each stage.
+        resume: go on from what is there.
 
     Raises:
         ConfigError: unknown strategy, or one a simple network cannot follow.
