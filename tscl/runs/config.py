@@ -27,6 +27,22 @@ class Component(Section):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
+class ExternalData(Section):
+    """Recordings of another hospital, to test on what was trained on the first's.
+
+    They are read and cut as the training data were. ``kind`` None is told by the folder's files;
+    ``params`` are further arguments of its loader. ``shared``: patient ids in both are refused,
+    left out of the test, or are those of other people. ``valid`` is the share of the training
+    patients that validate, where the job has such a part.
+    """
+
+    root: str
+    kind: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    shared: Literal["refuse", "leave_out", "other_people"] = "refuse"
+    valid: float = Field(default=0.2, ge=0, lt=1)
+
+
 class JobTraining(TrainOptions):
     """How a job trains; ``select: validation`` keeps the epoch of the best validation score."""
 

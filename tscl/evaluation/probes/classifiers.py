@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
 from sklearn.model_selection import (
@@ -43,13 +44,33 @@ def partial_proba(
     max_iter: int = 2000,
     patients: NDArray[Any] | None = None,
 ) -> tuple[NDArray[np.float64], float]:
+    """Fit :func:`fit_partial` and predict ``test`` (m, D).
+
+    Args:
+        train, y, C, valid, max_iter, patients: see :func:`fit_partial`.
+        test: (m, D) codes.
+        n_classes: columns of the result; a class missing from ``y`` gets probability 0.
+
+    Returns:
+        Probabilities (m, n_classes) and the C used.
+    """
+    model, used = fit_partial(train, y, C, valid, max_iter, patients)
+    return spread_classes(model, test, n_classes), used
+
+
+def fit_partial(
+    train: Array,
+    y: Labels,
+    C: float | Sequence[float] = 1.0,
+    valid: tuple[Array, Labels] | None = None,
+    max_iter: int = 2000,
+    patients: NDArray[Any] | None = None,
+) -> tuple[Pipeline, float]:
     """Standardise and fit a logistic regression: COMET's partial fine-tuning.
 
     Args:
         train: (n, D) embeddings.
         y: (n,) class codes, not necessarily all of them.
-        test: (m, D) embeddings.
-        n_classes: columns of the result; a class missing from ``y`` gets probability 0.
         C: inverse regularisation; of several the best macro F1 on ``valid``, the smallest of
             equals. Without ``valid`` the F1 is that of :data:`INNER_FOLDS` folds of the labelled
             ``patients``; the smallest C if a class has only one of them.
@@ -58,13 +79,14 @@ def partial_proba(
         patients: (n,) patient of each row of ``train``; never in two folds.
 
     Returns:
-        Probabilities (m, n_classes) and the C used.
+        The scaler and classifier (a constant one for labels of one class), and the C used.
     """
     grid = [float(C)] if isinstance(C, int | float) else sorted(float(c) for c in C)
     if not grid or grid[0] <= 0:
         raise InputError("C", C, "give positive numbers")
     if len(np.unique(y)) == 1:
-        return _constant(int(y[0]), len(test), n_classes), grid[0]
+        constant = DummyClassifier(strategy="constant", constant=int(y[0]))
+        return make_pipeline(StandardScaler(), constant).fit(train, y), grid[0]
     if len(grid) > 1 and valid is None:
         if patients is None:
             raise InputError("C", grid, "several values need a validation part or patients")
@@ -78,7 +100,7 @@ def partial_proba(
         if score > best:
             best, chosen, used = score, model, value
     assert chosen is not None
-    return _spread(chosen.predict_proba(test), chosen.classes_, n_classes), used
+    return chosen, used
 
 
 def _logistic(C: float, max_iter: int) -> Pipeline:
@@ -118,19 +140,13 @@ def knn_proba(
         raise InputError("n_neighbors", n_neighbors, "give at least 1")
     nearest = KNeighborsClassifier(min(n_neighbors, len(train)), weights="distance")
     model = make_pipeline(StandardScaler(), nearest).fit(train, y)
-    return _spread(model.predict_proba(test), model.classes_, n_classes)
+    return spread_classes(model, test, n_classes)
 
 
-def _spread(proba: Array, classes: Labels, n_classes: int) -> NDArray[np.float64]:
-    """Columns of the classes seen, put among all classes."""
-    full = np.zeros((len(proba), n_classes))
-    full[:, classes] = proba
-    return full
-
-
-def _constant(k: int, n: int, n_classes: int) -> NDArray[np.float64]:
-    full = np.zeros((n, n_classes))
-    full[:, k] = 1.0
+def spread_classes(model: Pipeline, x: Array, n_classes: int) -> NDArray[np.float64]:
+    """Probabilities (m, n_classes) of ``x``; classes that ``model`` has not seen get 0."""
+    full = np.zeros((len(x), n_classes))
+    full[:, model.classes_] = model.predict_proba(x)
     return full
 
 

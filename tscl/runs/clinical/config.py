@@ -15,6 +15,7 @@ from tscl.methods import METHODS
 from tscl.runs.clinical.splits import GroupSplit, Split
 from tscl.runs.config import (
     Component,
+    ExternalData,
     JobTraining,
     MethodConfig,
     check_method,
@@ -73,7 +74,8 @@ class ClinicalDataSection(Section):
     use that unit's own figures, ``train`` figures of the training patients, ``none`` keeps the
     values. ``strict`` stops at the first bad record. ``hash_ids`` replaces patient and record
     names in everything written by digests keyed with the environment variable ``TSCL_ID_SALT``;
-    ``keep_columns`` are then the further columns that stay.
+    ``keep_columns`` are then the further columns that stay. With ``external`` these data train
+    and validate, and those of another hospital are tested; ``split`` is not used then.
     """
 
     kind: DataKind = "cohort"
@@ -84,6 +86,7 @@ class ClinicalDataSection(Section):
     strict: bool = False
     hash_ids: bool = False
     keep_columns: list[str] = Field(default_factory=list)
+    external: ExternalData | None = None
 
 
 class ClinicalTrainSection(JobTraining):

@@ -12,7 +12,7 @@ from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, nearest
 from tscl.methods import METHODS
 from tscl.pooling import check_pooling
-from tscl.runs.config import Component, JobConfig, method_needs, under, validate
+from tscl.runs.config import Component, ExternalData, JobConfig, method_needs, under, validate
 from tscl.training.settings import Section, TrainSettings
 
 RecordingKind = Literal["cinc2017", "recordings", "wfdb", "rhythm_cohort"]
@@ -28,7 +28,8 @@ class RecordingData(Section):
 
     ``params`` are the loader's; ``make`` those of :func:`make_rhythm_cohort`, for a cohort written
     into the run folder. ``standardize`` sets every channel of a recording to mean 0, deviation 1.
-    Recordings without a label join pretraining unless ``unlabelled`` is ``leave_out``.
+    Recordings without a label join pretraining unless ``unlabelled`` is ``leave_out``. With
+    ``external`` these train and another hospital's are tested; ``split`` is not used then.
     """
 
     kind: RecordingKind = "rhythm_cohort"
@@ -37,6 +38,7 @@ class RecordingData(Section):
     make: dict[str, Any] = Field(default_factory=dict)
     standardize: bool = True
     unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
+    external: ExternalData | None = None
 
 
 class TaskSection(Section):

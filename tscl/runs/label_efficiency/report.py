@@ -50,7 +50,7 @@ def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelR
     config = job.config
     scores = score_cells(cells, job.group, n_replicates=config.n_replicates, seed=config.seed)
     table, differences = score_table(scores), difference_table(scores, config.main_row)
-    predictions = prediction_table(cells, job.tasks, job.data.record, job.group)
+    predictions = prediction_table(cells, job.tasks, job.data)
     for name, frame in (
         ("scores", table),
         ("differences", differences),
@@ -239,7 +239,9 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
     """Sentences on splits, draws, probes and intervals."""
     config = job.config
     split = (
-        f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
+        "External validation: all recordings of the other hospital are tested"
+        if config.data.external is not None
+        else f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
         if config.split.column is None
         else f"Sides named in the column {config.split.column}"
     )
