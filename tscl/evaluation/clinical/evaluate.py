@@ -140,7 +140,14 @@ class Job:
         C = self.settings["C"]
         patients = np.asarray(self.dataset.patient)[chosen]
         proba, best = partial_proba(
-            train, y, codes["test"], self.n_classes, C, valid, patients=patients
+            train,
+            y,
+            codes["test"],
+            self.n_classes,
+            C,
+            valid,
+            patients=patients,
+            one_vs_rest=self.settings.get("one_vs_rest", False),
         )
         return proba, {"C": best}
 
@@ -212,6 +219,7 @@ def evaluate_cells(
     finetune: Mapping[str, Any] | None = None,
     epochs: Mapping[float, int] | None = None,
     pooling: str = "max",
+    one_vs_rest: bool = False,
     store: ResultStore | None = None,
     on_cell: Callable[[Cell], None] | None = None,
 ) -> list[Cell]:
@@ -247,6 +255,8 @@ def evaluate_cells(
         epochs: of fine-tuning by fraction, in place of ``finetune``'s.
         pooling: how codes of all steps become one vector (:func:`tscl.pooling.pool_time`), for
             frozen and fine-tuned encoders alike; ``max`` is the paper's.
+        one_vs_rest: a logistic regression a class, see
+            :func:`tscl.evaluation.probes.classifiers.partial_proba`.
         store: where finished cells are kept.
         on_cell: called with every cell, finished now or before.
 
@@ -262,6 +272,8 @@ def evaluate_cells(
         "finetune": dict(finetune or {}),
         "pooling": pooling,
     }
+    if one_vs_rest:  # a new key would change the digests of cells finished before
+        settings["one_vs_rest"] = True
     _check_choices(encoder, protocols, fractions)
     store = ResultStore() if store is None else store
     label = np.asarray(dataset.label, dtype=np.int64)

@@ -20,6 +20,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
     train_test_split,
 )
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -42,6 +43,7 @@ def partial_proba(
     valid: tuple[Array, Labels] | None = None,
     max_iter: int = 2000,
     patients: NDArray[Any] | None = None,
+    one_vs_rest: bool = False,
 ) -> tuple[NDArray[np.float64], float]:
     """Standardise and fit a logistic regression: COMET's partial fine-tuning.
 
@@ -56,6 +58,8 @@ def partial_proba(
         valid: codes and labels; needed for several C unless ``patients`` are given.
         max_iter: iterations of the solver.
         patients: (n,) patient of each row of ``train``; never in two folds.
+        one_vs_rest: a model a class, their probabilities scaled to sum 1, as COMET's public code;
+            False fits all classes at once. For two classes both are the same.
 
     Returns:
         Probabilities (m, n_classes) and the C used.
@@ -68,10 +72,10 @@ def partial_proba(
     if len(grid) > 1 and valid is None:
         if patients is None:
             raise InputError("C", grid, "several values need a validation part or patients")
-        grid = [_by_inner_folds(train, y, patients, grid, max_iter)]
+        grid = [_by_inner_folds(train, y, patients, grid, max_iter, one_vs_rest)]
     best, chosen = -1.0, None
     for value in grid:
-        model = _logistic(value, max_iter).fit(train, y)
+        model = _logistic(value, max_iter, one_vs_rest).fit(train, y)
         score = 0.0
         if valid is not None and len(grid) > 1:
             score = f1_score(valid[1], model.predict(valid[0]), average="macro", zero_division=0)
@@ -81,12 +85,18 @@ def partial_proba(
     return _spread(chosen.predict_proba(test), chosen.classes_, n_classes), used
 
 
-def _logistic(C: float, max_iter: int) -> Pipeline:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=max_iter))
+def _logistic(C: float, max_iter: int, one_vs_rest: bool) -> Pipeline:
+    model = LogisticRegression(C=C, max_iter=max_iter)
+    return make_pipeline(StandardScaler(), OneVsRestClassifier(model) if one_vs_rest else model)
 
 
 def _by_inner_folds(
-    train: Array, y: Labels, patients: NDArray[Any], grid: list[float], max_iter: int
+    train: Array,
+    y: Labels,
+    patients: NDArray[Any],
+    grid: list[float],
+    max_iter: int,
+    one_vs_rest: bool,
 ) -> float:
     """The C of the best macro F1 over folds of the labelled patients, each class dealt evenly."""
     group = pd.factorize(np.asarray(patients))[0]  # as they appear: names do not matter
@@ -100,7 +110,7 @@ def _by_inner_folds(
     seen = np.concatenate([held for _, held in folds])
     scores = []
     for value in grid:
-        model = _logistic(value, max_iter)
+        model = _logistic(value, max_iter, one_vs_rest)
         said = [model.fit(train[fit], y[fit]).predict(train[held]) for fit, held in folds]
         scores.append(f1_score(y[seen], np.concatenate(said), average="macro", zero_division=0))
     return grid[int(np.argmax(scores))]
