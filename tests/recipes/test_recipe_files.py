@@ -13,6 +13,7 @@ from recipes.objectives.config import load_objectives
 from tests.data_loaders.test_processed_public import write_public
 from tscl.runs.clinical.config import ClinicalConfig
 from tscl.runs.clinical.run import ClinicalRun
+from tscl.runs.forecasting.config import RunConfig
 from tscl.runs.jobs import check_job, load_job
 from tscl.runs.study.config import load_study
 
@@ -110,3 +111,83 @@ def test_a_public_recipe_runs_the_authors_arrays(tmp_path: Path) -> None:
     whole = [c.arrays["proba"] for c in probe if c.key["fraction"] == 1]
     assert len(whole) == 2
     assert not np.allclose(whole[0], whole[1])
+
+
+# batch, length, lr, meta_lr, mask, aug_mask, local, reg, regular, hidden, aug_dim, gamma, bias,
+# hard, epochs, ratio_step, seed, depth, aug_depth, dropout, aug_dropout: the authors' records; of
+# Lora, which has none, the defaults of their script
+# fmt: off
+AUTOTCL: dict[str, tuple[Any, ...]] = {
+    "etth1_uni": (32, 257, 3e-5, 1e-2, "last", "last", .3, .003, 0, 64, 16, -.05, .05, True, 115,
+                  1, 42, 10, 1, .1, .1),
+    "etth1_multi": (32, 257, 1e-5, 1.2e-2, "last", "last", .3, .2, 0, 128, 16, -.05, .05, True, 35,
+                    1, 42, 10, 1, .1, .1),
+    "etth2_uni": (32, 512, 1e-5, 1e-2, "continuous", "last", .1, .1, 0, 128, 16, -.02, .05, False,
+                  80, 1, 42, 9, 2, .3, .2),
+    "etth2_multi": (64, 256, 3e-5, .1, "continuous", "continuous", 1e-6, 0, 1e-6, 8, 8, -.0009,
+                    .01, False, 15, 1, 42, 9, 5, .3, .1),
+    "ettm1_uni": (32, 512, 1e-5, 1e-2, "continuous", "last", .1, .1, 0, 128, 16, -.02, .05, False,
+                  190, 1, 42, 9, 1, .2, .2),
+    "ettm1_multi": (128, 1024, 1e-4, 3e-6, "continuous", "all_true", .001, 1e-6, 3e-5, 32, 128,
+                    -.0006, .2, False, 420, 2, 42, 10, 1, .3, .1),
+    "electricity_uni": (64, 257, 1e-5, 1e-2, "continuous", "binomial", .1, .1, 0, 128, 16, -.02,
+                        .05, False, 110, 1, 42, 9, 2, .3, .2),
+    "electricity_multi": (128, 256, 1e-6, 1e-3, "last", "continuous", 3e-6, 1e-4, .01, 32, 256,
+                          -.0006, .1, True, 10, 8, 40, 9, 1, .3, .2),
+    "wth_uni": (256, 256, 3e-3, 1e-2, "all_true", "binomial", 3e-4, .03, 3e-4, 128, 8, -.499,
+                .0006, True, 20, 1, 42, 8, 1, .1, .1),
+    "wth_multi": (64, 512, 3e-3, 1e-6, "binomial", "binomial", .1, 3e-4, .3, 16, 256, -.0009, .001,
+                  False, 20, 32, 42, 6, 2, .3, .2),
+    "lora_uni": (8, 1024, 1e-4, .012, "last", "last", .72, .2, .002, 64, 16, -.005, .4, True, 400,
+                 1, 42, 10, 1, .1, .1),
+    "lora_multi": (8, 1024, 1e-4, .012, "last", "last", .72, .2, .002, 64, 16, -.005, .4, True,
+                   400, 1, 42, 10, 1, .1, .1),
+}
+# fmt: on
+HORIZONS = {"ettm1": [24, 48, 96, 288, 672], "electricity": [24, 48, 168, 336]}
+NAMES = {"ettm1": "ETTm1", "wth": "weather", "etth1": "ETTh1", "etth2": "ETTh2", "lora": "csv"}
+
+
+def test_every_recipe_of_a_paper_is_checked() -> None:
+    found = {p.stem for kind in ("paper", "public") for p in RECIPES.glob(f"autotcl/*_{kind}.yaml")}
+    assert found == {f"{name}_{kind}" for name in AUTOTCL for kind in ("paper", "public")}
+    assert {p.stem for p in RECIPES.glob("comet/*_public.yaml")} == {f"{n}_public" for n in COMET}
+
+
+@pytest.mark.parametrize("kind", ["paper", "public"])
+@pytest.mark.parametrize("name", AUTOTCL)
+def test_autotcl_as_recorded(name: str, kind: str) -> None:
+    config = load_job(RECIPES / "autotcl" / f"{name}_{kind}.yaml")
+    assert isinstance(config, RunConfig)
+    paper = kind == "paper"
+    data, encoder, method = config.data, config.encoder.params, config.method.params
+    train, own = config.train, method["aug_params"]
+    ours = (
+        *(train.batch_size, train.max_train_length, train.lr, method["meta_lr"]),
+        *(method["mask"], method["aug_mask"]),
+        *(method["local_weight"], method["reg_weight"], method["regular_weight"]),
+        *(encoder["hidden_dims"], method["aug_dim"], own["gamma"], own["bias"], own["hard"]),
+        *(train.max_epochs, method.get("ratio_step", 1), config.seed),
+        *(encoder["depth"], method["aug_depth"], encoder["dropout"], method["aug_dropout"]),
+    )
+    wanted = list(AUTOTCL[name])
+    assert method["aug_hidden"] == wanted[9]
+    if not paper:  # of these the public code's networks never hear
+        wanted[4], wanted[5] = "all_true", "all_true"
+        wanted[9], wanted[17:] = 64, [10, 3, 0.0, 0.0]
+    assert list(ours) == wanted
+    key, form = name.rsplit("_", 1)
+    assert data.dataset == NAMES.get(key, key)
+    assert data.features == ("S" if form == "uni" else "M")
+    assert data.instances == (name == "electricity_multi")
+    assert config.evaluate.horizons == HORIZONS.get(key, [24, 48, 168, 336, 720])
+    assert (config.evaluate.window, config.evaluate.drop) == (200, 200)
+    assert (config.encoder.name, encoder["output_dims"], encoder["causal"]) == ("cost", 320, False)
+    assert (method["aug_encoder"], own["zeta"], method["temperature"]) == ("cost", 1.0, 1.0)
+    assert own["h_logits"] == ("linear" if paper else "sigmoid")
+    assert method["symmetric"] is paper
+    assert (train.averaging, train.average_start) == ("swa", 0 if paper else -1)
+    assert method["augmentation_sees"] == ("encoder" if paper else "backbone")
+    assert method["fixed_channels"] == ("covariates" if paper else 0)
+    # the public scripts stop at 4,000 steps, which none of the first four comes near
+    assert train.max_steps == (None if key in ("etth1", "etth2") and not paper else 4000)

@@ -221,14 +221,16 @@ def svm_probe(
     grid: tuple[float, ...] = SVM_GRID,
     folds: int = 5,
     max_samples: int = SVM_MAX_SAMPLES,
+    shuffle: bool = True,
     random_state: int = 0,
 ) -> ProbeResult:
     """RBF support vector machine whose C is chosen by cross-validation on the training part.
 
     With fewer than 50 training samples, or fewer than 5 a class on average, C is infinite and
     nothing is searched. More than ``max_samples`` samples are first subsampled by class. The
-    folds are shuffled by ``random_state`` and become fewer when a class has fewer samples; a
-    class with a single sample also ends the search.
+    folds are shuffled by ``random_state`` (``shuffle=False`` leaves them in order, as TS2Vec's
+    code does) and become fewer when a class has fewer samples; a class with a single sample also
+    ends the search.
 
     Arguments and errors are those of :func:`linear_probe`; ``grid`` holds the values of C.
     """
@@ -243,7 +245,8 @@ def svm_probe(
     few = len(x) < SVM_GRID_FLOOR or len(x) // len(counts) < SVM_CLASS_FLOOR
     chosen = float("inf")
     if not few and counts.min() >= 2 and len(grid) > 1:
-        cv = StratifiedKFold(min(folds, int(counts.min())), shuffle=True, random_state=random_state)
+        seed = random_state if shuffle else None
+        cv = StratifiedKFold(min(folds, int(counts.min())), shuffle=shuffle, random_state=seed)
         search = GridSearchCV(SVC(gamma="scale"), {"C": list(grid)}, cv=cv, refit=False)
         chosen = float(search.fit(x, y).best_params_["C"])
     elif len(grid) == 1:

@@ -141,7 +141,7 @@ def plot_data(run: ForecastingRun, trained: list[Trained]) -> PlotData:
     }
     unit = data.series.targets[-1]
     for item in trained:
-        codes = run.finite(run.codes(item.name).codes[0][test])
+        codes = np.nan_to_num(run.codes(item.name).codes[-1][test])
         kept.add_embedding(item.name, codes, marks, kind="steps", unit=unit)
         start, stop = _mask_span(run)
         openness = run.learned_mask(item, start, stop)
@@ -167,7 +167,7 @@ def _forecast_part(run: ForecastingRun, document: Document) -> None:
     truth = None
     for name in names:
         made = predict_last(
-            run.finite(run.codes(name).codes[0]),
+            run.features(run.codes(name)),
             data.targets,
             data.split,
             horizon,

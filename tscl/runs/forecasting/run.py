@@ -80,7 +80,7 @@ class ForecastingRun:
         config = self.config
         with seeded(config.seed, "weights"):
             encoder = ENCODERS.build(
-                config.encoder.name, input_dims=self.data.inputs.shape[1], **config.encoder.params
+                config.encoder.name, input_dims=self.data.width, **config.encoder.params
             )
         require_every_step(encoder, "forecasting")
         if name == UNTRAINED:
@@ -97,7 +97,7 @@ class ForecastingRun:
     def source(self) -> ArraySource:
         """The training part, cut into sections and cropped as configured."""
         length = self.config.train.max_train_length
-        part = self.data.inputs[self.data.split.train][None]
+        part = self.data.arrays(self.data.split.train)
         return ArraySource(cut_sections(part, length), crop=length)
 
     def train(self, name: str, *, resume: bool = False) -> Trained:
@@ -171,11 +171,11 @@ class ForecastingRun:
     def load(self, name: str) -> Trained:
         """A method trained earlier in this run folder."""
         encoder, _ = load_encoder(self.folder.model(name))
-        if encoder.input_dims != self.data.inputs.shape[1]:
+        if encoder.input_dims != self.data.width:
             raise CheckpointError(
                 "input_dims",
                 encoder.input_dims,
-                f"the data has {self.data.inputs.shape[1]} channels; use the data of the run",
+                f"the data has {self.data.width} channels; use the data of the run",
             )
         _, method = self.build(name)
         if method is not None:
@@ -188,10 +188,9 @@ class ForecastingRun:
     def encode(self, encoder: nn.Module, *, until: int | None = None) -> CausalCodes:
         """Codes of the whole series (or its first ``until`` steps), each of its past only."""
         settings = self.config.evaluate
-        inputs = self.data.inputs if until is None else self.data.inputs[:until]
         return encode_causal(
             encoder,  # type: ignore[arg-type]
-            inputs[None],
+            self.data.arrays(slice(until)),
             mode=settings.route,
             window=settings.window,
             batch_size=settings.batch_size,
@@ -211,11 +210,11 @@ class ForecastingRun:
     def validation_score(self, encoder: nn.Module) -> float:
         """Mean RMSE + MAE over horizons on the validation part; the test part is cut off first."""
         split = self.data.split
-        codes = self.encode(encoder, until=split.valid.stop).codes[0]
+        codes = self.encode(encoder, until=split.valid.stop)
         options = self.head_options()
         window = options.pop("window_features")
         return validation_score(
-            self.finite(codes),
+            self.features(codes),
             self.data.targets[: split.valid.stop],
             split,
             self.config.evaluate.horizons,
@@ -230,7 +229,7 @@ class ForecastingRun:
             made = self.encode(item.encoder)
             self.encoded[item.name] = made
             table[item.name] = forecast_protocol(
-                self.finite(made.codes[0]),
+                self.features(made),
                 data.targets,
                 data.split,
                 e.horizons,
@@ -258,16 +257,21 @@ class ForecastingRun:
             raise InputError("method", name, "call evaluate first")
         return self.encoded[name]
 
-    @staticmethod
-    def finite(codes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Codes with the warm-up of sliding windows (NaN) set to zero; it is dropped anyway."""
-        return np.nan_to_num(codes, nan=0.0)
+    def features(self, codes: CausalCodes) -> NDArray[np.float32]:
+        """What the head reads: codes (T, D), or (C, T, D) of columns that are series of their own.
+
+        The warm-up of sliding windows (NaN) is set to zero; it is dropped anyway.
+        """
+        clean = np.nan_to_num(codes.codes, nan=0.0)
+        return clean if self.data.instances else clean[0]
 
     def learned_mask(self, trained: Trained, start: int, stop: int) -> NDArray[np.float32] | None:
         """What a learned augmentation keeps of steps [start, stop) of the last input channel."""
         if trained.method is None:
             return None
-        kept = trained.method.learned_mask(torch.from_numpy(self.data.inputs[None, start:stop]))
+        kept = trained.method.learned_mask(
+            torch.from_numpy(self.data.arrays(slice(start, stop))[-1:])
+        )
         return None if kept is None else kept[0, :, -1].numpy()
 
 
@@ -291,7 +295,7 @@ def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:
     codes = job.encode(job.load(job.config.method.name).encoder)
     last = len(data.targets) - 1
     made = predict_last(
-        job.finite(codes.codes[0]),
+        job.features(codes),
         data.targets,
         data.split,
         horizon,
