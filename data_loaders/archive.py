@@ -72,8 +72,8 @@ def load_ts(path: str | Path) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
         raise DataError("path", path, "the file holds no series")
     wanted, held = 4 * len(cells) * longest * len(cells[0]), path.stat().st_size
     if wanted > max(FREE_BYTES, MAX_RATIO * held):
-        found = f"{len(cells)} series, the longest of {longest} steps, take {wanted} bytes"
-        raise DataError("path", path, f"{found}; cut the longest series")
+        value = f"{len(cells)} series, the longest of {longest} steps, take {wanted} bytes"
+        raise DataError("path", path, f"{value}; cut the longest series")
     if timed:
         _check_times(path, cells)
     x = np.full((len(cells), longest, len(cells[0])), np.nan)
@@ -126,15 +126,15 @@ def _labels(header: dict[str, str], given: list[Line]) -> list[str]:
 
 
 def _values(cell: str) -> list[float]:
-    texts = [one.strip() for one in cell.split(",")]
-    return [] if texts == [""] else [np.nan if one == "?" else float(one) for one in texts]
+    texts = [part.strip() for part in cell.split(",")]
+    return [] if texts == [""] else [np.nan if text == "?" else float(text) for text in texts]
 
 
 def _times_and_values(number: int, cell: str) -> Cell:
     """Pairs ``(time,value)`` of one dimension."""
     if not re.fullmatch(r"\s*(\([^()]*,[^()]*\)\s*(,\s*|$))*", cell):
         raise ValueError(f"line {number} is not made of (time,value) pairs")
-    pairs = [one.rpartition(",") for one in re.findall(r"\(([^()]*)\)", cell)]
+    pairs = [pair.rpartition(",") for pair in re.findall(r"\(([^()]*)\)", cell)]
     return [time.strip() for time, _, _ in pairs], _values(",".join(v for _, _, v in pairs))
 
 
@@ -143,8 +143,8 @@ def _check_times(path: Path, cells: list[list[Cell]]) -> None:
     steps: set[float] = set()
     for i, row in enumerate(cells):
         if any(times != row[0][0] for times, _ in row[1:]):
-            found = f"dimensions of series {i} at different times"
-            raise DataError("path", path, f"{found}; write each missing value as (time,?)")
+            value = f"dimensions of series {i} at different times"
+            raise DataError("path", path, f"{value}; write each missing value as (time,?)")
         times = row[0][0] or []
         apart = np.diff(_numbered(path, i, times))
         if not len(apart):
@@ -153,9 +153,9 @@ def _check_times(path: Path, cells: list[list[Cell]]) -> None:
         uneven = np.abs(apart - step) > 1e-6 * step
         if uneven.any() or step <= 0:
             at = int(np.argmax(uneven))
-            found = f"series {i} has uneven times, from {times[at]} to {times[at + 1]}"
+            value = f"series {i} has uneven times, from {times[at]} to {times[at + 1]}"
             remedy = "write each missing step as (time,?), or resample the series"
-            raise DataError("path", path, f"{found}; {remedy}")
+            raise DataError("path", path, f"{value}; {remedy}")
         steps.add(round(step, 9))
     if len(steps) > 1:
         raise DataError("path", path, f"series of several steps {sorted(steps)}: resample them")
@@ -164,12 +164,12 @@ def _check_times(path: Path, cells: list[list[Cell]]) -> None:
 def _numbered(path: Path, series: int, times: list[str]) -> NDArray[np.float64]:
     """Times as numbers: as they are, or seconds of dates."""
     try:
-        return np.asarray([float(one) for one in times])
+        return np.asarray([float(time) for time in times])
     except ValueError:
         stamps = pd.to_datetime(times, errors="coerce", utc=True, format="ISO8601")
     if stamps.isna().any():
-        found = f"the times of series {series} are no numbers and no ISO dates"
-        raise DataError("path", path, f"{found}; write them so, or give @timeStamps false")
+        value = f"the times of series {series} are no numbers and no ISO dates"
+        raise DataError("path", path, f"{value}; write them so, or give @timeStamps false")
     return (stamps - stamps[0]).total_seconds().to_numpy()
 
 

@@ -93,7 +93,7 @@ def read_record_table(
         if key not in COLUMNS:
             raise InputError("columns", key, nearest(key, COLUMNS))
     frame = table if isinstance(table, pd.DataFrame) else _read_file(table, root)
-    has = [str(one) for one in frame.columns]
+    has = [str(column) for column in frame.columns]
     names = [called.get(key, key) for key in COLUMNS]
     if missing := [name for name in names if name not in has]:
         remedy = f"it has {', '.join(has)}; rename one, or say columns={{{missing[0]}: ...}}"
@@ -108,7 +108,7 @@ def read_record_table(
         for (record, patient, label), columns in zip(text.to_numpy().tolist(), further, strict=True)
     )
     labels = sorted({row.label for row in rows if row.label})
-    return RecordTable(rows, tuple(str(one) for one in label_names or labels), unlabelled)
+    return RecordTable(rows, tuple(str(name) for name in label_names or labels), unlabelled)
 
 
 def _further_columns(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -130,7 +130,9 @@ def _further_columns(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _read_file(table: str | Path, root: Path) -> pd.DataFrame:
-    path = next((one for one in (root / table, Path(table)) if one.is_file()), None)
+    path = next(
+        (candidate for candidate in (root / table, Path(table)) if candidate.is_file()), None
+    )
     if path is None:
         raise DataError(
             "table",
@@ -299,5 +301,5 @@ def _with_ending(folder: Path, record: str) -> Path:
     """``record`` with the ending of the file that is there, when it was listed without one."""
     if Path(record).suffix.lower() in EXTENSIONS or ".." in record:
         return Path(record)
-    found = [one for one in EXTENSIONS if (folder / f"{record}{one}").is_file()]
-    return Path(f"{record}{found[0]}" if found else record)
+    endings = [ending for ending in EXTENSIONS if (folder / f"{record}{ending}").is_file()]
+    return Path(f"{record}{endings[0]}" if endings else record)

@@ -54,7 +54,7 @@ def _foreign(folder: Path) -> str | None:
             return path.name
     if not (labels / "label.npy").is_file():
         return "no Label/label.npy"
-    named = [one.name for one in features.glob("feature_*.npy")] if features.is_dir() else []
+    named = [file.name for file in features.glob("feature_*.npy")] if features.is_dir() else []
     return other_files(labels, {"label.npy"}) or (
         other_files(features, named) if features.is_dir() else None
     )
@@ -147,7 +147,7 @@ def _listed(folder: Path) -> tuple[np.ndarray, dict[int, Path]]:
     for path in sorted((folder / "Feature").glob("feature_*.npy")):
         with contextlib.suppress(ValueError):
             files[int(path.stem.removeprefix("feature_"))] = path
-    numbers = [int(one) for one in table[:, 1]]
+    numbers = [int(number) for number in table[:, 1]]
     if len(set(numbers)) != len(numbers):
         raise DataError("label.npy", "a patient id twice", "list each patient once")
     missing = sorted(set(numbers) ^ set(files))

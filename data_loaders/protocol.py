@@ -40,7 +40,7 @@ class RecordingProtocol:
     @classmethod
     def keys(cls) -> list[str]:
         """The names that :meth:`changed` takes."""
-        return [*(one.name for one in fields(cls)), *cls.renamed]
+        return [*(field.name for field in fields(cls)), *cls.renamed]
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """A copy with other fields.

@@ -168,18 +168,18 @@ def check_used(
         RecordError: ``unit_suspect`` for one that is no voltage or has no scale, ``mixed_rate``.
     """
     factors = []
-    for one in (channels[i] for i in used):
-        factor, problem = volts(one.unit), ""
+    for channel in (channels[i] for i in used):
+        factor, problem = volts(channel.unit), ""
         if factor is None:
-            problem = f"is given in {one.unit[:20]!r}" if one.unit else "has no unit"
-        elif not one.scaled:
+            problem = f"is given in {channel.unit[:20]!r}" if channel.unit else "has no unit"
+        elif not channel.scaled:
             problem = "has no defined scale"
         if problem:
-            raise RecordError(record, "unit_suspect", f"{noun} {one.label} {problem}")
+            raise RecordError(record, "unit_suspect", f"{noun} {channel.label} {problem}")
         factors.append(factor)
     rates = sorted({channels[i].rate for i in used})
     if len(rates) > 1:
-        listed = ", ".join(f"{one:g}" for one in rates)
+        listed = ", ".join(f"{rate:g}" for rate in rates)
         raise RecordError(record, "mixed_rate", f"{noun}s of {listed} Hz; choose those of one")
     return rates[0], np.asarray(factors, np.float64)
 

@@ -100,7 +100,7 @@ def load_wfdb_recordings(
     names, patients, labels, others = zip(*rows, strict=True)
     return Recordings(
         np.concatenate(values),
-        [len(one) for one in values],
+        [len(value) for value in values],
         common,
         scale=np.stack(units),
         label=labels,

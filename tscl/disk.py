@@ -138,16 +138,16 @@ def check_replaceable(path: str | Path, card: str, known: Collection[str]) -> No
         return
     if not target.is_dir():
         raise InputError("folder", target, "this is a file; name a folder")
-    found = []
-    for one in target.rglob("*"):  # parents first, so a large folder is not walked to its end
-        name = one.relative_to(target).as_posix()
-        if one.is_dir() and not one.is_symlink():
+    names = []
+    for entry in target.rglob("*"):  # parents first, so a large folder is not walked to its end
+        name = entry.relative_to(target).as_posix()
+        if entry.is_dir() and not entry.is_symlink():
             name += "/"
-        if one.is_symlink() or name not in known:
+        if entry.is_symlink() or name not in known:
             remedy = f"it holds {name}, which is no part of a save; name another folder"
             raise InputError("folder", target, remedy)
-        found.append(name)
-    if found and card not in found:
+        names.append(name)
+    if names and card not in names:
         raise InputError("folder", target, f"it holds files but no {card}; name another folder")
 
 
@@ -192,7 +192,7 @@ def _remove_left_behind(target: Path) -> None:
     """Remove temporary names beside ``target`` whose process on this machine is gone."""
     start = f".{target.name[:100]}.{_host()}-"
     with os.scandir(target.parent) as entries:
-        names = [one.name for one in entries if one.name.startswith(start)]
+        names = [entry.name for entry in entries if entry.name.startswith(start)]
     for name in names:
         number = name.removeprefix(start).partition(".")[0]
         if not number.isdecimal() or _alive(int(number)):

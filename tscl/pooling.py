@@ -1,4 +1,4 @@
-"""From codes of every time step to one vector a series: pooling over time.
+"""From embeddings of every time step to one vector a series: pooling over time.
 
 The papers pool by the maximum (COMET, arXiv 2310.14017, section 5.1; TS2Vec, arXiv 2106.10466).
 A maximum over noise says little about a rhythm, whose phase differs in every sample; the log
@@ -20,7 +20,7 @@ VARIANCE_FLOOR = 1e-6
 
 
 def _log_std(z: Tensor) -> Tensor:
-    """Half the log of the variance over time plus a floor, so that a constant code is finite."""
+    """Half the log of the variance over time plus a floor, so that a constant stays finite."""
     return 0.5 * (z.var(dim=1, correction=0) + VARIANCE_FLOOR).log()
 
 
@@ -55,7 +55,7 @@ def check_pooling(pooling: str, field: str = "pooling") -> list[str]:
 
 
 def check_one_pooling(pooling: str, field: str = "pooling", *, more: tuple[str, ...] = ()) -> str:
-    """``pooling`` when it is one name of :data:`POOLS` or ``more``: the width of codes stays.
+    """``pooling`` when it is one name of :data:`POOLS` or ``more``: the width of embeddings stays.
 
     Raises:
         ConfigError: an unknown name, or several.
@@ -67,10 +67,10 @@ def check_one_pooling(pooling: str, field: str = "pooling", *, more: tuple[str, 
 
 
 def pool_time(z: Tensor, pooling: str = "max") -> Tensor:
-    """Pool codes (B, T, D) over time to (B, k D), k the number of poolings named.
+    """Pool embeddings (B, T, D) over time to (B, k D), k the number of poolings named.
 
     Args:
-        z: codes of every step.
+        z: embeddings of every step.
         pooling: ``max``, ``mean``, ``std`` (standard deviation, floored at 1e-3), ``log_std`` (its
             logarithm) or ``last``, or several joined by ``+``, such as ``mean+max`` or
             ``mean+std+max``, whose vectors are put side by side.

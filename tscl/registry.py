@@ -18,9 +18,9 @@ def python_values(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if type(value) in (list, tuple):
-        return type(value)(python_values(one) for one in value)
+        return type(value)(python_values(item) for item in value)
     if type(value) is dict:
-        return {key: python_values(one) for key, one in value.items()}
+        return {key: python_values(item) for key, item in value.items()}
     return value
 
 

@@ -120,5 +120,5 @@ def counted_uniform(key: int, index: NDArray[np.int64], stream: int) -> NDArray[
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
             state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
         state = state ^ (state >> np.uint64(31))
-    made: NDArray[np.float64] = (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return made
+    result: NDArray[np.float64] = (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return result

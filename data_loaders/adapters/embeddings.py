@@ -53,7 +53,7 @@ def embeddings_to_frame(
 
 
 def embeddings_to_xarray(embeddings: NDArray[np.floating[Any]], data: MedicalDataset) -> Any:
-    """Embeddings as a DataArray with dimensions sample, time (of (n, T, D)) and code.
+    """Embeddings as a DataArray with dimensions sample, time (of (n, T, D)) and embedding.
 
     ``patient``, ``trial`` and ``label`` are coordinates of sample, ``time`` is in seconds.
 
@@ -62,8 +62,10 @@ def embeddings_to_xarray(embeddings: NDArray[np.floating[Any]], data: MedicalDat
         MissingExtraError: xarray is not installed.
     """
     embeddings = _checked(embeddings, data)
-    dims = ("sample", "code") if embeddings.ndim == 2 else ("sample", "time", "code")
-    return _array(embeddings, data, dims, {"code": _dims(embeddings)}, timed=embeddings.ndim == 3)
+    dims = ("sample", "embedding") if embeddings.ndim == 2 else ("sample", "time", "embedding")
+    return _array(
+        embeddings, data, dims, {"embedding": _dims(embeddings)}, timed=embeddings.ndim == 3
+    )
 
 
 def to_xarray(data: MedicalDataset) -> Any:
@@ -111,7 +113,7 @@ def from_xarray(array: Any, *, sampling_rate: float | None = None) -> MedicalDat
         np.arange(ordered.sizes["sample"]) if trial is None else trial,
         _rate(ordered.coords.get("time")) if sampling_rate is None else sampling_rate,
         label_names=_label_names(ordered.coords.get("label")),
-        channel_names=None if names is None else [str(one) for one in names],
+        channel_names=None if names is None else [str(name) for name in names],
         name=str(ordered.name or "xarray"),
         source={"kind": "xarray"},
         allow_nan=True,
@@ -135,7 +137,7 @@ def _label_names(label: Any) -> list[str] | None:
             named = json.loads(named)
         except ValueError:
             raise InputError("label_names", named, "give a list of names, or one as JSON") from None
-    return None if named is None else [str(one) for one in as_list("label_names", named)]
+    return None if named is None else [str(name) for name in as_list("label_names", named)]
 
 
 def _rate(time: Any) -> float:
@@ -194,7 +196,7 @@ def _label_coords(data: MedicalDataset, named: dict[str, str]) -> dict[str, Any]
 
 
 def _dims(embeddings: NDArray[Any]) -> list[str]:
-    return [f"code{i}" for i in range(embeddings.shape[-1])]
+    return [f"embedding{i}" for i in range(embeddings.shape[-1])]
 
 
 def _checked(embeddings: Any, data: MedicalDataset) -> NDArray[Any]:
@@ -206,8 +208,8 @@ def _checked(embeddings: Any, data: MedicalDataset) -> NDArray[Any]:
     except (TypeError, ValueError):
         array = np.empty((), object)
     if array.dtype.kind not in "fiub":
-        raise InputError("codes", f"{type(embeddings).__name__} of no numbers", remedy)
+        raise InputError("embeddings", f"{type(embeddings).__name__} of no numbers", remedy)
     fits = array.ndim in (2, 3) and len(array) == len(data)
     if not fits or (array.ndim == 3 and array.shape[1] != data.n_timesteps):
-        raise InputError("codes", array.shape, remedy)
+        raise InputError("embeddings", array.shape, remedy)
     return array

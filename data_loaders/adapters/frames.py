@@ -47,8 +47,8 @@ def sorted_steps(
     steps = times[after] - times[before]
     if (steps == 0).any():
         row = int(before[np.argmax(steps == 0)])
-        found = f"{column.iloc[row]} twice in sample {keys[owner[row]]}"
-        raise DataError(name, found, "keep one row a step")
+        value = f"{column.iloc[row]} twice in sample {keys[owner[row]]}"
+        raise DataError(name, value, "keep one row a step")
     usual = float(np.median(steps))
     numbered = not in_seconds and math.isclose(usual, 1.0, rel_tol=1e-6)
     wanted = 1.0 if numbered else 1.0 / float(rate)
@@ -58,9 +58,9 @@ def sorted_steps(
     if uneven.any():
         at = int(np.argmax(uneven))
         first, second = column.iloc[int(before[at])], column.iloc[int(after[at])]
-        found = f"from {first} to {second} in sample {keys[owner[before[at]]]}"
+        value = f"from {first} to {second} in sample {keys[owner[before[at]]]}"
         remedy = "add rows of NaN for the steps that are missing, or resample to even steps"
-        raise DataError(name, f"a gap or uneven steps, {found}", remedy)
+        raise DataError(name, f"a gap or uneven steps, {value}", remedy)
     counts = np.bincount(owner[before], minlength=len(keys))
     drift = np.abs(np.bincount(owner[before], steps, len(keys)) - counts * wanted)
     far = drift > wanted * np.maximum(MAX_DRIFT * counts, 0.25)
@@ -72,9 +72,9 @@ def sorted_steps(
 
 
 def _contradict(name: str, step: float, rate: float, what: str) -> None:
-    found = f"{what} is {step:.6g}, at {rate:g} Hz it is {1 / rate:.6g} s"
+    value = f"{what} is {step:.6g}, at {rate:g} Hz it is {1 / rate:.6g} s"
     remedy = "give the right sampling_rate and times in seconds, or number the steps"
-    raise DataError(name, found, remedy)
+    raise DataError(name, value, remedy)
 
 
 def _elapsed(column: pd.Series, name: str) -> tuple[NDArray[np.float64], bool]:
@@ -198,11 +198,11 @@ def from_long(
         raise DataError(f"{sample}, {time}", "missing", "name the sample and time of every row")
     owner, keys = pd.factorize(frame[sample])
     order = sorted_steps(frame[time], owner, keys, sampling_rate)
-    for one in facts:
-        several = frame[one].groupby(owner).nunique(dropna=False).to_numpy() > 1
+    for column in facts:
+        several = frame[column].groupby(owner).nunique(dropna=False).to_numpy() > 1
         if several.any():
-            found = f"several in sample {keys[int(np.argmax(several))]}"
-            raise DataError(one, found, "give one a sample")
+            value = f"several in sample {keys[int(np.argmax(several))]}"
+            raise DataError(column, value, "give one a sample")
     values = np.split(_numbers(frame, list(channels))[order], np.cumsum(np.bincount(owner))[:-1])
     X, _ = pad_series(values)
     first_rows = frame[~pd.Series(owner).duplicated().to_numpy()]
@@ -213,7 +213,7 @@ def from_long(
         np.arange(len(keys)) if trial is None else first_rows[trial].to_numpy(),
         sampling_rate,
         label_kind=label_kind,
-        channel_names=[str(one) for one in channels],
+        channel_names=[str(channel) for channel in channels],
         name=name,
         source={"kind": "long table"},
         trial_scope="global" if trial is None else "patient",
@@ -238,7 +238,7 @@ def to_long(data: MedicalDataset) -> pd.DataFrame:
 def _ids(data: MedicalDataset) -> pd.DataFrame:
     """Patient, trial and label (a column each of several labels) of every sample."""
     table = data.table
-    labels = [one for one in table if one == "label" or str(one).startswith(LABEL)]
+    labels = [column for column in table if column == "label" or str(column).startswith(LABEL)]
     return table[["patient", "trial", *labels]]
 
 
@@ -296,8 +296,8 @@ def to_sktime(X: NDArray[np.floating[Any]], kind: str = "pd-multiindex") -> Any:
         return np.ascontiguousarray(np.asarray(X).transpose(0, 2, 1))
     lengths = series_lengths(X)
     if (lengths == 0).any():
-        found = f"series {int(np.argmin(lengths))} holds no value"
-        raise InputError("X", found, "leave it out, or use numpy3D")
+        value = f"series {int(np.argmin(lengths))} holds no value"
+        raise InputError("X", value, "leave it out, or use numpy3D")
     names = [f"var_{c}" for c in range(X.shape[2])]
     if kind == "nested_univ":
         cells = {
@@ -316,9 +316,11 @@ def _names(columns: str | Sequence[str] | None) -> list[str]:
 
 
 def _known(frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    for one in columns:
-        if one not in frame.columns:
-            raise InputError("columns", one, nearest(str(one), [str(c) for c in frame.columns]))
+    for column in columns:
+        if column not in frame.columns:
+            raise InputError(
+                "columns", column, nearest(str(column), [str(c) for c in frame.columns])
+            )
 
 
 def _numbers(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.float64]:

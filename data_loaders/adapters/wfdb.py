@@ -44,7 +44,7 @@ def from_wfdb_record(
         signal = record.dac()
     if signal is None or np.ndim(signal) != 2 or 0 in np.shape(signal):
         raise InputError("record", type(record).__name__, "pass a wfdb.Record with its signal")
-    names = [str(one) for one in getattr(record, "sig_name", None) or ()]
+    names = [str(name) for name in getattr(record, "sig_name", None) or ()]
     if len(names) != np.shape(signal)[1]:
         remedy = f"name each of the {np.shape(signal)[1]} signals"
         raise InputError("record.sig_name", names or None, remedy)
@@ -52,10 +52,10 @@ def from_wfdb_record(
     if not isinstance(rate, int | float | np.number) or not MIN_RATE <= float(rate) <= MAX_RATE:
         raise InputError("record.fs", rate, "set it to the sampling rate in Hz")
     chosen = names if leads is None else as_list("leads", leads)
-    for one in chosen:
-        if one not in names:
-            raise InputError("leads", one, nearest(str(one), names))
-    series = np.asarray(signal)[None, :, [names.index(one) for one in chosen]]
+    for name in chosen:
+        if name not in names:
+            raise InputError("leads", name, nearest(str(name), names))
+    series = np.asarray(signal)[None, :, [names.index(name) for name in chosen]]
     X = series if window is None else cut_windows(series, window, overlap)
     return MedicalDataset(
         X,

@@ -141,12 +141,13 @@ def _write(root: Path, config: CohortConfig) -> None:
     }
     (root / "cohort.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     rows = [
-        {key: one[key] for key in ("participant_id", "group", "label", "file")} | one["truth"]
-        for one in patients
+        {key: patient[key] for key in ("participant_id", "group", "label", "file")}
+        | patient["truth"]
+        for patient in patients
     ]
     pd.DataFrame(rows).to_csv(root / "participants.csv", index=False, lineterminator="\n")
     if config.kind == "ecg":
-        names = "".join(f"{one['file']}\n" for one in patients)
+        names = "".join(f"{patient['file']}\n" for patient in patients)
         (root / "RECORDS").write_text(names, encoding="utf-8")
 
 
@@ -162,13 +163,18 @@ def read_truth(directory: str | Path) -> dict[str, Any]:
     try:
         truth = json.loads(path.read_text(encoding="utf-8"))
         if truth["format"] != FORMAT or truth["version"] != VERSION:
-            found = f"{truth['format']} version {truth['version']}"
-            raise DataError("cohort.json", found, f"this release reads version {VERSION}")
+            value = f"{truth['format']} version {truth['version']}"
+            raise DataError("cohort.json", value, f"this release reads version {VERSION}")
         truth["config"] = CohortConfig.from_dict(truth["config"])
-        for one in truth["patients"]:
-            str(one["participant_id"]), int(one["label"]), str(one["file"]), dict(one["sha256"])
-        for one in truth["trials"]:
-            str(one["participant_id"]), str(one["artefact"]), int(one["trial"])
+        for patient in truth["patients"]:
+            (
+                str(patient["participant_id"]),
+                int(patient["label"]),
+                str(patient["file"]),
+                dict(patient["sha256"]),
+            )
+        for trial in truth["trials"]:
+            str(trial["participant_id"]), str(trial["artefact"]), int(trial["trial"])
         list(truth["channel_names"]), list(truth["label_names"])
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         if isinstance(error, DataError) and not isinstance(error, ConfigError):
@@ -218,10 +224,10 @@ def load_cohort(
     steps = min(config.trial_steps, round(seconds * config.sampling_rate))
     steps = steps if window is None else window
     per_trial = len(cut_windows(np.zeros((1, config.trial_steps, 1)), steps, overlap))
-    by_id = {str(one["participant_id"]): one for one in truth["patients"]}
+    by_id = {str(patient["participant_id"]): patient for patient in truth["patients"]}
     artefact = {
-        (str(one["participant_id"]), int(one["trial"])): str(one["artefact"])
-        for one in truth["trials"]
+        (str(trial["participant_id"]), int(trial["trial"])): str(trial["artefact"])
+        for trial in truth["trials"]
     }
     log = RecordLog(f"generated {config.kind.upper()} cohort")
     samples = SampleCollector(log)

@@ -126,7 +126,7 @@ class CohortConfig:
         Raises:
             ConfigError: an unknown key or a bad value.
         """
-        known = [one.name for one in fields(cls)]
+        known = [field.name for field in fields(cls)]
         for key in values:
             if key not in known:
                 raise ConfigError(str(key), values[key], nearest(str(key), known))

@@ -49,11 +49,11 @@ _DOWER = {
 def lead_matrix() -> Array:
     """Projection of the dipole (x left, y down, z back) on :data:`LEADS`, shape (15, 3)."""
     rows = {name: np.array(value) for name, value in _DOWER.items()}
-    one, two = rows["i"], rows["ii"]
-    rows["iii"] = two - one
-    rows["avr"] = -(one + two) / 2
-    rows["avl"] = one - two / 2
-    rows["avf"] = two - one / 2
+    i, ii = rows["i"], rows["ii"]
+    rows["iii"] = ii - i
+    rows["avr"] = -(i + ii) / 2
+    rows["avl"] = i - ii / 2
+    rows["avf"] = ii - i / 2
     return np.stack([rows[name] for name in LEADS])
 
 

@@ -65,7 +65,7 @@ def _walks(config: CohortConfig, rng: np.random.Generator, n: int) -> Array:
     walk = config.trial_drift * np.cumsum(steps, axis=1)
     centres = (np.arange(trials) + 0.5) * config.trial_steps
     at = np.arange(config.n_steps)
-    return np.stack([np.interp(at, centres, one) for one in walk])
+    return np.stack([np.interp(at, centres, values) for values in walk])
 
 
 def _ecg(config: CohortConfig, index: int, effect: float) -> Recording:

@@ -151,7 +151,7 @@ def load_rhythm_cohort(folder: str | Path) -> Recordings:
             rows.append(row)
     log.require_any()
     return Recordings.from_arrays(
-        (one.signal for one in read),
+        (record.signal for record in read),
         read[0].rate,
         label=[listed.code(row) for row in rows],
         record=[row.record for row in rows],

@@ -285,7 +285,11 @@ class MedicalDataset:
         wanted = as_ids("ids", chosen, len(chosen))
         if wanted.dtype.kind != self.patient.dtype.kind:
             wanted = wanted.astype(str) if self.patient.dtype.kind == "U" else wanted
-        unknown = [one for one in wanted.tolist() if one not in set(self.patient.tolist())]
+        unknown = [
+            patient_id
+            for patient_id in wanted.tolist()
+            if patient_id not in set(self.patient.tolist())
+        ]
         if unknown:
             raise InputError("ids", unknown, f"choose among {np.unique(self.patient).tolist()}")
         return self.subset(np.isin(self.patient, wanted), lazy=lazy)
@@ -339,13 +343,13 @@ class MedicalDataset:
         if len(salt) < 8:
             raise InputError("salt", f"{len(salt)} characters", "give a secret of 8 or more")
 
-        def digest(kind: str, one: object) -> str:
-            text = f"{kind}\0{one}".encode()
+        def digest(kind: str, name: object) -> str:
+            text = f"{kind}\0{name}".encode()
             return hmac.new(salt.encode(), text, hashlib.sha256).hexdigest()[:16]
 
         def digests(kind: str, ids: np.ndarray) -> np.ndarray:
             unique, inverse = np.unique(ids, return_inverse=True)
-            return np.asarray([digest(kind, one) for one in unique.tolist()])[inverse]
+            return np.asarray([digest(kind, name) for name in unique.tolist()])[inverse]
 
         new = self._with()
         new.patient = digests("patient", self.patient)
@@ -408,7 +412,7 @@ def concat(
         arrays = [getattr(part, field) for part in parts]
         if prefix:
             arrays = [
-                np.asarray([f"{part.name}:{one}" for one in array.tolist()])
+                np.asarray([f"{part.name}:{trial}" for trial in array.tolist()])
                 for part, array in zip(parts, arrays, strict=True)
             ]
         elif len({array.dtype.kind for array in arrays}) > 1:
@@ -418,8 +422,8 @@ def concat(
     for array in ids["trial"]:
         here = set(array.tolist())
         if seen & here:
-            one = min(seen & here)
-            raise InputError("trial", f"id {one} in two parts", "pass prefix=True or rename")
+            trial = min(seen & here)
+            raise InputError("trial", f"id {trial} in two parts", "pass prefix=True or rename")
         seen |= here
     return MedicalDataset(
         np.concatenate([np.asarray(part.X) for part in parts]),
@@ -446,13 +450,13 @@ def _joined_labels(
     named = [part.label_names for part in parts if part.label_names]
     numbered = [names == tuple(str(i) for i in range(len(names))) for names in named]
     if any(numbered) and not all(numbered):
-        found = f"label_names {named[0]} and {named[numbered.index(not numbered[0])]}"
-        raise InputError("parts", found, "give label_names to the part whose classes are numbers")
-    names = tuple(dict.fromkeys(one for own in named for one in own))
-    place = {one: i for i, one in enumerate(names)}
+        value = f"label_names {named[0]} and {named[numbered.index(not numbered[0])]}"
+        raise InputError("parts", value, "give label_names to the part whose classes are numbers")
+    names = tuple(dict.fromkeys(name for own in named for name in own))
+    place = {name: i for i, name in enumerate(names)}
     labels = []
     for part in parts:
-        own = np.asarray([place[one] for one in part.label_names], np.int64)
+        own = np.asarray([place[name] for name in part.label_names], np.int64)
         if part.label_kind == "multilabel":
             wide = np.full((len(part), len(names)), np.nan, np.float32)
             wide[:, own] = part.label
@@ -470,6 +474,6 @@ def _joined(parts: Sequence[MedicalDataset]) -> RecordLog | None:
     if not logs:
         return None
     log = RecordLog(logs[0].name)
-    for one in logs:
-        log.lines += one.lines
+    for other in logs:
+        log.lines += other.lines
     return log

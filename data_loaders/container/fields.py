@@ -46,10 +46,10 @@ def as_ids(field: str, values: Any, n: int) -> np.ndarray:
         raise InputError(field, f"dtype {array.dtype}", "use integers or strings")
     if array.dtype.kind == "S":
         return np.char.decode(array, "utf-8")
-    if array.dtype.kind == "O" and all(isinstance(one, int | np.integer) for one in array):
+    if array.dtype.kind == "O" and all(isinstance(value, int | np.integer) for value in array):
         numbers = np.asarray(array.tolist())
         return array.astype(str) if numbers.dtype.kind == "O" else as_ids(field, numbers, n)
-    return np.asarray([str(one) for one in array.tolist()], dtype=str)
+    return np.asarray([str(value) for value in array.tolist()], dtype=str)
 
 
 def check_trials(patient: np.ndarray, trial: np.ndarray, scope: str) -> np.ndarray:
@@ -117,12 +117,12 @@ def count_labels(label: np.ndarray, names: Sequence[str] = (), mark: str = " ") 
     if kind == "classes":
         codes, counts = np.unique(label, return_counts=True)
         called = [names[c] if 0 <= c < len(names) else str(c) for c in codes.tolist()]
-        called = ["unlabelled" if c < 0 else one for c, one in zip(codes, called, strict=True)]
-        return ", ".join(f"{one}{mark}{k}" for one, k in zip(called, counts, strict=True))
+        called = ["unlabelled" if c < 0 else word for c, word in zip(codes, called, strict=True)]
+        return ", ".join(f"{word}{mark}{k}" for word, k in zip(called, counts, strict=True))
     lacking = int((~known).sum())
     if kind == "multilabel":
         counts = np.nansum(label, axis=0).astype(int)
-        words = [f"{one}{mark}{k}" for one, k in zip(names, counts, strict=True)]
+        words = [f"{word}{mark}{k}" for word, k in zip(names, counts, strict=True)]
     else:
         given = label[known]
         words = [f"target {given.mean():.4g} +- {given.std():.3g}"] if len(given) else []
@@ -145,7 +145,7 @@ def as_labels(
     Raises:
         InputError: wrong length, fractions, codes without a name, or an unknown name.
     """
-    known = None if names is None else tuple(str(one) for one in as_list("label_names", names))
+    known = None if names is None else tuple(str(name) for name in as_list("label_names", names))
     if known is not None and len(set(known)) != len(known):
         raise InputError("label_names", known, "give different names")
     if np.ma.isMaskedArray(label):
@@ -178,7 +178,7 @@ def _several(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Several labels a sample: (n, L) float32 of 0, 1 and NaN, and their names."""
     if known is None and isinstance(label, pd.DataFrame):
-        known = tuple(str(one) for one in label.columns)
+        known = tuple(str(column) for column in label.columns)
     width = np.shape(label)[-1] if np.ndim(label) == 2 else 0
     known = known or tuple(str(i) for i in range(width))
     values = _real("label", label, (n, len(known)))
@@ -200,18 +200,20 @@ def _classes(
         array = np.asarray(label, dtype=object)  # a list's NaN is the text "nan" by now
     here = ~np.asarray(pd.isna(array))
     if array.dtype.kind == "O":
-        kinds = {type(one) for one in array[here].tolist()}
-        if here.any() and all(issubclass(one, int | float | np.number | np.bool_) for one in kinds):
+        kinds = {type(value) for value in array[here].tolist()}
+        if here.any() and all(
+            issubclass(kind, int | float | np.number | np.bool_) for kind in kinds
+        ):
             return _coded(np.asarray(array[here].tolist()), here, known)
     if array.dtype.kind not in "UO":
         return _coded(array[here], here, known)
-    texts = [str(one) if there else "" for one, there in zip(array.tolist(), here, strict=True)]
+    texts = [str(value) if there else "" for value, there in zip(array.tolist(), here, strict=True)]
     known = known or tuple(sorted(set(texts) - {""}))
-    code = {"": -1} | {one: i for i, one in enumerate(known)}
+    code = {"": -1} | {name: i for i, name in enumerate(known)}
     unknown = sorted(set(texts) - set(code))
     if unknown:
         raise InputError("label", unknown, f"choose among label_names {known}")
-    codes = [code[one] if there else -1 for one, there in zip(texts, here, strict=True)]
+    codes = [code[text] if there else -1 for text, there in zip(texts, here, strict=True)]
     return np.asarray(codes, np.int64), known
 
 
@@ -224,13 +226,13 @@ def _coded(
     )
     if not whole or not len(given):
         missing = int((~here).sum())
-        found = f"dtype {given.dtype}" + (f" with {missing} missing values" if missing else "")
+        value = f"dtype {given.dtype}" + (f" with {missing} missing values" if missing else "")
         remedy = (
             "give whole class codes or names, or label_kind='target'"
             if len(given)
             else "give None for no labels"
         )
-        raise InputError("label", found, remedy)
+        raise InputError("label", value, remedy)
     codes = np.full(len(here), -1, np.int64)
     codes[here] = given
     if codes.min() < -1:
@@ -290,7 +292,7 @@ def as_channels(names: Sequence[str] | None, n_channels: int) -> tuple[str, ...]
     """Channel names, one a channel and all different."""
     if names is None:
         return tuple(f"ch{i}" for i in range(n_channels))
-    channels = tuple(str(one) for one in as_list("channel_names", names))
+    channels = tuple(str(name) for name in as_list("channel_names", names))
     if len(channels) != n_channels or len(set(channels)) != n_channels:
         raise InputError("channel_names", channels, f"give {n_channels} different names")
     return channels

@@ -33,21 +33,21 @@ def plot_patient(
     number = data.channel_names.index(channel) if isinstance(channel, str) else channel
     if not 0 <= number < data.n_channels:
         raise InputError("channel", channel, f"choose 0 to {data.n_channels - 1}")
-    one = data.by_patient(patient, lazy=data.lazy)
+    chosen = data.by_patient(patient, lazy=data.lazy)
     unit = f" {data.source['unit']}" if "unit" in data.source else ""
-    trials = list(dict.fromkeys(one.trial.tolist()))
+    trials = list(dict.fromkeys(chosen.trial.tolist()))
     shown = trials[: max(1, max_trials)]
     figure = Figure(figsize=(8, 1.2 + 1.8 * len(shown)), layout="constrained")
     axes = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
     for axis, trial in zip(axes, shown, strict=True):
-        rows = np.flatnonzero(one.trial == trial)
-        values = np.asarray(one.X[rows])[:, :, number]
+        rows = np.flatnonzero(chosen.trial == trial)
+        values = np.asarray(chosen.X[rows])[:, :, number]
         low, high = np.nanpercentile(values, [1, 99])
         offset = max(float(high - low), 1e-9)
         for place, (row, series) in enumerate(zip(rows, values, strict=True)):
-            seconds = np.arange(data.n_timesteps) / one.sampling_rate[row]
+            seconds = np.arange(data.n_timesteps) / chosen.sampling_rate[row]
             axis.plot(seconds, series - place * offset, linewidth=0.8)
-        names = sorted({one.label_text(int(row)) for row in rows})
+        names = sorted({chosen.label_text(int(row)) for row in rows})
         axis.set_ylabel(f"trial {trial}\n{', '.join(names)}", fontsize=8)
         axis.set_yticks([])
         axis.text(

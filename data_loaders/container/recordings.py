@@ -150,8 +150,8 @@ class Recordings:
     @property
     def seconds(self) -> np.ndarray:
         """Duration of each recording, (n,) float64."""
-        made: np.ndarray = np.asarray(self.lengths / self.sampling_rate)
-        return made
+        result: np.ndarray = np.asarray(self.lengths / self.sampling_rate)
+        return result
 
     @property
     def table(self) -> pd.DataFrame:
@@ -197,8 +197,8 @@ class Recordings:
         row = int(row) % len(self)
         start = int(self.starts[row])
         raw = self.values[start : start + int(self.lengths[row])]
-        made: np.ndarray = self._physical(raw[None], np.asarray([row]))[0]
-        return made
+        result: np.ndarray = self._physical(raw[None], np.asarray([row]))[0]
+        return result
 
     def crops(
         self, rows: np.ndarray, starts: np.ndarray, length: int, *, wrap: bool = False
@@ -238,8 +238,8 @@ class Recordings:
             missing = raw == MISSING
             if missing.any():
                 out[missing] = np.nan
-        made: np.ndarray = out
-        return made
+        result: np.ndarray = out
+        return result
 
     def windows(self, length: int, stride: int | None = None) -> Windows:
         """All windows of the recordings, for evaluation; see :class:`Windows`.

@@ -17,8 +17,8 @@ LARGEST = np.iinfo(np.int16).max
 def as_values(values: np.ndarray) -> tuple[np.ndarray, bool]:
     """Checked values as a plain array (over a memory map too), and whether they are on disk."""
     if not isinstance(values, np.ndarray) or values.ndim != 2 or 0 in values.shape:
-        found = f"shape {np.shape(values)}"
-        raise InputError("values", found, "give an array (total steps, n_channels)")
+        value = f"shape {np.shape(values)}"
+        raise InputError("values", value, "give an array (total steps, n_channels)")
     if values.dtype not in (np.dtype(np.int16), np.dtype(np.float32)):
         raise InputError("values", f"dtype {values.dtype}", "store int16 or float32")
     on_disk = isinstance(values, np.memmap)
@@ -78,5 +78,5 @@ def to_int16(array: np.ndarray, unit: np.ndarray) -> np.ndarray:
     """``array`` in whole ``unit``s, int16, with :data:`MISSING` for NaN."""
     whole = np.rint(np.nan_to_num(array) / unit).clip(-LARGEST, LARGEST).astype(np.int16)
     whole[np.isnan(array)] = MISSING
-    made: np.ndarray = whole
-    return made
+    result: np.ndarray = whole
+    return result

@@ -58,8 +58,8 @@ class Windows:
     def __getitem__(self, key: Any) -> np.ndarray:
         rows, starts = np.atleast_1d(self.row[key]), np.atleast_1d(self.start[key])
         cut = self.recordings.crops(rows, starts, self.length)
-        made: np.ndarray = cut[0] if np.ndim(self.row[key]) == 0 else cut
-        return made
+        result: np.ndarray = cut[0] if np.ndim(self.row[key]) == 0 else cut
+        return result
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         cut = self[:]
@@ -82,5 +82,5 @@ class Windows:
             raise InputError("values", f"shape {given.shape}", f"give {len(self)}, one a window")
         first = np.flatnonzero(np.diff(self.row, prepend=-1))
         counts = np.bincount(self.row).reshape(-1, *[1] * (given.ndim - 1))
-        made: np.ndarray = np.add.reduceat(given.astype(np.float64), first, axis=0) / counts
-        return made
+        result: np.ndarray = np.add.reduceat(given.astype(np.float64), first, axis=0) / counts
+        return result

@@ -81,10 +81,10 @@ def find_non_finite(x: Rows, *, allow_nan: bool = False) -> tuple[int, int]:
     count, first = 0, -1
     for start, block in blocks(x):
         bad = np.isinf(block) if allow_nan else ~np.isfinite(block)
-        found = int(bad.sum())
-        if found and first < 0:
+        bad_values = int(bad.sum())
+        if bad_values and first < 0:
             first = start + int(np.argmax(bad.reshape(len(block), -1).any(axis=1)))
-        count += found
+        count += bad_values
     return count, first
 
 

@@ -50,9 +50,9 @@ def write_folder(
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InputError("directory", target, "it is not a folder")
     if target.exists() and any(target.iterdir()):
-        found = foreign(target)
-        if found is not None:
-            remedy = f"it holds something else than a data set ({found}) and is not overwritten"
+        other = foreign(target)
+        if other is not None:
+            remedy = f"it holds something else than a data set ({other}) and is not overwritten"
             raise InputError("directory", target, remedy)
     with new_folder(target) as work:
         fill(work)
@@ -69,9 +69,9 @@ def other_files(folder: Path, ours: Collection[str]) -> str | None:
 
 def _foreign(folder: Path) -> str | None:
     """What in a folder :func:`save_dataset` did not write."""
-    found = other_files(folder, {*ARRAYS.values(), TABLE, META})
-    if found is not None:
-        return found
+    other = other_files(folder, {*ARRAYS.values(), TABLE, META})
+    if other is not None:
+        return other
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
         known = isinstance(meta, dict) and meta.get("format") == FORMAT
@@ -225,13 +225,13 @@ def _read_meta(directory: Path) -> tuple[dict[str, Any], dict[str, str], tuple[i
     if meta.get("version") != VERSION:
         raise DataError("version", meta.get("version"), f"this code reads version {VERSION}")
     try:
-        form = next((one for one, name in ARRAYS.items() if name in meta["sha256"]), "npy")
+        form = next((suffix for suffix, name in ARRAYS.items() if name in meta["sha256"]), "npy")
         sums = {name: str(meta["sha256"][name]) for name in (ARRAYS[form], TABLE)}
         shape = tuple(int(size) for size in meta["shape"])
         fields = {
-            "label_names": [str(one) for one in meta["label_names"]],
+            "label_names": [str(name) for name in meta["label_names"]],
             "label_kind": str(meta.get("label_kind", "classes")),
-            "channel_names": [str(one) for one in meta["channel_names"]],
+            "channel_names": [str(name) for name in meta["channel_names"]],
             "name": str(meta["name"]),
             "source": dict(meta["source"]),
             "allow_nan": bool(meta["allow_nan"]),

@@ -30,12 +30,12 @@ def pad_series(series: Sequence[ArrayLike]) -> tuple[NDArray[Any], NDArray[np.in
     if not len(series):
         raise DataError("series", "none", "pass at least one")
     rows: list[NDArray[np.floating]] = []
-    for i, one in enumerate(series):
+    for i, item in enumerate(series):
         try:
-            values = np.asarray(unmasked(one))
+            values = np.asarray(unmasked(item))
             values = values if values.dtype.kind == "f" else values.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise DataError(f"series {i}", type(one).__name__, f"pass numbers ({error})") from None
+            raise DataError(f"series {i}", type(item).__name__, f"pass numbers ({error})") from None
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or 0 in values.shape:
             raise DataError(f"series {i}", values.shape, "pass (n_timesteps, n_channels)")

@@ -203,10 +203,10 @@ def _gather(
     filters: dict[str, Any] = {} if how.band is None else {"band": list(how.band)}
     filters |= {"notch": as_stops(how.notch)} if as_stops(how.notch) else {}
     return Recordings(
-        np.concatenate([one.values for one in parts]),
-        [len(one.values) for one in parts],
+        np.concatenate([part.values for part in parts]),
+        [len(part.values) for part in parts],
         how.rate,
-        scale=np.stack([one.unit for one in parts]),
+        scale=np.stack([part.unit for part in parts]),
         record=fields["record"],
         label=fields["label"],
         patient=fields["patient"],
@@ -231,7 +231,7 @@ def _read_all(
     cuts = np.linspace(0, len(items), processes + 1).astype(int).tolist()
     pieces = [items[start:stop] for start, stop in pairwise(cuts)]
     read = Parallel(n_jobs=processes)(delayed(_read_some)(folder, piece, how) for piece in pieces)
-    return [one for piece in read for one in piece]
+    return [record for piece in read for record in piece]
 
 
 def _read_some(

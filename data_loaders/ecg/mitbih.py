@@ -70,12 +70,12 @@ def read_beats(path: Path, recording: Recording) -> tuple[np.ndarray, np.ndarray
         detail = f"{file.name} cannot be decoded: {type(error).__name__}"
         raise RecordError(record, "corrupt_file", detail) from None
     clock = float(notes.fs or recording.rate)
-    keep = np.asarray([one in AAMI for one in symbols], bool)
+    keep = np.asarray([symbol in AAMI for symbol in symbols], bool)
     at = at[keep] * recording.rate / clock if clock > 0 else at[keep]
     if len(at) and (at.min() < 0 or at.max() >= n_steps):
         detail = f"a beat at step {at.max():.0f} of {n_steps} steps"
         raise RecordError(record, "length_mismatch", detail)
-    return at, np.asarray([AAMI[one] for one in symbols if one in AAMI], dtype=str)
+    return at, np.asarray([AAMI[symbol] for symbol in symbols if symbol in AAMI], dtype=str)
 
 
 def load_mitbih(
@@ -117,11 +117,11 @@ def load_mitbih(
     if not classes or len(set(classes)) != len(classes) or not set(classes) <= set(CLASSES):
         raise InputError("classes", classes, f"choose among {CLASSES}")
     protocol = PROTOCOL.changed(changes)
-    listed = list_records(folder) if records is None else [str(one) for one in records]
+    listed = list_records(folder) if records is None else [str(record) for record in records]
     own = {place: Path(place).name for place in listed}
     if records is None:
         listed = [place for place in listed if own[place] not in PACED]
-    code = {one: i for i, one in enumerate(classes)}
+    code = {name: i for i, name in enumerate(classes)}
     seen: set[str] = set()
 
     def read(place: str, line: RecordOutcome, leads: Sequence[str] | None) -> Entry:
@@ -137,7 +137,7 @@ def load_mitbih(
         if patient != name and patient in own.values():
             note = f"one person with {patient}: an official split leaves this record out of {half}"
             recording.notes += (note,)
-        label = np.asarray([code[one] for one in kind[keep].tolist()], np.int64)
+        label = np.asarray([code[name] for name in kind[keep].tolist()], np.int64)
         columns = {"record": name, "split": half}
         return Entry(recording, patient, label, at=at[keep], columns=columns)
 

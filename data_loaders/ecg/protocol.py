@@ -132,7 +132,11 @@ class ECGProtocol(RecordingProtocol):
         notes = recording.notes
         if self.cut == "beats":
             polarity = lead_polarity(signal, rate)
-            down = [one for one, sign in zip(recording.channels, polarity, strict=True) if sign < 0]
+            down = [
+                channel
+                for channel, sign in zip(recording.channels, polarity, strict=True)
+                if sign < 0
+            ]
             notes += (f"R waves point down in {', '.join(down)}",) if down else ()
         return replace(recording, signal=signal, rate=rate, notes=notes)
 

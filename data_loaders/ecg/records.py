@@ -76,14 +76,14 @@ def read_header(path: Path, record: str) -> Header:
     """
     file = path.with_name(path.name + ".hea")
     if not file.is_file():
-        names = sorted(one.name for one in path.parent.glob(f"{glob.escape(path.name)}.*"))
+        names = sorted(file.name for file in path.parent.glob(f"{glob.escape(path.name)}.*"))
         present = f"; there is {', '.join(names[:3])}" if names else ""
         raise RecordError(record, "missing_header", f"no file {file.name}{present}")
     if file.stat().st_size > MAX_HEADER_BYTES:
         raise RecordError(record, "bad_header", f"{file.name} exceeds {MAX_HEADER_BYTES} bytes")
     lines = [text for line in file.read_bytes().splitlines() if (text := decoded(line))]
-    comments = tuple(one.strip(" \t#") for one in lines if one.startswith("#"))
-    lines = [one for one in lines if not one.startswith("#")]
+    comments = tuple(line.strip(" \t#") for line in lines if line.startswith("#"))
+    lines = [line for line in lines if not line.startswith("#")]
     try:
         head = lines[0].split()
         if "/" in head[0]:
@@ -111,7 +111,7 @@ def _signal(line: str, number: int, frame_rate: float) -> Signal:
         raise ValueError(line)
     scale = _GAIN.fullmatch(rest[0]) or ("", "", "", rest[0])
     per_frame, zero = int(layout[2] or 1), int(rest[2] or 0)
-    gain = float(scale[1]) if any(one.isdigit() for one in scale[1]) else 0.0
+    gain = float(scale[1]) if any(sign.isdigit() for sign in scale[1]) else 0.0
     channel = Channel(
         rest[6] or f"signal {number}",
         scale[3] or "mV",
@@ -176,14 +176,14 @@ def _check_files(folder: Path, header: Header, used: list[int], record: str) -> 
         if "/" in name or "\\" in name or ":" in name or name in (".", "..", "~"):
             raise RecordError(record, "unsafe_path", f"signal file named {name[:60]!r}")
         file = inside(folder, name, record)
-        inside_it = [one for one in header.signals if one.file == name]
-        formats = {one.format for one in inside_it}
+        inside_it = [signal for signal in header.signals if signal.file == name]
+        formats = {signal.format for signal in inside_it}
         if len(formats) != 1 or not formats <= set(FORMATS):
             raise RecordError(record, "unsupported_format", f"signal format {sorted(formats)}")
         if not file.is_file():
             raise RecordError(record, "missing_signal", f"no file {name}")
-        frame = FORMATS[inside_it[0].format][0] * sum(one.per_frame for one in inside_it)
-        size = file.stat().st_size - max(one.offset for one in inside_it)
+        frame = FORMATS[inside_it[0].format][0] * sum(signal.per_frame for signal in inside_it)
+        size = file.stat().st_size - max(signal.offset for signal in inside_it)
         if frame <= 0:
             raise RecordError(record, "bad_header", f"no samples per frame in {name}")
         held = max(0, int(size // frame))
@@ -222,13 +222,13 @@ def read_record(
     where = Path(path)
     record = name or where.name
     header = read_header(where, record)
-    declared = [one.channel for one in header.signals]
-    labels = [one.label for one in declared]
+    declared = [signal.channel for signal in header.signals]
+    labels = [channel.label for channel in declared]
     notes: tuple[str, ...] = ()
     if leads is None:
-        used = [i for i, one in enumerate(declared) if volts(one.unit) is not None]
+        used = [i for i, channel in enumerate(declared) if volts(channel.unit) is not None]
         if used and len(used) < len(declared):
-            others = (one.label for i, one in enumerate(declared) if i not in used)
+            others = (channel.label for i, channel in enumerate(declared) if i not in used)
             notes = (f"no voltage, left out: {', '.join(others)}",)
         used = used or list(range(len(declared)))
         leads = [numbered(labels)[i] for i in used]
@@ -240,12 +240,16 @@ def read_record(
     signals = [header.signals[i] for i in used]
     samples = _read_samples(where.parent, header, used, n_frames)
     columns = []
-    for one, values, factor in zip(signals, samples, to_volt.tolist(), strict=True):
-        if checksum and one.checksum and (one.checksum - int(values.sum(dtype=np.int64))) % 65536:
-            detail = f"lead {one.channel.label} differs from its checksum"
+    for given, values, factor in zip(signals, samples, to_volt.tolist(), strict=True):
+        if (
+            checksum
+            and given.checksum
+            and (given.checksum - int(values.sum(dtype=np.int64))) % 65536
+        ):
+            detail = f"lead {given.channel.label} differs from its checksum"
             raise RecordError(record, "corrupt_file", detail)
-        columns.append(_millivolt(one, values, factor * ECG.per_volt))
-    spelled = sorted({one.channel.unit for one in signals})
+        columns.append(_millivolt(given, values, factor * ECG.per_volt))
+    spelled = sorted({signal.channel.unit for signal in signals})
     if any(factor != 1e-3 for factor in to_volt):
         notes += (f"converted from {', '.join(spelled)} to mV",)
     signal = np.stack(columns, axis=1)
@@ -284,7 +288,7 @@ def _read_samples(folder: Path, header: Header, used: list[int], n_frames: int) 
     """The samples of the signals in use as the files hold them, (frames * per frame,) each."""
     result: dict[int, np.ndarray] = {}
     for name in dict.fromkeys(header.signals[i].file for i in used):
-        inside_it = [i for i, one in enumerate(header.signals) if one.file == name]
+        inside_it = [i for i, signal in enumerate(header.signals) if signal.file == name]
         first = header.signals[inside_it[0]]
         width = sum(header.signals[i].per_frame for i in inside_it)
         count = math.ceil(FORMATS[first.format][0] * width * n_frames) + 4  # up to a group's end
@@ -316,5 +320,5 @@ def list_records(root: Path) -> list[str]:
     if listed.is_file():
         lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()
         return [line.strip() for line in lines if line.strip()]
-    found = sorted(path.relative_to(root).with_suffix("") for path in root.rglob("*.hea"))
-    return [path.as_posix() for path in found]
+    paths = sorted(path.relative_to(root).with_suffix("") for path in root.rglob("*.hea"))
+    return [path.as_posix() for path in paths]

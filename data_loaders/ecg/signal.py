@@ -105,7 +105,7 @@ def lead_peaks(
 
 def median_rr(peaks: Sequence[np.ndarray]) -> float:
     """Median over leads of each lead's median RR interval, in steps; NaN without two peaks."""
-    medians = [float(np.median(np.diff(one))) for one in peaks if len(one) >= 2]
+    medians = [float(np.median(np.diff(times))) for times in peaks if len(times) >= 2]
     return float(np.median(medians)) if medians else float("nan")
 
 
@@ -119,11 +119,11 @@ def common_peaks(peaks: Sequence[np.ndarray], rate: float, agreement: float = 0.
     Returns:
         (n_beats,) ascending int64 positions.
     """
-    used = [one for one in peaks if len(one)]
+    used = [times for times in peaks if len(times)]
     if not used:
         return np.empty(0, np.int64)
     position = np.concatenate(used)
-    lead = np.repeat(np.arange(len(used)), [len(one) for one in used])
+    lead = np.repeat(np.arange(len(used)), [len(times) for times in used])
     order = np.argsort(position, kind="stable")
     position, lead = position[order], lead[order]
     cuts = np.flatnonzero(np.diff(position) > 0.1 * rate) + 1

@@ -137,7 +137,9 @@ def _sections(path: Path, record: str) -> Sections:
 
 def _channel(text: str, number: int, rate: float) -> tuple[Channel, float]:
     """One channel's line ``name,reference,resolution,unit``; a missing unit is microvolt."""
-    name, _, resolution, unit = (*(one.strip(" \0") for one in text.split(",")), "", "", "", "")[:4]
+    name, _, resolution, unit = (*(part.strip(" \0") for part in text.split(",")), "", "", "", "")[
+        :4
+    ]
     try:
         scale = float(resolution or 1)
     except ValueError:

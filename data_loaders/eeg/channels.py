@@ -73,14 +73,14 @@ def match_channels(record: str, labels: Sequence[str], wanted: Sequence[str]) ->
         RecordError: ``missing_channel`` for names that are absent or fit several channels.
     """
     names = numbered(labels)
-    keys = [canonical_channel(one) for one in labels]
+    keys = [canonical_channel(label) for label in labels]
     electrodes = [_electrode(key) for key in keys]
     result, missing = [], []
     for name in wanted:
         key = canonical_channel(name)
-        hits = [i for i, one in enumerate(names) if one == name]
-        hits = hits or [i for i, one in enumerate(keys) if one == key]
-        hits = hits or [i for i, one in enumerate(electrodes) if one == key]
+        hits = [i for i, known in enumerate(names) if known == name]
+        hits = hits or [i for i, spelling in enumerate(keys) if spelling == key]
+        hits = hits or [i for i, electrode in enumerate(electrodes) if electrode == key]
         if len(hits) == 1:
             result.append(hits[0])
         else:

@@ -89,11 +89,11 @@ def open_edf(path: Path, record: str) -> EDFFile:
     if head[192:197] in (b"EDF+D", b"BDF+D"):
         raise RecordError(record, "unsupported_format", "a recording with interruptions (EDF+D)")
     fields = _columns(body, count)
-    steps = [_whole(one, record, "samples per data record") for one in fields["steps"]]
-    if not all(one > 0 for one in steps) or not 0 < duration < math.inf:
+    steps = [_whole(step, record, "samples per data record") for step in fields["steps"]]
+    if not all(step > 0 for step in steps) or not 0 < duration < math.inf:
         raise RecordError(record, "bad_header", f"data records of {duration} s, {steps} samples")
-    labels = [decoded(one) for one in fields["label"]]
-    used = [i for i, one in enumerate(labels) if not one.upper().endswith("ANNOTATIONS")]
+    labels = [decoded(text) for text in fields["label"]]
+    used = [i for i, label in enumerate(labels) if not label.upper().endswith("ANNOTATIONS")]
     if not used:
         raise RecordError(record, "bad_header", "no signal but annotations")
     if n_records < 1 and n_records != -1:
@@ -142,6 +142,6 @@ def _whole(text: bytes, record: str, what: str) -> int:
 
 def _line(low: bytes, high: bytes, first: bytes, last: bytes) -> tuple[float, float]:
     """Slope and offset from stored numbers to the unit; not finite where there is no such line."""
-    bottom, top, zero, full = (_number(one) for one in (low, high, first, last))
+    bottom, top, zero, full = (_number(text) for text in (low, high, first, last))
     slope = (top - bottom) / (full - zero) if full != zero else math.nan
     return slope, bottom - zero * slope

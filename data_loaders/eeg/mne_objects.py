@@ -176,27 +176,27 @@ def from_raw(
 
 
 def _pick(holder: Any, channels: Sequence[str] | None, exclude_bads: bool) -> list[str]:
-    names = [str(one) for one in holder.ch_names]
-    bads = [str(one) for one in holder.info["bads"]] if exclude_bads else []
+    names = [str(name) for name in holder.ch_names]
+    bads = [str(name) for name in holder.info["bads"]] if exclude_bads else []
     if channels is None:
         kinds = holder.get_channel_types()
-        eeg = [one for one, kind in zip(names, kinds, strict=True) if kind == "eeg"]
-        picked = [one for one in eeg if one not in bads]
+        eeg = [name for name, kind in zip(names, kinds, strict=True) if kind == "eeg"]
+        picked = [name for name in eeg if name not in bads]
         if eeg and not picked:
             raise InputError("channels", f"all bad: {eeg}", "pass exclude_bads=False to take them")
         if not picked:
             raise InputError("channels", "no channel of type EEG", "name the channels to take")
         if len(picked) < len(eeg):
-            left_out = ", ".join(one for one in eeg if one in bads)
+            left_out = ", ".join(name for name in eeg if name in bads)
             logger.warning("channels marked bad, left out: %s", left_out)
         return picked
     wanted = as_list("channels", channels)
-    for one in wanted:
-        if one not in names:
-            raise InputError("channels", one, nearest(str(one), names))
-        if one in bads:
+    for name in wanted:
+        if name not in names:
+            raise InputError("channels", name, nearest(str(name), names))
+        if name in bads:
             raise InputError(
-                "channels", one, "it is marked bad; pass exclude_bads=False to take it"
+                "channels", name, "it is marked bad; pass exclude_bads=False to take it"
             )
     return wanted
 
@@ -204,8 +204,8 @@ def _pick(holder: Any, channels: Sequence[str] | None, exclude_bads: bool) -> li
 def _kept(field: str, name: str, touched: np.ndarray) -> np.ndarray:
     """The samples that touch no bad annotation, with a line in the log on the others."""
     if touched.all():
-        found = f"all {len(touched)} samples touch an annotation BAD"
-        raise InputError(field, found, "pass reject_by_annotation=False to take them")
+        value = f"all {len(touched)} samples touch an annotation BAD"
+        raise InputError(field, value, "pass reject_by_annotation=False to take them")
     if touched.any():
         count = int(touched.sum())
         logger.warning("%s: %d of %d samples touch BAD, left out", name, count, len(touched))

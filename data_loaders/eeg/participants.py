@@ -26,10 +26,10 @@ def read_participants(path: str | Path) -> pd.DataFrame:
     """
     where = Path(path)
     if where.is_dir():
-        found = [where / one for one in NAMES if (where / one).is_file()]
-        if not found:
+        tables = [where / name for name in NAMES if (where / name).is_file()]
+        if not tables:
             raise DataError("participants", where, f"put {' or '.join(NAMES)} there")
-        where = found[0]
+        where = tables[0]
     if not where.is_file():
         raise DataError("participants", where, "no such file")
     separator = "," if where.suffix.lower() == ".csv" else "\t"
@@ -48,11 +48,11 @@ def find_column(table: pd.DataFrame, wanted: Sequence[str], what: str) -> str:
     Raises:
         DataError: it has none of them.
     """
-    has = {str(one).strip().lower(): str(one) for one in table.columns}
+    has = {str(column).strip().lower(): str(column) for column in table.columns}
     for name in wanted:
         if name.lower() in has:
             return has[name.lower()]
-    hint = nearest(wanted[0] if wanted else what, [str(one) for one in table.columns])
+    hint = nearest(wanted[0] if wanted else what, [str(column) for column in table.columns])
     raise DataError(f"participants: {what}", ", ".join(wanted), f"no such column; {hint}")
 
 
@@ -90,16 +90,16 @@ def list_recordings(
     """
     id_column = find_column(table, id_columns, "id")
     find_column(table, label_columns, "label")
-    present = {str(one).lower(): str(one) for one in table.columns}
+    present = {str(column).lower(): str(column) for column in table.columns}
     labels = [present[name.lower()] for name in label_columns if name.lower() in present]
-    files, entries = [], [one.name for one in root.iterdir()]
+    files, entries = [], [path.name for path in root.iterdir()]
     for row in table.to_dict("records"):
         patient = str(row[id_column]).strip()
         spelt = (class_of(str(row[column]), classes) for column in labels)
-        label = next((one for one in spelt if one is not None), None)
-        found = [path for path in _recordings(root, entries, patient) if keep(path)]
-        for path in (found[:1] if only_first else found) or [root / "no recording.edf"]:
-            name = path.relative_to(root).as_posix() if found else patient
+        label = next((spelling for spelling in spelt if spelling is not None), None)
+        kept = [path for path in _recordings(root, entries, patient) if keep(path)]
+        for path in (kept[:1] if only_first else kept) or [root / "no recording.edf"]:
+            name = path.relative_to(root).as_posix() if kept else patient
             files.append(EEGFile(path, patient, label, name))
     return files
 
@@ -108,7 +108,7 @@ def _recordings(root: Path, entries: list[str], patient: str) -> list[Path]:
     """Recordings of one participant below ``root``, sorted; ids with path parts find nothing."""
     bare = patient.removeprefix("sub-")
     too_long = len(bare.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES
-    if not bare or too_long or any(one in bare for one in "/\\\0*?[") or bare in (".", ".."):
+    if not bare or too_long or any(sign in bare for sign in "/\\\0*?[") or bare in (".", ".."):
         return []
     names = {patient, f"sub-{bare}", bare}
     starts = tuple(f"{name}{mark}" for name in names for mark in "._")
@@ -118,4 +118,4 @@ def _recordings(root: Path, entries: list[str], patient: str) -> list[Path]:
             result.update((root / entry).rglob("*"))
         elif entry.startswith(starts):
             result.add(root / entry)
-    return sorted(one for one in result if one.suffix.lower() in EXTENSIONS and one.is_file())
+    return sorted(path for path in result if path.suffix.lower() in EXTENSIONS and path.is_file())

@@ -227,7 +227,9 @@ def load_eeg_files(
         InputError: settings of the protocol that cannot be.
     """
     listed = list(files)
-    by_name = {one.name: one for one in reversed(listed)}  # the first of a name listed twice
+    by_name = {
+        recording.name: recording for recording in reversed(listed)
+    }  # the first of a name listed twice
     classes = tuple(label_names)
 
     def read(record: str, line: RecordOutcome, channels: Sequence[str] | None) -> Entry | None:
@@ -244,7 +246,7 @@ def load_eeg_files(
         return Entry(recording, file.patient, label, columns=columns)
 
     return load_records(
-        [one.name for one in listed],
+        [recording.name for recording in listed],
         read,
         protocol,
         name=name,

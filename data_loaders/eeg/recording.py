@@ -66,12 +66,12 @@ def _open(path: Path, record: str) -> _File:
     raw, typed = open_mne(path, record), path.suffix.lower() == ".fif"
     rate, kinds = float(raw.info["sfreq"]), raw.get_channel_types()
     channels = []
-    for one, kind in zip(raw.info["chs"], kinds, strict=True):
-        name = str(one["ch_name"])
+    for channel, kind in zip(raw.info["chs"], kinds, strict=True):
+        name = str(channel["ch_name"])
         if kind == "eeg" and not typed:
             kind = channel_type(name)
-        scale = float(one["cal"]) * float(one["range"])
-        unit = "V" if int(one["unit"]) == 107 else ""  # FIFF_UNIT_V
+        scale = float(channel["cal"]) * float(channel["range"])
+        unit = "V" if int(channel["unit"]) == 107 else ""  # FIFF_UNIT_V
         channels.append(Channel(name, unit, rate, bool(np.isfinite(scale) and scale != 0), kind))
     return _MNEFile(raw, tuple(channels), typed)
 
@@ -134,7 +134,7 @@ def read_eeg(
 
 def _read(file: _File, record: str, wanted: Sequence[str] | None) -> Recording:
     """The channels wanted, in microvolt, with notes on what was not taken as it stands."""
-    labels = [one.label for one in file.channels]
+    labels = [channel.label for channel in file.channels]
     notes: list[str] = []
     if wanted is None:
         used, notes = _default(file, record)
@@ -160,9 +160,9 @@ def _read(file: _File, record: str, wanted: Sequence[str] | None) -> Recording:
 def _default(file: _File, record: str) -> tuple[list[int], list[str]]:
     """Every EEG channel that is a voltage, and notes on others that their file calls no EEG."""
     channels = file.channels
-    used = [i for i, one in enumerate(channels) if one.kind == "eeg"]
+    used = [i for i, channel in enumerate(channels) if channel.kind == "eeg"]
     if not used:
-        labels = ", ".join(one.label for one in channels)
+        labels = ", ".join(channel.label for channel in channels)
         raise RecordError(record, "missing_channel", f"no EEG channel among {labels}")
     volt = [i for i in used if volts(channels[i].unit) is not None] or used
     others = {"no voltage": set(used) - set(volt)}

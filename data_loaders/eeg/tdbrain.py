@@ -78,7 +78,7 @@ def load_tdbrain(
     table = table.drop_duplicates(id_column)
     if patients is not None:
         bare = table[id_column].str.strip().str.removeprefix("sub-")
-        wanted = {str(one).removeprefix("sub-") for one in patients}
+        wanted = {str(patient_id).removeprefix("sub-") for patient_id in patients}
         unknown = sorted(wanted - set(bare))
         if unknown:
             raise DataError("patients", ", ".join(unknown), "they are not in the table")

@@ -77,12 +77,12 @@ def load_uci_eeg(
     def read(name: str, line: RecordOutcome) -> None:
         nonlocal wanted
         data = _read_file(folder / f"{name}.npz", name)
-        names = tuple(str(one).strip() for one in data["channel"])
+        names = tuple(str(text).strip() for text in data["channel"])
         if wanted is None:
             wanted = names if channels == "all" else tuple(n for n in names if n not in NOT_SCALP)
         picked = match_channels(name, names, wanted)
         trials = data["nanovolts"][:, picked].transpose(0, 2, 1).astype(np.float32) / 1000
-        condition = np.asarray([str(one).strip() for one in data["condition"]])
+        condition = np.asarray([str(text).strip() for text in data["condition"]])
         keep = np.ones(len(trials), bool) if conditions is None else np.isin(condition, conditions)
         if not keep.any():
             raise RecordError(name, "too_short", "no trial of the conditions that are kept")
@@ -100,13 +100,13 @@ def load_uci_eeg(
             windows,
             label=CLASSES.index(str(data["label"])),
             patient=name,
-            trial=[f"{name}/{one}" for one in np.repeat(data["trial"][keep], per_trial)],
+            trial=[f"{name}/{number}" for number in np.repeat(data["trial"][keep], per_trial)],
             sampling_rate=RATE,
             condition=np.repeat(condition[keep], per_trial),
         )
         line.detail = f"{len(trials)} trials, {len(windows)} samples"
 
-    each_record(sorted(one.stem for one in folder.glob("*.npz")), log, read, strict)
+    each_record(sorted(path.stem for path in folder.glob("*.npz")), log, read, strict)
     return samples.dataset(
         label_names=CLASSES,
         channel_names=wanted,

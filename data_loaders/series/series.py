@@ -117,9 +117,9 @@ class ForecastingSeries:
     def _check_values(self, given: NDArray[np.float64]) -> None:
         finite = np.isfinite(given)
         for col in np.flatnonzero(~finite.any(axis=0)).tolist():
-            found = "no values" if np.isnan(given[:, col]).all() else "infinite values only"
+            value = "no values" if np.isnan(given[:, col]).all() else "infinite values only"
             remedy = "drop the column: it cannot be scaled or forecast"
-            raise DataError(f"{self.name}.{self.columns[col]}", found, remedy)
+            raise DataError(f"{self.name}.{self.columns[col]}", value, remedy)
         bad = ~(finite | np.isnan(given)) if self.allow_missing else ~finite
         if bad.any():
             row, col = (int(i) for i in np.argwhere(bad)[0])
@@ -317,8 +317,8 @@ def _time_of(frame: pd.DataFrame, time_column: str | None) -> pd.Series:
     if time_column in known:
         return frame[time_column]
     if len(known) == 1 and (other := [mark for mark in ";\t|" if mark in known[0]]):
-        found = f"the columns are parted by {other[0]!r}; part them by ','"
-        raise DataError("time_column", time_column, found)
+        value = f"the columns are parted by {other[0]!r}; part them by ','"
+        raise DataError("time_column", time_column, value)
     raise DataError("time_column", time_column, nearest(time_column, known))
 
 

@@ -78,7 +78,7 @@ def _read(
 def _day_or_month_first(text: pd.Series, monthfirst: pd.Series, name: str) -> pd.Series:
     """The reading with regular steps of dates that can be read either way."""
     dayfirst = _read(text, name, dayfirst=True)
-    regular = [_has_regular_steps(one) for one in (monthfirst, dayfirst)]
+    regular = [_has_regular_steps(order) for order in (monthfirst, dayfirst)]
     if all(regular) and not dayfirst.equals(monthfirst):
         raise DataError(
             name,
@@ -187,7 +187,9 @@ def _months(times: pd.DatetimeIndex) -> list[Axis]:
         for how in ("s", "e")
     )
     offset = pd.offsets.BMonthBegin(), pd.offsets.BMonthEnd()
-    business = [np.asarray([one.is_on_offset(time) for time in times]) for one in offset]
+    business = [
+        np.asarray([frequency.is_on_offset(time) for time in times]) for frequency in offset
+    ]
     month = np.asarray(times.year * 12 + times.month)
     axes = []
     for kind, on in (
@@ -279,11 +281,11 @@ def fill_forward(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, int]:
     axis = likely_axis(index)
     allow = "or read it with irregular='allow'"
     if axis.length > _most_steps(index):
-        found = f"{axis.length} steps of {axis.name} for {len(index)} rows"
-        raise DataError(name, found, f"split the series at its long gaps, {allow}")
+        value = f"{axis.length} steps of {axis.name} for {len(index)} rows"
+        raise DataError(name, value, f"split the series at its long gaps, {allow}")
     if not axis.on.all():
-        found = f"{index[~axis.on][0]} is off the regular axis"
-        raise DataError(name, found, f"resample the file first, {allow}")
+        value = f"{index[~axis.on][0]} is off the regular axis"
+        raise DataError(name, value, f"resample the file first, {allow}")
     if offset_name(axis.step) is None:
         remedy = f"move the times to the first of the month, {allow}"
         raise DataError(name, f"steps of {axis.name}", remedy)

@@ -64,11 +64,11 @@ def group_codes(table: Any, groups: Any, column: str) -> np.ndarray:
 
 def _joined(codes: np.ndarray, known: list[Any], pairs: Iterable[tuple[Any, Any]]) -> np.ndarray:
     """Codes in which both ids of a pair have one code, still numbered by first appearance."""
-    place = {one: i for i, one in enumerate(known)}
+    place = {patient_id: i for i, patient_id in enumerate(known)}
     merged = codes
-    for one, other in pairs:
-        if one in place and other in place:
-            mine, theirs = merged[codes == place[one]][0], merged[codes == place[other]][0]
+    for first, other in pairs:
+        if first in place and other in place:
+            mine, theirs = merged[codes == place[first]][0], merged[codes == place[other]][0]
             merged = np.where(merged == max(mine, theirs), min(mine, theirs), merged)
     return merged if merged is codes else pd.factorize(merged)[0]
 
@@ -114,7 +114,7 @@ def classes_of(table: Any, y: Any, n: int) -> Classes:
         field = "label"
         if not isinstance(table, pd.DataFrame):
             return Classes(np.arange(n), np.full(n, -1))
-        several = [one for one in table.columns if str(one).startswith(LABEL)]
+        several = [column for column in table.columns if str(column).startswith(LABEL)]
         if several:
             y = table[several].to_numpy(np.float64)
         elif "label" not in table.columns:
@@ -156,21 +156,21 @@ def _single(
     field: str, array: np.ndarray, names: Sequence[str]
 ) -> tuple[np.ndarray, Sequence[str]]:
     """Class codes (n,) of codes, whole numbers or names, and the names."""
-    if array.dtype.kind == "O" and all(isinstance(one, Real) for one in array.tolist()):
+    if array.dtype.kind == "O" and all(isinstance(value, Real) for value in array.tolist()):
         array = array.astype(np.float64)
     if array.dtype.kind in "iub":
         return array.astype(np.int64), names
     if array.dtype.kind == "f":
         codes = np.where(np.isnan(array), -1, array)
         if not (np.isfinite(codes) & (codes == np.round(codes))).all():
-            found = "numbers that are not whole"
-            raise InputError(field, found, "give class codes or names, or stratify=False")
+            detail = "numbers that are not whole"
+            raise InputError(field, detail, "give class codes or names, or stratify=False")
         return codes.astype(np.int64), names
     missing = pd.isna(array)
-    texts = np.asarray([str(one) for one in array.tolist()])
+    texts = np.asarray([str(value) for value in array.tolist()])
     known = sorted(set(texts[~missing].tolist()))
-    number = {one: i for i, one in enumerate(known)}
-    return np.asarray([number.get(one, -1) for one in np.where(missing, "", texts)]), known
+    number = {name: i for i, name in enumerate(known)}
+    return np.asarray([number.get(name, -1) for name in np.where(missing, "", texts)]), known
 
 
 def check_ids(ids: Any) -> dict[str, list[Any]]:
@@ -186,7 +186,7 @@ def check_ids(ids: Any) -> dict[str, list[Any]]:
         if isinstance(listed, str | bytes | Mapping) or not isinstance(listed, Iterable):
             raise InputError(f"ids[{name!r}]", listed, "give a list of ids")
         values = listed.tolist() if isinstance(listed, np.ndarray) else list(listed)
-        if any(isinstance(one, list | dict | set) for one in values):
+        if any(isinstance(value, list | dict | set) for value in values):
             raise InputError(f"ids[{name!r}]", listed, "give a flat list of ids")
         if not values:
             raise InputError(f"ids[{name!r}]", "no ids", "give at least one")

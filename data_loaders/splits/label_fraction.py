@@ -85,9 +85,9 @@ def label_fraction(
 def _by_combination(members: np.ndarray, owners: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Shuffled ``members`` in an order of which every beginning holds each combination's share."""
     sets: dict[int, set[int]] = {}
-    for one, code in zip(owners.tolist(), codes.tolist(), strict=True):
-        sets.setdefault(one, set()).add(code)
-    keys = pd.Series([tuple(sorted(sets[one])) for one in members.tolist()])
+    for owner, code in zip(owners.tolist(), codes.tolist(), strict=True):
+        sets.setdefault(owner, set()).add(code)
+    keys = pd.Series([tuple(sorted(sets[member])) for member in members.tolist()])
     rank = keys.groupby(keys).cumcount() + 0.5
     share = rank / keys.groupby(keys).transform("size")
     return np.asarray(members[np.argsort(share.to_numpy(), kind="stable")])

@@ -96,23 +96,23 @@ def assert_disjoint(
         if missing:
             raise InputError(column, f"{missing} missing ids in {name}", "name every sample's")
     pairs = table.attrs.get("same_recordings", ()) if column == "patient" else ()
-    for one, other in combinations(rows, 2):
-        shared = np.intersect1d(rows[one], rows[other])
+    for part, other in combinations(rows, 2):
+        shared = np.intersect1d(rows[part], rows[other])
         if len(shared):
             raise LeakageError(
-                "sample", _listed(shared), f"{one} and {other} share {len(shared)} samples"
+                "sample", _listed(shared), f"{part} and {other} share {len(shared)} samples"
             )
-        ids = sorted(set(values[rows[one]].tolist()) & set(values[rows[other]].tolist()), key=str)
+        ids = sorted(set(values[rows[part]].tolist()) & set(values[rows[other]].tolist()), key=str)
         if ids:
             raise LeakageError(
                 column,
                 _listed(ids),
-                f"{one} and {other} share {len(ids)} {column} ids; split by {column}",
+                f"{part} and {other} share {len(ids)} {column} ids; split by {column}",
             )
-        mine, theirs = (set(values[rows[name]].tolist()) for name in (one, other))
+        mine, theirs = (set(values[rows[name]].tolist()) for name in (part, other))
         for a, b in pairs:
             if (a in mine and b in theirs) or (b in mine and a in theirs):
-                remedy = f"they stand in {one} and {other}: put both on one side, or leave one out"
+                remedy = f"they stand in {part} and {other}: put both on one side, or leave one out"
                 raise LeakageError(column, f"one recording under two names, {a} and {b}", remedy)
 
 
@@ -138,7 +138,7 @@ def _positions(name: str, where: Any, n: int) -> np.ndarray:
 
 
 def _listed(ids: list[Any] | np.ndarray) -> str:
-    shown = ", ".join(str(one) for one in list(ids)[:10])
+    shown = ", ".join(str(item) for item in list(ids)[:10])
     return shown + (", ..." if len(ids) > 10 else "")
 
 
@@ -203,8 +203,8 @@ def check_split(data: ClinicalData, split: Mapping[str, ArrayLike]) -> dict[str,
             raise InputError("split", sorted(split), f"give the part {name!r}")
         index = np.asarray(split[name])
         if index.ndim != 1 or not index.size or index.dtype.kind not in "iu":
-            found = f"{index.dtype} {index.shape}"
-            raise InputError(f"split[{name!r}]", found, "give at least one integer index")
+            value = f"{index.dtype} {index.shape}"
+            raise InputError(f"split[{name!r}]", value, "give at least one integer index")
         if index.min() < 0 or index.max() >= n:
             raise InputError(
                 f"split[{name!r}]", f"{index.min()}..{index.max()}", f"stay in 0..{n - 1}"
@@ -252,8 +252,8 @@ def leakage_statement(
     if len(spare):
         listed = ", ".join(map(str, np.unique(ids[spare])[:max_listed].tolist()))
         lines.append(f"- in no part, of patients who are in one: {len(spare)} samples ({listed})")
-    for one, other in table_of(data).attrs["same_recordings"]:
-        lines.append(f"One recording stands under two patients, {one} and {other}, on one side.")
+    for first, other in table_of(data).attrs["same_recordings"]:
+        lines.append(f"One recording stands under two patients, {first} and {other}, on one side.")
     return "\n".join(lines)
 
 

@@ -40,8 +40,8 @@ def group_strata(label: np.ndarray, group: np.ndarray) -> np.ndarray:
     rarity = dict(zip(codes.tolist(), count.tolist(), strict=True))
     rarity[-1] = len(label) + 1
     strata = np.full(int(group.max()) + 1, -1)
-    for one, code in sorted(pairs.tolist(), key=lambda pair: -rarity[pair[1]]):
-        strata[one] = code
+    for owner, code in sorted(pairs.tolist(), key=lambda pair: -rarity[pair[1]]):
+        strata[owner] = code
     return strata
 
 
@@ -60,7 +60,7 @@ def allocate(strata: np.ndarray, shares: Sequence[float], rng: np.random.Generat
     for code in codes[np.argsort(counts, kind="stable")]:
         members = rng.permutation(np.flatnonzero(strata == code))
         mine = np.zeros(len(share))
-        for turn, one in enumerate(members.tolist()):
+        for turn, member in enumerate(members.tolist()):
             empty = mine == 0
             must = len(members) >= len(share) and empty.any()
             open_parts = np.flatnonzero(empty if must else np.ones(len(share), bool))
@@ -69,7 +69,7 @@ def allocate(strata: np.ndarray, shares: Sequence[float], rng: np.random.Generat
             need = share * len(members) - mine
             lack = share * (total.sum() + 1) - total
             best = max(open_parts.tolist(), key=lambda i: (round(float(need[i]), 9), lack[i]))
-            part[one] = best
+            part[member] = best
             mine[best] += 1
             total[best] += 1
     return part
@@ -167,14 +167,14 @@ def fixed_split(
     parts = {}
     owner: dict[Any, Any] = {}
     for name, listed in check_ids(ids).items():
-        twice = [one for one in listed if owner.setdefault(one, name) != name]
+        twice = [patient_id for patient_id in listed if owner.setdefault(patient_id, name) != name]
         if twice:
             raise LeakageError(column, twice, f"listed for {owner[twice[0]]} and for {name}")
-        unknown = [one for one in listed if one not in known]
+        unknown = [patient_id for patient_id in listed if patient_id not in known]
         if unknown:
             raise InputError(f"ids[{name!r}]", unknown, f"these do not occur in {column!r}")
         wanted = set(listed)
-        parts[name] = np.flatnonzero([one in wanted for one in values.tolist()])
+        parts[name] = np.flatnonzero([patient_id in wanted for patient_id in values.tolist()])
     assert_disjoint(table, parts, column)
     if "patient" in table.columns:
         assert_disjoint(table, parts, "patient")
@@ -334,8 +334,8 @@ class LeaveOnePatientOut:
         group = group_codes(X, groups, self.column)
         if not group.max():
             raise InputError(self.column, "one id", "leaving it out leaves nothing to train on")
-        for one in range(int(group.max()) + 1):
-            yield np.flatnonzero(group != one), np.flatnonzero(group == one)
+        for fold in range(int(group.max()) + 1):
+            yield np.flatnonzero(group != fold), np.flatnonzero(group == fold)
 
     def parts(
         self, table: pd.DataFrame, *, valid: float = 0.2, seed: int = 0, **dealing: Any

@@ -50,7 +50,7 @@ def _header(file: IO[bytes], size: int, kinds: str) -> tuple[tuple[int, ...], bo
         raise ArrayFileError(f"its header cannot be read ({type(error).__name__})") from None
     if dtype.kind not in kinds or dtype.subdtype is not None or dtype.itemsize == 0:
         raise ArrayFileError(f"values of type {str(dtype)[:40]} are not read")
-    if any(isinstance(one, bool) or one < 0 for one in shape) or len(shape) > 32:
+    if any(isinstance(length, bool) or length < 0 for length in shape) or len(shape) > 32:
         raise ArrayFileError(f"its shape is {str(shape)[:60]}")
     held = size - file.tell()
     if math.prod(shape) * dtype.itemsize > held:
@@ -110,7 +110,7 @@ def read_npz(
             with zipfile.ZipFile(file) as archive:
                 if keys is None:
                     names = archive.namelist()
-                    keys = [one.removesuffix(".npy") for one in names if one.endswith(".npy")]
+                    keys = [name.removesuffix(".npy") for name in names if name.endswith(".npy")]
                 return {key: _member(archive, key, kinds) for key in keys}
         except ArrayFileError:
             raise

@@ -103,11 +103,11 @@ class _Part:
         for entry in entries:
             if entry[3] > 0 and self.tag(entry[3])[:3] != entry[:3]:
                 raise self.corrupt("the directory names other tags")
-        return [(one[0], one[3]) for one in entries if one[0] in _REFERENCE]
+        return [(entry[0], entry[3]) for entry in entries if entry[0] in _REFERENCE]
 
     def named(self, references: list[tuple[int, int]]) -> Path | None:
         """The next part, of the first reference that has this role."""
-        role, found, numbered = 0, None, False
+        role, file, numbered = 0, None, False
         for kind, at in references:
             length = self.tag(at)[2]
             content = self.file.read(min(length, _LONGEST_NAME))
@@ -122,8 +122,8 @@ class _Part:
                 if "/" in name or "\\" in name or ":" in name or length > _LONGEST_NAME:
                     detail = f"a part named {name[:60]!r}"
                     raise RecordError(self.record, "unsafe_path", detail)
-                found = found or inside(self.path.parent, name, self.record)
-        if numbered and found is None:
+                file = file or inside(self.path.parent, name, self.record)
+        if numbered and file is None:
             detail = f"{self.path.name} names its next part by number only"
             raise RecordError(self.record, "unsupported_format", detail)
-        return found
+        return file

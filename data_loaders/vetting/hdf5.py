@@ -49,50 +49,50 @@ class _Walk:
     def refuse(self, reason: str, detail: str) -> RecordError:
         return RecordError(self.record, reason, detail)
 
-    def object(self, one: Any, depth: int) -> tuple[int, int]:
+    def object(self, item: Any, depth: int) -> tuple[int, int]:
         """Objects and bytes that a group or values lead to, itself counted."""
-        address = self.h5py.h5o.get_info(one.id).addr
-        found = self.known.get(address, (0, 0))
-        if found is None or depth > _DEPTH:
+        address = self.h5py.h5o.get_info(item.id).addr
+        counts = self.known.get(address, (0, 0))
+        if counts is None or depth > _DEPTH:
             raise self.refuse("corrupt_file", "groups or cells that lead back to themselves")
-        if found[0]:
-            return found
+        if counts[0]:
+            return counts
         self.known[address] = None  # on the way down
         objects, size = 1, 0
-        if isinstance(one, self.h5py.Dataset):
-            size = self.size(one)
-        for inner in self.inner(one):
+        if isinstance(item, self.h5py.Dataset):
+            size = self.size(item)
+        for inner in self.inner(item):
             more, larger = self.object(inner, depth + 1)
             objects, size = objects + more, size + larger
             if objects > MAX_OBJECTS or size > self.most:
-                name = f"{one.name or 'a cell'}"[:60]
+                name = f"{item.name or 'a cell'}"[:60]
                 raise self.refuse("corrupt_file", f"{name} leads to more than the file can hold")
         self.known[address] = objects, size
         return objects, size
 
-    def inner(self, one: Any) -> Iterator[Any]:
+    def inner(self, item: Any) -> Iterator[Any]:
         """What a group holds and what cells refer to."""
-        if isinstance(one, self.h5py.Dataset) and one.dtype.hasobject:
-            if self.h5py.check_ref_dtype(one.dtype) is not self.h5py.Reference:
+        if isinstance(item, self.h5py.Dataset) and item.dtype.hasobject:
+            if self.h5py.check_ref_dtype(item.dtype) is not self.h5py.Reference:
                 raise self.refuse("unsupported_format", "values of varying length")
-            for reference in one[()].reshape(-1):
+            for reference in item[()].reshape(-1):
                 yield self.file[reference]
-        elif isinstance(one, self.h5py.Group):
-            for key in one:
-                link = one.get(key, getlink=True)
+        elif isinstance(item, self.h5py.Group):
+            for key in item:
+                link = item.get(key, getlink=True)
                 if isinstance(link, self.h5py.ExternalLink):
                     raise self.refuse("unsafe_path", f"{key[:40]!r} lies in another file")
                 if not isinstance(link, self.h5py.HardLink):
                     raise self.refuse("corrupt_file", f"{key[:40]!r} is a link")
-                yield one[key]
+                yield item[key]
 
-    def size(self, one: Any) -> int:
+    def size(self, item: Any) -> int:
         """Bytes of values that lie in this file and take no more than it can hold."""
-        if one.external or one.is_virtual:
+        if item.external or item.is_virtual:
             raise self.refuse("unsafe_path", "values that lie in another file")
-        size = max(math.prod(one.shape or ()), math.prod(one.chunks or ())) * one.dtype.itemsize
+        size = max(math.prod(item.shape or ()), math.prod(item.chunks or ())) * item.dtype.itemsize
         if size > self.most:
-            detail = f"values of shape {one.shape} are more than the file can hold"
+            detail = f"values of shape {item.shape} are more than the file can hold"
             raise self.refuse("corrupt_file", detail)
         return int(size)
 

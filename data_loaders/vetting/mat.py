@@ -161,6 +161,6 @@ class _Walk:
         names = [
             self.data[start + i * length : start + (i + 1) * length] for i in range(count // length)
         ]
-        if any(b"\0" not in one for one in names):
+        if any(b"\0" not in name for name in names):
             raise _BadMat("a field name without end")
         return len(names), at

@@ -68,19 +68,19 @@ def _named(error: Exception, path: Path, record: str) -> RecordError:
 
 def _check_claim(raw: Any, path: Path, record: str) -> None:
     """Data in the recording's folder only, and no more memory than the files can hold."""
-    files = [Path(one) for one in raw.filenames if one is not None]
-    for one in files:
-        if one.absolute().parent != path.absolute().parent:
-            raise RecordError(record, "unsafe_path", f"it names data in {str(one.parent)[:60]!r}")
-    held = sum(one.stat().st_size for one in {path, *files} if one.is_file())
+    files = [Path(name) for name in raw.filenames if name is not None]
+    for file in files:
+        if file.absolute().parent != path.absolute().parent:
+            raise RecordError(record, "unsafe_path", f"it names data in {str(file.parent)[:60]!r}")
+    held = sum(file.stat().st_size for file in {path, *files} if file.is_file())
     steps, channels = int(raw.n_times), len(raw.ch_names)
     if 8 * steps * channels > max(FREE_BYTES, MAX_RATIO * held):
         detail = f"{steps} steps of {channels} channels in {held} bytes"
         raise RecordError(record, "bad_header", detail)
     if path.suffix.lower() == ".set" and files and files[0].suffix.lower() == ".fdt":
         size = files[0].stat().st_size
-        found = f"{size / (4 * channels):g} steps in {files[0].name}, the header says {steps}"
+        value = f"{size / (4 * channels):g} steps in {files[0].name}, the header says {steps}"
         if size < 4 * channels * steps:
-            raise RecordError(record, "truncated_dat", found)
+            raise RecordError(record, "truncated_dat", value)
         if size > 4 * channels * steps:
-            raise RecordError(record, "length_mismatch", found)
+            raise RecordError(record, "length_mismatch", value)

@@ -16,7 +16,9 @@ def inside(root: Path, name: str, record: str) -> Path:
         RecordError: ``unsafe_path`` for an absolute name, ``..``, a drive, a NUL, or a name too
             long to be a file's.
     """
-    longest = max((len(one.encode("utf-8", "surrogatepass")) for one in name.split("/")), default=0)
+    longest = max(
+        (len(part.encode("utf-8", "surrogatepass")) for part in name.split("/")), default=0
+    )
     if longest > MAX_NAME_BYTES or len(name) > 8 * MAX_NAME_BYTES:
         raise RecordError(record[:60], "unsafe_path", f"a name of {len(name)} characters")
     posix, windows = PurePosixPath(name), PureWindowsPath(name)

@@ -1,4 +1,4 @@
-"""Classification on pooled codes over the UCR and UEA archives: one resumable job, one table.
+"""Classification on pooled embeddings over the UCR and UEA archives: one resumable job, one table.
 
     python recipes/autotcl/classify.py --sets BasicMotions ItalyPowerDemand --seeds 0 1 2 3 4
     python recipes/autotcl/classify.py --archive uea --root data/uea --out runs/uea --workers 2
@@ -68,7 +68,7 @@ class Settings:
 
 
 def scores(settings: Settings, cell: Cell) -> dict[str, Any]:
-    """Test accuracy of each probe on the codes of one cell."""
+    """Test accuracy of each probe on the embeddings of one cell."""
     data = load_classification(cell.set, root=settings.root)
     train, test = scaled(data)
     method, params = METHODS[cell.method]

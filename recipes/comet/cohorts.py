@@ -18,8 +18,8 @@ from tscl.runs.jobs import load_job
 
 def auroc(seed: int, out: Path, sets: list[str]) -> pd.DataFrame:
     """AUROC by sample of every row on the cohort of ``seed``; finished cells are not run again."""
-    made = [f"data.make.seed={seed}", "train.probe=false", f"out={out / f'cohort{seed}'}", *sets]
-    run = ClinicalRun(load_job(None, made, base="clinical"))
+    result = [f"data.make.seed={seed}", "train.probe=false", f"out={out / f'cohort{seed}'}", *sets]
+    run = ClinicalRun(load_job(None, result, base="clinical"))
     run.begin(resume=run.folder.path.is_dir())
     table = summarise(run.evaluate(), n_replicates=0)
     table = table[(table["metric"] == "auroc") & (table["level"] == "sample")].copy()

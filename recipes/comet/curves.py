@@ -22,9 +22,9 @@ def curves(folder: Path) -> pd.DataFrame:
     """
     parts = []
     for path in sorted(folder.glob("probe-*-fold*.csv")):
-        found = re.fullmatch(r"probe-(.+)-fold(\d+)", path.stem)
-        if found is not None:
-            parts.append(pd.read_csv(path).assign(row=found[1], fold=int(found[2])))
+        match = re.fullmatch(r"probe-(.+)-fold(\d+)", path.stem)
+        if match is not None:
+            parts.append(pd.read_csv(path).assign(row=match[1], fold=int(match[2])))
     table = pd.concat(parts)
     score = next(c for c in table.columns if c not in ("epoch", "row", "fold"))
     folds = table.groupby("fold")["row"].nunique()

@@ -18,7 +18,12 @@ from collect import rewrite
 from torch import nn
 
 from recipes.e2e.figures import receptive_field_figure, retention_figure
-from tscl.evaluation.probes.retention import FACTORS, network_codes, retention, window_codes
+from tscl.evaluation.probes.retention import (
+    FACTORS,
+    network_embeddings,
+    retention,
+    window_embeddings,
+)
 from tscl.forecasters import ForecastNetwork
 from tscl.forecasters.receptive_field import receptive_field
 from tscl.forecasters.strategies import StrategyRun
@@ -36,7 +41,7 @@ def networks(overrides: list[str], horizon: int) -> tuple[dict[str, nn.Module], 
     config = load_study(RECIPE, [f"horizons=[{horizon}]", "seeds=[0]", "weights=[0.1]", *overrides])
     study = Study(config)
     cell = next(c for c in cells_of(config) if c.strategy == "end_to_end")
-    made: dict[str, nn.Module] = {}
+    trained: dict[str, nn.Module] = {}
     for name, weight in WEIGHTS.items():
         values = study.data.inputs[:, study.data.n_covariates :]
         run = StrategyRun(values, study.data.split, horizon, settings_of(config, cell))
@@ -44,33 +49,33 @@ def networks(overrides: list[str], horizon: int) -> tuple[dict[str, nn.Module], 
         if weight is not None:
             stage = "pretrain" if weight == 1.0 else "train"
             network = run.train(network, weight, stage=stage)
-        made[name] = network.eval()
-    return made, run
+        trained[name] = network.eval()
+    return trained, run
 
 
 def single(network: nn.Module) -> ForecastNetwork:
     """The network for one variable: the weights do not depend on the number of variables."""
     assert isinstance(network, ForecastNetwork)
     assert network.channel_independent
-    made = ForecastNetwork(**(network.config() | {"channels": 1, "targets": [0]}))
-    made.load_state_dict(network.state_dict())
-    return made.eval()
+    univariate = ForecastNetwork(**(network.config() | {"channels": 1, "targets": [0]}))
+    univariate.load_state_dict(network.state_dict())
+    return univariate.eval()
 
 
-def fields(made: dict[str, nn.Module], run: StrategyRun) -> dict[str, np.ndarray]:
+def fields(trained: dict[str, nn.Module], run: StrategyRun) -> dict[str, np.ndarray]:
     """Influence (H, L) on test windows, one every 45 hours."""
     length = run.settings.length
     part = run.split.test
     at = np.arange(part.start, part.stop - run.horizon, 45)[:, None] + np.arange(1 - length, 1)
     past = torch.from_numpy(np.ascontiguousarray(run.values[at]))
     chosen = ("MSE only", "end to end, lambda 0.1")
-    return {name: receptive_field(made[name], past).numpy() for name in chosen}
+    return {name: receptive_field(trained[name], past).numpy() for name in chosen}
 
 
-def shares(found: dict[str, np.ndarray]) -> str:
+def shares(influence: dict[str, np.ndarray]) -> str:
     """Share of influence of the last day, the week, and the hours of the day forecast."""
     lines = []
-    for name, field in found.items():
+    for name, field in influence.items():
         horizon, length = field.shape
         lag = np.arange(1, horizon + 1)[:, None] + np.arange(length)[::-1]  # forecast minus past
         same = np.where(lag % DAY == 0, field, 0.0).sum(axis=1).mean()
@@ -88,10 +93,10 @@ def shares(found: dict[str, np.ndarray]) -> str:
 
 
 def table(frame: pd.DataFrame) -> str:
-    """R2 of each factor by code, mean and deviation over draws."""
+    """R2 of each factor by encoder, mean and deviation over draws."""
     lines = []
-    for code, group in frame.groupby("code", sort=False):
-        row = {"code": code}
+    for encoder, group in frame.groupby("encoder", sort=False):
+        row = {"encoder": encoder}
         for factor in FACTORS:
             values = group.loc[group["factor"] == factor, "r2"]
             row[factor] = f"{values.mean():.2f} ± {values.std():.2f}"
@@ -108,20 +113,20 @@ def main() -> None:
     parser.add_argument("--into", type=Path)
     parser.add_argument("--figures", type=Path)
     options = parser.parse_args()
-    made, run = networks(options.set, options.horizon)
-    found = fields(made, run)
-    codes = {name: network_codes(single(net), "mean") for name, net in made.items()}
+    trained, run = networks(options.set, options.horizon)
+    influence = fields(trained, run)
+    encoders = {name: network_embeddings(single(net), "mean") for name, net in trained.items()}
     kept = retention(
-        codes | {"raw window": window_codes}, n=options.series, length=run.settings.length
+        encoders | {"raw window": window_embeddings}, n=options.series, length=run.settings.length
     )
     if options.figures:
         options.figures.mkdir(parents=True, exist_ok=True)
         for name, figure in (
-            ("e2e_receptive_field", receptive_field_figure(found, unit="hours")),
+            ("e2e_receptive_field", receptive_field_figure(influence, unit="hours")),
             ("e2e_retention", retention_figure(kept)),
         ):
             figure.savefig(options.figures / f"{name}.png", dpi=110, metadata={"Software": None})
-    texts = {"receptive field": shares(found), "retention": table(kept)}
+    texts = {"receptive field": shares(influence), "retention": table(kept)}
     if options.into:
         rewrite(options.into, texts)
     else:

@@ -76,7 +76,7 @@ def chosen(frame: pd.DataFrame) -> pd.DataFrame:
     Among end-to-end and among MSE-only settings, of those with the most seeds; none where there
     was nothing to choose at any horizon.
     """
-    found = []
+    parts = []
     for strategy, family in (("supervised", SUPERVISED), ("end_to_end", E2E)):
         mine = frame[(frame["strategy"] == strategy) & frame["name"].str.startswith(family)]
         if mine.groupby("horizon")["name"].nunique().max() == 1:
@@ -84,10 +84,10 @@ def chosen(frame: pd.DataFrame) -> pd.DataFrame:
         for _, part in mine.groupby("horizon"):
             each = part.groupby("name")["valid_mse"].agg(["size", "mean"])
             best = each[each["size"] == each["size"].max()]["mean"].idxmin()
-            found.append(
+            parts.append(
                 part[part["name"] == best].assign(name=f"{family}, {CHOSEN}", note=CHOSEN, was=best)
             )
-    return placed(pd.concat(found)) if found else frame[:0]
+    return placed(pd.concat(parts)) if parts else frame[:0]
 
 
 def gather(studies: list[str]) -> dict[str, pd.DataFrame]:
@@ -99,11 +99,11 @@ def gather(studies: list[str]) -> dict[str, pd.DataFrame]:
         parts.setdefault(data, []).append(
             named(pd.read_parquet(Path(folder) / "study.parquet"), note)
         )
-    made = {}
+    result = {}
     for data, frames in parts.items():
         whole = pd.concat(frames).drop_duplicates(KEYS)
-        made[data] = pd.concat([whole, chosen(whole)]).sort_values(KEYS, ignore_index=True)
-    return made
+        result[data] = pd.concat([whole, chosen(whole)]).sort_values(KEYS, ignore_index=True)
+    return result
 
 
 def spread(values: pd.Series) -> str:
@@ -139,11 +139,11 @@ def paired(frame: pd.DataFrame) -> str:
     supervised = frame[(frame["strategy"] == "supervised") & (frame["note"] != CHOSEN)]
     tables = []
     for rival in supervised["name"].unique():
-        made = against(frame, rival)
+        result = against(frame, rival)
         lines = []
-        for name, group in made.groupby("name", sort=False):
+        for name, group in result.groupby("name", sort=False):
             row = {f"against {rival}": name}
-            for horizon in sorted(made["horizon"].unique()):
+            for horizon in sorted(result["horizon"].unique()):
                 part = group[group["horizon"] == horizon]["change"]
                 lower = int((part < 0).sum())
                 row[str(horizon)] = (
@@ -172,15 +172,15 @@ def figure(frames: dict[str, pd.DataFrame]) -> Figure:
 
     Dots are seeds, dashed lines DLinear where it is within the range of the dots or near it.
     """
-    made = Figure(figsize=(5.0 * len(frames), 3.8))
-    panels = made.subplots(1, len(frames), squeeze=False)[0]
+    result = Figure(figsize=(5.0 * len(frames), 3.8))
+    panels = result.subplots(1, len(frames), squeeze=False)[0]
     horizons = sorted({int(h) for frame in frames.values() for h in frame["horizon"]})
     shade = dict(zip(horizons, COLOURS, strict=False))
     ends = {
-        data: found[(found["strategy"] == "end_to_end") & (found["note"] == "")]
-        for data, found in ((d, against(f, SUPERVISED)) for d, f in frames.items())
+        data: differences[(differences["strategy"] == "end_to_end") & (differences["note"] == "")]
+        for data, differences in ((d, against(f, SUPERVISED)) for d, f in frames.items())
     }
-    weights = sorted({w for found in ends.values() for w in found["weight"]})
+    weights = sorted({w for differences in ends.values() for w in differences["weight"]})
     for axes, (data, frame) in zip(panels, frames.items(), strict=True):
         means = frame.groupby(["name", "horizon"])["mse"].mean()
         top = 1.15 * max(ends[data]["change"].max(), 5.0)
@@ -205,8 +205,8 @@ def figure(frames: dict[str, pd.DataFrame]) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(fontsize=8, loc="upper left", framealpha=1.0, edgecolor="none")
     panels[0].set_ylabel("test MSE against MSE only, %")
-    made.tight_layout()
-    return made
+    result.tight_layout()
+    return result
 
 
 def validation(path: Path) -> str:
@@ -241,8 +241,8 @@ def rewrite(path: Path, texts: dict[str, str]) -> None:
     page = path.read_text(encoding="utf-8")
     for name, text in texts.items():
         pattern = rf"(<!-- {re.escape(name)}[^\n]*-->\n).*?(<!-- end {re.escape(name)} -->)"
-        page, found = re.subn(pattern, lambda m, t=text: f"{m[1]}\n{t}\n\n{m[2]}", page, flags=re.S)
-        if not found:
+        page, count = re.subn(pattern, lambda m, t=text: f"{m[1]}\n{t}\n\n{m[2]}", page, flags=re.S)
+        if not count:
             raise KeyError(f"{path} has no block named '{name}'")
     path.write_text(page, encoding="utf-8")
 

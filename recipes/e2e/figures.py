@@ -50,28 +50,29 @@ def receptive_field_figure(fields: dict[str, ArrayLike], *, unit: str = "steps")
 
 
 def retention_figure(frame: pd.DataFrame) -> Figure:
-    """R2 of trend, scale and period by code, mean and deviation over draws.
+    """R2 of trend, scale and period by encoder, mean and deviation over draws.
 
     Args:
-        frame: rows (code, factor, seed, r2) of :func:`tscl.evaluation.probes.retention.retention`.
+        frame: rows (encoder, factor, seed, r2) of
+            :func:`tscl.evaluation.probes.retention.retention`.
     """
-    codes = list(dict.fromkeys(frame["code"]))
+    encoders = list(dict.fromkeys(frame["encoder"]))
     factors = list(dict.fromkeys(frame["factor"]))
     figure = Figure(figsize=(2.2 * len(factors) + 2.6, 3.2), layout="constrained")
     axes = figure.subplots()
-    width = 0.8 / len(codes)
-    for i, code in enumerate(codes):
-        groups = frame[frame["code"] == code].groupby("factor")["r2"]
+    width = 0.8 / len(encoders)
+    for i, encoder in enumerate(encoders):
+        groups = frame[frame["encoder"] == encoder].groupby("factor")["r2"]
         mean = groups.mean().reindex(factors).to_numpy()
         spread = groups.std().reindex(factors).fillna(0.0).to_numpy()
         axes.bar(
-            np.arange(len(factors)) + (i - (len(codes) - 1) / 2) * width,
+            np.arange(len(factors)) + (i - (len(encoders) - 1) / 2) * width,
             np.clip(mean, 0.0, 1.0),
             width * 0.92,
             yerr=spread,
             color=COLOURS[i % len(COLOURS)],
             error_kw={"lw": 0.9},
-            label=code,
+            label=encoder,
         )
     axes.set_xticks(range(len(factors)), factors)
     axes.set_ylim(0.0, 1.05)

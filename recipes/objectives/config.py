@@ -48,7 +48,7 @@ class ArchiveTask(TaskSection):
 
 
 class SeriesTask(TaskSection):
-    """Windows of a forecasting series, codes scored by a ridge on the changes to come.
+    """Windows of a forecasting series, embeddings scored by a ridge on the changes to come.
 
     Labels of a window, for losses that need them, are its mean change over the next ``ahead``
     steps: as a number, and in ``bins`` classes of equal size.

@@ -39,12 +39,12 @@ EXTRA = {
 
 def default_objectives() -> dict[str, Objective]:
     """Every registered loss over embeddings, and :data:`EXTRA`, by title."""
-    made = {
+    result = {
         name: Objective(loss=name, views="channels" if name in CROSS_MODAL else "augmented")
         for name in LOSSES.names()
         if is_instance_loss(name)
     }
-    return made | EXTRA
+    return result | EXTRA
 
 
 def group_of(objective: Objective) -> str:

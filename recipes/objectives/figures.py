@@ -40,7 +40,7 @@ def rank_figure(ranking: Ranking, groups: Mapping[str, str]) -> Figure:
 
 
 def geometry_figure(frame: pd.DataFrame, ranking: Ranking, groups: Mapping[str, str]) -> Figure:
-    """Alignment against uniformity of the codes, one panel a data set, numbered by place.
+    """Alignment against uniformity of the embeddings, one panel a data set, numbered by place.
 
     Args:
         frame: one row a cell with ``task``, ``objective``, ``alignment`` and ``uniformity`` (NaN

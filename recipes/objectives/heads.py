@@ -51,12 +51,12 @@ INTRODUCTION = """# Projection heads
 
 Which head to train with, and how much of it to throw away (arXiv 2403.11391): SimCLR with `{loss}`,
 the encoder, views and budget of the [comparison of objectives](results_objectives.md), a linear
-probe on frozen codes. Macro F1 on the test part, mean ± deviation over {seeds} seeds; uniformity is
-the [diagnostic](losses.md) on codes of test samples, lower is more even. `kept` counts the layers
-of the head that stand between encoder and probe: 0 throws the whole head away. The reweighting is
-the paper's fixed alternative to a head; the probe standardises its features, so it gives one figure
-before and behind it. A probe behind a layer with ReLU can do more than a linear one on the codes.
-`head:` of SimCLR takes all of these heads.
+probe on frozen embeddings. Macro F1 on the test part, mean ± deviation over {seeds} seeds;
+uniformity is the [diagnostic](losses.md) on embeddings of test samples, lower is more even. `kept`
+counts the layers of the head that stand between encoder and probe: 0 throws the whole head away.
+The reweighting is the paper's fixed alternative to a head; the probe standardises its features, so
+it gives one figure before and behind it. A probe behind a layer with ReLU can do more than a linear
+one on the embeddings. `head:` of SimCLR takes all of these heads.
 
 ```sh
 {command}
@@ -67,7 +67,7 @@ before and behind it. A probe behind a layer with ReLU can do more than a linear
 def run(
     config: ObjectivesConfig, task: Task, head: str | None, seed: int
 ) -> list[dict[str, object]]:
-    """One row for each part of the head that is kept: macro F1 and uniformity of the test codes."""
+    """One row for each part of the head that is kept: macro F1, uniformity of test embeddings."""
     with seeded(seed, "weights"):
         encoder = ENCODERS.build(
             config.encoder.name, input_dims=task.x.shape[2], **config.encoder.params
@@ -96,15 +96,15 @@ def run(
     )
     source, sampler = ArraySource(task.x), RandomSampler(len(task.x), size, drop_last=True)
     trained = Trainer(settings).fit(method, source, sampler).encoder
-    made = method.head.eval()
-    if not isinstance(made, HeadStack):
-        return [{"kept": k} | figures(task, trained, (nn.Identity(), made)[k]) for k in (0, 1)]
-    parts = [nn.Sequential(*list(made)[:k]) for k in range(len(made) + 1)]
+    result = method.head.eval()
+    if not isinstance(result, HeadStack):
+        return [{"kept": k} | figures(task, trained, (nn.Identity(), result)[k]) for k in (0, 1)]
+    parts = [nn.Sequential(*list(result)[:k]) for k in range(len(result) + 1)]
     return [{"kept": k} | figures(task, trained, part) for k, part in enumerate(parts)]
 
 
 def figures(task: Task, encoder: nn.Module, head: nn.Module) -> dict[str, float]:
-    """Macro F1 of a linear probe behind ``head``, and uniformity of its codes of test samples."""
+    """Macro F1 of a linear probe behind ``head``, uniformity of its embeddings of test samples."""
 
     def features(x: np.ndarray) -> np.ndarray:
         with torch.no_grad():
@@ -145,13 +145,14 @@ def findings(table: pd.DataFrame) -> list[str]:
         layered = [head for head in HEADS if "layer" in head]
         last = {head: int(rows.loc[rows["head"] == head, "kept"].max()) for head in layered}
         gain = [by[head, 0] - by[head, last[head]] for head in layered]
-        wins = sum(int((one > 0).sum()) for one in gain)
+        wins = sum(int((gains > 0).sum()) for gains in gain)
         mean, none = float(np.mean(np.concatenate(gain))), by["none", 0].mean()
         best = max(layered, key=lambda head: by[head, 0].mean())
         weighed = max((h for h in HEADS if "kappa" in h), key=lambda head: by[head, 0].mean())
         out.append(
-            f"- {task}: in {wins} of {sum(len(one) for one in gain)} runs with layers the codes "
-            f"before the head\n  beat those behind it, by {mean:+.3f} on average over all runs.\n"
+            f"- {task}: in {wins} of {sum(len(gains) for gains in gain)} runs with layers the "
+            f"embeddings before the head\n  beat those behind it, "
+            f"by {mean:+.3f} on average over all runs.\n"
             f"  With the head thrown away: the best mean of the heads with layers ({best}) "
             f"{by[best, 0].mean():.3f},\n  {weighed} {by[weighed, 0].mean():.3f}, "
             f"no head {none:.3f}, untrained {by['untrained', 0].mean():.3f}."

@@ -145,7 +145,7 @@ def _markdown(
         f"dimensions that is thrown away, `{train.augmentation}` views, {train.steps} steps of "
         f"{train.batch_size} samples, AdamW at {train.lr:g}, seeds "
         f"{', '.join(map(str, ranking.seeds))}. Each objective has the library's default settings; "
-        "none was tuned. Codes are max-pooled over time and frozen.",
+        "none was tuned. Embeddings are max-pooled over time and frozen.",
         "",
         *[f"- **{name}**: {_describe(config.tasks[name])}" for name in ranking.tasks],
         "",
@@ -185,8 +185,9 @@ def _markdown(
     lines += [
         "## Alignment and uniformity",
         "",
-        "Of the frozen codes of test samples, two augmented views each, means over seeds; numbers "
-        "are places in the table. Codes at the upper left have collapsed towards one direction.",
+        "Of the frozen embeddings of test samples, two augmented views each, means over seeds; "
+        "numbers are places in the table. Embeddings at the upper left have collapsed towards one "
+        "direction.",
         "",
         f"![Alignment and uniformity]({folder}/objectives_geometry.png)",
         "",
@@ -209,6 +210,7 @@ def _describe(task: AnyTask) -> str:
     source = Path(task.data.path or task.data.dataset).name
     return (
         f"`{source}`, windows of {task.length} steps; error is the MSE at "
-        f"horizon {horizons} (standardised target) of a ridge on codes and current value. Labels: "
-        f"mean change over the next {task.ahead} steps, in {task.bins} classes or as a number."
+        f"horizon {horizons} (standardised target) of a ridge on embeddings and current value. "
+        f"Labels: mean change over the next {task.ahead} steps, in {task.bins} "
+        "classes or as a number."
     )

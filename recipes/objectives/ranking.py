@@ -53,13 +53,13 @@ class Ranking:
         a data set is open when it contains zero.
         """
         a, b = (self.errors[:, :, self.methods.index(m)] for m in (method, reference))
-        found = {"better": 0, "worse": 0, "open": 0}
+        counts = {"better": 0, "worse": 0, "open": 0}
         for apart in a - b:
             if np.isnan(apart).any():
                 continue
             _, low, high = _mean_interval(apart, self.level)
-            found["better" if high < 0 else "worse" if low > 0 else "open"] += 1
-        return found
+            counts["better" if high < 0 else "worse" if low > 0 else "open"] += 1
+        return counts
 
     def complete(self) -> pd.DataFrame:
         """Mean errors of the methods that fit every data set, one row a data set."""

@@ -2,9 +2,9 @@
 
 One cell is one data set, objective and seed, and one JSON file; a killed comparison goes on with
 the cells that are missing. Objectives are trained in SimCLR's frame (two views, a projection head
-that is thrown away) and scored by a linear head on frozen codes. Beside them stand an untrained
-encoder and features without a model. What changes with the seed: initial weights, batches, views,
-and for a cohort the patients held out.
+that is thrown away) and scored by a linear head on frozen embeddings. Beside them stand an
+untrained encoder and features without a model. What changes with the seed: initial weights,
+batches, views, and for a cohort the patients held out.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class ObjectiveStudy:
 
     def fits(self, task: str, objective: str) -> bool:
         """Whether the data set has what the objective compares."""
-        one = self.objectives.get(objective)
-        between = one is not None and one.views == "channels"
+        setting = self.objectives.get(objective)
+        between = setting is not None and setting.views == "channels"
         return not between or self.config.tasks[task].channel_groups is not None
 
     def facts(self, cell: ObjectiveCell) -> dict[str, Any]:
@@ -202,15 +202,17 @@ class ObjectiveStudy:
         }
 
     def _diagnostics(self, encoder: nn.Module, seen: Series) -> dict[str, float]:
-        """Alignment and uniformity of the codes of two views of test samples."""
+        """Alignment and uniformity of the embeddings of two views of test samples."""
         view = build_augmentation(self.config.train.augmentation)
         x = torch.from_numpy(seen)
         generator = torch_generator(0, "views for diagnostics")
-        codes = [torch.from_numpy(pooled(encoder, view(x, generator).numpy())) for _ in range(2)]
-        first, second = codes
+        embeddings = [
+            torch.from_numpy(pooled(encoder, view(x, generator).numpy())) for _ in range(2)
+        ]
+        first, second = embeddings
         return {"alignment": alignment(first, second), "uniformity": uniformity(first)}
 
 
 def pooled(encoder: nn.Module, x: Series) -> NDArray[np.float32]:
-    """Codes max-pooled over time, (n, D)."""
+    """Embeddings max-pooled over time, (n, D)."""
     return np.asarray(encode(encoder, x, pooling="max"), dtype=np.float32)  # type: ignore[arg-type]

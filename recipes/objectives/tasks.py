@@ -63,14 +63,14 @@ class ClassificationTask(Task):
 
     def score(self, features: Features) -> dict[str, float]:
         """Macro F1, accuracy and AUROC on the test part."""
-        made = linear_probe(
+        result = linear_probe(
             features(self.x), self.classes, features(self.x_test), self.classes_test
         )
         return {
-            "error": 1.0 - made.macro_f1,
-            "macro_f1": made.macro_f1,
-            "accuracy": made.accuracy,
-            "auroc": made.auroc,
+            "error": 1.0 - result.macro_f1,
+            "macro_f1": result.macro_f1,
+            "accuracy": result.accuracy,
+            "auroc": result.auroc,
         }
 
 
@@ -84,9 +84,9 @@ class ForecastTask(Task):
 
     def score(self, features: Features) -> dict[str, float]:
         """Mean squared and absolute error on the test part, scaled, over the horizons."""
-        codes = features(windows_of(self.data.inputs, self.length))
-        known = np.full((len(self.data.inputs), codes.shape[1]), np.nan, dtype=np.float32)
-        known[self.length - 1 :] = codes
+        embeddings = features(windows_of(self.data.inputs, self.length))
+        known = np.full((len(self.data.inputs), embeddings.shape[1]), np.nan, dtype=np.float32)
+        known[self.length - 1 :] = embeddings
         results = forecast_protocol(
             known,
             self.data.targets,
@@ -96,8 +96,8 @@ class ForecastTask(Task):
             residual=True,
             standardize=True,
         )
-        mse = float(np.mean([one.mse for one in results]))
-        return {"error": mse, "mse": mse, "mae": float(np.mean([one.mae for one in results]))}
+        mse = float(np.mean([result.mse for result in results]))
+        return {"error": mse, "mse": mse, "mae": float(np.mean([result.mae for result in results]))}
 
 
 class TaskSource:

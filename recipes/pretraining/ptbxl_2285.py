@@ -121,7 +121,7 @@ def _from_files(folder: Path, log: RecordLog) -> tuple[pd.DataFrame, np.ndarray]
                     "record": int(row["ecg_id"]),
                     "patient": str(int(row["patient_id"])),
                     "side": {9: "valid", 10: "test"}.get(fold, "train"),
-                    **{one: int(one in has) for one in CLASSES},
+                    **{name: int(name in has) for name in CLASSES},
                 }
             )
             signals.append(sosfiltfilt(band, record.signal, axis=0).astype(np.float32))

@@ -129,9 +129,9 @@ def mitbih(root: Path) -> Iterator[Task]:
     )
     rng = numpy_generator(0, "beats")
     record, kept = beats.columns["record"].to_numpy(), []
-    for one in np.unique(record):
+    for name in np.unique(record):
         for code in range(3):
-            same = np.flatnonzero((record == one) & (beats.label == code))
+            same = np.flatnonzero((record == name) & (beats.label == code))
             kept.append(np.sort(rng.permutation(same)[:BEATS]))
     chosen = beats.subset(np.concatenate(kept))
     half = chosen.columns["split"].to_numpy()
@@ -195,7 +195,7 @@ def table(store: ResultStore) -> str:
     for task in dict.fromkeys(cell.key["task"] for cell in store.cells()):
         for share in SHARES:
             figures = {row: scores(store, task, row, share) for row in (*LINEAR, *TRAINED)}
-            figures = {row: found for row, found in figures.items() if found[2]}
+            figures = {row: figures_ for row, figures_ in figures.items() if figures_[2]}
             reference = next(iter(figures))
             for row, (auroc, replicates, draws, labels) in figures.items():
                 low, high = percentile_interval(replicates)
@@ -238,7 +238,7 @@ def scores(
 
 def metrics(store: ResultStore, weights: str) -> dict[str, Any]:
     """The figures of shipped weights for their card."""
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "how": "recipes/pretraining/transfer.py: AUROC of a logistic regression on the embeddings "
         "(beats: on the three steps in the middle), mean of five draws of labels, with 95 % "
         "intervals over test patients (PTB-XL folds 9 and 10; MIT-BIH DS2, 12 patients)"
@@ -250,8 +250,8 @@ def metrics(store: ResultStore, weights: str) -> dict[str, Any]:
                 interval = [round(limit, 3) for limit in percentile_interval(replicates)]
                 plain = round(scores(store, task, UNTRAINED, share)[0], 3)
                 figures = {"auroc": round(auroc, 3), "interval": interval, "untrained": plain}
-                found[f"{task}, {share:.0%} of the labels"] = figures
-    return found
+                result[f"{task}, {share:.0%} of the labels"] = figures
+    return result
 
 
 def main(mitdb: Path, arrays: Path, files: Path, out: Path, *rows: str) -> None:

@@ -5,7 +5,7 @@
 Reference: windows of 201 steps recomputed at every step with all outputs and separate kernels,
 extrapolated from a sample of windows. Against it: windows with the last position only (centred
 encoder) and one causal pass. Then a long series is encoded in chunks into a memory-mapped file, and
-the growth of the peak resident memory is set against the size of its codes.
+the growth of the peak resident memory is set against the size of its embeddings.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def speed(sample: int) -> list[Row]:
     sliding *= LENGTH / part.shape[1]
     encode(causal, x[:, :1000])
     one_pass = min(seconds(lambda: encode(causal, x)) for _ in range(2))
-    what = f"codes of {LENGTH:,} x {CHANNELS} steps, each of its past only"
+    what = f"embeddings of {LENGTH:,} x {CHANNELS} steps, each of its past only"
     against = f"all outputs of every window of {WINDOW} (extrapolated from {sample} windows)"
     how = f"{what}: centred encoder, last position only (extrapolated from {part.shape[1]:,} steps)"
     return [
@@ -68,12 +68,12 @@ def memory(length: int, dims: int) -> Row:
         del x
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         source = np.load(path, mmap_mode="r")
-        spent = seconds(lambda: encode(encoder, source, out=Path(folder) / "codes.npy"))
+        spent = seconds(lambda: encode(encoder, source, out=Path(folder) / "embeddings.npy"))
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sys.stdout.write(f"{length} steps to {dims} dimensions in {spent:.0f} s\n")
     return row(
         f"peak memory added by encoding {length:,} steps to {dims} dimensions on disk",
-        against="the size of the codes (computed)",
+        against="the size of the embeddings (computed)",
         reference=length * dims * 4 / 2**30,
         here=(after - before) / 2**20,
         unit="GiB",

@@ -2,15 +2,15 @@
 
     python -m tests.benchmarks.bench_forecast_step [--steps 12] [--threads 1]
 
-Transformer of 5 layers, width 128, 8 heads, feed-forward 64, codes of 320, batch 16, seven columns
-and seven calendar covariates. Whole steps are timed: windows, forward, backward, update; and steps
-together with their share of an epoch's evaluation, which for ETTh1's parts is one forecast on the
-validation part for every third training window. The reference is
+Transformer of 5 layers, width 128, 8 heads, feed-forward 64, embeddings of 320, batch 16, seven
+columns and seven calendar covariates. Whole steps are timed: windows, forward, backward, update;
+and steps together with their share of an epoch's evaluation, which for ETTh1's parts is one
+forecast on the validation part for every third training window. The reference is
 ``tests/reference/e2e_forecaster.py``, which does what the public code does with the same network
-and losses, and evaluates on validation and test part; one row has the search for anomalies in
-every backward pass that the public script turns on. Both contrast the forecast's codes with one
-masked view (``masked_views: 1``). Processor time on one thread; the two take turns, and the
-fastest round of each counts.
+and losses, and evaluates on validation and test part; one row has the search for anomalies in every
+backward pass that the public script turns on. Both contrast the forecast's embeddings with one
+masked view (``masked_views: 1``). Processor time on one thread; the two take turns, and the fastest
+round of each counts.
 """
 
 from __future__ import annotations

@@ -245,7 +245,7 @@ def test_uses_that_need_every_step_name_the_stride() -> None:
 
 @every_encoder
 @pytest.mark.parametrize(("length", "step"), [(20, 0), (50, 31), (260, 256)])
-def test_causal_codes_are_bit_equal_whatever_follows(
+def test_causal_embeddings_are_bit_equal_whatever_follows(
     name: str, params: dict[str, Any], length: int, step: int
 ) -> None:
     encoder = _build(name, params).eval()

@@ -11,7 +11,7 @@ from tscl.seeding import seeded
 
 
 @pytest.mark.parametrize("mixture", ["folded_fft", "folded", "separate"])
-def test_output_is_the_mean_of_experts_on_the_backbones_codes(mixture):
+def test_output_is_the_mean_of_experts_on_the_backbones_embeddings(mixture):
     with seeded(0):
         encoder = ENCODERS.build(
             "experts",
@@ -24,12 +24,12 @@ def test_output_is_the_mean_of_experts_on_the_backbones_codes(mixture):
         ).double()
     x = torch.randn(20, 30, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     encoder.backbone.eval()
-    codes = encoder.backbone(x)
-    wanted = torch.zeros_like(codes)
+    embeddings = encoder.backbone(x)
+    wanted = torch.zeros_like(embeddings)
     for weight, bias in zip(encoder.weights, encoder.biases, strict=True):
         for t in range(30):
             for lag in range(min(len(weight), t + 1)):
-                wanted[:, t] += codes[:, t - lag] @ weight[-1 - lag] / 3
+                wanted[:, t] += embeddings[:, t - lag] @ weight[-1 - lag] / 3
         wanted += bias / 3
     torch.testing.assert_close(encoder(x), wanted)
     assert encoder.causal

@@ -129,9 +129,9 @@ def test_the_forecast_is_the_last_outputs() -> None:
         3, 5, encoder="tcn", encoder_params=params, output_dims=6, decoder_dims=6, published=True
     ).eval()
     x = torch.randn(2, 8, 3)
-    codes = network.encoder(x)
-    torch.testing.assert_close(network(x), network.decoder(codes)[:, -5:])
-    torch.testing.assert_close(network.represent(x), codes)
+    embeddings = network.encoder(x)
+    torch.testing.assert_close(network(x), network.decoder(embeddings)[:, -5:])
+    torch.testing.assert_close(network.represent(x), embeddings)
     assert ForecastNetwork(**network.config()).config() == network.config()
     with pytest.raises(InputError, match="last outputs"):
         network(x[:, :4])

@@ -64,11 +64,11 @@ def test_the_own_patient_is_never_found_unless_asked(index):
 def test_distances_are_those_of_a_plain_loop(index):
     fresh = waves(4, steps=80, channels=1, seed=12)[0]
     found = index.query(fresh, patient=[0, 1, 777, 3], n_patients=6)
-    codes = (index.transformer_.transform(fresh) - index.code_mean_) / index.code_scale_
+    embeddings = (index.transformer_.transform(fresh) - index.code_mean_) / index.code_scale_
     for i, own in enumerate([0, 1, 777, 3]):
         best = {}
-        for patient, code in zip(PATIENT, index.codes_, strict=True):
-            away = float(np.sqrt(((codes[i] - code) ** 2).sum()))
+        for patient, code in zip(PATIENT, index.embeddings_, strict=True):
+            away = float(np.sqrt(((embeddings[i] - code) ** 2).sum()))
             if patient != own:
                 best[patient] = min(away, best.get(patient, np.inf))
         expected = sorted(best.items(), key=lambda one: one[1])[:6]

@@ -24,9 +24,9 @@ PATIENT, TRIAL = np.arange(24) // 4, np.arange(24) // 2 % 2
 @pytest.mark.parametrize("method", sorted(set(METHODS.names()) - {"e2e", "knowledge_distillation"}))
 def test_every_method_by_name(method):
     model = transformer(method, method_params={"tokens": 10} if method == "ts_tcc" else None)
-    codes = model.fit(X, Y, patient=PATIENT, trial=TRIAL).transform(X)
-    assert codes.shape == (24, 8)
-    assert np.isfinite(codes).all()
+    embeddings = model.fit(X, Y, patient=PATIENT, trial=TRIAL).transform(X)
+    assert embeddings.shape == (24, 8)
+    assert np.isfinite(embeddings).all()
     assert len(model.history_) >= 1
 
 
@@ -70,15 +70,15 @@ def test_every_encoder_by_name(encoder):
 
 @pytest.mark.parametrize("loss", ["dcl", "barlow_twins", "supcon"])
 def test_losses_by_name(loss):
-    codes = transformer(loss=loss).fit(X, np.array(["a", "b"])[Y]).transform(X)
+    embeddings = transformer(loss=loss).fit(X, np.array(["a", "b"])[Y]).transform(X)
     other = transformer().fit(X).transform(X)
-    assert not np.array_equal(codes, other)
+    assert not np.array_equal(embeddings, other)
 
 
 def test_an_unsupervised_fit_never_looks_at_labels():
-    codes = transformer().fit(X, Y).transform(X)
-    np.testing.assert_array_equal(codes, transformer().fit(X, Y[::-1]).transform(X))
-    np.testing.assert_array_equal(codes, transformer().fit(X).transform(X))
+    embeddings = transformer().fit(X, Y).transform(X)
+    np.testing.assert_array_equal(embeddings, transformer().fit(X, Y[::-1]).transform(X))
+    np.testing.assert_array_equal(embeddings, transformer().fit(X).transform(X))
 
 
 def test_pipeline_grid_search_and_set_output():
@@ -164,7 +164,7 @@ def test_poolings_by_name(pooling, tmp_path):
     np.testing.assert_array_equal(again.transform(short), model.transform(short))
     assert classifier(pooling=pooling).fit(X, Y).predict_proba(X).shape == (24, 2)
     assert clusterer(pooling=pooling).fit(X).cluster_centers_.shape == (3, width)
-    assert retrieval(pooling=pooling).fit(X, patient=PATIENT).codes_.shape == (24, width)
+    assert retrieval(pooling=pooling).fit(X, patient=PATIENT).embeddings_.shape == (24, width)
 
 
 def test_random_state():
@@ -177,7 +177,7 @@ def test_random_state():
     assert not np.array_equal(*fresh)
 
 
-def test_stream_gives_the_codes_of_every_step():
+def test_stream_gives_the_embeddings_of_every_step():
     model = transformer().fit(40 + 7 * X)
     series = 40 + 7 * X[0]
     stream = model.stream()
@@ -187,7 +187,7 @@ def test_stream_gives_the_codes_of_every_step():
         transformer(scale="sample").fit(X).stream()
 
 
-def test_codes_find_a_planted_direction_that_raw_values_hide():
+def test_embeddings_find_a_planted_direction_that_raw_values_hide():
     x, y = waves(160, steps=80, channels=1, seed=1)
     train, test = np.arange(80), np.arange(80, 160)
     found = classifier(**LEARN).fit(x[train], y[train]).score(x[test], y[test])

@@ -72,7 +72,7 @@ def _expected(estimator: BaseEstimator) -> dict[str, str]:
 
 
 def _classifiers() -> list[BaseEstimator]:
-    # the LSTM in its default depth too: its codes hardly vary, which standardising brings out
+    # the LSTM in its default depth too: its embeddings hardly vary, which standardising brings out
     # braindecode is an extra, with a test of its own, and takes series of one length only
     known = [name for name in ENCODERS.names() if name != "braindecode"]
     names = [(name, _encoder_params(name)) for name in known]

@@ -23,12 +23,12 @@ RAGGED[5, 10:14, 1] = np.nan
 
 @pytest.mark.parametrize("kind", ["pd-multiindex", "nested_univ", "numpy3D"])
 @pytest.mark.parametrize("x", [X, RAGGED], ids=["equal", "unequal and missing"])
-def test_codes_are_those_of_the_wrapped_transformer(x, kind):
+def test_embeddings_are_those_of_the_wrapped_transformer(x, kind):
     base = transformer(pooling="max+log_std")
     model = ContrastivePanelTransformer(base)
-    codes = model.fit_transform(to_sktime(x, kind))
-    np.testing.assert_array_equal(codes, base.fit(x).transform(x))
-    assert codes.shape == (12, 16)
+    embeddings = model.fit_transform(to_sktime(x, kind))
+    np.testing.assert_array_equal(embeddings, base.fit(x).transform(x))
+    assert embeddings.shape == (12, 16)
     assert not hasattr(model.transformer, "transformer_")
 
 
@@ -37,11 +37,11 @@ def test_rows_carry_the_ids_of_the_instances():
     names = [f"p{i}" for i in reversed(range(12))]
     frame.index = frame.index.set_levels(names, level=0)
     model = ContrastivePanelTransformer(transformer()).fit(frame)
-    codes = model.transform(frame)
-    assert list(codes.columns) == [f"code{d}" for d in range(8)]
-    assert sorted(codes.index) == sorted(names)
+    embeddings = model.transform(frame)
+    assert list(embeddings.columns) == [f"embedding{d}" for d in range(8)]
+    assert sorted(embeddings.index) == sorted(names)
     one = model.transform(frame.loc[["p4"]])
-    np.testing.assert_allclose(one, codes.loc[["p4"]], atol=1e-6)
+    np.testing.assert_allclose(one, embeddings.loc[["p4"]], atol=1e-6)
 
 
 def test_a_single_series_is_one_row():

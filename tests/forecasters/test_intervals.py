@@ -16,18 +16,18 @@ from tscl.forecasters.intervals import (
     calibrated,
     fit_quantile_head,
     pinball,
-    window_codes,
+    window_embeddings,
     window_spread,
 )
 from tscl.seeding import seeded
 
 
 def planted(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Codes (n, 3) and errors (n, 2, 1) whose spread is told by the first column."""
+    """Embeddings (n, 3) and errors (n, 2, 1) whose spread is told by the first column."""
     rng = np.random.default_rng(seed)
-    codes = rng.uniform(size=(n, 3))
-    spread = (0.2 + 2 * codes[:, :1, None]) * np.array([[[1.0], [2.0]]])
-    return codes.astype(np.float32), (spread * rng.normal(size=(n, 2, 1))).astype(np.float32)
+    embeddings = rng.uniform(size=(n, 3))
+    spread = (0.2 + 2 * embeddings[:, :1, None]) * np.array([[[1.0], [2.0]]])
+    return embeddings.astype(np.float32), (spread * rng.normal(size=(n, 2, 1))).astype(np.float32)
 
 
 def test_pinball_against_loops():
@@ -52,42 +52,42 @@ def test_conformal_rank_is_the_finite_sample_one():
 
 
 def test_head_starts_at_the_quantiles_of_all_errors_and_never_crosses():
-    codes, errors = planted(500, 0)
+    embeddings, errors = planted(500, 0)
     head = QuantileHead(3, 2, 1, (0.1, 0.5, 0.9))
-    head.start_from(torch.from_numpy(codes), torch.from_numpy(errors))
-    made = head(torch.from_numpy(codes[:4])).detach().numpy()
+    head.start_from(torch.from_numpy(embeddings), torch.from_numpy(errors))
+    made = head(torch.from_numpy(embeddings[:4])).detach().numpy()
     wanted = np.quantile(errors, (0.1, 0.5, 0.9), axis=0).transpose(1, 2, 0)
     np.testing.assert_allclose(made, np.broadcast_to(wanted, made.shape), atol=2e-3)
     torch.nn.init.normal_(head.linear.weight, std=5.0)
-    wild = head(torch.from_numpy(codes))
+    wild = head(torch.from_numpy(embeddings))
     assert (wild.diff(dim=-1) >= 0).all()
 
 
 def test_both_kinds_cover_and_the_head_follows_the_spread():
-    codes, errors = planted(800, 1)
+    embeddings, errors = planted(800, 1)
     held, truth = planted(400, 2)
-    head = fit_quantile_head(codes, errors)
-    new_codes, new_errors = planted(2000, 3)
+    head = fit_quantile_head(embeddings, errors)
+    new_embeddings, new_errors = planted(2000, 3)
     for coverage in (0.5, 0.8, 0.98):  # .98 is beyond the head's levels
         widths, wide = {}, {}
-        third = new_codes[:, 0] > np.quantile(new_codes[:, 0], 2 / 3)
+        third = new_embeddings[:, 0] > np.quantile(new_embeddings[:, 0], 2 / 3)
         for name, kind in (
             ("conformal", ConformalIntervals(truth)),
             ("head", QuantileIntervals.calibrate(head, held, truth)),
         ):
-            low, high = kind.bounds(coverage, new_codes)
+            low, high = kind.bounds(coverage, new_embeddings)
             inside = ((new_errors >= low) & (new_errors <= high)).mean(axis=0)
             assert inside == pytest.approx(coverage, abs=0.06)
             wide[name] = ((new_errors >= low) & (new_errors <= high))[third].mean()
             widths[name] = (high - low)[:, 0, 0]
         assert np.ptp(widths["conformal"]) == 0
-        assert np.corrcoef(widths["head"], new_codes[:, 0])[0, 1] > 0.8
+        assert np.corrcoef(widths["head"], new_embeddings[:, 0])[0, 1] > 0.8
         # where the spread is large, one width for all covers too little
         assert abs(wide["head"] - coverage) < 0.06
         assert wide["conformal"] < wide["head"] - 0.03 * (coverage < 0.9)
 
 
-def test_codes_are_those_of_the_last_token_and_bad_levels_are_named():
+def test_embeddings_are_those_of_the_last_token_and_bad_levels_are_named():
     with seeded(0, "weights"):
         network = ForecastNetwork(
             2, 3, marks=1, encoder="tcn", encoder_params={"hidden_dims": 4}, output_dims=5
@@ -95,14 +95,14 @@ def test_codes_are_those_of_the_last_token_and_bad_levels_are_named():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(30, 2)).astype(np.float32)
     marks = rng.normal(size=(30, 1)).astype(np.float32)
-    made = window_codes(network, values, np.array([9, 20]), 8, marks=marks, batch_size=1)
+    made = window_embeddings(network, values, np.array([9, 20]), 8, marks=marks, batch_size=1)
     x, k = torch.from_numpy(values[None, 13:21]), torch.from_numpy(marks[None, 13:21])
     wanted = network.represent(x, k)[0, -1].detach().numpy()
     np.testing.assert_allclose(made[1], wanted, rtol=1e-5, atol=1e-6)
     for levels in ((0.5,), (0.5, 0.5), (0.0, 0.5)):
         with pytest.raises(InputError, match="levels"):
             QuantileHead(3, 2, 1, levels)
-    with pytest.raises(InputError, match="codes"):
+    with pytest.raises(InputError, match="embeddings"):
         fit_quantile_head(np.zeros((3, 2), np.float32), np.zeros((4, 2, 1), np.float32))
 
 
@@ -119,11 +119,11 @@ def test_adaptive_intervals_follow_a_drift_that_split_conformal_misses():
     fixed = ConformalIntervals(errors[:300])
     first = AdaptiveIntervals(errors[:300], spread[:300], steps[:300])
     inside: dict[str, list[bool]] = {"fixed": [], "adaptive": []}
-    codes = np.zeros((1, 1), np.float32)
+    embeddings = np.zeros((1, 1), np.float32)
     for i in range(500, 800, 3):  # errors are known two steps after their window
         seen = first.followed_by(errors[300 : i - 1], spread[300 : i - 1], steps[300 : i - 1])
         for name, kind in (("fixed", fixed), ("adaptive", seen)):
-            low, high = kind.bounds(0.9, codes)
+            low, high = kind.bounds(0.9, embeddings)
             inside[name].append(((errors[i] >= low[0]) & (errors[i] <= high[0])).mean())
     assert np.mean(inside["fixed"]) < 0.55
     assert np.mean(inside["adaptive"]) > 0.85

@@ -39,9 +39,9 @@ def make(encoder="transformer", horizon=3, channels=2, **options):
 def test_every_encoder_forecasts_any_horizon(encoder, query, horizon):
     network = make(encoder, horizon, marks=2, query=query, targets=[1])
     x = torch.randn(4, 7, 2)
-    out, codes = network.forecast(x, torch.randn(4, 7, 2), torch.randn(4, horizon, 2))
+    out, embeddings = network.forecast(x, torch.randn(4, 7, 2), torch.randn(4, horizon, 2))
     assert out.shape == (4, horizon, 1)
-    assert codes.shape == (4, 7, 6)
+    assert embeddings.shape == (4, 7, 6)
     assert torch.isfinite(out).all()
     # every forecast step differs from its neighbours: queries and positions are not identical
     assert (out[:, 1:] - out[:, :-1]).abs().max() > 1e-6
@@ -58,9 +58,9 @@ def test_every_encoder_forecasts_any_horizon(encoder, query, horizon):
 def test_patches_and_independent_channels_keep_shapes(length, horizon, patch, marks, independent):
     network = make(horizon=horizon, patch=patch, marks=marks, channel_independent=independent)
     past, ahead = torch.randn(2, length, marks), torch.randn(2, horizon, marks)
-    out, codes = network.forecast(torch.randn(2, length, 2), past, ahead)
+    out, embeddings = network.forecast(torch.randn(2, length, 2), past, ahead)
     assert out.shape == (2, horizon, 2)
-    assert codes.shape[:2] == network.token_shape(torch.zeros(2, length, 2))
+    assert embeddings.shape[:2] == network.token_shape(torch.zeros(2, length, 2))
 
 
 def test_independent_channels_do_not_see_each_other():

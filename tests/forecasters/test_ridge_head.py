@@ -1,4 +1,4 @@
-"""The ridge on frozen codes of independent channels against sklearn, row by row."""
+"""The ridge on frozen embeddings of independent channels against sklearn, row by row."""
 
 from __future__ import annotations
 

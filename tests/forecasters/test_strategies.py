@@ -96,13 +96,13 @@ def test_ridge_on_windows_of_another_length():
     settings = SMALL.replace(ridge_window=40, ridge_drop=60)
     made = run_strategy(sine(), SPLIT, 6, "two_stage_ridge", settings)
     run = strategies.StrategyRun(sine(), SPLIT, 6, settings)
-    codes = run.codes(made.network)
-    assert np.isnan(codes[:39]).all()
+    embeddings = run.embeddings(made.network)
+    assert np.isnan(embeddings[:39]).all()
     window = torch.from_numpy(sine()[100 - 39 : 101])[None]
     with torch.no_grad():
         last = made.network.represent(window)[0, -1].numpy()
-    np.testing.assert_allclose(codes[100], last, atol=1e-6)
-    (wanted,) = forecast_protocol(codes, sine(), SPLIT, [6], drop=60)
+    np.testing.assert_allclose(embeddings[100], last, atol=1e-6)
+    (wanted,) = forecast_protocol(embeddings, sine(), SPLIT, [6], drop=60)
     assert made.result.mse == pytest.approx(wanted.mse)
     assert made.result.n_train == 300 - 6 - 60
 

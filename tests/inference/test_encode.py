@@ -1,4 +1,4 @@
-"""One pass, chunks and windows agree; codes for forecasting never see the future."""
+"""One pass, chunks and windows agree; embeddings for forecasting never see the future."""
 
 from __future__ import annotations
 
@@ -70,22 +70,22 @@ def test_chunks_equal_one_pass(name: str, params: dict[str, Any], chunk: int) ->
 def test_one_pass_equals_step_by_step(name: str, params: dict[str, Any]) -> None:
     encoder = _build(name, params).eval()
     x = _series(1, 60)
-    codes = encode_causal(encoder, x)
-    assert codes.route == ("full" if encoder.receptive_field is None else "chunked")
+    embeddings = encode_causal(encoder, x)
+    assert embeddings.route == ("full" if encoder.receptive_field is None else "chunked")
     with torch.no_grad():
         steps = [encoder(torch.from_numpy(x[:, : t + 1]))[:, -1].numpy() for t in range(60)]
-    _close(codes.codes, np.stack(steps, axis=1))
+    _close(embeddings.embeddings, np.stack(steps, axis=1))
 
 
 @pytest.mark.parametrize(("name", "params"), FINITE + UNBOUNDED + CENTRED)
-def test_codes_for_forecasting_are_bit_equal_whatever_follows(
+def test_embeddings_for_forecasting_are_bit_equal_whatever_follows(
     name: str, params: dict[str, Any]
 ) -> None:
     encoder = _build(name, params)
     x = _series(2, 90)
     changed = x.copy()
     changed[:, 41:] = 7.0
-    before, after = (encode_causal(encoder, s, window=20).codes for s in (x, changed))
+    before, after = (encode_causal(encoder, s, window=20).embeddings for s in (x, changed))
     np.testing.assert_array_equal(before[:, :41], after[:, :41])
     assert not np.array_equal(before[:, 41:], after[:, 41:])
 
@@ -108,30 +108,32 @@ def test_centred_encoders_may_not_see_the_future(name: str, params: dict[str, An
     for mode in ("full", "chunked"):
         with pytest.raises(LeakageError, match="sliding"):
             encode_causal(encoder, x, mode=mode)
-    codes = encode_causal(encoder, x, window=10)
-    assert (codes.route, codes.window) == ("sliding", 10)
+    embeddings = encode_causal(encoder, x, window=10)
+    assert (embeddings.route, embeddings.window) == ("sliding", 10)
     assert encode(encoder, x).shape == (1, 30, 5)
 
 
 @pytest.mark.parametrize("mode", ["full", "chunked", "sliding"])
 @pytest.mark.parametrize("pooling", [*POOLS, "log_std+last+max", "+".join(POOLS)])
-def test_pooling_equals_pooling_of_all_codes(mode: Any, pooling: str) -> None:
+def test_pooling_equals_pooling_of_all_embeddings(mode: Any, pooling: str) -> None:
     encoder = _build(*FINITE[0])
     x = _series(3, 70)
-    codes = encode(encoder, x, mode=mode, chunk=16, window=30)
-    expected = pool_time(torch.from_numpy(codes).double(), pooling).numpy()
+    embeddings = encode(encoder, x, mode=mode, chunk=16, window=30)
+    expected = pool_time(torch.from_numpy(embeddings).double(), pooling).numpy()
     out = encode(encoder, x, mode=mode, chunk=16, window=30, pooling=pooling)
     assert out.dtype == np.float32
     _close(out, expected)
 
 
 def test_the_running_deviation_keeps_its_digits_far_from_zero() -> None:
-    codes = np.float32(1000) + np.random.default_rng(0).normal(size=(2, 90, 3)).astype(np.float32)
-    sink = PoolSink(None, codes.shape, "log_std+mean")
+    embeddings = np.float32(1000) + np.random.default_rng(0).normal(size=(2, 90, 3)).astype(
+        np.float32
+    )
+    sink = PoolSink(None, embeddings.shape, "log_std+mean")
     for steps in (slice(0, 1), slice(1, 40), slice(40, 90)):
-        sink.write(slice(0, 2), steps, codes[:, steps])
+        sink.write(slice(0, 2), steps, embeddings[:, steps])
     sink.finish()
-    exact = codes.astype(np.float64)
+    exact = embeddings.astype(np.float64)
     np.testing.assert_allclose(sink.array[:, :3], np.log(exact.std(1)), atol=1e-5)
     np.testing.assert_allclose(sink.array[:, 3:], exact.mean(1), rtol=1e-7)
 
@@ -139,7 +141,7 @@ def test_the_running_deviation_keeps_its_digits_far_from_zero() -> None:
 @pytest.mark.parametrize("name", ENCODERS.names())
 @pytest.mark.parametrize("length", [3, 60, 200])
 @pytest.mark.parametrize("pooling", [None, "last"])
-def test_codes_do_not_depend_on_the_other_series(
+def test_embeddings_do_not_depend_on_the_other_series(
     name: str, length: int, pooling: str | None
 ) -> None:
     """To the bit: a series alone, first of a few, and among others of other values."""
@@ -161,12 +163,12 @@ def test_codes_do_not_depend_on_the_other_series(
         encoder = ENCODERS.build(name, input_dims=2, **known)
     rng = np.random.default_rng(0)
     x, other = rng.standard_normal((2, 19, length, 2)).astype(np.float32)
-    codes = encode(encoder, x, pooling=pooling)
-    np.testing.assert_array_equal(encode(encoder, x[:1], pooling=pooling), codes[:1])
-    np.testing.assert_array_equal(encode(encoder, x[:17], pooling=pooling), codes[:17])
+    embeddings = encode(encoder, x, pooling=pooling)
+    np.testing.assert_array_equal(encode(encoder, x[:1], pooling=pooling), embeddings[:1])
+    np.testing.assert_array_equal(encode(encoder, x[:17], pooling=pooling), embeddings[:17])
     other[5] = x[5]
     other[4, 1:] = np.nan
-    np.testing.assert_array_equal(encode(encoder, other, pooling=pooling)[5], codes[5])
+    np.testing.assert_array_equal(encode(encoder, other, pooling=pooling)[5], embeddings[5])
 
 
 @pytest.mark.parametrize("mode", ["full", "chunked"])
@@ -177,11 +179,11 @@ def test_every_block_has_one_size(mode: Any, batch_size: int | None) -> None:
     encoder.register_forward_hook(lambda module, inputs, out: rows.append(out.shape[0]))
     for n in (1, 7, 21):
         calls: list[tuple[int, int]] = []
-        codes = encode(
+        embeddings = encode(
             encoder, _series(n, 50), mode=mode, batch_size=batch_size,
             progress=lambda done, total, calls=calls: calls.append((done, total)),
         )  # fmt: skip
-        assert codes.shape == (n, 50, 5)
+        assert embeddings.shape == (n, 50, 5)
         assert calls[-1] == (n * 50, n * 50)
     assert set(rows) == {batch_size or block_rows(50, torch.device("cpu"), 1000)}
 
@@ -194,15 +196,15 @@ def test_blocks_fit_in_memory_and_long_series_are_alone() -> None:
     assert block_rows(500, card, 3) == 2
 
 
-def test_codes_go_to_a_memory_map(tmp_path: Path) -> None:
+def test_embeddings_go_to_a_memory_map(tmp_path: Path) -> None:
     encoder = _build(*FINITE[0])
     x = _series(2, 130)
     expected = encode(encoder, x, chunk=32)
     np.save(tmp_path / "x.npy", x)
     source = np.load(tmp_path / "x.npy", mmap_mode="r")
-    out = encode(encoder, source, chunk=32, out=tmp_path / "codes.npy")
+    out = encode(encoder, source, chunk=32, out=tmp_path / "embeddings.npy")
     assert isinstance(out, np.memmap)
-    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
+    np.testing.assert_array_equal(np.load(tmp_path / "embeddings.npy"), expected)
     own = np.lib.format.open_memmap(tmp_path / "own.npy", "w+", np.float32, expected.shape)
     assert encode(encoder, source, chunk=32, out=own) is own
     del own
@@ -263,8 +265,8 @@ def test_a_module_that_only_follows_the_protocol_encodes() -> None:
         (np.zeros((1, 5, 2)), {"window": 0}, "window"),
         (np.zeros((1, 5, 2)), {"chunk": 0}, "chunk"),
         (np.zeros((1, 5, 2)), {"out": np.zeros((1, 5, 4), np.float32)}, "shape"),
-        (np.zeros((1, 5, 2)), {"out": "codes.bin"}, "npy"),
-        (np.zeros((1, 5, 2)), {"out": "no/such/codes.npy"}, "folder"),
+        (np.zeros((1, 5, 2)), {"out": "embeddings.bin"}, "npy"),
+        (np.zeros((1, 5, 2)), {"out": "no/such/embeddings.npy"}, "folder"),
     ],
 )
 def test_bad_input_to_encode_is_named(x: Any, options: dict[str, Any], match: str) -> None:
@@ -305,8 +307,10 @@ def test_coarse_embeddings_keep_their_rate(mode: Any) -> None:
     x = _series(5, 30)
     wanted = np.stack([np.nan_to_num(x)[:, t : t + 4].mean(axis=1) for t in range(0, 30, 4)], 1)
     seen: list[tuple[int, int]] = []
-    codes = encode(Averages(4), x, mode=mode, batch_size=2, progress=lambda *now: seen.append(now))
-    _close(codes, wanted)
+    embeddings = encode(
+        Averages(4), x, mode=mode, batch_size=2, progress=lambda *now: seen.append(now)
+    )
+    _close(embeddings, wanted)
     assert seen[-1] == (40, 40)
     pooled = encode(Averages(4), x, pooling="mean+max+log_std", batch_size=2)
     _close(pooled, pool_time(torch.from_numpy(wanted), "mean+max+log_std").numpy())

@@ -1,4 +1,4 @@
-"""A stream gives the codes of the whole series, at a cost that does not grow with it."""
+"""A stream gives the embeddings of the whole series, at a cost that does not grow with it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_stream_equals_batch(name: str, params: dict, sizes: list[int]) -> None:
     x = _series(1, 90)
     stream = StreamingEncoder(encoder)
     parts = np.split(x[0], np.cumsum(sizes)[:-1])
-    codes = np.concatenate([stream.push(part) for part in parts])
-    _close(codes, encode(encoder, x)[0])
+    embeddings = np.concatenate([stream.push(part) for part in parts])
+    _close(embeddings, encode(encoder, x)[0])
     assert stream.seen == 90
     assert stream.state_dict()["history"].shape[0] <= (stream.receptive_field or 1) - 1
     assert encoder.training
@@ -54,8 +54,8 @@ def test_experts_on_a_causal_backbone_are_streamed() -> None:
         )
     x = _series(1, 90)
     stream = StreamingEncoder(encoder)
-    codes = np.concatenate([stream.push(part) for part in np.split(x[0], [1, 2, 40, 60])])
-    _close(codes, encode(encoder, x)[0])
+    embeddings = np.concatenate([stream.push(part) for part in np.split(x[0], [1, 2, 40, 60])])
+    _close(embeddings, encode(encoder, x)[0])
 
 
 @streamed
@@ -69,9 +69,9 @@ def test_many_channels_and_gaps(name: str, params: dict[str, Any]) -> None:
     x[0, 60:100] = np.nan
     stream = StreamingEncoder(encoder)
     cuts = np.sort(rng.choice(120, 9, replace=False))
-    codes = np.concatenate([stream.push(part) for part in np.split(x[0], cuts)])
-    assert np.isfinite(codes).all()
-    _close(codes, encode(encoder, x)[0])
+    embeddings = np.concatenate([stream.push(part) for part in np.split(x[0], cuts)])
+    assert np.isfinite(embeddings).all()
+    _close(embeddings, encode(encoder, x)[0])
 
 
 def _work(encoder: Encoder, stream: StreamingEncoder, samples: np.ndarray) -> int:

@@ -54,7 +54,7 @@ def test_terms_add_up():
     assert float(terms["loss"]) == pytest.approx(float(expected), rel=1e-6)
 
 
-def test_global_term_is_infonce_of_max_pooled_codes_of_input_and_view():
+def test_global_term_is_infonce_of_max_pooled_embeddings_of_input_and_view():
     method = build(local_weight=0.0, temperature=0.5).eval()
     x = batch().x
     got = method.losses(Batch(x, torch.arange(6)), "encoder", torch_generator(3))["loss"]

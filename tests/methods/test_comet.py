@@ -187,7 +187,7 @@ def test_a_fifth_level_is_configuration() -> None:
 
 @pytest.mark.parametrize("pooling", ["max", "mean"])
 def test_a_level_takes_any_instance_loss_by_name_or_object(pooling: str) -> None:
-    """Its value is that of the loss on the pooled codes, with the id column as labels."""
+    """Its value is that of the loss on the pooled embeddings, with the id column as labels."""
     data = batch()
     by_name: dict[str, Any] = {
         "name": "site",
@@ -358,11 +358,11 @@ def planted(n_patients: int, per_patient: int, seed: int) -> tuple[torch.Tensor,
 def neighbour_accuracy(model: torch.nn.Module) -> float:
     """Share of held-out samples whose nearest training embedding is of their patient."""
     with torch.no_grad():
-        codes = [
+        embeddings = [
             torch.nn.functional.normalize(model(x).flatten(1), dim=1)
             for x, _ in (planted(5, 8, 0), planted(5, 8, 1))
         ]
-    nearest = (codes[1] @ codes[0].T).argmax(dim=1)
+    nearest = (embeddings[1] @ embeddings[0].T).argmax(dim=1)
     patient = planted(5, 8, 0)[1]
     return float((patient[nearest] == patient).float().mean())
 

@@ -76,7 +76,7 @@ def test_every_contrast_mixes_with_the_forecast_error_and_trains_the_encoder(con
 
 
 @pytest.mark.parametrize("contrast", ["simclr", "moco", "byol"])
-def test_codes_are_pooled_by_any_one_name(contrast):
+def test_embeddings_are_pooled_by_any_one_name(contrast):
     terms = {}
     for pooling in ("mean", "max", "log_std", "last"):
         method = build(weight=1.0, contrast=contrast, contrast_params={"pooling": pooling}).train()
@@ -127,16 +127,16 @@ def test_mask_rate_is_the_share_hidden():
 
 
 @pytest.mark.parametrize("weight", [0.5, 1.0])
-def test_one_masked_view_is_compared_with_the_codes_of_the_forecast(weight):
+def test_one_masked_view_is_compared_with_the_embeddings_of_the_forecast(weight):
     method = build(dropout=0.0, weight=weight, contrast_params={"masked_views": 1})
     term = method.contrast
     data = batch()
     net = method.encoder
     found = run(method)
-    _, codes = net.forecast(data.x, data.extra["past_marks"], data.extra["future_marks"])
+    _, embeddings = net.forecast(data.x, data.extra["past_marks"], data.extra["future_marks"])
     mask = draw_mask("binomial", 5, 8, generator=torch_generator(4, "method", 0), keep=0.7)
     hidden = net.represent(data.x, data.extra["past_marks"], mask)
-    torch.testing.assert_close(found["contrast"], term.loss(codes, hidden))
+    torch.testing.assert_close(found["contrast"], term.loss(embeddings, hidden))
     calls = []
     net.encoder.register_forward_hook(lambda module, args, out: calls.append(len(args[0])))
     run(method)
@@ -276,7 +276,7 @@ def test_the_key_alone_is_augmented_and_both_pass_a_head():
     value = float(run(method, 1)["contrast"])
     hook.remove()
     assert seen[0] == "query"
-    assert len(seen) == 2  # the forecast's codes are the query
+    assert len(seen) == 2  # the forecast's embeddings are the query
     marks = data.extra["past_marks"]
     assert not torch.equal(seen[1][..., :2], data.x)
     z = term.head(net.represent(data.x, marks).mean(1)).double()
@@ -307,8 +307,8 @@ def test_moco_beside_the_hierarchical_loss():
     found = run(method, 1)
     data, net, term = batch(), method.encoder, method.contrast
     marks = data.extra["past_marks"]
-    codes, copied = net.represent(data.x, marks), term.target.represent(data.x, marks)
-    levels = HierarchicalContrastiveLoss()(codes, copied)
+    embeddings, copied = net.represent(data.x, marks), term.target.represent(data.x, marks)
+    levels = HierarchicalContrastiveLoss()(embeddings, copied)
     torch.testing.assert_close(found["hierarchical"], levels)
     torch.testing.assert_close(found["contrast"], 0.75 * found["moco"] + 0.25 * levels)
     with pytest.raises(InputError, match="hierarchical"):

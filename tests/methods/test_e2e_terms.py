@@ -1,4 +1,4 @@
-"""Pooling of codes for a contrastive term, and terms that cannot be built."""
+"""Pooling of embeddings for a contrastive term, and terms that cannot be built."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import pytest
 import torch
 
 from tscl.errors import ConfigError, InputError
-from tscl.methods.end_to_end.terms import build_contrast, pool_codes, two_views
+from tscl.methods.end_to_end.terms import build_contrast, pool_embeddings, two_views
 
 
-def test_codes_are_pooled_as_their_name_says():
-    codes = torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(0))
+def test_embeddings_are_pooled_as_their_name_says():
+    embeddings = torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(0))
     for name, values in {
-        "mean": [[sum(codes[b, :, d].tolist()) / 5 for d in range(2)] for b in range(3)],
-        "max": [[max(codes[b, :, d].tolist()) for d in range(2)] for b in range(3)],
-        "last": [codes[b, 4].tolist() for b in range(3)],
+        "mean": [[sum(embeddings[b, :, d].tolist()) / 5 for d in range(2)] for b in range(3)],
+        "max": [[max(embeddings[b, :, d].tolist()) for d in range(2)] for b in range(3)],
+        "last": [embeddings[b, 4].tolist() for b in range(3)],
     }.items():
-        torch.testing.assert_close(pool_codes(codes, name, None), torch.tensor(values))
+        torch.testing.assert_close(pool_embeddings(embeddings, name, None), torch.tensor(values))
     seen = set()
     for seed in range(40):
-        token = pool_codes(codes, "random", torch.Generator().manual_seed(seed))
-        again = pool_codes(codes, "random", torch.Generator().manual_seed(seed))
+        token = pool_embeddings(embeddings, "random", torch.Generator().manual_seed(seed))
+        again = pool_embeddings(embeddings, "random", torch.Generator().manual_seed(seed))
         assert torch.equal(token, again)
-        (place,) = [n for n in range(5) if torch.equal(token, codes[:, n])]
+        (place,) = [n for n in range(5) if torch.equal(token, embeddings[:, n])]
         seen.add(place)
     assert seen == set(range(5))
     with pytest.raises(ConfigError, match="mean"):
-        pool_codes(codes, "meen", None)
+        pool_embeddings(embeddings, "meen", None)
 
 
 def test_without_augmentation_both_views_are_the_windows():

@@ -54,11 +54,11 @@ def test_the_single_network_is_the_encoder_of_each_variable(analyses):
 
 def test_retention_is_a_row_a_code(analyses):
     rows = [
-        {"code": code, "factor": factor, "seed": seed, "r2": 0.5 + seed / 10}
-        for code in ("a", "b")
+        {"encoder": encoder, "factor": factor, "seed": seed, "r2": 0.5 + seed / 10}
+        for encoder in ("a", "b")
         for factor in ("trend", "scale", "period")
         for seed in (0, 2)
     ]
     lines = analyses.table(pd.DataFrame(rows)).splitlines()
-    assert lines[0] == "| code | trend | scale | period |"
+    assert lines[0] == "| encoder | trend | scale | period |"
     assert lines[-1] == "| b | 0.60 ± 0.14 | 0.60 ± 0.14 | 0.60 ± 0.14 |"

@@ -124,10 +124,10 @@ class PlainForecaster(nn.Module):
         """Forecast error and contrast."""
         steps = torch.cat([past, past_marks, torch.zeros_like(past[..., :1])], dim=-1)
         h = self.dropout(self.input(steps))
-        codes = self.encode(h)
-        rest = codes[:, : -self.horizon]
+        embeddings = self.encode(h)
+        rest = embeddings[:, : -self.horizon]
         known = torch.cat([past_marks[:, : rest.shape[1]], future_marks], dim=1)
-        made = self.decoder(torch.cat([codes, known], dim=-1))
+        made = self.decoder(torch.cat([embeddings, known], dim=-1))
         mse = F.mse_loss(made[:, -self.horizon :], future)
         if not contrast:
             return mse, mse.new_zeros(())
@@ -135,7 +135,7 @@ class PlainForecaster(nn.Module):
         keep = torch.from_numpy(drawn).to(torch.bool).to(h.device)
         hidden = h.clone()
         hidden[~keep] = 0.0
-        return mse, hierarchical(codes, self.encode(hidden))
+        return mse, hierarchical(embeddings, self.encode(hidden))
 
     def loss(self, *batch: Tensor, weight: float) -> Tensor:
         """The loss of a batch (past, future, past_marks, future_marks)."""

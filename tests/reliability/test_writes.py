@@ -102,7 +102,9 @@ WRITERS = {
     "figure": lambda f: pictured(f / "figures/one.png"),
     "report": reported,
     "clinical report": clinically,
-    "codes": lambda f: encode(encoder(), np.zeros((2, 9, 2), np.float32), out=f / "codes.npy"),
+    "embeddings": lambda f: encode(
+        encoder(), np.zeros((2, 9, 2), np.float32), out=f / "embeddings.npy"
+    ),
 }
 """What writes each artefact into a folder; each may be called again."""
 

@@ -79,7 +79,7 @@ def config(out: Path) -> dict:
     values = tiny(out, method={"name": "own_way"}, encoder={"name": "own_net", "params": {}})
     values["evaluate"] |= {"ablations": {}, "full_rows": None, "compare": ["random", "simclr"]}
     values["evaluate"] |= {"protocols": ["partial"], "fractions": [1.0], "finetune_epochs": None}
-    values["train"]["probe"] = False
+    values["train"] |= {"probe": False, "labels": True}
     return values
 
 
@@ -92,7 +92,11 @@ def test_it_runs_is_named_in_tables_saved_and_loaded(tmp_path: Path) -> None:
     assert all({"labels", "patient"} <= columns for columns in SEEN)
     assert len(SEEN) > 1
     results = json.loads((tmp_path / "run" / "metrics.json").read_text())["results"]
-    assert {row["method"] for row in results} == {"Own way", "random encoder", "SimCLR"}
+    assert {row["method"] for row in results} == {
+        "Own way (with labels)",
+        "random encoder",
+        "SimCLR",
+    }
     encoder, card = load_encoder(tmp_path / "run" / "models" / "own-way" / "fold0")
     assert (encoder.name, card["method"]) == ("own_net", "own_way")
     assert "own_way" in CliRunner().invoke(app, ["list", "method"]).output

@@ -1,4 +1,4 @@
-"""Exported encoders give the encoder's codes in onnxruntime and as torch programs."""
+"""Exported encoders give the encoder's embeddings in onnxruntime and as torch programs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def build(name: str, **params) -> Encoder:
 
 
 @pytest.mark.parametrize("name", sorted(set(SMALL) - {"informer"}))
-def test_onnxruntime_gives_the_encoder_s_codes(tmp_path, name):
+def test_onnxruntime_gives_the_encoder_s_embeddings(tmp_path, name):
     """Also for other numbers of samples and steps and with missing values, as the file declares."""
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -56,7 +56,7 @@ def test_onnxruntime_gives_the_encoder_s_codes(tmp_path, name):
     for batch, steps in ((1, 8), (7, 30), (3, 5)):
         x = np.random.default_rng(1).normal(size=(batch, steps, 2)).astype(np.float32)
         x[-1, 2, 0] = np.nan
-        found = session.run(["codes"], {"x": x})[0]
+        found = session.run(["embeddings"], {"x": x})[0]
         with torch.no_grad():
             wanted = encoder(torch.from_numpy(x)).numpy()
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
@@ -88,7 +88,7 @@ def test_a_file_declares_as_fixed_what_is_fixed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["dilated", "resnet1d", "inception_time", "eegnet"])
-def test_a_torch_program_gives_the_encoder_s_codes(tmp_path, name):
+def test_a_torch_program_gives_the_encoder_s_embeddings(tmp_path, name):
     encoder = build(name)
     made = export_encoder(encoder, tmp_path / "e.pt2", "torch-export", length=8)
     assert made.dynamic == ("batch", "time")
@@ -143,9 +143,9 @@ def test_an_encoder_that_cannot_be_traced_is_named(tmp_path):
         export_encoder(Branching(), tmp_path / "e.pt2", "torch-export")
 
 
-def test_a_file_with_other_codes_is_not_handed_over(tmp_path, monkeypatch):
+def test_a_file_with_other_embeddings_is_not_handed_over(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_torch_runner", lambda path: lambda x: np.zeros((2, 8, 4), "f4"))
-    with pytest.raises(InputError, match="other codes"):
+    with pytest.raises(InputError, match="other embeddings"):
         export_encoder(build("dilated"), tmp_path / "e.pt2", "torch-export", length=8)
     assert not (tmp_path / "e.pt2").exists()
 
@@ -157,12 +157,12 @@ def test_command_line_exports_a_model_of_a_run(tmp_path):
     several = CliRunner().invoke(app, words)
     assert several.exit_code == 2
     assert "comet/fold0, ts2vec/fold0" in " ".join(several.output.split())
-    out = tmp_path / "codes.pt2"
+    out = tmp_path / "embeddings.pt2"
     done = CliRunner().invoke(app, [*words, "--model", "comet/fold0", "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert out.is_file()
     assert "batch, time" in done.output
-    wrong = CliRunner().invoke(app, [*words, "--model", "comet/fold0", "--out", "codes.onnx"])
+    wrong = CliRunner().invoke(app, [*words, "--model", "comet/fold0", "--out", "embeddings.onnx"])
     assert wrong.exit_code == 2
     assert json.loads((tmp_path / "run/models/comet/fold0/encoder.json").read_text())
 
@@ -214,6 +214,6 @@ def test_an_exported_estimator_takes_series_as_it_does(tmp_path, scale):
     assert f"input: {'each ' if scale == 'sample' else ''}{own}" in done.output
     session = onnxruntime.InferenceSession(str(tmp_path / "e.onnx"))
     given = model.scaled(x) if scale == "sample" else x
-    codes = session.run(["codes"], {"x": np.asarray(given, np.float32)})[0]
+    embeddings = session.run(["embeddings"], {"x": np.asarray(given, np.float32)})[0]
     wanted = model.encode(x)
-    assert np.abs(codes - wanted).max() < 1e-3 * np.abs(wanted).max()
+    assert np.abs(embeddings - wanted).max() < 1e-3 * np.abs(wanted).max()

@@ -173,7 +173,7 @@ def equal(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 
 class MeanSquare(Method):
-    """A loss that is a mean over samples: codes near the next value of the first channel."""
+    """A loss that is a mean over samples: embeddings near the next value of the first channel."""
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__(encoder(dropout))
@@ -215,7 +215,7 @@ class Recorder(Callback):
 
 
 def score(encoder: torch.nn.Module) -> float:
-    """A monitor: size of the codes."""
+    """A monitor: size of the embeddings."""
     dtype = next(encoder.parameters()).dtype
     return float(encoder(torch.ones(1, STEPS, CHANNELS, dtype=dtype)).square().mean())
 

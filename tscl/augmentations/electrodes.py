@@ -93,10 +93,10 @@ class SwapSides(Augmentation):
         super().__init__(p)
         self.ratio = check_fraction("ratio", ratio)
         self.order: tuple[int, ...] | None = None
-        if channels is not None and all(isinstance(one, str) for one in channels):
-            self.order = mirrored([str(one) for one in channels])
+        if channels is not None and all(isinstance(name, str) for name in channels):
+            self.order = mirrored([str(name) for name in channels])
         elif channels is not None:
-            self.order = tuple(int(one) for one in channels)
+            self.order = tuple(int(name) for name in channels)
         if self.order is not None and sorted(self.order) != list(range(len(self.order))):
             raise InputError("channels", self.order, "name each position once, from 0")
 

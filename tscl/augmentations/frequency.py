@@ -72,5 +72,5 @@ def remove_components(x: Tensor, removed: Tensor) -> Tensor:
     """``x`` (B, T, C) without the Fourier components ``removed`` (B, T // 2 + 1, C or 1)."""
     spectrum = torch.fft.rfft(torch.nan_to_num(wide(x), nan=0.0), dim=1)
     part = torch.fft.irfft(spectrum * removed, n=x.shape[1], dim=1)
-    made: Tensor = x - part.to(x.dtype)
-    return made
+    result: Tensor = x - part.to(x.dtype)
+    return result

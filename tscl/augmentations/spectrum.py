@@ -106,5 +106,5 @@ class FourierSurrogate(Augmentation):
         angle = draws["angle"]
         spectrum = torch.fft.rfft(torch.nan_to_num(wide(x), nan=0.0), dim=1)
         change = torch.complex(angle.cos() - 1, angle.sin())
-        made: Tensor = x + torch.fft.irfft(spectrum * change, n=x.shape[1], dim=1).to(x.dtype)
-        return made
+        result: Tensor = x + torch.fft.irfft(spectrum * change, n=x.shape[1], dim=1).to(x.dtype)
+        return result

@@ -36,17 +36,17 @@ def list_components(name: NameArgument = None) -> None:
 
     names = {kind: component_names(kind) for kind in REGISTRIES} | {"pooling": list(POOLS)}
     kind = next((k for k in names if name in (k, f"{k}s", f"{k}es")), None)
-    for one, known in names.items():
-        if name is None or kind == one:
-            console.print(f"[bold]{one}[/]: {', '.join(known)}")
+    for group, known in names.items():
+        if name is None or kind == group:
+            console.print(f"[bold]{group}[/]: {', '.join(known)}")
     if name is None or kind is not None:
         return
-    holders = [one for one in REGISTRIES if name in names[one]]
+    holders = [group for group in REGISTRIES if name in names[group]]
     if not holders:
-        every = {*names, *(one for known in names.values() for one in known)}
+        every = {*names, *(entry for known in names.values() for entry in known)}
         raise ConfigError("name", name, nearest(name, every))
-    for one in holders:
-        _describe(one, name)
+    for group in holders:
+        _describe(group, name)
 
 
 def component_names(kind: str) -> list[str]:
@@ -61,12 +61,12 @@ def component_names(kind: str) -> list[str]:
         return names
     spec = find_spec(".".join(module.split(".")[:2]))
     assert spec is not None
-    found: set[str] = set()
+    registered: set[str] = set()
     for folder in spec.submodule_search_locations or ():
         for path in Path(folder).rglob("*.py"):
             text = path.read_text(encoding="utf-8")
-            found |= set(re.findall(rf'^@{registry}\.register\("(.+)"\)', text, re.MULTILINE))
-    return sorted(found)
+            registered |= set(re.findall(rf'^@{registry}\.register\("(.+)"\)', text, re.MULTILINE))
+    return sorted(registered)
 
 
 def _describe(kind: str, name: str) -> None:

@@ -84,9 +84,9 @@ def read_config(
     from tscl.runs.jobs import check_job
 
     if config is None and data is not None:
-        found = proposals.propose(data, sets or [])
-        values = found.values
-        for line in found.seen:
+        proposal = proposals.propose(data, sets or [])
+        values = proposal.values
+        for line in proposal.seen:
             console.print(line, markup=False)
     else:
         values = read_values(config, base=DEFAULT)

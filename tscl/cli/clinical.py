@@ -68,12 +68,12 @@ def use_data(
 
     check_folder("--data", path)
     data = values.setdefault("data", {})
-    found = detect_kind(path)
+    kind = detect_kind(path)
     generated = data.pop("make", None) is not None and data.get("kind", "cohort") == "cohort"
-    if found is not None and found != data.get("kind"):
-        data["kind"] = found
+    if kind is not None and kind != data.get("kind"):
+        data["kind"] = kind
         data.pop("params", None)
-    elif found is None and generated and not any(s.strip().startswith("data.kind=") for s in sets):
+    elif kind is None and generated and not any(s.strip().startswith("data.kind=") for s in sets):
         remedy = f"its files do not tell what it holds; say -s data.kind=..., {', '.join(LOADERS)}"
         raise ConfigError("--data", path, remedy)
     data["root"] = str(path)

@@ -36,10 +36,10 @@ def checksums(path: Path) -> dict[str, str]:
         return {path.name: sha256_of(path)}
     if not path.is_dir():
         raise DataError("path", path, "no such file or folder")
-    files = sorted(one for one in path.rglob("*") if one.is_file())
+    files = sorted(file for file in path.rglob("*") if file.is_file())
     if not files:
         raise DataError("path", path, "the folder holds no files")
-    return {one.relative_to(path).as_posix(): sha256_of(one) for one in files}
+    return {file.relative_to(path).as_posix(): sha256_of(file) for file in files}
 
 
 def read_list(path: Path) -> dict[str, str]:
@@ -52,30 +52,30 @@ def read_list(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("list", path, f"cannot be read ({error})") from None
-    found = {}
+    listed = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         match = _LINE.match(line)
         if match is None:
             raise DataError(f"{path.name} line {number}", line, "write CHECKSUM, spaces, NAME")
-        found[match[2].removeprefix("./")] = match[1].lower()
-    return found
+        listed[match[2].removeprefix("./")] = match[1].lower()
+    return listed
 
 
 def compare(path: Path, wanted: dict[str, str]) -> Comparison:
     """The files below ``path`` against a list; only listed files are read."""
-    made = Comparison([], [], [])
+    result = Comparison([], [], [])
     for name in sorted(wanted):
         file = (path / name).resolve()
         if not file.is_relative_to(path.resolve()):
             raise DataError("list", name, "a listed file must lie below the folder")
         if not file.is_file():
-            made.missing.append(name)
+            result.missing.append(name)
         else:
             same = sha256_of(file) == wanted[name]
-            (made.equal if same else made.different).append(name)
-    return made
+            (result.equal if same else result.different).append(name)
+    return result
 
 
 @command(data_app)
@@ -91,14 +91,15 @@ def checksum(
         for name, value in checksums(path).items():
             console.print(f"{value}  {name}", markup=False, highlight=False, soft_wrap=True)
         return
-    found = compare(path, read_list(against))
-    for kind, names in (("differs", found.different), ("missing", found.missing)):
+    comparison = compare(path, read_list(against))
+    for kind, names in (("differs", comparison.different), ("missing", comparison.missing)):
         for name in names:
             console.print(f"{kind}: {name}", markup=False, highlight=False, soft_wrap=True)
     console.print(
-        f"{len(found.equal)} equal, {len(found.different)} differ, {len(found.missing)} missing"
+        f"{len(comparison.equal)} equal, {len(comparison.different)} differ, "
+        f"{len(comparison.missing)} missing"
     )
-    if found.different or found.missing:
+    if comparison.different or comparison.missing:
         raise typer.Exit(1)
 
 
@@ -191,10 +192,10 @@ def convert(
 
     data = _load_logged(folder, kind, sets, strict, None if hash_ids else log)
     data = hashed_ids(data) if hash_ids else data
-    made = data.save(out, overwrite=overwrite, form=form)
+    result = data.save(out, overwrite=overwrite, form=form)
     _show_data(data, "label")
     _show_log(data.log, log)
-    console.print(f"saved: {made}; use it as tscl run -c clinical --data {out}", markup=False)
+    console.print(f"saved: {result}; use it as tscl run -c clinical --data {out}", markup=False)
 
 
 @command(data_app)

@@ -142,5 +142,5 @@ def encode(
     encoded = job.encode(job.load(job.config.method.name).encoder)
     target = out if out.suffix == ".npy" else out.with_name(f"{out.name}.npy")
     with atomic_file(target) as work, work.open("wb") as file:
-        np.save(file, encoded.codes[0])
-    console.print(f"{encoded.codes[0].shape} by route {encoded.route}: {target}")
+        np.save(file, encoded.embeddings[0])
+    console.print(f"{encoded.embeddings[0].shape} by route {encoded.route}: {target}")

@@ -21,11 +21,11 @@ def show_pretrained(name: NameArgument = None) -> None:
         card = load_pretrained(name).card
         console.print(json.dumps(card, indent=2), markup=False, highlight=False)
         return
-    for one in pretrained_names():
-        model = load_pretrained(one)
+    for name in pretrained_names():
+        model = load_pretrained(name)
         how = model.card["preprocessing"]
         leads = ", ".join(how["leads"])
-        console.print(f"[bold]{one}[/]: {model.encoder.output_dims} figures a signal", end="; ")
+        console.print(f"[bold]{name}[/]: {model.encoder.output_dims} figures a signal", end="; ")
         console.print(f"{leads} at {how['rate']:g} Hz, {how['band'][0]:g} to {how['band'][1]:g} Hz")
         data = model.card["data"]
         console.print(f"  {data['name']}; {data['licence']}", markup=False, highlight=False)

@@ -91,10 +91,10 @@ def _file(path: Path, sets: Sequence[str]) -> Proposal:
 
 def _folder(path: Path, sets: Sequence[str]) -> Proposal:
     """A folder of recordings with a table of labels."""
-    endings = Counter(one.suffix.lower() for one in path.rglob("*") if one.is_file())
-    records, eeg = endings[".hea"], sum(endings[one] for one in EEG)
+    endings = Counter(file.suffix.lower() for file in path.rglob("*") if file.is_file())
+    records, eeg = endings[".hea"], sum(endings[ending] for ending in EEG)
     if not records and not eeg:
-        series = [one.name for one in sorted(path.iterdir()) if one.suffix.lower() == ".csv"]
+        series = [file.name for file in sorted(path.iterdir()) if file.suffix.lower() == ".csv"]
         if len(series) == 1 and len(endings) == 1:
             return _file(path / series[0], sets)
         kinds = ", ".join(f"{n} {end or 'without ending'}" for end, n in endings.most_common(5))
@@ -148,8 +148,8 @@ def _table(path: Path) -> tuple[str, dict[str, str], pd.DataFrame]:
     """The table of labels: its name, its names of record, patient and label, and its rows."""
     from data_loaders.vetting.tables import read_text_table
 
-    tables = [one for end in ("csv", "tsv") for one in sorted(path.glob(f"*.{end}"))]
-    tables.sort(key=lambda one: one.stem != "labels")
+    tables = [file for end in ("csv", "tsv") for file in sorted(path.glob(f"*.{end}"))]
+    tables.sort(key=lambda file: file.stem != "labels")
     for table in tables:
         frame = read_text_table(table)
         lower = {str(name).strip().lower(): str(name) for name in frame.columns}
@@ -161,7 +161,7 @@ def _table(path: Path) -> tuple[str, dict[str, str], pd.DataFrame]:
             columns["patient"] = columns["record"]
         if all(columns.values()):
             return table.name, columns, frame
-    listed = ", ".join(one.name for one in tables) or "no table"
+    listed = ", ".join(file.name for file in tables) or "no table"
     remedy = f"it has {listed}; add a labels.csv with the columns record, patient, label"
     raise ConfigError("--data", path, remedy)
 
@@ -179,9 +179,9 @@ def init(
 
     if out.exists():
         raise ConfigError("--out", out, "it exists; name another or remove it")
-    found = propose(folder)
-    check_job(dict(found.values))
-    write_text(out, yaml.safe_dump(found.values, sort_keys=False, allow_unicode=True))
-    for line in found.seen:
+    proposal = propose(folder)
+    check_job(dict(proposal.values))
+    write_text(out, yaml.safe_dump(proposal.values, sort_keys=False, allow_unicode=True))
+    for line in proposal.seen:
         console.print(line, markup=False)
     console.print(f"configuration: {out}; run it by: tscl run -c {out}", markup=False)

@@ -92,7 +92,7 @@ class Encoder(nn.Module, ABC):
 
         Subclasses override this when the last step is cheaper than all steps. A causal encoder
         of unbounded memory that carries a state of fixed size also has
-        ``forward_from(x, state) -> (codes, state)``, so that it can follow a stream.
+        ``forward_from(x, state) -> (embeddings, state)``, so that it can follow a stream.
         """
         out: Tensor = self.forward(x)[:, -1]
         return out
@@ -188,9 +188,9 @@ def evaluating(module: EncoderLike | nn.Module) -> Iterator[None]:
     modules = list(module.modules()) if isinstance(module, nn.Module) else []
     training = [m.training for m in modules]
     try:
-        for one in modules:
-            one.training = False
+        for module in modules:
+            module.training = False
         yield
     finally:
-        for one, flag in zip(modules, training, strict=True):
-            one.training = flag
+        for module, flag in zip(modules, training, strict=True):
+            module.training = flag

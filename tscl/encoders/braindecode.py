@@ -45,7 +45,7 @@ def braindecode_models() -> dict[str, type[nn.Module]]:
     known: dict[str, type[nn.Module]] = util.models_dict
     if not known:
         util._init_models_dict()
-    return {name: getattr(models, name, found) for name, found in known.items()}
+    return {name: getattr(models, name, model) for name, model in known.items()}
 
 
 class _Passed(nn.Module):

@@ -4,7 +4,7 @@ Series are (T, B, C) here: a shift in time is then a contiguous slice, so every 
 matrix product over exactly the rows where it meets data. A tap whose shift reaches past the
 series costs nothing, which makes a centred convolution with dilation >= T a 1x1 one, exactly.
 Each output row is computed from its own inputs alone, hence a causal convolution gives bit-equal
-codes up to step t whatever comes after t.
+embeddings up to step t whatever comes after t.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ class _ShiftedTaps(torch.autograd.Function):
 
 def exporting() -> bool:
     """Whether the encoder is being traced for a file that shall take series of any length."""
-    asked = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
-    return bool(asked())
+    check = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    return bool(check())
 
 
 def _one_convolution(

@@ -35,7 +35,8 @@ class CoSTEncoder(MixtureEncoder):
         mixture: ``folded_fft`` computes the folded convolution in the frequency domain;
             ``folded`` by shifted products; ``separate`` one kernel after the other. All agree to
             rounding. In evaluation a causal encoder whose input needs no gradient uses shifted
-            products instead of frequencies, so that codes are bit-equal whatever the future is.
+            products instead of frequencies, so that embeddings are bit-equal whatever the future
+            is.
 
     Dropout sits between backbone and mixture; the public AutoTCL code builds that layer but never
     applies it, which is ``dropout=0`` here.

@@ -34,8 +34,8 @@ class ResidualBlock(nn.Module):
         residual = x if self.projector is None else self.projector(x)
         h = self.conv1(F.gelu(x), dilation)
         h = self.conv2(F.gelu(h), dilation)
-        made: Tensor = h + residual
-        return made
+        result: Tensor = h + residual
+        return result
 
 
 @ENCODERS.register("dilated")

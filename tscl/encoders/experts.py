@@ -1,4 +1,4 @@
-"""Mixture of autoregressive experts over any encoder's codes."""
+"""Mixture of autoregressive experts over any encoder's embeddings."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class MixtureEncoder(Encoder):
         return fold_kernels(list(self.weights)), bias
 
     def _mix(self, h: Tensor, x: Tensor) -> Tensor:
-        """Codes (T, B, D) mixed; bit-equal whatever follows where that can matter.
+        """Embeddings (T, B, D) mixed; bit-equal whatever follows where that can matter.
 
         That is in evaluation of a causal encoder whose input ``x`` needs no gradient.
         """
@@ -73,9 +73,9 @@ class MixtureEncoder(Encoder):
 
 @ENCODERS.register("experts")
 class ExpertsEncoder(MixtureEncoder):
-    """Any registered encoder, then a mixture of autoregressive experts on its codes.
+    """Any registered encoder, then a mixture of autoregressive experts on its embeddings.
 
-    Expert k predicts the step from the last ``kernels[k]`` codes; the output is their mean.
+    Expert k predicts the step from the last ``kernels[k]`` embeddings; the output is their mean.
 
     Args:
         input_dims: channels C of the series.

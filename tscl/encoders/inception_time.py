@@ -39,7 +39,7 @@ class InceptionModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_dims, 1, T) to (B, filters * (kernels + 1), 1, T)."""
         narrow = self.bottleneck(x)
-        parts = [one(narrow) for one in self.convs]
+        parts = [convolution(narrow) for convolution in self.convs]
         return F.relu(self.norm(torch.cat([*parts, self.pool_conv(self.pool(x))], dim=1)))
 
 

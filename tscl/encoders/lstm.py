@@ -104,8 +104,8 @@ class LSTMEncoder(Encoder):
         """Encode the next steps (B, T, C) of series whose past is ``state``.
 
         Returns:
-            Codes (B, T, D) and the state after the last step: hidden and cell, (depth, B, H) each;
-            in the published form also those of its last LSTM, (1, B, D) each.
+            Embeddings (B, T, D) and the state after the last step: hidden and cell, (depth, B, H)
+            each; in the published form also those of its last LSTM, (1, B, D) each.
 
         Raises:
             InputError: a state of another shape.
@@ -120,8 +120,8 @@ class LSTMEncoder(Encoder):
             found = [tuple(part.shape) for part in state]
             raise InputError("state", found, f"pass hidden and cell of shape {shapes[0]}")
         hidden, after = self.lstm(project_input(x, self.input_fc, None), tuple(state[:2]))
-        codes, last = self._output(hidden, tuple(state[2:]) or None)
-        return codes, (*after, *last)
+        embeddings, last = self._output(hidden, tuple(state[2:]) or None)
+        return embeddings, (*after, *last)
 
     def forward_last(self, x: Tensor) -> Tensor:
         """Embedding of the last step, (B, T, C) to (B, D)."""

@@ -56,8 +56,8 @@ class AttentionLayer(nn.Module):
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if self.attention is not None:
-            made: Tensor = self.attention(q, k, v)
-            return made
+            result: Tensor = self.attention(q, k, v)
+            return result
         if self.context is None:
             return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         length, context = q.shape[-2], self.context

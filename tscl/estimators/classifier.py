@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -16,14 +19,17 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_memory, column_or_1d
+from torch import nn
 
 from tscl.errors import InputError, is_whole
 from tscl.estimators.base import Arrays, TransformerBased
-from tscl.estimators.inputs import kept_on_error, read_panel, require_fitted
+from tscl.estimators.inputs import Float32, draw_seed, kept_on_error, read_panel, require_fitted
 from tscl.estimators.labels import labelled_rows
-from tscl.estimators.pretraining import PretrainingSettings
+from tscl.estimators.pretraining import PretrainingSettings, check_choice
 from tscl.estimators.saved import check_arrays, read_classes, saved_ids
 from tscl.estimators.transformer import ContrastiveTransformer
+from tscl.evaluation.clinical.core_tuning import TUNERS, build_tuner, check_tuning
+from tscl.evaluation.clinical.finetune import head_layers
 from tscl.seeding import numpy_generator
 
 logger = logging.getLogger(__name__)
@@ -47,6 +53,12 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         head: scikit-learn classifier of embeddings (it is cloned); None is logistic regression on
             standardised embeddings, COMET's partial fine-tuning (arXiv 2310.14017).
         C: inverse strength of the default head's L2 penalty.
+        finetune: trains the encoder on the labels too, with a two-layer head in place of ``head``:
+            ``plain`` by cross entropy, ``core`` with contrast of hard mixtures (arXiv 2102.06605),
+            ``rank`` for the area under the ROC curve of rare classes (arXiv 2510.00137). None
+            leaves the encoder as it was pretrained.
+        finetune_params: arguments of :func:`tscl.evaluation.clinical.core_tuning.build_tuner`, such
+            as ``{"epochs": 20, "lr": 1e-3}``.
         memory: folder or ``joblib.Memory`` that keeps pretrained transformers, so that other values
             of ``C`` and ``head`` do not pretrain again; with a whole number as ``random_state``.
 
@@ -73,6 +85,8 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
     _: KW_ONLY
     head: BaseEstimator | None = None
     C: float = 1.0
+    finetune: str | None = None
+    finetune_params: dict[str, Any] | None = None
     memory: Any = None
 
     def fit(
@@ -108,6 +122,7 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
     def _fit(
         self, X: Any, y: Any, X_unlabelled: Any, patient: Any, trial: Any, background: Any
     ) -> Self:
+        self._check_finetune()
         values = read_panel(self, X, reset=True)
         labelled = labelled_rows(y)
         if y is not None:
@@ -139,16 +154,51 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         transformer = fit(
             transformer, series, known, patient, trial, background, verbose=self.verbose
         )
-        head = self._new_head()
         shown = values[labelled]
         if self.channel_dropout:
             shown = np.concatenate([shown, _without_channels(shown, self.channel_dropout)])
             labels = np.concatenate([labels, labels])
-        head.fit(transformer.pool(shown).astype(np.float64), labels)
+        if self.finetune is None:
+            head = self._new_head().fit(transformer.pool(shown).astype(np.float64), labels)
+        else:
+            transformer, head = self._tuned(transformer, shown, labels)
         self.transformer_ = transformer
         self.head_ = head
         self.classes_ = head.classes_
         return self
+
+    def _check_finetune(self) -> None:
+        if self.finetune is None:
+            if self.finetune_params:
+                raise InputError("finetune_params", self.finetune_params, "name finetune too")
+            return
+        check_choice("finetune", self.finetune, tuple(TUNERS))
+        if self.head is not None:
+            raise InputError("head", self.head, "fine-tuning trains its own head; leave it out")
+        check_tuning({"name": self.finetune, **(self.finetune_params or {})})
+
+    def _tuned(
+        self, transformer: ContrastiveTransformer, shown: Float32, labels: NDArray[Any]
+    ) -> tuple[ContrastiveTransformer, NetworkHead]:
+        """A transformer whose encoder was trained on the labels, and the head trained with it."""
+        if np.isnan(shown[:, -1]).all(axis=1).any():
+            raise InputError("finetune", self.finetune, "it needs series of one length; cut X")
+        classes, codes = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise InputError("y", "1 class", "give labels of at least two classes")
+        given = {"pooling": self.pooling, **(self.finetune_params or {})}
+        if given["pooling"] != self.pooling:
+            raise InputError("finetune_params.pooling", given["pooling"], "set pooling instead")
+        tuner = build_tuner(
+            transformer.encoder_,
+            len(classes),
+            name=str(self.finetune),
+            seed=draw_seed(self.random_state),
+            **given,
+        ).fit(transformer.scaled(shown), codes)
+        tuned = copy.copy(transformer)
+        tuned.encoder_, tuned.method_ = tuner.network_.encoder, None
+        return tuned, NetworkHead(classes, tuner.network_.head)
 
     def _new_head(self) -> Any:
         if self.head is not None:
@@ -180,6 +230,8 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         if self.head is not None:
             remedy = "only the default head is saved; keep the transformer_ and refit your head"
             raise InputError("head", type(self.head).__name__, remedy)
+        if self.finetune is not None:
+            return {"classes": saved_ids(np.asarray(self.classes_))}, self.head_.arrays()
         scaler, logistic = self.head_[0], self.head_[-1]
         return {"classes": saved_ids(np.asarray(self.classes_))}, {
             "mean": scaler.mean_,
@@ -191,6 +243,9 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
     def _from_state(self, facts: dict[str, Any], arrays: Arrays) -> None:
         width = self.transformer_._n_features_out
         self.classes_ = read_classes(facts["classes"])
+        if self.finetune is not None:
+            self.head_ = NetworkHead.restored(self.classes_, arrays, width)
+            return
         rows = 1 if len(self.classes_) == 2 else len(self.classes_)
         check_arrays(arrays, mean=(width,), scale=(width,), coef=(rows, width), intercept=(rows,))
         self.head_ = self._new_head()
@@ -199,6 +254,54 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         scaler.var_, scaler.n_features_in_, scaler.n_samples_seen_ = arrays["scale"] ** 2, width, 0
         logistic.coef_, logistic.intercept_ = arrays["coef"], arrays["intercept"]
         logistic.classes_, logistic.n_features_in_ = self.classes_, width
+
+
+class NetworkHead:
+    """A head trained with its encoder, on pooled embeddings (n, D).
+
+    Args:
+        classes: labels in the order of the outputs.
+        layers: (n, D) to logits (n, n_classes), in evaluation mode.
+    """
+
+    def __init__(self, classes: NDArray[Any], layers: nn.Module) -> None:
+        self.classes_, self.layers = classes, layers.eval()
+
+    @torch.no_grad()
+    def _logits(self, embeddings: NDArray[np.float64]) -> NDArray[np.float64]:
+        where = next(self.layers.parameters()).device
+        x = torch.from_numpy(embeddings.astype(np.float32)).to(where)
+        return np.asarray(self.layers(x).cpu().double())
+
+    def predict_proba(self, embeddings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities (n, n_classes)."""
+        return np.asarray(softmax(self._logits(embeddings), axis=1))
+
+    def decision_function(self, embeddings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Logits (n, n_classes), or their difference (n,) for two classes."""
+        logits = self._logits(embeddings)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict(self, embeddings: NDArray[np.float64]) -> NDArray[Any]:
+        """Labels (n,)."""
+        return np.asarray(self.classes_[self._logits(embeddings).argmax(axis=1)])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Its weights by name."""
+        return {name: np.asarray(value.cpu()) for name, value in self.layers.state_dict().items()}
+
+    @classmethod
+    def restored(cls, classes: NDArray[Any], arrays: Arrays, width: int) -> NetworkHead:
+        """The head of :meth:`arrays`; ValueError or KeyError when they do not fit."""
+        layers = head_layers(width, len(arrays["0.bias"]), len(classes))
+        state = layers.state_dict()
+        if set(arrays) != set(state):
+            raise ValueError(f"arrays {sorted(arrays)}")
+        check_arrays(arrays, **{name: tuple(value.shape) for name, value in state.items()})
+        layers.load_state_dict(
+            {name: torch.from_numpy(arrays[name]).to(value) for name, value in state.items()}
+        )
+        return cls(classes, layers)
 
 
 def _pretrained(

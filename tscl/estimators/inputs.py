@@ -116,12 +116,12 @@ def as_array(X: Any) -> Any:
         return X
     remedy = "give every series as (T_i, C), such as series[:, None] for one channel"
     try:
-        ranks = {np.ndim(one) for one in X}
+        ranks = {np.ndim(series) for series in X}
     except ValueError:
         raise DataError("X", "rows of unequal length within a series", remedy) from None
     if ranks == {2}:
         return pad_series(X)[0]
-    if len(ranks) > 1 or (ranks == {1} and len({len(one) for one in X}) > 1):
+    if len(ranks) > 1 or (ranks == {1} and len({len(series) for series in X}) > 1):
         raise DataError("X", "a list of series of unequal rank or length", remedy)
     return X
 
@@ -143,8 +143,8 @@ def check_float32(values: NDArray[np.floating]) -> Float32:
         DataError: float32 would lose their differences, since their level is large.
     """
     if float32_loses(values):
-        found = f"values around {float(np.nanmedian(values)):g} that vary little"
-        raise DataError("X", found, "float32 loses the differences; subtract the level first")
+        value = f"values around {float(np.nanmedian(values)):g} that vary little"
+        raise DataError("X", value, "float32 loses the differences; subtract the level first")
     with np.errstate(over="ignore"):
         return values.astype(np.float32, copy=False)
 
@@ -196,8 +196,8 @@ def as_panel(
     if values.ndim != 3:
         raise DataError("X", values.shape, "pass (n_samples, n_timesteps, n_channels)")
     if values.shape[2] == 0:
-        found = f"0 feature(s) (shape={np.shape(X)}) while a minimum of 1 is required"
-        raise DataError("X", found, "pass at least one channel")
+        value = f"0 feature(s) (shape={np.shape(X)}) while a minimum of 1 is required"
+        raise DataError("X", value, "pass at least one channel")
     if 0 in values.shape:
         raise DataError("X", values.shape, "pass at least one sample, step and channel")
     values = check_float32(values)

@@ -92,7 +92,7 @@ class Pretrained:
                     f"signals[{number}]", f"{array.shape[1]} channels", f"give {len(mix)}"
                 )
             wide = array.astype(np.float64) * (per_unit * ECG.per_volt) @ mix
-            leads = tuple(one.split("|")[0] for one in how["leads"])
+            leads = tuple(lead.split("|")[0] for lead in how["leads"])
             recording = Recording(str(number), wide.astype(np.float32), rate, leads, ECG)
             try:
                 signal = check_quality(recording, max_flat=0.9).signal
@@ -165,10 +165,10 @@ class Pretrained:
         self, channels: Sequence[str] | None, given: int, *, derive: bool
     ) -> NDArray[np.float64]:
         """Each of the card's leads from the given channels, (given, leads)."""
-        leads = [str(one).split("|") for one in self.card["preprocessing"]["leads"]]
+        leads = [str(names).split("|") for names in self.card["preprocessing"]["leads"]]
         if given == len(leads) == 1:
             return np.ones((1, 1))
-        wanted = ", ".join(" or ".join(one) for one in leads)
+        wanted = ", ".join(" or ".join(names) for names in leads)
         if channels is None:
             remedy = f"name the {given} channels in their order; it needs {wanted}"
             raise InputError("channels", None, remedy)
@@ -177,8 +177,8 @@ class Pretrained:
             raise InputError("channels", channels, f"name each of the {given} channels once")
         mix = np.zeros((given, len(leads)))
         for place, spelled in enumerate(leads):
-            options = [one.lower() for one in spelled]
-            at = next((names.index(one) for one in options if one in names), None)
+            options = [spelling.lower() for spelling in spelled]
+            at = next((names.index(option) for option in options if option in names), None)
             if at is not None:
                 mix[at, place] = 1.0
             elif derive and options[0] in LIMB_LEADS and {"i", "ii"} <= set(names):
@@ -209,7 +209,7 @@ class Pretrained:
             prepared,
             float(how["rate"]),
             store="float32",
-            channel_names=[one.split("|")[0] for one in how["leads"]],
+            channel_names=[lead.split("|")[0] for lead in how["leads"]],
             source={"band": how["band"]},
             **fields,
         ).standardize()
@@ -245,7 +245,7 @@ def _as_arrays(
     signals: NDArray[np.floating] | Sequence[NDArray[np.floating]],
 ) -> list[NDArray[np.floating]]:
     """One array (n_timesteps, n_channels) a signal."""
-    arrays = [np.asarray(one) for one in signals]
+    arrays = [np.asarray(signal) for signal in signals]
     for number, array in enumerate(arrays):
         if array.ndim != 2 or array.dtype.kind not in "fiu" or 0 in array.shape:
             remedy = "give numbers (n_samples, n_timesteps, n_channels), or a list of such arrays"

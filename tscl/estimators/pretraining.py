@@ -165,11 +165,6 @@ def with_loss(
     return params
 
 
-def instance_losses(method: Method) -> list[ContrastiveLoss]:
-    """The losses over embeddings in a method."""
-    return [module for module in method.modules() if isinstance(module, ContrastiveLoss)]
-
-
 def section_owners(values: NDArray[np.float32], max_length: int) -> NDArray[np.int64]:
     """Which series each row of :func:`tscl.training.data.cut_sections` was cut from."""
     parts = np.array_split(values, max(1, values.shape[1] // max_length), axis=1)

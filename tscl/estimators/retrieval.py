@@ -11,14 +11,16 @@ from sklearn.base import BaseEstimator
 from sklearn.neighbors import NearestNeighbors
 
 from data_loaders.container.fields import as_ids
-from tscl.errors import InputError
+from tscl.errors import InputError, MissingExtraError, is_whole
 from tscl.estimators.base import Arrays, StandardEmbeddings, earlier_name
-from tscl.estimators.inputs import kept_on_error, read_panel, require_fitted
+from tscl.estimators.inputs import Float32, kept_on_error, read_panel, require_fitted
 from tscl.estimators.pretraining import check_choice
 from tscl.estimators.saved import check_arrays, read_ids, saved_ids
 from tscl.estimators.transformer import ContrastiveTransformer
 
 METRICS = ("euclidean", "manhattan", "cosine")
+PARTS = 64
+"""Most parts of a series that are warped."""
 
 
 class PatientRetrieval(StandardEmbeddings):
@@ -31,12 +33,17 @@ class PatientRetrieval(StandardEmbeddings):
         transformer: :class:`ContrastiveTransformer` to train (it is cloned; wrap a fitted one in
             ``sklearn.frozen.FrozenEstimator``); None takes the default one.
         metric: ``euclidean``, ``manhattan`` or ``cosine``.
+        rerank: so many nearest patients are ranked again by dynamic time warping of the embeddings
+            of every step, which says in which order things happen (needs the extra ``dtw``);
+            ``distance`` is then that of the warping. 0 keeps the order of the pooled embeddings.
 
     Attributes:
         transformer_: the fitted transformer.
         embeddings_: (n, D), standardised.
         patient_, trial_: (n,) ids.
         embedding_mean_, embedding_scale_: (D,).
+        steps_: (n, S, D) embeddings over time in at most 64 parts, standardised, NaN after a
+            series' end; with ``rerank`` only.
 
     Examples:
         >>> import numpy as np
@@ -53,10 +60,15 @@ class PatientRetrieval(StandardEmbeddings):
     codes_ = earlier_name("embeddings_")
 
     def __init__(
-        self, transformer: BaseEstimator | None = None, *, metric: str = "euclidean"
+        self,
+        transformer: BaseEstimator | None = None,
+        *,
+        metric: str = "euclidean",
+        rerank: int = 0,
     ) -> None:
         self.transformer = transformer
         self.metric = metric
+        self.rerank = rerank
 
     def fit(
         self, X: Any, y: Any = None, *, patient: ArrayLike, trial: ArrayLike | None = None
@@ -71,6 +83,10 @@ class PatientRetrieval(StandardEmbeddings):
             DataError, InputError, ConfigError: bad series, ids or settings.
         """
         check_choice("metric", self.metric, METRICS)
+        if not is_whole(self.rerank) or self.rerank < 0:
+            raise InputError("rerank", self.rerank, "use a whole number of patients, or 0")
+        if self.rerank:
+            _warping()
         with kept_on_error(self):
             return self._fit(X, y, patient, trial)
 
@@ -80,7 +96,24 @@ class PatientRetrieval(StandardEmbeddings):
         trials = np.arange(len(values)) if trial is None else as_ids("trial", trial, len(values))
         base: Any = ContrastiveTransformer() if self.transformer is None else self.transformer
         embeddings = self._fit_embeddings(base, values, y, patient=patients, trial=trials)
+        if self.rerank:
+            steps = self._steps(values)
+            flat = steps.reshape(-1, steps.shape[2])
+            deviation = np.nanstd(flat, axis=0)
+            self.step_scale_ = np.where(deviation > 0, deviation, 1.0)
+            self.steps_ = (steps / self.step_scale_).astype(np.float32)
         return self._index(embeddings, patients, trials)
+
+    def _steps(self, values: Float32) -> NDArray[np.float64]:
+        """Embeddings of every step, averaged to at most :data:`PARTS` a series, (n, S, D)."""
+        every = self.transformer_.encode(values)
+        parts = min(PARTS, every.shape[1])
+        out = np.full((len(every), parts, every.shape[2]), np.nan)
+        for row, steps in zip(out, every, strict=True):
+            steps = steps[~np.isnan(steps).all(axis=1)]
+            for k, part in enumerate(np.array_split(steps, min(parts, len(steps)))):
+                row[k] = part.mean(axis=0, dtype=np.float64)
+        return out
 
     def _index(
         self, embeddings: NDArray[np.float64], patients: NDArray[Any], trials: NDArray[Any]
@@ -123,19 +156,39 @@ class PatientRetrieval(StandardEmbeddings):
         most = len(known) - (0 if known.isdisjoint(left_out) else 1)
         if not 1 <= n_patients <= most:
             raise InputError("n_patients", n_patients, f"choose 1 to {most}")
+        wanted = min(max(n_patients, self.rerank), most)
         embeddings = self._embeddings(values)
-        size = min(len(self.embeddings_), 4 * (n_patients + 1))
+        size = min(len(self.embeddings_), 4 * (wanted + 1))
         while True:
             distance, row = self.neighbours_.kneighbors(embeddings, size)
             if own is None and not include_own:
                 self._refuse_known(distance[:, 0], row[:, 0])
-            found = [
-                _first_of_each(self.patient_, rows, out, n_patients)
+            nearest = [
+                _first_of_each(self.patient_, rows, out, wanted)
                 for rows, out in zip(row, left_out, strict=True)
             ]
-            if all(len(places) == n_patients for places in found) or size == len(self.embeddings_):
-                return self._table(found, distance, row)
+            if all(len(places) == wanted for places in nearest) or size == len(self.embeddings_):
+                if self.rerank:
+                    nearest = self._warped(values, nearest, distance, row)
+                return self._table([places[:n_patients] for places in nearest], distance, row)
             size = min(len(self.embeddings_), 2 * size)
+
+    def _warped(
+        self,
+        values: Float32,
+        nearest: list[list[int]],
+        distance: NDArray[np.float64],
+        row: NDArray[np.int64],
+    ) -> list[list[int]]:
+        """The places by warping distance, which takes the place of theirs in ``distance``."""
+        warping, steps = _warping(), self._steps(values) / self.step_scale_
+        for query, places in enumerate(nearest):
+            own = _held(steps[query])
+            for place in places:
+                other = _held(self.steps_[row[query, place]])
+                distance[query, place] = warping.distance(own, other, use_c=True)
+            places.sort(key=lambda place: float(distance[query, place]))
+        return nearest
 
     def _own(self, patient: ArrayLike, n: int) -> NDArray[Any]:
         own = as_ids("patient", patient, n)
@@ -157,15 +210,15 @@ class PatientRetrieval(StandardEmbeddings):
             )
 
     def _table(
-        self, found: list[list[int]], distance: NDArray[np.float64], row: NDArray[np.int64]
+        self, nearest: list[list[int]], distance: NDArray[np.float64], row: NDArray[np.int64]
     ) -> pd.DataFrame:
-        query = np.repeat(np.arange(len(found)), [len(places) for places in found])
-        place = np.concatenate([np.asarray(places, np.int64) for places in found])
+        query = np.repeat(np.arange(len(nearest)), [len(places) for places in nearest])
+        place = np.concatenate([np.asarray(places, np.int64) for places in nearest])
         sample = row[query, place]
         return pd.DataFrame(
             {
                 "query": query,
-                "rank": np.concatenate([np.arange(1, len(places) + 1) for places in found]),
+                "rank": np.concatenate([np.arange(1, len(places) + 1) for places in nearest]),
                 "patient": self.patient_[sample],
                 "distance": distance[query, place],
                 "trial": self.trial_[sample],
@@ -176,7 +229,8 @@ class PatientRetrieval(StandardEmbeddings):
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         figures = {"mean": self.embedding_mean_, "scale": self.embedding_scale_}
         ids = {"patient": saved_ids(self.patient_), "trial": saved_ids(self.trial_)}
-        return ids, {"codes": self.embeddings_, **figures}
+        steps = {"steps": self.steps_, "scale_of_steps": self.step_scale_} if self.rerank else {}
+        return ids, {"codes": self.embeddings_, **figures, **steps}
 
     def _from_state(self, facts: dict[str, Any], arrays: Arrays) -> None:
         check_choice("metric", self.metric, METRICS)
@@ -186,7 +240,32 @@ class PatientRetrieval(StandardEmbeddings):
         if len(trials) != n:
             raise ValueError(f"{len(trials)} trials of {n} series")
         self.embedding_mean_, self.embedding_scale_ = arrays["mean"], arrays["scale"]
+        if self.rerank:
+            dims, steps = int(self.transformer_.encoder_.output_dims), arrays["steps"]
+            if steps.ndim != 3 or (len(steps), steps.shape[2]) != (n, dims):
+                raise ValueError(f"steps of shape {steps.shape}")
+            check_arrays(arrays, scale_of_steps=(dims,))
+            self.steps_ = steps.astype(np.float32)
+            self.step_scale_ = arrays["scale_of_steps"]
         self._index(arrays["codes"], patients, trials)
+
+
+def _warping() -> Any:
+    """dtaidistance's module of warping between series of vectors.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        from dtaidistance import dtw_ndim
+    except ImportError:
+        raise MissingExtraError("dtaidistance", "dtw") from None
+    return dtw_ndim
+
+
+def _held(steps: NDArray[Any]) -> NDArray[np.float64]:
+    """The steps (S, D) of a series up to its end."""
+    return np.ascontiguousarray(steps[~np.isnan(steps).any(axis=1)], np.float64)
 
 
 def _first_of_each(

@@ -88,8 +88,8 @@ def read_card(folder: Path, kind: str | None = None) -> dict[str, Any]:
         raise CheckpointError(CARD, folder, f"this version reads formats 1 to {FORMAT}")
     if kind is not None and card.get("kind") != kind:
         raise CheckpointError(CARD, card.get("kind"), f"load it with {card.get('kind')}.load")
-    told = card.pop("card_sha256", None)
-    if card["format"] > 1 and told != sha256_of_json(card):
+    digest = card.pop("card_sha256", None)
+    if card["format"] > 1 and digest != sha256_of_json(card):
         raise CheckpointError(CARD, folder, "damaged or changed by hand")
     return card
 
@@ -116,8 +116,8 @@ def plain_params(estimator: Any) -> dict[str, Any]:
 
 def _listed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _listed(one) for key, one in value.items()}
-    return [_listed(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @contextmanager

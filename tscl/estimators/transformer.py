@@ -28,7 +28,6 @@ from tscl.estimators.pretraining import (
     PretrainingSettings,
     build_method,
     check_choice,
-    instance_losses,
     pretrain,
     with_loss,
 )
@@ -43,6 +42,7 @@ from tscl.estimators.saved import (
 from tscl.inference.encode import encode, encode_causal
 from tscl.inference.streaming import StreamingEncoder
 from tscl.methods import Method
+from tscl.methods.instance_loss import instance_losses
 from tscl.pooling import check_pooling
 from tscl.saving.encoder import load_encoder, save_encoder
 from tscl.training.trainer import TrainSettings
@@ -170,7 +170,7 @@ class ContrastiveTransformer(
         self.encoder_ = result.encoder
         self.history_ = result.history
         widths = [loss.part_widths(self._n_features_out) for loss in losses]
-        self.part_widths_: dict[str, int] = next((found for found in widths if found), {})
+        self.part_widths_: dict[str, int] = next((width for width in widths if width), {})
 
     def _arguments(self) -> dict[str, Any]:
         """Arguments of the method."""
@@ -241,7 +241,7 @@ class ContrastiveTransformer(
 
         def embed(part: Float32) -> Float32:
             if causal:
-                return encode_causal(self.encoder_, part, **options).codes  # type: ignore[arg-type]
+                return encode_causal(self.encoder_, part, **options).embeddings  # type: ignore[arg-type]
             return encode(self.encoder_, part, pooling=pooling, **options)  # type: ignore[arg-type]
 
         return encode_by_length(values, embed)

@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from torch import nn
 
 from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, RidgePath
-from tscl.forecasters.intervals import window_codes
+from tscl.forecasters.intervals import window_embeddings
 from tscl.forecasters.windows import window_forecasts
 
 Float32 = NDArray[np.float32]
@@ -75,18 +75,18 @@ class Embedder:
     def __init__(self, data: WindowData, network: nn.Module | None, origins: Origins) -> None:
         self._components: PCA | None = None
         if network is not None:
-            codes = window_codes(
+            embeddings = window_embeddings(
                 network, data.values, thinned(origins, 2000), data.length, marks=data.marks
             )
-            size = min(MAX_EMBEDDING, *codes.shape)
-            self._components = PCA(size, whiten=True, svd_solver="covariance_eigh").fit(codes)
+            size = min(MAX_EMBEDDING, *embeddings.shape)
+            self._components = PCA(size, whiten=True, svd_solver="covariance_eigh").fit(embeddings)
 
     def __call__(self, data: WindowData, network: nn.Module, origins: Origins) -> Float64:
         """Embeddings of the windows that end at ``origins``."""
         if self._components is None:
             return np.zeros((len(origins), 0))
-        codes = window_codes(network, data.values, origins, data.length, marks=data.marks)
-        return np.asarray(self._components.transform(codes), np.float64)
+        embeddings = window_embeddings(network, data.values, origins, data.length, marks=data.marks)
+        return np.asarray(self._components.transform(embeddings), np.float64)
 
 
 @dataclass(frozen=True)
@@ -361,9 +361,9 @@ class Head:
 
     def forecast(self, network: nn.Module, data: WindowData, origins: Origins) -> Float32:
         """Forecasts (n, H, C) from ``origins``."""
-        made: list[NDArray[np.floating]] = []
+        forecasts: list[NDArray[np.floating]] = []
         if self.kind in ("network", "mean"):
-            made.append(
+            forecasts.append(
                 window_forecasts(network, data.values, origins, data.length, marks=data.marks)
             )
         if self.kind != "network":
@@ -371,11 +371,11 @@ class Head:
             assert self.ridge is not None
             embedding = self.embedder(data, network, origins)
             if self.kind in ("ridge", "mean"):
-                made.append(self.ridge.predict(data, origins, embedding))
+                forecasts.append(self.ridge.predict(data, origins, embedding))
             if self.kind in ("boosting", "mean"):
                 assert self.boosted is not None
-                made.append(self.boosted.predict(data, origins, embedding))
-        return np.asarray(np.mean(made, axis=0, dtype=np.float64), np.float32)
+                forecasts.append(self.boosted.predict(data, origins, embedding))
+        return np.asarray(np.mean(forecasts, axis=0, dtype=np.float64), np.float32)
 
 
 def thinned(origins: NDArray[np.int64], most: int) -> NDArray[np.int64]:

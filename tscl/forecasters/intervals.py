@@ -1,4 +1,4 @@
-"""Prediction intervals of a trained forecasting network: conformal, or by quantiles of its codes.
+"""Prediction intervals of a trained forecasting network: conformal, or from its embeddings.
 
 Both give offsets from the point forecast and are calibrated on windows held out from training.
 """
@@ -28,8 +28,8 @@ LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 class Intervals(Protocol):
     """Offsets of intervals around point forecasts."""
 
-    def bounds(self, coverage: float, codes: Float32) -> tuple[Float64, Float64]:
-        """Lower and upper offsets (n, H, C) for n windows with codes (n, F)."""
+    def bounds(self, coverage: float, embeddings: Float32) -> tuple[Float64, Float64]:
+        """Lower and upper offsets (n, H, C) for n windows with embeddings (n, F)."""
         ...
 
 
@@ -40,8 +40,8 @@ def calibrated(scores: NDArray[np.floating], coverage: float) -> Float64:
     """
     n = len(scores)
     rank = min(n, max(1, int(np.ceil((n + 1) * coverage - 1e-9))))
-    made: Float64 = np.sort(scores, axis=0)[rank - 1].astype(np.float64)
-    return made
+    result: Float64 = np.sort(scores, axis=0)[rank - 1].astype(np.float64)
+    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +54,11 @@ class ConformalIntervals:
 
     errors: Float32
 
-    def bounds(self, coverage: float, codes: Float32) -> tuple[Float64, Float64]:
-        """See :class:`Intervals`; the codes only say how many windows there are."""
+    def bounds(self, coverage: float, embeddings: Float32) -> tuple[Float64, Float64]:
+        """See :class:`Intervals`; the embeddings only say how many windows there are."""
         width = calibrated(np.abs(self.errors), coverage)
-        made = np.broadcast_to(width, (len(codes), *width.shape))
-        return -made, made
+        result = np.broadcast_to(width, (len(embeddings), *width.shape))
+        return -result, result
 
 
 def window_spread(past: NDArray[np.floating]) -> Float64:
@@ -107,10 +107,10 @@ class AdaptiveIntervals:
             origins=np.concatenate([self.origins, origins]),
         )
 
-    def bounds(self, coverage: float, codes: Float32) -> tuple[Float64, Float64]:
+    def bounds(self, coverage: float, embeddings: Float32) -> tuple[Float64, Float64]:
         """See :class:`Intervals`; offsets in units of the spread of the window asked about."""
         width = self.width(coverage)
-        result = np.broadcast_to(width, (len(codes), *width.shape))
+        result = np.broadcast_to(width, (len(embeddings), *width.shape))
         return -result, result
 
     def width(self, coverage: float) -> Float64:
@@ -142,10 +142,10 @@ def _quantile(scores: NDArray[np.floating], alpha: Float64) -> Float64:
 
 
 class QuantileHead(nn.Module):
-    """Quantiles of the forecast error, linear in the window's code; they never cross.
+    """Quantiles of the forecast error, linear in the window's embedding; they never cross.
 
     Args:
-        features: F, width of a code. horizon: H. targets: C.
+        features: F, width of an embedding. horizon: H. targets: C.
         levels: increasing, in (0, 1).
     """
 
@@ -160,10 +160,10 @@ class QuantileHead(nn.Module):
         self.register_buffer("center", torch.zeros(features))
         self.register_buffer("scale", torch.ones(features))
 
-    def start_from(self, codes: Tensor, errors: Tensor) -> None:
-        """Begin with the quantiles of all errors (n, H, C), whatever the code (n, F)."""
-        self.center.copy_(codes.mean(dim=0))
-        self.scale.copy_(codes.std(dim=0, correction=0).clamp_min(1e-6))
+    def start_from(self, embeddings: Tensor, errors: Tensor) -> None:
+        """Begin with the quantiles of all errors (n, H, C), whatever the embedding (n, F)."""
+        self.center.copy_(embeddings.mean(dim=0))
+        self.scale.copy_(embeddings.std(dim=0, correction=0).clamp_min(1e-6))
         points = torch.tensor(self.levels, dtype=errors.dtype)
         values = torch.quantile(errors, points, dim=0).permute(1, 2, 0)
         gaps = values.diff(dim=-1).clamp_min(1e-4)
@@ -172,9 +172,11 @@ class QuantileHead(nn.Module):
             self.linear.weight.zero_()
             self.linear.bias.copy_(torch.cat([values[..., :1], inverse], dim=-1).reshape(-1))
 
-    def forward(self, codes: Tensor) -> Tensor:
+    def forward(self, embeddings: Tensor) -> Tensor:
         """(B, F) to (B, H, C, n_levels), increasing along the last axis."""
-        raw = self.linear((codes - self.center) / self.scale).view(len(codes), *self.shape)
+        raw = self.linear((embeddings - self.center) / self.scale).view(
+            len(embeddings), *self.shape
+        )
         first, gaps = raw[..., :1], F.softplus(raw[..., 1:])
         return torch.cat([first, first + gaps.cumsum(dim=-1)], dim=-1)
 
@@ -204,34 +206,36 @@ class QuantileIntervals:
     quantiles: Float32
 
     @classmethod
-    def calibrate(cls, head: QuantileHead, codes: Float32, errors: Float32) -> QuantileIntervals:
-        """Intervals from a fitted head and held-out windows: codes (n, F), errors (n, H, C)."""
+    def calibrate(
+        cls, head: QuantileHead, embeddings: Float32, errors: Float32
+    ) -> QuantileIntervals:
+        """Intervals from a fitted head and held-out embeddings (n, F) and errors (n, H, C)."""
         with torch.no_grad():
-            return cls(head, errors, head(torch.from_numpy(codes)).numpy())
+            return cls(head, errors, head(torch.from_numpy(embeddings)).numpy())
 
-    def bounds(self, coverage: float, codes: Float32) -> tuple[Float64, Float64]:
+    def bounds(self, coverage: float, embeddings: Float32) -> tuple[Float64, Float64]:
         """See :class:`Intervals`."""
         low, high = self._pair(self.quantiles, coverage)
         more = calibrated(np.maximum(low - self.errors, self.errors - high), coverage)
         with torch.no_grad():
-            low, high = self._pair(self.head(torch.from_numpy(codes)).numpy(), coverage)
+            low, high = self._pair(self.head(torch.from_numpy(embeddings)).numpy(), coverage)
         lower, upper = low - more, high + more
         middle = 0.5 * (lower + upper)  # a correction inwards may pass the middle
         return np.minimum(lower, middle), np.maximum(upper, middle)
 
     def _pair(self, quantiles: Float32, coverage: float) -> tuple[Float64, Float64]:
-        made = []
+        result = []
         for level in ((1.0 - coverage) / 2, (1.0 + coverage) / 2):
             place = np.interp(level, self.head.levels, np.arange(len(self.head.levels)))
             left = int(place)
             right = min(left + 1, len(self.head.levels) - 1)
             share = place - left
-            made.append((1 - share) * quantiles[..., left] + share * quantiles[..., right])
-        return made[0].astype(np.float64), made[1].astype(np.float64)
+            result.append((1 - share) * quantiles[..., left] + share * quantiles[..., right])
+        return result[0].astype(np.float64), result[1].astype(np.float64)
 
 
 def fit_quantile_head(
-    codes: Float32,
+    embeddings: Float32,
     errors: Float32,
     levels: Sequence[float] = LEVELS,
     *,
@@ -240,14 +244,21 @@ def fit_quantile_head(
     batch_size: int = 128,
     seed: int = 0,
 ) -> QuantileHead:
-    """Fit a head on codes (n, F) and errors (n, H, C) of training windows by the pinball loss.
+    """Fit a head on embeddings (n, F) and errors (n, H, C) of training windows by the pinball loss.
 
     Raises:
         InputError: shapes that do not fit, or levels out of order.
     """
-    if codes.ndim != 2 or errors.ndim != 3 or len(codes) != len(errors) or not len(codes):
-        raise InputError("codes, errors", (codes.shape, errors.shape), "pass (n, F) and (n, H, C)")
-    z, e = torch.from_numpy(codes), torch.from_numpy(errors)
+    if (
+        embeddings.ndim != 2
+        or errors.ndim != 3
+        or len(embeddings) != len(errors)
+        or not len(embeddings)
+    ):
+        raise InputError(
+            "embeddings, errors", (embeddings.shape, errors.shape), "pass (n, F) and (n, H, C)"
+        )
+    z, e = torch.from_numpy(embeddings), torch.from_numpy(errors)
     with seeded(seed, "quantile head"):
         head = QuantileHead(z.shape[1], e.shape[1], e.shape[2], levels)
     head.start_from(z, e)
@@ -261,7 +272,7 @@ def fit_quantile_head(
     return head.eval()
 
 
-def window_codes(
+def window_embeddings(
     network: nn.Module,
     values: NDArray[np.floating],
     origins: NDArray[np.int64],
@@ -276,7 +287,7 @@ def window_codes(
     """
     represent: Any = network.represent
     past = np.arange(1 - length, 1)
-    made = []
+    result = []
     with torch.no_grad(), evaluating(network):
         for start in range(0, len(origins), batch_size):
             at = origins[start : start + batch_size, None] + past
@@ -284,14 +295,14 @@ def window_codes(
             known = None
             if marks is not None:
                 known = torch.from_numpy(np.ascontiguousarray(marks[at], dtype=np.float32))
-            made.append(represent(x, known)[:, -1].reshape(len(at), -1).numpy())
-    return np.concatenate(made)
+            result.append(represent(x, known)[:, -1].reshape(len(at), -1).numpy())
+    return np.concatenate(result)
 
 
 def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
     """``levels`` when they increase inside (0, 1) and there are two or more; else InputError."""
-    made = tuple(float(v) for v in levels)
-    inside = all(0.0 < v < 1.0 for v in made)
-    if len(made) < 2 or not inside or any(b <= a for a, b in pairwise(made)):
-        raise InputError("levels", made, "give two or more, increasing, between 0 and 1")
-    return made
+    result = tuple(float(v) for v in levels)
+    inside = all(0.0 < v < 1.0 for v in result)
+    if len(result) < 2 or not inside or any(b <= a for a, b in pairwise(result)):
+        raise InputError("levels", result, "give two or more, increasing, between 0 and 1")
+    return result

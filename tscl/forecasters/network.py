@@ -220,12 +220,12 @@ class ForecastNetwork(nn.Module):
         if n_query:
             tokens = torch.cat([tokens, self._queries(values, future_marks, n_query)], dim=1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not freeze):
-            codes = self.encoder(tokens)
-        flat = self._decode(codes, future_marks, n_out)
+            embeddings = self.encoder(tokens)
+        flat = self._decode(embeddings, future_marks, n_out)
         out = self._join(flat, len(past))
         if linear is not None:
             out = out + linear
-        return (out if scale is None else scale.undo(out, self.targets)), codes[:, :n_past]
+        return (out if scale is None else scale.undo(out, self.targets)), embeddings[:, :n_past]
 
     def represent(
         self, past: Tensor, past_marks: Tensor | None = None, mask: Tensor | None = None
@@ -264,8 +264,8 @@ class ForecastNetwork(nn.Module):
         for name, value, steps in wanted:
             shape = (len(past), steps, self.marks)
             if value is None or tuple(value.shape) != shape:
-                found = None if value is None else tuple(value.shape)
-                raise InputError(name, found, f"pass {shape}")
+                shown = None if value is None else tuple(value.shape)
+                raise InputError(name, shown, f"pass {shape}")
 
     def _per_channel(self, values: Tensor, marks: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if not self.channel_independent:
@@ -312,12 +312,12 @@ class ForecastNetwork(nn.Module):
             marks = torch.cat([marks, marks[:, -1:].expand(-1, lack, -1)], dim=1)
         return marks[:, :wanted]
 
-    def _decode(self, codes: Tensor, future_marks: Tensor | None, n_out: int) -> Tensor:
-        rows = len(codes)
+    def _decode(self, embeddings: Tensor, future_marks: Tensor | None, n_out: int) -> Tensor:
+        rows = len(embeddings)
         if self.flatten:
-            out: Tensor = self.decoder(codes.flatten(1))
+            out: Tensor = self.decoder(embeddings.flatten(1))
             return out.view(rows, self.horizon, self._outputs)
-        last = codes[:, -n_out:]
+        last = embeddings[:, -n_out:]
         if future_marks is not None:
             marks = self._future(future_marks, None).reshape(rows, n_out, -1)
             last = torch.cat([last, marks], dim=-1)

@@ -42,11 +42,11 @@ def receptive_field(
     try:
         if how == "gradient":
             x = past.detach().clone().requires_grad_(True)
-            made = network(x, past_marks, future_marks).sum(dim=(0, 2))
-            for i, value in enumerate(made):
-                grad = torch.autograd.grad(value, x, retain_graph=i + 1 < len(made))[0]
+            forecast = network(x, past_marks, future_marks).sum(dim=(0, 2))
+            for i, value in enumerate(forecast):
+                grad = torch.autograd.grad(value, x, retain_graph=i + 1 < len(forecast))[0]
                 rows.append(grad.abs().mean(dim=(0, 2)))
-            found = torch.stack(rows)
+            effect = torch.stack(rows)
         else:
             with torch.no_grad():
                 base = network(past, past_marks, future_marks)
@@ -55,10 +55,10 @@ def receptive_field(
                     inside = 0 < step < past.shape[1] - 1
                     near = past[:, [step - 1, step + 1]] if inside else past
                     changed[:, step] = near.mean(dim=1)
-                    made = network(changed, past_marks, future_marks)
-                    rows.append((made - base).abs().mean(dim=(0, 2)))
-            found = torch.stack(rows, dim=1)
+                    forecast = network(changed, past_marks, future_marks)
+                    rows.append((forecast - base).abs().mean(dim=(0, 2)))
+            effect = torch.stack(rows, dim=1)
     finally:
         network.train(was)
-    total: Tensor = found / found.sum(dim=1, keepdim=True).clamp_min(1e-12)
+    total: Tensor = effect / effect.sum(dim=1, keepdim=True).clamp_min(1e-12)
     return total

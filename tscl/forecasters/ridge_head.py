@@ -1,4 +1,4 @@
-"""Ridge in the place of a linear head: what frozen codes of independent channels are worth.
+"""Ridge in the place of a linear head: what frozen embeddings of independent channels are worth.
 
 The two-stage protocol of TS2Vec (arXiv 2106.10466, section 4.2) for networks that encode every
 channel alone: one row is one channel of one window, so that the ridge is shared by the channels
@@ -24,12 +24,12 @@ ALPHAS = (*TS2VEC_ALPHAS, 1e4, 1e5, 1e6)
 
 
 class RidgeHead:
-    """Ridge from frozen codes to forecasts, penalty chosen on validation.
+    """Ridge from frozen embeddings to forecasts, penalty chosen on validation.
 
-    Features are the codes of a channel (all tokens when the network flattens them, else the last
-    one) times the window's scale, and the scale itself; targets are the future minus the window's
-    centre. That is the network's linear head, which works in the window's own scale, with the
-    squared error of the series' scale.
+    Features are the embeddings of a channel (all tokens when the network flattens them, else the
+    last one) times the window's scale, and the scale itself; targets are the future minus the
+    window's centre. That is the network's linear head, which works in the window's own scale, with
+    the squared error of the series' scale.
 
     Args:
         network: frozen, with independent channels.
@@ -65,36 +65,36 @@ class RidgeHead:
         past = torch.from_numpy(self.values[at])
         marks = None if self.marks is None else torch.from_numpy(self.marks[at])
         with torch.no_grad():
-            codes = self.network.represent(past, marks)
-            codes = codes.flatten(1) if self.network.flatten else codes[:, -1]
+            embeddings = self.network.represent(past, marks)
+            embeddings = embeddings.flatten(1) if self.network.flatten else embeddings[:, -1]
             scale = window_scale(past, self.network.instance_norm)
         targets = self.network.targets
         shape = (len(origins), 1, len(targets))
         if scale is None:
-            return codes.numpy().astype(np.float64), np.zeros(shape)
+            return embeddings.numpy().astype(np.float64), np.zeros(shape)
         each = scale.scale[..., targets].reshape(-1, 1)
-        made = torch.cat([codes * each, each], dim=1).numpy().astype(np.float64)
-        return made, scale.center[..., targets].numpy().astype(np.float64)
+        result = torch.cat([embeddings * each, each], dim=1).numpy().astype(np.float64)
+        return result, scale.center[..., targets].numpy().astype(np.float64)
 
     def fit(self, origins: NDArray[np.int64], valid: NDArray[np.int64]) -> RidgeHead:
         """Fit on the windows at ``origins``; the penalty with the least error at ``valid``."""
         self._path.fit_blocks(lambda: self._rows(origins))
         errors = dict.fromkeys(ALPHAS, 0.0)
         for x, y in self._rows(valid):
-            for alpha, made in self._path.predict_path(x):
-                errors[alpha] += float(np.square(made - y).sum())
+            for alpha, result in self._path.predict_path(x):
+                errors[alpha] += float(np.square(result - y).sum())
         self.alpha = min(errors, key=errors.__getitem__)
         self._weights, self._intercept = self._path.coefficients(self.alpha)
         return self
 
     def predict(self, origins: NDArray[np.int64]) -> Float64:
         """Forecasts (n, H, targets)."""
-        made = []
+        result = []
         for start in range(0, len(origins), self.block):
             x, center = self.features(origins[start : start + self.block])
             flat = (x @ self._weights + self._intercept).reshape(len(center), -1, self.horizon)
-            made.append(flat.transpose(0, 2, 1) + center)
-        return np.concatenate(made)
+            result.append(flat.transpose(0, 2, 1) + center)
+        return np.concatenate(result)
 
     def errors(self, part: slice) -> ErrorSums:
         """Error sums over every row of a part."""

@@ -232,18 +232,18 @@ class StrategyRun:
             progress=self.progress,
             monitor=None if alone else self.validation_mse,
         )
-        made = trainer.fit(method, self.source, sampler, resume=self.resume, title=stage)
-        self.steps += made.steps
-        self.last = made
-        return made.encoder
+        result = trainer.fit(method, self.source, sampler, resume=self.resume, title=stage)
+        self.steps += result.steps
+        self.last = result
+        return result.encoder
 
     def validation_mse(self, network: nn.Module) -> float:
         """Mean squared error of the monitored validation windows."""
         s = self.settings
         origins = WindowSource.after(self.split.valid, s.length, self.horizon, s.monitor_stride)
-        made = self.forecasts(network, origins)
+        result = self.forecasts(network, origins)
         truth = self.truth[origins[:, None] + np.arange(1, self.horizon + 1)]
-        return float(np.mean(np.square(made - truth, dtype=np.float64)))
+        return float(np.mean(np.square(result - truth, dtype=np.float64)))
 
     def forecasts(self, network: nn.Module, origins: NDArray[np.int64]) -> NDArray[np.float32]:
         """Forecasts (n, H, C_target) from ``origins``."""
@@ -263,7 +263,7 @@ class StrategyRun:
 
         return score(predict, self.truth, part, self.horizon)
 
-    def codes(self, network: ForecastNetwork) -> NDArray[np.float32]:
+    def embeddings(self, network: ForecastNetwork) -> NDArray[np.float32]:
         """Representation of the last token of the window that ends at each step, (T, D').
 
         Independent channels stand side by side. Steps without a whole window are NaN.
@@ -271,17 +271,17 @@ class StrategyRun:
         length = self.settings.ridge_window or self.settings.length
         n_steps = len(self.values)
         back = np.arange(1 - length, 1)
-        made = []
+        parts = []
         network.eval()
         with torch.no_grad():
             for start in range(length - 1, n_steps, 256):
                 at = np.arange(start, min(start + 256, n_steps))[:, None] + back
                 marks = None if self.marks is None else torch.from_numpy(self.marks[at])
                 z = network.represent(torch.from_numpy(self.values[at]), marks)[:, -1]
-                made.append(z.reshape(len(at), -1).numpy())
-        codes = np.concatenate(made)
-        lead = np.full((length - 1, codes.shape[1]), np.nan, dtype=np.float32)
-        return np.concatenate([lead, codes])
+                parts.append(z.reshape(len(at), -1).numpy())
+        embeddings = np.concatenate(parts)
+        lead = np.full((length - 1, embeddings.shape[1]), np.nan, dtype=np.float32)
+        return np.concatenate([lead, embeddings])
 
 
 def run_strategy(
@@ -358,9 +358,9 @@ def run_strategy(
 def _ridge(
     run: StrategyRun, network: ForecastNetwork, deviations: Float64 | None
 ) -> StrategyResult:
-    """Ridge on frozen codes: in the head's place when channels are independent.
+    """Ridge on frozen embeddings: in the head's place when channels are independent.
 
-    Else on the code of the last step, for changes when windows lost their level.
+    Else on the embedding of the last step, for changes when windows lost their level.
     """
     if network.channel_independent:
         alpha, test, valid = ridge_head(
@@ -371,11 +371,11 @@ def _ridge(
             run.horizon, test, valid, run.split, deviations, alpha=alpha, n_train=n_train
         )
         return StrategyResult(result, _by_variable(test), network, run.steps, None, [])
-    codes = run.codes(network)
+    embeddings = run.embeddings(network)
     s = run.settings
     window = s.ridge_window or s.length
-    made = forecast_protocol(
-        codes,
+    rows = forecast_protocol(
+        embeddings,
         run.truth,
         run.split,
         [run.horizon],
@@ -383,8 +383,8 @@ def _ridge(
         residual=network.instance_norm != "none",
         scale=deviations,
     )
-    per = np.array(made[0].variables)
-    return StrategyResult(made[0], per, network, run.steps, None, [])
+    per = np.array(rows[0].variables)
+    return StrategyResult(rows[0], per, network, run.steps, None, [])
 
 
 def _by_variable(sums: ErrorSums) -> Float64:

@@ -158,7 +158,7 @@ def window_forecasts(
     past, future = np.arange(1 - length, 1), np.arange(1, horizon + 1)
     was = network.training
     network.eval()
-    made = []
+    parts = []
     try:
         with torch.no_grad():
             for start in range(0, len(origins), batch_size):
@@ -166,10 +166,10 @@ def window_forecasts(
                 known: list[Tensor | None] = [None, None]
                 if marks is not None:
                     known = [_tensor(marks[at + past]), _tensor(marks[at + future])]
-                made.append(network(_tensor(values[at + past]), *known).float().cpu().numpy())
+                parts.append(network(_tensor(values[at + past]), *known).float().cpu().numpy())
     finally:
         network.train(was)
-    return np.concatenate(made) if made else np.zeros((0, horizon, 0), np.float32)
+    return np.concatenate(parts) if parts else np.zeros((0, horizon, 0), np.float32)
 
 
 def _tensor(rows: NDArray[np.floating]) -> Tensor:

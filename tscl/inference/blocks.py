@@ -1,9 +1,9 @@
-"""How many series go through an encoder at a time, so that a series' code is its own.
+"""How many series go through an encoder at a time, so that a series' embedding is its own.
 
 The library under a matrix product picks its kernel, and with it the order of the sums, by the
 sizes of the matrices. So the same series encoded alone and among others differs in the last digits,
-and a standardised code in many more when it hardly varies. Blocks of one size, the last one filled
-up, keep the sizes the same however many series are encoded together.
+and a standardised embedding in many more when it hardly varies. Blocks of one size, the last one
+filled up, keep the sizes the same however many series are encoded together.
 """
 
 from __future__ import annotations

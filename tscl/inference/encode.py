@@ -20,7 +20,7 @@ from tscl.encoders.base import (
 )
 from tscl.errors import ConfigError, InputError, LeakageError, nearest
 from tscl.inference.blocks import block_rows, filled
-from tscl.inference.sinks import ArraySink, Codes, Out, PoolSink, Sink
+from tscl.inference.sinks import ArraySink, Embeddings, Out, PoolSink, Sink
 
 Mode = Literal["auto", "full", "chunked", "sliding"]
 Route = Literal["full", "chunked", "sliding"]
@@ -33,16 +33,16 @@ _WINDOWS = 256
 
 
 @dataclass(frozen=True)
-class CausalCodes:
-    """Codes in which step t knows steps <= t only, and how they were made.
+class CausalEmbeddings:
+    """Embeddings in which step t knows steps <= t only, and how they were made.
 
     Attributes:
-        codes: (N, T, D) float32.
+        embeddings: (N, T, D) float32.
         route: ``full`` or ``chunked`` (causal encoder) or ``sliding`` (windows of the past).
         window: steps of history of a sliding window; None for the other routes.
     """
 
-    codes: Codes
+    embeddings: Embeddings
     route: Route
     window: int | None
 
@@ -121,15 +121,15 @@ def _full(
             yield samples, slice(0, length), _checked(encoder(x), x, encoder, length, n)
 
 
-def _checked(codes: Tensor, x: Tensor, encoder: EncoderLike, length: int, n: int) -> Tensor:
-    """The first ``n`` rows, those not filled up, of codes of the shape the contract says.
+def _checked(embeddings: Tensor, x: Tensor, encoder: EncoderLike, length: int, n: int) -> Tensor:
+    """The first ``n`` rows, those not filled up, of embeddings of the shape the contract says.
 
     Raises:
         InputError: another shape; the message leaves the filled rows out.
     """
     size = len(x)
-    if tuple(codes.shape) != (size, length, encoder.output_dims):
-        got = tuple(codes.shape)
+    if tuple(embeddings.shape) != (size, length, encoder.output_dims):
+        got = tuple(embeddings.shape)
         if got[:1] == (size,):
             got = (n, *got[1:])
         wanted = (n, length, encoder.output_dims)
@@ -139,7 +139,7 @@ def _checked(codes: Tensor, x: Tensor, encoder: EncoderLike, length: int, n: int
             f"its output_dims and stride say {wanted}: give it the right output_dims, and a "
             "stride or output_length(T) if its embeddings are coarser than the input",
         )
-    return codes[:n]
+    return embeddings[:n]
 
 
 def _default_chunk(encoder: EncoderLike, overlap: int) -> int:
@@ -163,8 +163,8 @@ def _chunked(
         for start in range(0, source.length, chunk):
             steps = slice(start, min(source.length, start + chunk))
             x = source.read(samples, slice(max(0, start - overlap), steps.stop))
-            codes = encoder(filled(x, size))[: x.shape[0], start - steps.stop :]
-            yield samples, steps, codes
+            embeddings = encoder(filled(x, size))[: x.shape[0], start - steps.stop :]
+            yield samples, steps, embeddings
 
 
 def _sliding(
@@ -212,11 +212,11 @@ def encode(
     pooling: str | None = None,
     out: Out = None,
     progress: Progress | None = None,
-) -> Codes:
+) -> Embeddings:
     """Embeddings of every step (or stride) of every series, or pooled over time.
 
     The encoder runs in evaluation mode without gradients, on its own device. NaN marks missing
-    values. Series pass in blocks of one size (:mod:`tscl.inference.blocks`), so the codes of a
+    values. Series pass in blocks of one size (:mod:`tscl.inference.blocks`), so the embeddings of a
     series do not depend on the others encoded with it. This function may see the future of a step
     when the encoder does; forecasting needs :func:`encode_causal`.
 
@@ -225,10 +225,10 @@ def encode(
         x: (N, T, C) numpy array (also memory-mapped) or torch tensor.
         mode: ``full`` encodes a whole series at once. ``chunked`` (causal encoders of finite
             receptive field) encodes chunks preceded by ``receptive_field - 1`` steps, which gives
-            the same codes in bounded memory. ``sliding`` gives step t the last embedding of the
-            window x[t - window .. t], filled with NaN before the start, as in TS2Vec
-            (arXiv 2106.10466). ``auto`` is ``chunked`` where possible, else ``full``. An encoder
-            coarser than its input (``stride`` above 1) takes ``full``.
+            the same embeddings in bounded memory. ``sliding`` gives step t the last embedding of
+            the window x[t - window .. t], filled with NaN before the start, as in TS2Vec (arXiv
+            2106.10466). ``auto`` is ``chunked`` where possible, else ``full``. An encoder coarser
+            than its input (``stride`` above 1) takes ``full``.
         batch_size: series at a time (``full``, ``chunked``; fewer are filled up to as many) or
             windows at a time (``sliding``); None chooses series by length and memory.
         chunk: new steps per chunk (``chunked``); None chooses by memory and receptive field.
@@ -262,9 +262,9 @@ def encode(
         blocks = _sliding(encoder, source, batch_size, window, last)
     done, total = 0, source.n_samples * (1 if last and route != "chunked" else shape[1])
     with sink.file, evaluating(encoder), torch.no_grad():
-        for samples, steps, codes in blocks:
-            sink.write(samples, steps, codes.to("cpu", torch.float32).numpy())
-            done += codes.shape[0] * codes.shape[1]
+        for samples, steps, embeddings in blocks:
+            sink.write(samples, steps, embeddings.to("cpu", torch.float32).numpy())
+            done += embeddings.shape[0] * embeddings.shape[1]
             if progress is not None:
                 progress(done, total)
         sink.finish()
@@ -281,8 +281,8 @@ def encode_causal(
     window: int = 200,
     out: Out = None,
     progress: Progress | None = None,
-) -> CausalCodes:
-    """Embeddings for forecasting: the code of step t depends on steps <= t only.
+) -> CausalEmbeddings:
+    """Embeddings for forecasting: the embedding of step t depends on steps <= t only.
 
     A causal encoder goes over the series in one pass (``chunked``, or ``full`` when its memory is
     unbounded); a centred one by ``sliding`` windows that end at t. Arguments as for
@@ -299,7 +299,7 @@ def encode_causal(
         if not encoder.causal and mode in ("full", "chunked"):
             raise LeakageError("mode", mode, "the encoder sees the future: use mode='sliding'")
         route = _route(encoder, mode)
-    codes = encode(
+    embeddings = encode(
         encoder,
         x,
         mode=route,
@@ -309,4 +309,4 @@ def encode_causal(
         out=out,
         progress=progress,
     )
-    return CausalCodes(codes, route, window if route == "sliding" else None)
+    return CausalEmbeddings(embeddings, route, window if route == "sliding" else None)

@@ -1,4 +1,4 @@
-"""Where codes go: an array in memory, a memory-mapped file, or a running pool over time."""
+"""Where embeddings go: an array in memory, a memory-mapped file, or a running pool over time."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tscl.disk import atomic_file
 from tscl.errors import NO_SPACE, InputError
 from tscl.pooling import VARIANCE_FLOOR, check_pooling
 
-Codes = NDArray[np.float32]
+Embeddings = NDArray[np.float32]
 Out = str | PathLike[str] | NDArray[Any] | None
 
 
 class Sink(ABC):
-    """Takes blocks of codes in order of time into ``file``."""
+    """Takes blocks of embeddings in order of time into ``file``."""
 
     file: ArrayFile
 
     @abstractmethod
-    def write(self, samples: slice, steps: slice, codes: Codes) -> None:
-        """Take ``codes`` (n, t, D) of the named samples and steps."""
+    def write(self, samples: slice, steps: slice, embeddings: Embeddings) -> None:
+        """Take ``embeddings`` (n, t, D) of the named samples and steps."""
 
     @abstractmethod
     def finish(self) -> None:
@@ -62,11 +62,11 @@ class ArrayFile:
         self._stack = ExitStack()
         self._path: Path | None = None
         if out is None:
-            self.array: Codes = np.empty(shape, np.float32)
+            self.array: Embeddings = np.empty(shape, np.float32)
         elif isinstance(out, np.ndarray):
             if out.shape != shape or out.dtype != np.float32:
-                found = f"{out.dtype} {out.shape}"
-                raise InputError("out", found, f"pass a float32 array of shape {shape}")
+                value = f"{out.dtype} {out.shape}"
+                raise InputError("out", value, f"pass a float32 array of shape {shape}")
             if not out.flags.writeable:
                 raise InputError("out", "a read-only array", "open the memory map with mode='r+'")
             self.array = out
@@ -86,19 +86,19 @@ class ArrayFile:
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
 
-    def opened(self) -> Codes:
+    def opened(self) -> Embeddings:
         """The array after the block; a file is mapped under its own name."""
         if self._path is None:
             return self.array
         return np.lib.format.open_memmap(self._path, mode="r+")
 
 
-def _reserved(path: Path, shape: tuple[int, ...]) -> Codes:
+def _reserved(path: Path, shape: tuple[int, ...]) -> Embeddings:
     """A new .npy file of ``shape``, mapped; its space is taken on the disk at once.
 
     Writing to a map of a file with holes ends the process (SIGBUS) when the disk is full.
     """
-    mapped: Codes = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    mapped: Embeddings = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
     if hasattr(os, "posix_fallocate"):
         try:
             with path.open("r+b") as file:
@@ -110,15 +110,15 @@ def _reserved(path: Path, shape: tuple[int, ...]) -> Codes:
 
 
 class ArraySink(Sink):
-    """All codes, into ``out``: None (new array), a float32 array or memory map, or a .npy path."""
+    """All embeddings, into ``out``: None (new array), a float32 array or map, or a .npy path."""
 
     def __init__(self, out: Out, shape: tuple[int, int, int]) -> None:
         self.file = ArrayFile(out, shape)
         self.array = self.file.array
 
-    def write(self, samples: slice, steps: slice, codes: Codes) -> None:
+    def write(self, samples: slice, steps: slice, embeddings: Embeddings) -> None:
         """Copy the block to its place."""
-        self.array[samples, steps] = codes
+        self.array[samples, steps] = embeddings
         _release(self.array)
 
     def finish(self) -> None:
@@ -132,11 +132,11 @@ class _Running(ABC):
         self.total = np.zeros(shape)
 
     @abstractmethod
-    def add(self, samples: slice, steps: slice, codes: Codes) -> None:
-        """Fold in ``codes`` (n, t, D) of the named samples and steps."""
+    def add(self, samples: slice, steps: slice, embeddings: Embeddings) -> None:
+        """Fold in ``embeddings`` (n, t, D) of the named samples and steps."""
 
     def result(self) -> NDArray[np.float64]:
-        """The pooled codes (N, D) once all steps were added."""
+        """The pooled embeddings (N, D) once all steps were added."""
         return self.total
 
 
@@ -145,21 +145,23 @@ class _RunningMax(_Running):
         super().__init__(shape)
         self.total.fill(-np.inf)
 
-    def add(self, samples: slice, steps: slice, codes: Codes) -> None:
-        np.maximum(self.total[samples], codes.max(axis=1), out=self.total[samples])
+    def add(self, samples: slice, steps: slice, embeddings: Embeddings) -> None:
+        np.maximum(self.total[samples], embeddings.max(axis=1), out=self.total[samples])
 
 
 class _RunningLast(_Running):
-    def add(self, samples: slice, steps: slice, codes: Codes) -> None:
-        self.total[samples] = codes[:, -1]
+    def add(self, samples: slice, steps: slice, embeddings: Embeddings) -> None:
+        self.total[samples] = embeddings[:, -1]
 
 
 class _RunningMean(_Running):
     """Mean of the steps so far, which every block moves by its share."""
 
-    def add(self, samples: slice, steps: slice, codes: Codes) -> None:
-        share = codes.shape[1] / steps.stop
-        self.total[samples] += share * (codes.mean(axis=1, dtype=np.float64) - self.total[samples])
+    def add(self, samples: slice, steps: slice, embeddings: Embeddings) -> None:
+        share = embeddings.shape[1] / steps.stop
+        self.total[samples] += share * (
+            embeddings.mean(axis=1, dtype=np.float64) - self.total[samples]
+        )
 
 
 class _RunningLogStd(_Running):
@@ -170,13 +172,13 @@ class _RunningLogStd(_Running):
         self.mean = _RunningMean(shape)
         self.steps = 0
 
-    def add(self, samples: slice, steps: slice, codes: Codes) -> None:
-        known, new = steps.start, codes.shape[1]
-        mean = codes.mean(axis=1, dtype=np.float64)
+    def add(self, samples: slice, steps: slice, embeddings: Embeddings) -> None:
+        known, new = steps.start, embeddings.shape[1]
+        mean = embeddings.mean(axis=1, dtype=np.float64)
         apart = mean - self.mean.total[samples]
-        within = np.square(codes - mean[:, None]).sum(axis=1)
+        within = np.square(embeddings - mean[:, None]).sum(axis=1)
         self.total[samples] += within + np.square(apart) * (known * new / (known + new))
-        self.mean.add(samples, steps, codes)
+        self.mean.add(samples, steps, embeddings)
         self.steps = steps.stop
 
     def result(self) -> NDArray[np.float64]:
@@ -198,7 +200,7 @@ _RUNNING: dict[str, type[_Running]] = {
 
 
 class PoolSink(Sink):
-    """Codes pooled over all steps as :func:`tscl.pooling.pool_time` does, block by block."""
+    """Embeddings pooled over all steps as :func:`tscl.pooling.pool_time` does, block by block."""
 
     def __init__(self, out: Out, shape: tuple[int, int, int], pooling: str) -> None:
         n_samples, _, dims = shape
@@ -207,12 +209,12 @@ class PoolSink(Sink):
         self.array = self.file.array
         self._running = [_RUNNING[name]((n_samples, dims)) for name in names]
 
-    def write(self, samples: slice, steps: slice, codes: Codes) -> None:
+    def write(self, samples: slice, steps: slice, embeddings: Embeddings) -> None:
         """Fold the block into the pools."""
         for running in self._running:
-            running.add(samples, steps, codes)
+            running.add(samples, steps, embeddings)
 
     def finish(self) -> None:
-        """Write the pooled codes (N, k D), k the number of poolings named."""
-        np.concatenate([one.result() for one in self._running], axis=1, out=self.array)
+        """Write the pooled embeddings (N, k D), k the number of poolings named."""
+        np.concatenate([pool.result() for pool in self._running], axis=1, out=self.array)
         _release(self.array)

@@ -13,7 +13,7 @@ from torch import Tensor
 from tscl.encoders.base import EncoderLike, evaluating, require_every_step
 from tscl.errors import CheckpointError, InputError
 from tscl.inference.encode import last_step, placement
-from tscl.inference.sinks import Codes
+from tscl.inference.sinks import Embeddings
 
 
 class StreamingEncoder:
@@ -72,7 +72,7 @@ class StreamingEncoder:
         self._state: tuple[Tensor, ...] | None = None
         self.seen = 0
 
-    def push(self, samples: NDArray[Any] | Tensor) -> Codes:
+    def push(self, samples: NDArray[Any] | Tensor) -> Embeddings:
         """Append samples and return their embeddings; the last row is the newest step's.
 
         Args:
@@ -108,24 +108,24 @@ class StreamingEncoder:
         with evaluating(self.encoder), torch.no_grad():
             return np.concatenate([self._encode(part) for part in scaled.split(piece)])
 
-    def _encode(self, new: Tensor) -> Codes:
+    def _encode(self, new: Tensor) -> Embeddings:
         device, dtype = placement(self.encoder)
         if self._recurrent:
             x = new.unsqueeze(0).to(device, dtype)
-            codes, self._state = self.encoder.forward_from(x, self._state)  # type: ignore[attr-defined]
+            embeddings, self._state = self.encoder.forward_from(x, self._state)  # type: ignore[attr-defined]
             self.seen += new.shape[0]
-            return np.asarray(codes[0].to("cpu", torch.float32).numpy())
+            return np.asarray(embeddings[0].to("cpu", torch.float32).numpy())
         assert self.receptive_field is not None
         series = torch.cat([self._history, new])
         x = series.unsqueeze(0).to(device, dtype)
         if new.shape[0] == 1:
-            codes = last_step(self.encoder, x)
+            embeddings = last_step(self.encoder, x)
         else:
-            codes = self.encoder(x)[0, -new.shape[0] :]
+            embeddings = self.encoder(x)[0, -new.shape[0] :]
         keep = min(series.shape[0], self.receptive_field - 1)
         self._history = series[series.shape[0] - keep :].clone()
         self.seen += new.shape[0]
-        return codes.to("cpu", torch.float32).numpy()
+        return embeddings.to("cpu", torch.float32).numpy()
 
     def state_dict(self) -> dict[str, Any]:
         """What is kept of the stream, to go on elsewhere with the same encoder.
@@ -153,8 +153,8 @@ class StreamingEncoder:
         kept = 0 if self.receptive_field is None else min(seen, self.receptive_field - 1)
         expected = (kept, self.encoder.input_dims)
         if tuple(history.shape) != expected:
-            found = f"history {tuple(history.shape)} after {seen} samples"
-            raise CheckpointError("state", found, f"this encoder keeps {expected}")
+            value = f"history {tuple(history.shape)} after {seen} samples"
+            raise CheckpointError("state", value, f"this encoder keeps {expected}")
         if (parts is not None) != (self._recurrent and seen > 0):
             remedy = "it is of another kind of encoder, or of a stream that had not begun"
             raise CheckpointError("state", sorted(state), remedy)
@@ -169,12 +169,12 @@ class StreamingEncoder:
         device, dtype = placement(self.encoder)
         probe = torch.zeros(1, 1, self.encoder.input_dims, device=device, dtype=dtype)
         try:
-            made = tuple(torch.as_tensor(part).to(device, dtype) for part in parts)
+            state = tuple(torch.as_tensor(part).to(device, dtype) for part in parts)
             with evaluating(self.encoder), torch.no_grad():
-                self.encoder.forward_from(probe, made)  # type: ignore[attr-defined]
+                self.encoder.forward_from(probe, state)  # type: ignore[attr-defined]
         except InputError as error:
             raise CheckpointError("state", error.value, error.remedy) from error
         except (TypeError, ValueError, RuntimeError) as error:
             remedy = "pass what state_dict() of a stream gave"
             raise CheckpointError("state", type(parts).__name__, remedy) from error
-        return made
+        return state

@@ -138,8 +138,8 @@ class ContrastiveLoss(nn.Module, ABC):
         extra = self._checked(views, {k: v for k, v in columns.items() if v is not None})
         if self.gather and processes() > 1:
             views = gather_rows(views, dim=1)
-            found = {k: v for k, v in vars(extra).items() if v is not None}
-            extra = Extra(**{name: gather_rows(v.detach()) for name, v in found.items()})
+            given = {k: v for k, v in vars(extra).items() if v is not None}
+            extra = Extra(**{name: gather_rows(v.detach()) for name, v in given.items()})
         n_views, n, _ = views.shape
         if n < self.min_batch:
             raise InputError("batch size", n, f"this loss needs at least {self.min_batch} samples")
@@ -304,8 +304,8 @@ def plain_gradient(
     What an own backward pass returns when it is to be differentiated (``create_graph=True``): the
     plain operations take the place of closed forms and blocks, and hold what those avoid.
     """
-    found: tuple[Tensor, ...] = torch.func.vjp(value, *inputs)[1](grads)
-    return found
+    detail: tuple[Tensor, ...] = torch.func.vjp(value, *inputs)[1](grads)
+    return detail
 
 
 def unit(z: Tensor) -> Tensor:

@@ -56,8 +56,8 @@ def sampled_compactness(views: Tensor, z: Tensor, *, normalize: bool = True) -> 
     checked = stack_views(views, None)
     if checked.shape[1:] != z.shape:
         raise InputError("views", tuple(views.shape), f"pass (K, {tuple(z.shape)})")
-    made = unit(checked) if normalize else checked
-    return (made * contrast_directions(z)).sum(dim=-1).amin(dim=0)
+    result = unit(checked) if normalize else checked
+    return (result * contrast_directions(z)).sum(dim=-1).amin(dim=0)
 
 
 def interval_bounds(

@@ -124,8 +124,8 @@ def negative_penalties(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
         raise InputError("batch size", len(u), "pass at least two samples")
     logits = u @ v.T / temperature
     logits.fill_diagonal_(-math.inf)
-    made: Tensor = logits.softmax(dim=1)
-    return made
+    result: Tensor = logits.softmax(dim=1)
+    return result
 
 
 @torch.no_grad()

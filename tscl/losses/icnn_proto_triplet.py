@@ -62,13 +62,13 @@ def distances(a: Tensor, b: Tensor) -> Tensor:
 @torch.no_grad()
 def nearest(z: Tensor, k: int) -> Tensor:
     """Indices (N, k) of the nearest other rows of ``z`` (N, D), nearest first, k < N."""
-    found = []
+    indices = []
     for top in range(0, len(z), max(1, HELD // len(z))):
         part = z[top : top + max(1, HELD // len(z))]
         d = torch.cdist(part, z, compute_mode="donot_use_mm_for_euclid_dist")
         d.diagonal(top).fill_(torch.inf)
-        found.append(d.topk(k, dim=1, largest=False).indices)
-    return torch.cat(found)
+        indices.append(d.topk(k, dim=1, largest=False).indices)
+    return torch.cat(indices)
 
 
 @LOSSES.register("proto_triplet")

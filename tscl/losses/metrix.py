@@ -133,5 +133,5 @@ def _log_one_plus(logits: Tensor, weight: Tensor) -> Tensor:
     """log(1 + sum_k weight_k exp(logits_k)) along the last axis, without overflow."""
     weighted = logits + weight.clamp_min(torch.finfo(weight.dtype).tiny).log()
     weighted = weighted.masked_fill(weight <= 0, -torch.inf)
-    one = torch.zeros_like(logits[:, :1])
-    return torch.logsumexp(torch.cat((weighted, one), dim=1), dim=1)
+    zero = torch.zeros_like(logits[:, :1])
+    return torch.logsumexp(torch.cat((weighted, zero), dim=1), dim=1)

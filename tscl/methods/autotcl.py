@@ -216,8 +216,8 @@ class AutoTCLMethod(Method):
 
     def view(self, x: Tensor, generator: torch.Generator | None = None) -> AugmentedView:
         """The learned view of ``x``: deterministic without a generator."""
-        made: AugmentedView = self.augmentation(x, generator, deterministic=generator is None)
-        return made
+        augmented: AugmentedView = self.augmentation(x, generator, deterministic=generator is None)
+        return augmented
 
     def learned_mask(self, x: Tensor) -> Tensor:
         """Openness of h for each value of ``x``, (B, T, C)."""
@@ -228,11 +228,11 @@ class AutoTCLMethod(Method):
         mask = None
         if self.aug_mask != "all_true":
             mask = draw_latent_mask(self.augmentation.embedder, self.aug_mask, x, generator)
-        made: AugmentedView = self.augmentation(x, generator, mask=mask)
-        return made
+        augmented: AugmentedView = self.augmentation(x, generator, mask=mask)
+        return augmented
 
     def _augmentation_losses(self, x: Tensor, generator: torch.Generator) -> Losses:
-        made = self._augment(x, generator)
+        augmented = self._augment(x, generator)
         terms: dict[str, Tensor] = {}
         total = x.new_zeros(())
         if self.discrepancy != "none":
@@ -242,7 +242,7 @@ class AutoTCLMethod(Method):
             with evaluating(self.encoder):
                 with torch.no_grad():
                     z_x = network(x).amax(dim=1)
-                z_v = network(made.view).amax(dim=1)
+                z_v = network(augmented.view).amax(dim=1)
             if self.discrepancy == "mmd":
                 distance = self.mmd(z_x, z_v)
             else:
@@ -250,26 +250,28 @@ class AutoTCLMethod(Method):
                 distance = sign * self.contrast(z_x, z_v)
             terms["discrepancy"] = distance
             total = total + distance
-        terms["sparsity"] = sparsity(made.openness, self.threshold, self.sparsity_form)
+        terms["sparsity"] = sparsity(augmented.openness, self.threshold, self.sparsity_form)
         total = total + self.reg_weight * terms["sparsity"]
         if self.regular_weight:
-            terms["smoothness"] = smoothness(made.openness, generator, form=self.smoothness_form)
+            terms["smoothness"] = smoothness(
+                augmented.openness, generator, form=self.smoothness_form
+            )
             total = total + self.regular_weight * terms["smoothness"]
-        kept = made.h[..., self.augmentation.fixed_channels :]
+        kept = augmented.h[..., self.augmentation.fixed_channels :]
         return {"loss": total, "kept": kept.mean(), **terms}
 
     def _encoder_losses(self, batch: Batch, generator: torch.Generator) -> Losses:
         x = batch.x
         with torch.no_grad():
-            made = self._augment(x, generator)
-        both = torch.cat((x, made.view))
+            augmented = self._augment(x, generator)
+        both = torch.cat((x, augmented.view))
         mask = None
         if self.mask != "all_true":
             mask = draw_latent_mask(self.encoder, self.mask, both, generator)
         z_x, z_v = self.encoder(both, mask).chunk(2)
         known = loss_inputs(self.loss, batch, self.ids)
         if self.view_quality is not None:
-            kept = made.h[..., self.augmentation.fixed_channels :].mean(dim=-1).clamp(0, 1)
+            kept = augmented.h[..., self.augmentation.fixed_channels :].mean(dim=-1).clamp(0, 1)
             if kept.shape[1] != z_x.shape[1]:  # an encoder coarser than its input
                 kept = F.adaptive_avg_pool1d(kept.unsqueeze(1), z_x.shape[1]).squeeze(1)
             known["weights"] = quality_weights(z_x, z_v, gamma=self.view_quality, foreground=kept)

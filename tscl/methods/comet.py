@@ -192,11 +192,11 @@ class COMETMethod(Method):
                 pairs.setdefault(bool(level.params.get("hierarchical", True)), []).append(level)
         for hierarchical, levels in pairs.items():
             terms = [self._pair_term(level, batch) for level in levels]
-            total, found = hierarchical_contrast(
+            total, by_level = hierarchical_contrast(
                 z1, z2, terms, hierarchical=hierarchical, tile=self.tile
             )
             parts.append(total)
-            values.update({level.name: v for level, v in zip(levels, found, strict=True)})
+            values.update({level.name: v for level, v in zip(levels, by_level, strict=True)})
         return torch.stack(parts).sum(), values
 
     def _pair_term(self, level: Level, batch: Batch) -> PairTerm:

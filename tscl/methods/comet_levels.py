@@ -34,7 +34,7 @@ class Level:
         name: name of its term in the log.
         loss: ``observation``, ``sample``, ``id`` (samples that share ``id_column`` attract), or
             a loss over (B, D) embeddings, by name (:data:`tscl.losses.LOSSES`) or as a module,
-            which compares the codes pooled over time.
+            which compares the embeddings pooled over time.
         id_column: key of ``Batch.ids`` for ``id``; None takes ``name``. A loss over embeddings is
             given the column as ``labels`` and as ``ids`` (``index`` and ``labels`` name those
             parts of the batch); None takes ``name`` if it needs labels, and no column otherwise.
@@ -99,7 +99,7 @@ class Level:
 
     @property
     def over_series(self) -> bool:
-        """Whether the loss compares (B, T, D) embeddings; else codes pooled to (B, D)."""
+        """Whether the loss compares (B, T, D) embeddings; else embeddings pooled to (B, D)."""
         return isinstance(self.loss, str) and self.loss in _PARAMS
 
     @property
@@ -123,12 +123,12 @@ class Level:
 
     def compare(self, loss: nn.Module, z1: Tensor, z2: Tensor, batch: Batch) -> Tensor:
         """``loss``, built by :meth:`build`, of two views (B, T, D) pooled over time."""
-        codes: Tensor | None = None
+        embeddings: Tensor | None = None
         if self.id_column is not None or needs_labels(loss):
-            codes = batch_column(batch, self.column)
+            embeddings = batch_column(batch, self.column)
         index = batch.index if "index" in needs(loss) else None
         a, b = (pool_time(z, self.pooling) for z in (z1, z2))
-        columns = {"labels": codes, "ids": codes, "index": index}
+        columns = {"labels": embeddings, "ids": embeddings, "index": index}
         value: Tensor = loss(a, b, **{name: c for name, c in columns.items() if c is not None})
         return value
 

@@ -83,6 +83,11 @@ def needs(loss: nn.Module) -> tuple[Need, ...]:
     return loss.needs if isinstance(loss, ContrastiveLoss) else ()
 
 
+def instance_losses(method: nn.Module) -> list[ContrastiveLoss]:
+    """The losses over embeddings in a method."""
+    return [module for module in method.modules() if isinstance(module, ContrastiveLoss)]
+
+
 def needs_labels(loss: nn.Module) -> bool:
     """Whether a loss reads classes, targets or which samples are background."""
     return not {"labels", "targets", "background"}.isdisjoint(needs(loss))

@@ -138,8 +138,8 @@ def amplitude_spectrum(x: Tensor) -> Tensor:
     precision is computed in single precision.
     """
     filled = torch.nan_to_num(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x)
-    made: Tensor = torch.fft.rfft(filled, dim=1, norm="ortho").abs().to(x.dtype)
-    return made
+    result: Tensor = torch.fft.rfft(filled, dim=1, norm="ortho").abs().to(x.dtype)
+    return result
 
 
 def perturb_spectrum(

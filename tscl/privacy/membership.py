@@ -1,8 +1,8 @@
 """Membership inference against an encoder: can one tell which samples it was trained on?
 
 An attacker who can encode a series looks at how the contrastive objective treats it. Training makes
-codes of training samples agree across augmentations and stand apart from others, more than codes
-of unseen samples. From the codes of K augmented copies of sample i, two scores:
+embeddings of training samples agree across augmentations and stand apart from others, more than
+embeddings of unseen samples. From the embeddings of K augmented copies of sample i, two scores:
 
     stability   mean cosine similarity of the copies
     contrast    stability - tau log mean_{j != i} exp(cos(c_i, c_j) / tau),  c the mean code
@@ -94,9 +94,9 @@ def attack_scores(
 def _copies(
     encoder: nn.Module, augment: nn.Module, x: Tensor, copies: int, generator: torch.Generator
 ) -> Tensor:
-    """Unit max-pooled codes (copies, B, D) of augmented copies of x (B, T, C)."""
-    codes = torch.stack([encoder(augment(x, generator)).amax(dim=1) for _ in range(copies)])
-    return nn.functional.normalize(codes, dim=-1)
+    """Unit max-pooled embeddings (copies, B, D) of augmented copies of x (B, T, C)."""
+    embeddings = torch.stack([encoder(augment(x, generator)).amax(dim=1) for _ in range(copies)])
+    return nn.functional.normalize(embeddings, dim=-1)
 
 
 def membership_inference(

@@ -1,17 +1,17 @@
 """Label-agnostic forgetting of patients: unlearn their series from a trained encoder.
 
 Shen et al., "Label-Agnostic Forgetting: A Supervision-Free Unlearning in Deep Models", arXiv
-2404.00506, on pooled codes e of an encoder. Two variational auto-encoders learn the distribution of
-the old codes of the remaining and of the forgotten samples. Then, in turn, with r the squared error
-of reconstruction and g(r) = exp(r / (r + 1)),
+2404.00506, on pooled embeddings e of an encoder. Two variational auto-encoders learn the
+distribution of the old embeddings of the remaining and of the forgotten samples. Then, in turn,
+with r the squared error of reconstruction and g(r) = exp(r / (r + 1)),
 
     extractor unlearning      mean g(r_remain(e_remain)) - mean g(r_forget(e_forget))
     representation alignment  mean_i d_i - log mean_j exp(d'_j / tau)
 
-where d = 1 - cos(e, e_old) of remaining, d' of forgotten samples: remaining codes stay both typical
-and where they were, forgotten ones leave the distribution they were learned in. The two losses and
-their order are those of the authors' released code (sums there are means here). The paper repairs a
-classifier with labels afterwards; an encoder has none.
+where d = 1 - cos(e, e_old) of remaining, d' of forgotten samples: remaining embeddings stay both
+typical and where they were, forgotten ones leave the distribution they were learned in. The two
+losses and their order are those of the authors' released code (sums there are means here). The
+paper repairs a classifier with labels afterwards; an encoder has none.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Forgotten:
 
 
 class CodeVAE(nn.Module):
-    """A small variational auto-encoder of codes (B, D)."""
+    """A small variational auto-encoder of embeddings (B, D)."""
 
     def __init__(self, dims: int, hidden: int = 64, latent: int = 8) -> None:
         super().__init__()
@@ -63,10 +63,10 @@ class CodeVAE(nn.Module):
         """Negative evidence bound, mean over samples."""
         mean, log_var = self.inward(e).chunk(2, dim=-1)
         noise = torch.randn(mean.shape, generator=generator).to(mean)
-        made = self.outward(mean + noise * (log_var / 2).exp())
+        rebuilt = self.outward(mean + noise * (log_var / 2).exp())
         divergence = (mean.square() + log_var.exp() - 1 - log_var).sum(-1) / 2
-        found: Tensor = ((made - e).square().sum(-1) + divergence).mean()
-        return found
+        result: Tensor = ((rebuilt - e).square().sum(-1) + divergence).mean()
+        return result
 
 
 def forget(
@@ -92,12 +92,12 @@ def forget(
         patients: who shall be forgotten; some others must remain.
         epochs: passes over the longer of both parts. batch_size: samples of each part a step.
         lr: of the unlearning steps. align_lr: of the alignment steps, best larger:
-            with equal rates the remaining codes suffered as much as the forgotten ones.
+            with equal rates the remaining embeddings suffered as much as the forgotten ones.
         vae_epochs, vae_lr: of the auto-encoders.
         temperature: tau > 0 of the alignment.
         augmentation: of the series at every step, name, mapping or module; the encoder before and
             after see the same view. None takes the series as they are, as the paper does. With the
-            training's own augmentation remaining codes keep their stability too.
+            training's own augmentation remaining embeddings keep their stability too.
         seed: of initialisation, order and noise.
 
     Test the outcome with :func:`tscl.privacy.membership.membership_inference` before and after.
@@ -141,11 +141,11 @@ def forget(
             kept, dropped = x[keep].to(device), x[drop].to(device)
             if augment is not None:
                 kept, dropped = augment(kept, noise), augment(dropped, noise)
-            unlearn = _atypical(typical[0], _codes(student, kept))
-            unlearn = unlearn - _atypical(typical[1], _codes(student, dropped))
+            unlearn = _atypical(typical[0], _embeddings(student, kept))
+            unlearn = unlearn - _atypical(typical[1], _embeddings(student, dropped))
             sums[0] += _step(optimisers[0], unlearn)
-            near = _moved(_codes(student, kept), _codes(teacher, kept))
-            far = _moved(_codes(student, dropped), _codes(teacher, dropped)) / temperature
+            near = _moved(_embeddings(student, kept), _embeddings(teacher, kept))
+            far = _moved(_embeddings(student, dropped), _embeddings(teacher, dropped)) / temperature
             spread = torch.logsumexp(far, dim=0) - float(np.log(len(far)))
             sums[1] += _step(optimisers[1], near.mean() - spread)
         history.append((sums[0] / steps, sums[1] / steps))
@@ -166,14 +166,14 @@ def _parts(data: tuple[ArrayLike, ArrayLike], patients: Sequence[int]) -> tuple[
     return torch.from_numpy(series), torch.from_numpy(gone)
 
 
-def _codes(encoder: nn.Module, x: Tensor) -> Tensor:
+def _embeddings(encoder: nn.Module, x: Tensor) -> Tensor:
     out: Tensor = encoder(x)
     return out.amax(dim=1)
 
 
 @torch.no_grad()
 def _encode(encoder: nn.Module, x: Tensor, device: torch.device, size: int) -> Tensor:
-    return torch.cat([_codes(encoder, part.to(device)) for part in x.split(size)])
+    return torch.cat([_embeddings(encoder, part.to(device)) for part in x.split(size)])
 
 
 def _fit_vae(e: Tensor, noise: torch.Generator, epochs: int, lr: float, size: int) -> CodeVAE:
@@ -187,8 +187,8 @@ def _fit_vae(e: Tensor, noise: torch.Generator, epochs: int, lr: float, size: in
 
 def _atypical(vae: CodeVAE, e: Tensor) -> Tensor:
     r = (vae(e) - e).square().sum(dim=-1)
-    made: Tensor = (r / (r + 1)).exp().mean()
-    return made
+    result: Tensor = (r / (r + 1)).exp().mean()
+    return result
 
 
 def _moved(e: Tensor, old: Tensor) -> Tensor:

@@ -216,20 +216,20 @@ def _wilcoxon_holm(values: np.ndarray) -> np.ndarray:
     raw = np.array([_wilcoxon(values[:, i], values[:, j]) for i, j in places])
     order = np.argsort(raw, kind="stable")
     steps = np.maximum.accumulate(raw[order] * (len(raw) - np.arange(len(raw))))
-    made = np.ones((k, k))
+    result = np.ones((k, k))
     for place, p in zip(order, np.minimum(1.0, steps), strict=True):
         i, j = places[place]
-        made[i, j] = made[j, i] = p
-    return made
+        result[i, j] = result[j, i] = p
+    return result
 
 
 def _nemenyi(ranks: np.ndarray, n: int) -> np.ndarray:
     k = len(ranks)
     first, second = np.triu_indices(k, 1)
     distance = np.abs(ranks[first] - ranks[second]) / np.sqrt(k * (k + 1) / (12.0 * n))
-    made = np.ones((k, k))
-    made[first, second] = made[second, first] = stats.studentized_range.sf(distance, k, np.inf)
-    return made
+    result = np.ones((k, k))
+    result[first, second] = result[second, first] = stats.studentized_range.sf(distance, k, np.inf)
+    return result
 
 
 def _groups(same: np.ndarray) -> list[tuple[int, int]]:

@@ -85,7 +85,7 @@ def darken(figure: Figure) -> None:
                 (artist.get_facecolor, artist.set_facecolor),
                 (artist.get_edgecolor, artist.set_edgecolor),
             ):
-                put([lifted(one) for one in np.asarray(get()).reshape(-1, 4)])
+                put([lifted(colour) for colour in np.asarray(get()).reshape(-1, 4)])
     for axes in figure.axes:
         axes.tick_params(which="both", colors=FOREGROUND)
 

@@ -13,6 +13,8 @@ from pydantic import BaseModel, Field, ValidationError
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, InputError, nearest
 from tscl.methods import METHODS
+from tscl.methods.instance_loss import instance_losses
+from tscl.seeding import seeded
 from tscl.training.settings import Section, TrainOptions, TrainSettings, first_error
 
 M = TypeVar("M", bound=BaseModel)
@@ -81,14 +83,21 @@ class MethodConfig(JobConfig):
         chosen = self.method.params if method == self.method.name else None
         return dict(self.compare_params.get(method, {}) if chosen is None else chosen)
 
-    def check_methods(self, compare: Sequence[str], baselines: Sequence[str]) -> None:
+    def check_methods(
+        self, compare: Sequence[str], baselines: Sequence[str]
+    ) -> dict[str, frozenset[str]]:
         """Encoder, method and those of ``compare`` that are not among ``baselines``.
 
+        Returns:
+            What each method reads beside the series (:func:`method_needs`).
+
         Raises:
-            ConfigError: an unknown name or argument, with the nearest known one.
+            ConfigError: an unknown name or argument, with the nearest known one, or a value that
+                a method or its loss refuses.
         """
         ENCODERS.check(self.encoder.name, self.encoder.params)
         check_method("method.params", self.method.name, self.method.params)
+        key = {self.method.name: "method.params"}
         for name in compare:
             if name in baselines:
                 continue
@@ -96,6 +105,11 @@ class MethodConfig(JobConfig):
                 known = [*METHODS.names(), *baselines]
                 raise ConfigError("evaluate.compare", name, nearest(name, known))
             check_method(f"compare_params.{name}", name, self.compare_params.get(name, {}))
+            key.setdefault(name, f"compare_params.{name}")
+        return {
+            name: under(where, method_needs, self.encoder, name, self.params(name))
+            for name, where in key.items()
+        }
 
 
 def check_method(key: str, name: str, params: Mapping[str, Any]) -> None:
@@ -106,6 +120,28 @@ def check_method(key: str, name: str, params: Mapping[str, Any]) -> None:
     """
     METHODS.check(name, params)
     under(key, METHODS.get(name).check_params, params)
+
+
+def method_needs(encoder: Component, name: str, params: Mapping[str, Any]) -> frozenset[str]:
+    """What a method reads of a batch beside the series, known before any data are read.
+
+    The method is built around an encoder of two channels; one that lacks arguments which a job
+    fills in from its data says what its class reads. Beside ``labels`` stand ``targets`` and
+    ``background`` where a loss reads numbers, or which samples are background, as labels.
+
+    Raises:
+        InputError: a value that the encoder, the method or its loss refuses.
+    """
+    known = METHODS.parameters(name)
+    needed = {key for key, one in known.items() if one.default is one.empty} - {"encoder"}
+    if needed - set(params):
+        return frozenset(METHODS.get(name).needs)
+    given = {key: 0 if value == "covariates" else value for key, value in params.items()}
+    with seeded(0, "needs"):
+        built = ENCODERS.build(encoder.name, input_dims=2, **encoder.params)
+        method = METHODS.build(name, encoder=built, **given)
+    told = {need for loss in instance_losses(method) for need in loss.needs}
+    return frozenset({*method.needs, *(told & {"targets", "background"})} - {"index"})
 
 
 def under(key: str, check: Callable[..., Any], *given: Any) -> Any:
@@ -163,7 +199,7 @@ def _count(value: Any, known: dict[int, int], above: tuple[int, ...]) -> int:
         raise ValueError("a value that holds itself")
     if id(value) not in known:
         inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_count(one, known, (*above, id(value))) for one in inner)
+        known[id(value)] = 1 + sum(_count(part, known, (*above, id(value))) for part in inner)
     return known[id(value)]
 
 
@@ -185,7 +221,7 @@ def read_values(
     if path is None:
         path = embedded / f"{base}.yaml"
     elif path.name == str(path) and not path.suffix and not path.exists():
-        names = [one.stem for one in embedded.glob("*.yaml")]
+        names = [file.stem for file in embedded.glob("*.yaml")]
         if path.name not in names:
             raise ConfigError("config", path, f"no such file; {nearest(path.name, names)}")
         path = embedded / f"{path.name}.yaml"

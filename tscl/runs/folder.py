@@ -113,5 +113,5 @@ class RunFolder:
 
     def metrics(self) -> dict[str, Any]:
         """Contents of ``metrics.json``."""
-        found: dict[str, Any] = read_json(self.path / "metrics.json")
-        return found
+        metrics: dict[str, Any] = read_json(self.path / "metrics.json")
+        return metrics

@@ -1,6 +1,6 @@
 """An encoder as a file for other runtimes: ONNX, or torch's exported program.
 
-The file maps ``x`` (batch, time, channels) float32, NaN where values are missing, to ``codes``
+The file maps ``x`` (batch, time, channels) float32, NaN where values are missing, to ``embeddings``
 (batch, time, D), or (batch, steps, D) of an encoder coarser than its input. It scales its input
 when told how, else it takes values as the encoder does. The number of samples may vary, and the
 number of steps too where the encoder's form does not depend on it. Every file is run on series of
@@ -34,7 +34,7 @@ from tscl.seeding import numpy_generator
 ExportFormat = Literal["onnx", "torch-export"]
 SUFFIXES: dict[str, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
 TOLERANCE = 1e-4
-"""Largest difference of a code from the encoder's own, relative to the largest code."""
+"""Largest difference of an embedding from the encoder's own, relative to the largest."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Exported:
         path: the file. format: its format.
         dynamic: which of ``batch`` and ``time`` may differ from the example.
         length: steps of the example, the only ones allowed when ``time`` is not dynamic.
-        difference: largest difference from the encoder's codes, over all series that were tried.
+        difference: largest difference from the encoder's embeddings, over all series that were
+            tried.
     """
 
     path: Path
@@ -55,7 +56,7 @@ class Exported:
     difference: float
 
 
-class _Codes(nn.Module):
+class _Embeddings(nn.Module):
     """The encoder without its optional mask, on inputs in their own units."""
 
     mean: Tensor
@@ -99,7 +100,7 @@ def export_encoder(
 
     Raises:
         InputError: a mean or scale of another number of channels, the encoder cannot be exported,
-            or the file gives other codes.
+            or the file gives other embeddings.
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
     """
     if format not in get_args(ExportFormat):
@@ -110,7 +111,7 @@ def export_encoder(
         raise InputError("path", path, f"a file of format {format} ends in {SUFFIXES[format]}")
     name = getattr(encoder, "name", type(encoder).__name__)
     figures = _per_channel("mean", mean, 0.0, encoder), _per_channel("scale", scale, 1.0, encoder)
-    model = _Codes(copy.deepcopy(encoder).cpu().float(), *figures).eval().requires_grad_(False)
+    model = _Embeddings(copy.deepcopy(encoder).cpu().float(), *figures).eval().requires_grad_(False)
     facts = {
         "tscl": __version__,
         "encoder": name,
@@ -147,7 +148,7 @@ def _per_channel(
     return value
 
 
-def _trace(model: _Codes, name: str, length: int) -> Any:
+def _trace(model: _Embeddings, name: str, length: int) -> Any:
     example = torch.from_numpy(_series(2, length, model))
     free = torch.export.Dim.AUTO
     try:
@@ -169,8 +170,8 @@ def _write_onnx(program: Any, path: Path, name: str, facts: Mapping[str, str]) -
             raise MissingExtraError(package, "onnx") from None
     try:
         with _quiet():
-            made = torch.onnx.export(
-                program, dynamo=True, verbose=False, input_names=["x"], output_names=["codes"]
+            exported = torch.onnx.export(
+                program, dynamo=True, verbose=False, input_names=["x"], output_names=["embeddings"]
             )
     except Exception as error:  # the exporter raises many kinds, all of operators it lacks
         raise InputError(
@@ -178,12 +179,12 @@ def _write_onnx(program: Any, path: Path, name: str, facts: Mapping[str, str]) -
             name,
             f"it has operators that ONNX lacks ({_first_line(error)}); use the format torch-export",
         ) from error
-    assert made is not None
-    made.model.metadata_props.update(facts)
-    made.save(str(path), external_data=False)
+    assert exported is not None
+    exported.model.metadata_props.update(facts)
+    exported.save(str(path), external_data=False)
 
 
-def _declare(path: Path, model: _Codes, length: int, dynamic: tuple[str, ...]) -> None:
+def _declare(path: Path, model: _Embeddings, length: int, dynamic: tuple[str, ...]) -> None:
     """Write the free and the fixed sizes of its input and output into an ONNX file.
 
     The tracer takes some sizes for fixed that are free, such as the steps of an LSTM; runtimes
@@ -235,7 +236,7 @@ def _torch_runner(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.floa
 
 def _compare(
     run: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    model: _Codes,
+    model: _Embeddings,
     length: int,
     name: str,
 ) -> tuple[tuple[str, ...], float]:
@@ -247,33 +248,35 @@ def _compare(
         try:
             with torch.no_grad():
                 wanted = model(torch.from_numpy(x)).numpy()
-            found = run(x)
+            result = run(x)
         except Exception as error:  # encoders and runtimes raise many kinds for sizes not theirs
             if not word:
                 raise InputError(
                     "encoder", name, f"the exported file does not run ({_first_line(error)})"
                 ) from error
             continue
-        apart = float(np.abs(found - wanted).max()) if found.shape == wanted.shape else np.inf
+        apart = float(np.abs(result - wanted).max()) if result.shape == wanted.shape else np.inf
         if not apart <= TOLERANCE * max(1.0, float(np.abs(wanted).max())):
             raise InputError(
                 "encoder",
                 name,
-                f"the exported file gives other codes (by {apart:.3g}); what an encoder draws at "
-                "random, or decides by values, no file can hold",
+                f"the exported file gives other embeddings (by {apart:.3g}); what an encoder draws "
+                "at random, or decides by values, no file can hold",
             )
         worst = max(worst, apart)
         dynamic += [word] if word else []
     return tuple(dynamic), worst
 
 
-def _series(batch: int, steps: int, model: _Codes) -> NDArray[np.float32]:
+def _series(batch: int, steps: int, model: _Embeddings) -> NDArray[np.float32]:
     """Noise in the input's units with a missing value, the same each time."""
     size = (batch, steps, len(model.mean))
     x = numpy_generator(0, "export", batch, steps).normal(size=size)
     x[0, 1] = np.nan
-    made: NDArray[np.float32] = (x * model.scale.numpy() + model.mean.numpy()).astype(np.float32)
-    return made
+    exported: NDArray[np.float32] = (x * model.scale.numpy() + model.mean.numpy()).astype(
+        np.float32
+    )
+    return exported
 
 
 def _first_line(error: BaseException) -> str:

@@ -99,8 +99,8 @@ def check_tensors(module: torch.nn.Module, tensors: Mapping[str, Tensor], what: 
     extra = sorted(set(tensors) - set(own))
     shapes = [k for k in own if k in tensors and own[k].shape != tensors[k].shape]
     if missing or extra or shapes:
-        found = f"missing {missing[:3]}, unexpected {extra[:3]}, other shape {shapes[:3]}"
-        raise CheckpointError(what, found, "the file belongs to a model with other settings")
+        value = f"missing {missing[:3]}, unexpected {extra[:3]}, other shape {shapes[:3]}"
+        raise CheckpointError(what, value, "the file belongs to a model with other settings")
 
 
 def load_module(module: torch.nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:

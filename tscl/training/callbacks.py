@@ -94,12 +94,12 @@ class History(Sequence[Row]):
         """The history of :meth:`state`, or of the list of rows of older checkpoints."""
         if not isinstance(state, Mapping):
             return cls(state)
-        made = cls()
+        result = cls()
         for name, column in state.items():
-            made._values[name] = array("d", b64decode(column["values"]))
-            made._known[name] = bytearray(b64decode(column["known"]))
-            made._length = len(made._values[name])
-        return made
+            result._values[name] = array("d", b64decode(column["values"]))
+            result._known[name] = bytearray(b64decode(column["known"]))
+            result._length = len(result._values[name])
+        return result
 
 
 class ProgressReporter(Protocol):
@@ -263,36 +263,36 @@ class Callbacks:
 
     def start(self, start: Start) -> None:
         """Tell all."""
-        for one in self.members:
-            one.on_start(start)
+        for member in self.members:
+            member.on_start(start)
 
     def step(self, report: StepReport) -> bool:
         """Tell all; whether one of them wants to stop."""
-        return any([bool(one.on_step(report)) for one in self.members])  # noqa: C419
+        return any([bool(member.on_step(report)) for member in self.members])  # noqa: C419
 
     def epoch(self, report: EpochReport) -> bool:
         """Tell all; whether one of them wants to stop."""
-        return any([bool(one.on_epoch(report)) for one in self.members])  # noqa: C419
+        return any([bool(member.on_epoch(report)) for member in self.members])  # noqa: C419
 
     def end(self, result: TrainResult) -> None:
         """Tell all."""
-        for one in self.members:
-            one.on_end(result)
+        for member in self.members:
+            member.on_end(result)
 
     def close(self) -> None:
         """Tell all."""
-        for one in self.members:
-            one.close()
+        for member in self.members:
+            member.close()
 
     def _names(self) -> list[str]:
-        return [f"{k}-{type(one).__name__}" for k, one in enumerate(self.members)]
+        return [f"{k}-{type(member).__name__}" for k, member in enumerate(self.members)]
 
     def state(self) -> dict[str, Any]:
         """States by position and class."""
-        return {n: one.state() for n, one in zip(self._names(), self.members, strict=True)}
+        return {n: member.state() for n, member in zip(self._names(), self.members, strict=True)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Give back the states that fit; a callback that is new starts afresh."""
-        for name, one in zip(self._names(), self.members, strict=True):
+        for name, member in zip(self._names(), self.members, strict=True):
             if name in state:
-                one.restore(state[name])
+                member.restore(state[name])

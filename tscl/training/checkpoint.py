@@ -33,15 +33,15 @@ KINDS = (signal.SIGINT, signal.SIGTERM)
 @contextmanager
 def interrupt_between_steps() -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM in the yielded list; the second of a kind raises at once."""
-    asked: list[int] = []
+    signals: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if number in asked:
+        if number in signals:
             raise KeyboardInterrupt
-        asked.append(number)
+        signals.append(number)
 
     with _handled(stop):
-        yield asked
+        yield signals
 
 
 @contextmanager
@@ -119,13 +119,13 @@ class CheckpointStore:
 
     def load_latest(self) -> dict[str, Any] | None:
         """State of the newest intact checkpoint; None when there is none at all."""
-        found = self.paths()
-        for path in reversed(found):
+        paths = self.paths()
+        for path in reversed(paths):
             try:
                 return self._load(path)
             except CheckpointError as error:
                 logger.warning("checkpoint %s is damaged (%s); trying the one before", path, error)
-        if found:
+        if paths:
             raise CheckpointError("checkpoint folder", self.folder, "every checkpoint is damaged")
         return None
 

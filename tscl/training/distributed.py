@@ -122,18 +122,18 @@ class EncoderRows:
         rank, world = (self.rank, self.world) if shared else (0, 1)
         start, stop = rank * n // world, (rank + 1) * n // world
         size = -(-(stop - start) // self.parts)
-        made = []
+        parts = []
         for first in range(start, stop, size):
             part = slice(first, min(stop, first + size))
             rows = [_take(a, n, part) for a in args]
             named = {k: _take(a, n, part) for k, a in kwargs.items()}
             with seeded(self.seed, "rows", *self._key, self._calls, first):
-                made.append(self._encode(original, rows, named))
-        whole = _join(made)
+                parts.append(self._encode(original, rows, named))
+        whole = _join(parts)
         if not shared:
             return whole
         if isinstance(whole, tuple):
-            return tuple(gather_rows(one) for one in whole)
+            return tuple(gather_rows(part) for part in whole)
         return gather_rows(whole)
 
     def _encode(self, original: Callable[..., Any], rows: list[Any], named: dict[str, Any]) -> Any:
@@ -152,13 +152,13 @@ class EncoderRows:
         """The encoder's modules in the training or evaluation modes of the first computation."""
         modules = list(self.encoder.modules())
         now = [m.training for m in modules]
-        for one, mode in zip(modules, modes, strict=True):
-            one.training = mode
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
         try:
             yield
         finally:
-            for one, mode in zip(modules, now, strict=True):
-                one.training = mode
+            for module, mode in zip(modules, now, strict=True):
+                module.training = mode
 
 
 def _take(value: Any, n: int, part: slice) -> Any:

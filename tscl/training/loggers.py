@@ -81,8 +81,12 @@ class MLflowLogger(Callback):
         default = f"sqlite:///{self.folder.resolve() / 'mlruns.db'}"
         self._client = MlflowClient(tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or default)
         if self.run_id is None:
-            found = self._client.get_experiment_by_name(self.experiment)
-            home = found.experiment_id if found else self._client.create_experiment(self.experiment)
+            experiment = self._client.get_experiment_by_name(self.experiment)
+            home = (
+                experiment.experiment_id
+                if experiment
+                else self._client.create_experiment(self.experiment)
+            )
             self.run_id = self._client.create_run(home, run_name=start.title).info.run_id
             for name, value in start.settings.model_dump().items():
                 self._client.log_param(self.run_id, name, value)

@@ -185,12 +185,12 @@ class RecordingSource:
         # uniform over all places that are far enough apart.
         rank = np.argsort(np.argsort(uniform, axis=0), axis=0)
         starts = _scaled(uniform, slack - (self.views - 1) * gap + 1) + rank * gap
-        made: Indices = np.where(slack >= 0, starts, late)
-        return made
+        result: Indices = np.where(slack >= 0, starts, late)
+        return result
 
 
 def _scaled(uniform: NDArray[np.float64], count: Indices) -> Indices:
     """Whole numbers in [0, count), or 0 where ``count`` is below 1."""
     limit = np.maximum(count, 1)
-    made: Indices = np.minimum((uniform * limit).astype(np.int64), limit - 1)
-    return made
+    result: Indices = np.minimum((uniform * limit).astype(np.int64), limit - 1)
+    return result

@@ -64,7 +64,7 @@ class Section(BaseModel):
     def _truth_is_no_number(cls, values: Any) -> Any:
         for name, value in values.items() if isinstance(values, dict) else ():
             field = cls.model_fields.get(name)
-            own = [type(one).__name__ for one in field.metadata] if field else []
+            own = [type(mark).__name__ for mark in field.metadata] if field else []
             kind = field.annotation if field and "BeforeValidator" not in own else None
             if isinstance(value, bool) and kind in (int, float, int | None, float | None):
                 raise InputError(name, value, "give a number, not true or false")
@@ -82,12 +82,12 @@ class Section(BaseModel):
 
 def first_error(model: type[BaseModel], error: ValidationError) -> tuple[str, Any, str]:
     """Field, value and remedy of an unknown name, else of the first thing ``model`` found wrong."""
-    errors: list[dict[str, Any]] = [dict(one) for one in error.errors()]
-    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+    errors: list[dict[str, Any]] = [dict(detail) for detail in error.errors()]
+    first = next((detail for detail in errors if detail["type"] == "extra_forbidden"), errors[0])
     sections, path, field = [model], [], None
     for part in first["loc"]:
-        holder = next((one for one in sections if part in one.model_fields), None)
-        tagged = [one for one in sections if len(sections) > 1 and part in _tags(one)]
+        holder = next((section for section in sections if part in section.model_fields), None)
+        tagged = [section for section in sections if len(sections) > 1 and part in _tags(section)]
         if holder is not None:
             field = holder.model_fields[str(part)]
             sections = _sections(field.annotation)
@@ -108,8 +108,8 @@ def first_error(model: type[BaseModel], error: ValidationError) -> tuple[str, An
             path.append(cause.field)
         return ".".join(path), cause.value, cause.remedy
     elif first["type"] == "extra_forbidden":
-        known = [name for one in sections for name in one.model_fields]
-        hints = [one.hint(path[-1]) for one in sections if issubclass(one, Section)]
+        known = [name for section in sections for name in section.model_fields]
+        hints = [section.hint(path[-1]) for section in sections if issubclass(section, Section)]
         remedy = f"unknown key; {nearest(path[-1], known)}{''.join(hints)}"
     elif first["type"] == "literal_error":
         allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
@@ -125,7 +125,7 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
     """The models that a field's type holds."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [one for inner in get_args(annotation) for one in _sections(inner)]
+    return [section for inner in get_args(annotation) for section in _sections(inner)]
 
 
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:

@@ -174,8 +174,8 @@ class Stepper:
                         if self.apart and not self.gathers:
                             share = len(batch.x) * self.world / len(indices)
                         last = k == len(batches) - 1
-                        found = self._gradient(batch, phase, counters, share, last)
-                        for name, value in found.items():
+                        gradient = self._gradient(batch, phase, counters, share, last)
+                        for name, value in gradient.items():
                             key = prefix + name
                             terms[key] = terms.get(key, 0.0) + value
                     self._clip(optimizer, phase, step)
@@ -259,8 +259,8 @@ class Stepper:
         if not self.apart:
             return terms
         given = torch.tensor(list(terms.values()), dtype=torch.float64, device=self.fabric.device)
-        made: Any = self.fabric.all_reduce(given, reduce_op="mean")
-        return dict(zip(terms, made.tolist(), strict=True))
+        reduced: Any = self.fabric.all_reduce(given, reduce_op="mean")
+        return dict(zip(terms, reduced.tolist(), strict=True))
 
     def rates(self) -> dict[str, float]:
         """Learning rate of every group."""
@@ -271,8 +271,8 @@ class Stepper:
         if self.world == 1:
             return list(flags)
         given = torch.tensor(flags, dtype=torch.float32, device=self.fabric.device)
-        made: Any = self.fabric.all_reduce(given, reduce_op="sum")
-        return [bool(v > 0) for v in made]
+        reduced: Any = self.fabric.all_reduce(given, reduce_op="sum")
+        return [bool(v > 0) for v in reduced]
 
     def to_device(self, batch: Batch) -> Batch:
         """The batch where the method is."""

@@ -107,8 +107,8 @@ class Trainer:
         load_module(method, weights, "method")
         method.eval()
         self.callbacks.restore(kept)
-        made: TrainResult = result
-        return made
+        output: TrainResult = result
+        return output
 
 
 def _fit(
@@ -136,8 +136,8 @@ def _fit(
     try:
         if run.leads:
             trainer.callbacks.start(Start(title, s, run.step, total))
-        with interrupt_between_steps() as asked:
-            run.loop(sampler, asked)
+        with interrupt_between_steps() as signals:
+            run.loop(sampler, signals)
         result = run.finish()
         if run.leads:
             trainer.callbacks.end(result)
@@ -175,7 +175,7 @@ class _Run:
         self.stopped = False
         self.history = History()
 
-    def loop(self, sampler: Sampler, asked: list[int]) -> None:
+    def loop(self, sampler: Sampler, signals: list[int]) -> None:
         """Run from the current step to the end; ``asked`` fills when a signal asks to stop."""
         s, tell = self.settings, self.trainer.callbacks
         last_saved = time.monotonic()
@@ -195,7 +195,7 @@ class _Run:
                     if self.leads:
                         means = self._epoch_means()
                         stop |= tell.epoch(EpochReport(epoch, self.step, means, score))
-                interrupted, self.stopped = self.stepper.agree(bool(asked), stop)
+                interrupted, self.stopped = self.stepper.agree(bool(signals), stop)
                 if interrupted or time.monotonic() - last_saved > s.checkpoint_seconds:
                     self.save()
                     last_saved = time.monotonic()
@@ -223,8 +223,8 @@ class _Run:
             self.method.train()
         score = self.fabric.broadcast(score)
         self.selection.record(epoch, score, encoder)
-        made: float | None = score
-        return made
+        result: float | None = score
+        return result
 
     def _averaged(self) -> nn.Module:
         """The averaged encoder, its batch norms measured on samples of the source."""

@@ -1,4 +1,4 @@
-"""Round trips: tables, sktime panels, WFDB records, xarray, codes, series of any lengths."""
+"""Round trips: tables, sktime panels, WFDB records, xarray, embeddings, series of any lengths."""
 
 from __future__ import annotations
 
@@ -154,11 +154,11 @@ def test_xarray(seed):
     assert array.dims == ("sample", "time", "channel")
     same(from_xarray(array), data)
     same(from_xarray(array.transpose("channel", "sample", "time"), sampling_rate=50), data)
-    codes = np.arange(len(data) * 6 * 3.0).reshape(len(data), 6, 3)
-    made = embeddings_to_xarray(codes, data)
-    assert float(made.sel(time=0.04, code="code1", sample=0)) == codes[0, 2, 1]
+    embeddings = np.arange(len(data) * 6 * 3.0).reshape(len(data), 6, 3)
+    made = embeddings_to_xarray(embeddings, data)
+    assert float(made.sel(time=0.04, embedding="embedding1", sample=0)) == embeddings[0, 2, 1]
     assert made.coords["patient"].values.tolist() == data.patient.tolist()
-    assert embeddings_to_xarray(codes[:, 0], data).dims == ("sample", "code")
+    assert embeddings_to_xarray(embeddings[:, 0], data).dims == ("sample", "embedding")
     with pytest.raises(InputError, match="patient"):
         from_xarray(array.drop_vars("patient"))
     with pytest.raises(InputError, match="dimensions"):
@@ -336,11 +336,11 @@ def test_objects_of_other_types_are_named():
     with pytest.raises(InputError, match="array: got ndarray; pass an"):
         from_xarray(data.X)
     assert embeddings_to_frame([[1.0, 2.0], [3.0, 4.0]], data).shape == (2, 2)
-    for codes in ([1.0, 2.0], [[1.0], [2.0, 3.0]], ["a", "b"], None, [["a"], ["b"]]):
-        with pytest.raises(InputError, match=r"codes: got .*; pass \(2, D\) or \(2, 3, D\)"):
-            embeddings_to_frame(codes, data)
-        with pytest.raises(InputError, match="codes: got"):
-            embeddings_to_xarray(codes, data)
+    for embeddings in ([1.0, 2.0], [[1.0], [2.0, 3.0]], ["a", "b"], None, [["a"], ["b"]]):
+        with pytest.raises(InputError, match=r"embeddings: got .*; pass \(2, D\) or \(2, 3, D\)"):
+            embeddings_to_frame(embeddings, data)
+        with pytest.raises(InputError, match="embeddings: got"):
+            embeddings_to_xarray(embeddings, data)
     with pytest.raises(InputError, match="data: got ndarray; pass the MedicalDataset"):
         embeddings_to_frame(np.zeros((2, 2)), data.X)
 

@@ -18,7 +18,7 @@ from tscl.evaluation.clinical.evaluate import (
     evaluate_cells,
     evaluate_encoder,
     evaluate_with_baselines,
-    pooled_codes,
+    pooled_embeddings,
 )
 from tscl.evaluation.clinical.paired import paired_differences
 from tscl.evaluation.clinical.table import pooled_predictions, summarise
@@ -57,11 +57,11 @@ def test_evaluate_encoder_partial_equals_sklearn_by_hand() -> None:
     table = evaluate_encoder(
         _encoder(), data, split, protocols=["partial"], fractions=[1.0], seeds=[0, 1]
     )
-    codes = pooled_codes(_encoder(), data.X)
-    scaler = StandardScaler().fit(codes[split["train"]])
+    embeddings = pooled_embeddings(_encoder(), data.X)
+    scaler = StandardScaler().fit(embeddings[split["train"]])
     model = LogisticRegression(max_iter=2000)
-    model.fit(scaler.transform(codes[split["train"]]), data.label[split["train"]])
-    proba = model.predict_proba(scaler.transform(codes[split["test"]]))
+    model.fit(scaler.transform(embeddings[split["train"]]), data.label[split["train"]])
+    proba = model.predict_proba(scaler.transform(embeddings[split["test"]]))
     expected = classification_metrics(data.label[split["test"]], proba)
     row = _value(table, level="sample", metric="auroc")
     assert row["mean"] == pytest.approx(expected.auroc)
@@ -209,8 +209,8 @@ def test_evaluate_store_tells_other_weights_data_and_settings_apart() -> None:
 def test_evaluate_C_is_chosen_on_validation() -> None:
     data = cohort(effect=0.5)
     split = thirds(data)
-    codes = pooled_codes(_encoder(), data.X)
-    part = {name: (codes[rows], data.label[rows]) for name, rows in split.items()}
+    embeddings = pooled_embeddings(_encoder(), data.X)
+    part = {name: (embeddings[rows], data.label[rows]) for name, rows in split.items()}
     grid = [1e-4, 1e-2, 1.0]
     proba, used = partial_proba(*part["train"], part["test"][0], 2, grid, part["valid"])
     scores = {}
@@ -224,22 +224,22 @@ def test_evaluate_C_is_chosen_on_validation() -> None:
 
 
 def test_without_a_validation_part_folds_of_patients_choose_C() -> None:
-    """Codes say who the patient is, and less clearly the class: samples of a patient mislead."""
+    """Embeddings say who the patient is, the class less clearly: samples of a patient mislead."""
     rng = np.random.default_rng(0)
     patients = np.repeat(np.arange(60), 4)
     y = patients % 2
     who = rng.normal(0, 1, (60, 60))[patients]
-    codes = np.concatenate([who, y[:, None] + rng.normal(0, 1, (len(y), 8))], axis=1)
+    embeddings = np.concatenate([who, y[:, None] + rng.normal(0, 1, (len(y), 8))], axis=1)
     grid, new = [1e-3, 1e3], patients < 20
     right = {}
     for C in grid:
-        proba, _ = partial_proba(codes[~new], y[~new], codes[new], 2, C)
+        proba, _ = partial_proba(embeddings[~new], y[~new], embeddings[new], 2, C)
         right[C] = (proba.argmax(1) == y[new]).mean()
     assert right[1e-3] > right[1e3]
-    assert partial_proba(codes, y, codes, 2, grid, patients=patients)[1] == 1e-3
-    assert partial_proba(codes, y, codes, 2, grid, patients=np.arange(len(y)))[1] == 1e3
+    assert partial_proba(embeddings, y, embeddings, 2, grid, patients=patients)[1] == 1e-3
+    assert partial_proba(embeddings, y, embeddings, 2, grid, patients=np.arange(len(y)))[1] == 1e3
     one_each = np.isin(patients, [0, 1])
-    labelled = codes[one_each], y[one_each], codes
+    labelled = embeddings[one_each], y[one_each], embeddings
     assert partial_proba(*labelled, 2, grid, patients=patients[one_each])[1] == 1e-3
 
 
@@ -270,12 +270,14 @@ def test_names_of_patients_and_trials_change_nothing() -> None:
 
 def test_inner_folds_do_not_depend_on_names() -> None:
     data = cohort(20, 2, 2, effect=0.2, seed=3)
-    codes = data.X.reshape(len(data.X), -1)
+    embeddings = data.X.reshape(len(data.X), -1)
     names = np.random.default_rng(0).permutation(20).astype(str)[data.patient]
     grid = [10.0**k for k in range(-5, 3)]
     chosen = [
         [
-            partial_proba(codes[:, :width], data.label, codes[:, :width], 2, grid, patients=ids)[1]
+            partial_proba(
+                embeddings[:, :width], data.label, embeddings[:, :width], 2, grid, patients=ids
+            )[1]
             for width in range(8, 40)
         ]
         for ids in (data.patient, names)
@@ -290,10 +292,10 @@ def test_inner_folds_see_labelled_training_patients_only() -> None:
     grid = [1e-4, 1e-2, 1.0]
     run: dict[str, Any] = {"protocols": ["partial"], "fractions": [1], "seeds": [0]}
     (cell,) = evaluate_cells(_encoder(), data, two, C=grid, **run)
-    codes = pooled_codes(_encoder(), data.X)
+    embeddings = pooled_embeddings(_encoder(), data.X)
     rows = split["train"]
     _, used = partial_proba(
-        codes[rows], data.label[rows], codes[:2], 2, grid, patients=data.patient[rows]
+        embeddings[rows], data.label[rows], embeddings[:2], 2, grid, patients=data.patient[rows]
     )
     assert cell.facts["C"] == used
 

@@ -133,8 +133,8 @@ def test_finetuner_head_is_the_papers() -> None:
     assert tuner.network_.head[0].out_features == 128
     x = torch.from_numpy(train[0][:3])
     with torch.no_grad():
-        codes = tuner.network_.encoder(x).max(dim=1).values
-        torch.testing.assert_close(tuner.network_.codes(x), codes)
+        embeddings = tuner.network_.encoder(x).max(dim=1).values
+        torch.testing.assert_close(tuner.network_.embeddings(x), embeddings)
 
 
 @pytest.mark.parametrize(

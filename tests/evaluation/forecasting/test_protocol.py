@@ -20,12 +20,12 @@ SPLIT = ForecastSplit(slice(0, 150), slice(150, 200), slice(200, 250))
 def made(channels: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     data = np.cumsum(rng.normal(size=(260, channels)), axis=0).astype(np.float32) * 0.3
-    codes = np.concatenate([np.tanh(data), rng.normal(size=(260, 5))], axis=1)
-    return codes.astype(np.float32), data, rng.normal(size=(260, 3)).astype(np.float32)
+    embeddings = np.concatenate([np.tanh(data), rng.normal(size=(260, 5))], axis=1)
+    return embeddings.astype(np.float32), data, rng.normal(size=(260, 3)).astype(np.float32)
 
 
 def by_loops(
-    codes: np.ndarray,
+    embeddings: np.ndarray,
     data: np.ndarray,
     extra: np.ndarray,
     horizon: int,
@@ -43,7 +43,7 @@ def by_loops(
         for t in range(first, part.stop):
             if t + horizon > part.stop - 1:
                 break
-            row = [float(v) for v in codes[t]] + [float(v) for v in extra[t]]
+            row = [float(v) for v in embeddings[t]] + [float(v) for v in extra[t]]
             for c in range(data.shape[1]):
                 for lag in range(window - 1, -1, -1):
                     if relative and lag == 0:
@@ -99,15 +99,15 @@ def test_protocol_equals_loops_with_sklearn(
     standardize: bool,
 ) -> None:
     monkeypatch.setattr(forecast_rows, "BLOCK_BYTES", 20_000)
-    codes, data, extra = made()
-    codes[:15] = np.nan
+    embeddings, data, extra = made()
+    embeddings[:15] = np.nan
     reference = by_loops(
-        codes, data, extra, horizon, 20,
+        embeddings, data, extra, horizon, 20,
         residual=residual, window=window, relative=relative, standardize=standardize,
     )  # fmt: skip
     scale = np.array([2.0, 5.0])
     result = forecast_protocol(
-        codes,
+        embeddings,
         data,
         SPLIT,
         [horizon],
@@ -130,7 +130,7 @@ def test_protocol_equals_loops_with_sklearn(
     np.testing.assert_allclose(result.mse_raw, np.mean(raw**2), rtol=1e-8)
     np.testing.assert_allclose(result.mae_raw, np.mean(np.abs(raw)), rtol=1e-8)
     shown = predict_last(
-        codes, data, SPLIT, horizon, origins=[200, 205], drop=20, extra_features=extra,
+        embeddings, data, SPLIT, horizon, origins=[200, 205], drop=20, extra_features=extra,
         residual=residual, window_features=window, relative_window=relative,
         standardize=standardize,
     )  # fmt: skip
@@ -139,19 +139,19 @@ def test_protocol_equals_loops_with_sklearn(
 
 
 def test_rows_after_the_test_part_and_dropped_rows_do_not_count() -> None:
-    codes, data, _ = made()
-    before = forecast_protocol(codes, data, SPLIT, [5], drop=20)
-    codes[:20] += 100
-    codes[250:] += 100
+    embeddings, data, _ = made()
+    before = forecast_protocol(embeddings, data, SPLIT, [5], drop=20)
+    embeddings[:20] += 100
+    embeddings[250:] += 100
     data[250:] += 100
-    assert forecast_protocol(codes, data, SPLIT, [5], drop=20) == before
+    assert forecast_protocol(embeddings, data, SPLIT, [5], drop=20) == before
 
 
 def test_test_part_does_not_choose() -> None:
-    codes, data, _ = made()
-    before = forecast_protocol(codes, data, SPLIT, [5], drop=20)[0]
+    embeddings, data, _ = made()
+    before = forecast_protocol(embeddings, data, SPLIT, [5], drop=20)[0]
     data[200:] *= -3
-    after = forecast_protocol(codes, data, SPLIT, [5], drop=20)[0]
+    after = forecast_protocol(embeddings, data, SPLIT, [5], drop=20)[0]
     assert (after.alpha, after.valid_mse) == (before.alpha, before.valid_mse)
     assert after.mse != before.mse
 
@@ -166,12 +166,12 @@ def test_residual_head_shifts_with_the_level() -> None:
 
 
 def test_forecast_beyond_the_end() -> None:
-    codes, data, _ = made()
-    shown = predict_last(codes, data, SPLIT, 5, origins=[259], drop=20)
+    embeddings, data, _ = made()
+    shown = predict_last(embeddings, data, SPLIT, 5, origins=[259], drop=20)
     assert shown.forecast.shape == (1, 5, 2)
     assert np.isfinite(shown.forecast).all()
     assert np.isnan(shown.truth).all()
-    default = predict_last(codes, data, SPLIT, 5, drop=20)
+    default = predict_last(embeddings, data, SPLIT, 5, drop=20)
     assert default.origins.tolist() == [244]
     np.testing.assert_array_equal(default.truth[0], data[245:250])
 
@@ -183,44 +183,44 @@ def test_forecast_beyond_the_end() -> None:
         ({"horizons": []}, "at least one horizon"),
         ({"horizons": [0]}, "horizon"),
         ({"drop": 147}, "no training rows"),
-        ({"drop": 10}, "codes: got 35 NaN .* first at step 10, column 0"),
+        ({"drop": 10}, "embeddings: got 35 NaN .* first at step 10, column 0"),
         ({"window_features": -1}, "window_features"),
         ({"scale": [1.0]}, "scale"),
         ({"extra_features": np.zeros((9, 2))}, "extra_features"),
-        ({"codes": np.zeros(260)}, "codes"),
-        ({"codes": None}, "no features"),
+        ({"embeddings": np.zeros(260)}, "embeddings"),
+        ({"embeddings": None}, "no features"),
         ({"split": ForecastSplit(slice(0, 150), slice(150, 200), slice(200, 261))}, "split.test"),
     ],
 )
 def test_bad_protocol_input(change: dict[str, Any], says: str) -> None:
-    codes, data, _ = made()
-    codes[:15] = np.nan
-    codes[15:, :2] = 0
+    embeddings, data, _ = made()
+    embeddings[:15] = np.nan
+    embeddings[15:, :2] = 0
     arguments: dict[str, Any] = {
-        "codes": codes, "data": data, "split": SPLIT, "horizons": [5], "drop": 20,
+        "embeddings": embeddings, "data": data, "split": SPLIT, "horizons": [5], "drop": 20,
     }  # fmt: skip
     with pytest.raises(InputError, match=says):
         forecast_protocol(**(arguments | change))
 
 
 def test_non_finite_targets_and_origins() -> None:
-    codes, data, _ = made()
+    embeddings, data, _ = made()
     with pytest.raises(InputError, match="origins: got 260"):
-        predict_last(codes, data, SPLIT, 5, origins=[260], drop=20)
+        predict_last(embeddings, data, SPLIT, 5, origins=[260], drop=20)
     data[70, 1] = np.inf
     with pytest.raises(
         InputError, match=r"data: got 1 NaN or infinite values, .* step 70, column 1"
     ):
-        forecast_protocol(codes, data, SPLIT, [5], drop=20)
+        forecast_protocol(embeddings, data, SPLIT, [5], drop=20)
 
 
 def test_overlapping_parts_are_leakage() -> None:
     class Overlap:
         train, valid, test = slice(0, 150), slice(149, 200), slice(200, 250)
 
-    codes, data, _ = made()
+    embeddings, data, _ = made()
     with pytest.raises(LeakageError, match="train/valid: got 1 shared time step entries"):
-        forecast_protocol(codes, data, Overlap(), [5], drop=20)
+        forecast_protocol(embeddings, data, Overlap(), [5], drop=20)
     assert_parts_disjoint(train=np.arange(3), test=[3, 4], other=slice(5, 9))
     with pytest.raises(LeakageError, match=r"a/c: got 1 shared patient entries \(p7\)"):
         assert_parts_disjoint("patient", a=["p1", "p7"], b=["p2"], c=["p7"])
@@ -231,22 +231,22 @@ def test_overlapping_parts_are_leakage() -> None:
 def test_one_ridge_for_series_that_each_forecast_their_own_column() -> None:
     rng = np.random.default_rng(3)
     data = rng.normal(size=(400, 3)).astype(np.float32)
-    codes = rng.normal(size=(3, 400, 5)).astype(np.float32)
-    codes[:, :-1, 0] = data[1:].T  # the step to come, in every series' first feature
+    embeddings = rng.normal(size=(3, 400, 5)).astype(np.float32)
+    embeddings[:, :-1, 0] = data[1:].T  # the step to come, in every series' first feature
     parts = ForecastSplit(slice(0, 240), slice(240, 320), slice(320, 400))
-    (result,) = forecast_protocol(codes, data, parts, [2], drop=10, alphas=[0.1, 1.0])
+    (result,) = forecast_protocol(embeddings, data, parts, [2], drop=10, alphas=[0.1, 1.0])
     best = None
     for alpha in (0.1, 1.0):
         rows, wanted = [], []
         for i in range(3):
             steps = range(10, 240 - 2)
-            rows += [codes[i, t] for t in steps]
+            rows += [embeddings[i, t] for t in steps]
             wanted += [data[t + 1 : t + 3, i] for t in steps]
         model = Ridge(alpha=alpha).fit(np.asarray(rows, float), np.asarray(wanted, float))
 
         def errors(part: slice, model: Ridge = model) -> np.ndarray:
             out = [
-                model.predict(codes[i, [t]].astype(float))[0] - data[t + 1 : t + 3, i]
+                model.predict(embeddings[i, [t]].astype(float))[0] - data[t + 1 : t + 3, i]
                 for i in range(3)
                 for t in range(part.start, part.stop - 2)
             ]
@@ -261,4 +261,4 @@ def test_one_ridge_for_series_that_each_forecast_their_own_column() -> None:
     assert result.mae == pytest.approx(np.abs(best[2]).mean(), rel=1e-6)
     assert len(result.variables) == 3
     with pytest.raises(InputError, match="one series for each of 3"):
-        forecast_protocol(codes[:2], data, parts, [2])
+        forecast_protocol(embeddings[:2], data, parts, [2])

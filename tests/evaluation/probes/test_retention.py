@@ -1,4 +1,4 @@
-"""Planted factors are read back from codes that keep them, and only from those."""
+"""Planted factors are read back from embeddings that keep them, and only from those."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tscl.errors import InputError
 from tscl.evaluation.probes.retention import (
     FACTORS,
     controlled_series,
-    network_codes,
+    network_embeddings,
     retained,
     retention,
-    window_codes,
+    window_embeddings,
 )
 from tscl.forecasters import ForecastNetwork, WindowSource
 from tscl.forecasters.windows import EpochSampler
@@ -51,8 +51,8 @@ def test_factors_are_lost_exactly_where_the_code_loses_them():
     assert kept(values_without_order, "period") < 0.3  # order is gone
     assert kept(unit_windows, "scale") < 0.3  # every window has unit deviation
     assert kept(unit_windows, "period") > 0.8
-    assert kept(window_codes, "trend") > 0.8
-    assert kept(window_codes, "period") < 0.2  # not linear in values of unknown phase
+    assert kept(window_embeddings, "trend") > 0.8
+    assert kept(window_embeddings, "period") < 0.2  # not linear in values of unknown phase
     noise = np.random.default_rng(0).normal(size=(N, 8))
     for factor in FACTORS:
         assert kept(lambda x: noise, factor) < 0.1
@@ -86,12 +86,15 @@ def test_a_trained_causal_network_keeps_what_it_was_shown():
     plain, scaled = trained("none"), trained("standard")
     assert plain.encoder.causal
     frame = retention(
-        {"plain": network_codes(plain, "mean"), "own scale": network_codes(scaled, "mean")},
+        {
+            "plain": network_embeddings(plain, "mean"),
+            "own scale": network_embeddings(scaled, "mean"),
+        },
         n=N,
         length=LENGTH,
         seeds=(0,),
     )
-    r2 = frame.set_index(["code", "factor"])["r2"]
+    r2 = frame.set_index(["encoder", "factor"])["r2"]
     assert r2["plain", "trend"] > 0.6
     assert r2["plain", "scale"] > 0.8
     assert r2["plain", "period"] > 0.8
@@ -102,17 +105,20 @@ def test_a_trained_causal_network_keeps_what_it_was_shown():
     assert heights[:3] == pytest.approx([min(1, r2["plain", f]) for f in FACTORS])
 
 
-def test_codes_of_a_network_are_pooled_and_its_mode_kept():
+def test_embeddings_of_a_network_are_pooled_and_its_mode_kept():
     with seeded(0, "weights"):
         network = ForecastNetwork(1, 4, encoder="tcn", encoder_params={"hidden_dims": 4}).train()
     x = controlled_series("trend", 20, 32).x
-    last, mean = network_codes(network)(x), network_codes(network, "mean", batch_size=7)(x)
+    last, mean = (
+        network_embeddings(network)(x),
+        network_embeddings(network, "mean", batch_size=7)(x),
+    )
     assert network.training
     network.eval()
     z = network.represent(torch.from_numpy(x)).detach().numpy()
     np.testing.assert_allclose(last, z[:, -1], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(mean, z.mean(axis=1), rtol=1e-4, atol=1e-5)
-    both = network_codes(network, "last+log_std")(x)
+    both = network_embeddings(network, "last+log_std")(x)
     assert both.shape == (20, 2 * z.shape[2])
     np.testing.assert_array_equal(both[:, : z.shape[2]], last)
 
@@ -128,7 +134,7 @@ def test_draws_repeat_and_bad_arguments_are_named():
     with pytest.raises(InputError, match="pooled"):
         retained(np.zeros((20, 5, 2)), np.zeros(20))
     with pytest.raises(InputError, match="pooling"):
-        network_codes(torch.nn.Identity(), "first")  # type: ignore[arg-type]
+        network_embeddings(torch.nn.Identity(), "first")  # type: ignore[arg-type]
 
 
 def test_receptive_field_figure_has_a_panel_a_network():

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from data_loaders.splits.leakage import leakage_statement
 from tests.evaluation.clinical.clinical_parts import TinyEncoder, cohort, thirds
 from tscl.errors import InputError, MissingExtraError
-from tscl.evaluation.clinical.evaluate import evaluate_with_baselines, pooled_codes
+from tscl.evaluation.clinical.evaluate import evaluate_with_baselines, pooled_embeddings
 from tscl.reporting.document import STYLE, markdown_table
 from tscl.runs.clinical.figures import (
     calibration_figure,
@@ -70,22 +70,22 @@ def test_calibration_figure_names_the_error() -> None:
 
 def test_embedding_figure_panels_and_choice_of_points() -> None:
     rng = np.random.default_rng(0)
-    codes, label = rng.standard_normal((50, 4)), np.arange(50) % 2
-    figure = embedding_figure(codes, label, np.arange(50) // 5, umap=False, max_points=20)
+    embeddings, label = rng.standard_normal((50, 4)), np.arange(50) % 2
+    figure = embedding_figure(embeddings, label, np.arange(50) // 5, umap=False, max_points=20)
     assert len(figure.axes) == 2
     assert len(figure.axes[0].collections[0].get_offsets()) == 20
     with pytest.raises(InputError):
-        embedding_figure(codes[:, :1], label, label)
+        embedding_figure(embeddings[:, :1], label, label)
     with pytest.raises(InputError):
-        embedding_figure(codes, label[:3], label)
+        embedding_figure(embeddings, label[:3], label)
 
 
 def test_embedding_umap_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "umap", None)
-    codes, label = np.random.default_rng(0).standard_normal((20, 3)), np.arange(20) % 2
-    assert len(embedding_figure(codes, label, label).axes) == 2
+    embeddings, label = np.random.default_rng(0).standard_normal((20, 3)), np.arange(20) % 2
+    assert len(embedding_figure(embeddings, label, label).axes) == 2
     with pytest.raises(MissingExtraError, match="umap"):
-        embedding_figure(codes, label, label, umap=True)
+        embedding_figure(embeddings, label, label, umap=True)
 
 
 def test_clinical_report_is_whole_and_self_contained(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_clinical_report_is_whole_and_self_contained(tmp_path: Path) -> None:
         leakage=leakage_statement(data, split),
         label_names=data.label_names,
         embedding=EmbeddingData(
-            pooled_codes(encoder, data.X, test), data.label[test], data.patient[test]
+            pooled_embeddings(encoder, data.X, test), data.label[test], data.patient[test]
         ),
         umap=False,
         n_replicates=20,

@@ -128,13 +128,13 @@ def test_compact_table_repeats_the_figures_of_the_full_one(
 def test_each_part_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pass a part and encoder for all protocols on embeddings, fractions and seeds."""
     counts: Counter[str] = Counter()
-    whole = evaluate.pooled_codes
+    whole = evaluate.pooled_embeddings
 
     def counted(encoder: Any, X: Any, index: Any, **options: Any) -> Any:
         counts[type(encoder).__name__] += 1
         return whole(encoder, X, index, **options)
 
-    monkeypatch.setattr(evaluate, "pooled_codes", counted)
+    monkeypatch.setattr(evaluate, "pooled_embeddings", counted)
     values = tiny(tmp_path)
     values["train"]["probe"] = False
     values["evaluate"] |= {"protocols": ["partial", "knn"], "full_rows": [], "ablations": {}}

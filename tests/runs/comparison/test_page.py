@@ -83,7 +83,7 @@ def test_figures_of_the_table_are_those_of_the_runs(folders):
     assert over_seeds(open_runs([folders["one"], folders["lr"]]), "mse").empty
 
 
-def test_kept_codes_and_mask_are_those_of_the_run(folders):
+def test_kept_embeddings_and_mask_are_those_of_the_run(folders):
     kept = PlotData.load(folders["one"])
     assert kept is not None
     assert set(kept.facts["embeddings"]) == {"autotcl", "ts2vec", "random"}

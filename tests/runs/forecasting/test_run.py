@@ -106,12 +106,12 @@ def test_whole_job_writes_everything_and_the_stages_agree(settings, tmp_path):
     assert frame.index[0] == hourly()["date"].iloc[-1] + pd.Timedelta(hours=1)
     assert np.abs(frame["OT"]).max() < 3
 
-    out = tmp_path / "codes.npy"
+    out = tmp_path / "embeddings.npy"
     coded = RUNNER.invoke(app, ["encode", "--run", str(run), "--out", str(out)])
     assert coded.exit_code == 0, coded.output
-    codes = np.load(out, allow_pickle=False)
-    assert codes.shape == (1500, 8)
-    assert codes.dtype == np.float32
+    embeddings = np.load(out, allow_pickle=False)
+    assert embeddings.shape == (1500, 8)
+    assert embeddings.dtype == np.float32
 
 
 def test_same_seed_same_metrics_and_resume_takes_over(settings, tmp_path):
@@ -282,7 +282,7 @@ def test_a_centred_encoder_is_encoded_by_windows(settings):
     settings["evaluate"] |= {"compare": [], "window": 20, "baselines": False}
     job = ForecastingRun(check_config(settings))
     job.evaluate([job.train("random")])
-    assert job.codes("random").route == "sliding"
+    assert job.embeddings("random").route == "sliding"
 
 
 def test_real_ett_small_recipe(shared_data, tmp_path):
@@ -314,7 +314,7 @@ def test_columns_as_series_of_their_own(settings):
     assert len(job.source()) == 2 * (900 // 100)
     table = job.evaluate(trained)
     assert len(table["autotcl"][0].variables) == 2
-    assert job.features(job.codes("autotcl")).shape[:2] == (2, 1500)
+    assert job.features(job.embeddings("autotcl")).shape[:2] == (2, 1500)
     write_report(job, trained, table)
     assert forecast_beyond(job, 3).shape == (3, 2)
     with pytest.raises(ConfigError, match="instances"):

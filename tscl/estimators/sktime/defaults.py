@@ -29,12 +29,12 @@ def season_lengths(index: pd.Index, values: NDArray[np.floating]) -> tuple[int, 
     """
     step = _step_seconds(index)
     if step is None:
-        found = _correlated_lag(values)
-        return () if found is None else (found,)
+        lag = _correlated_lag(values)
+        return () if lag is None else (lag,)
     days_a_week = 5 if getattr(index, "freqstr", None) == "B" else 7
     year = SECONDS["year"] * days_a_week / 7
     lengths = [SECONDS["day"] / step, days_a_week * SECONDS["day"] / step, year / step]
-    whole = [round(one) for one in lengths]
+    whole = [round(length) for length in lengths]
     return tuple(s for s in dict.fromkeys(whole) if 2 <= s <= min(400, len(values) // 2))
 
 
@@ -71,7 +71,7 @@ def past_candidates(seasons: Sequence[int], n_steps: int, horizon: int) -> list[
     """
     most = max(1, min((n_steps - horizon) // 3, 512))
     wanted = [k * s for s in seasons for k in (1, 2)] or [max(24, 2 * horizon), 96]
-    return sorted({min(one, most) for one in wanted})
+    return sorted({min(length, most) for length in wanted})
 
 
 def choose_past(
@@ -96,7 +96,7 @@ def choose_past(
         ridge = RidgeForecast().choose(lags, train, held, nothing)
         errors[length], levels[length] = ridge.error, NORMS[ridge.choice.level]
     least = min(errors.values())
-    length = next(one for one in sorted(errors) if errors[one] <= 1.01 * least)
+    length = next(past for past in sorted(errors) if errors[past] <= 1.01 * least)
     return length, levels[length], errors
 
 

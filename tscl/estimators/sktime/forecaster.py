@@ -50,7 +50,7 @@ from tscl.forecasters.direct_heads import HEADS, WindowData
 from tscl.forecasters.intervals import (
     AdaptiveIntervals,
     check_levels,
-    window_codes,
+    window_embeddings,
     window_spread,
 )
 from tscl.forecasters.network import ForecastNetwork, check_network_params
@@ -220,7 +220,7 @@ class SSCLForecaster(BaseForecaster):
         ``adaptive``: conformal, in the window's own spread, at a level that follows the errors seen
         up to the cutoff (adaptive conformal inference), those after ``fit`` too. ``conformal``:
         split conformal, one symmetric width a step. ``quantile``: a quantile head on the window's
-        code, so that the width follows the input, corrected in the same way.
+        embedding, so that the width follows the input, corrected in the same way.
     quantile_levels : tuple of float or None
         Levels of the quantile head; None takes .05 .1 .25 .5 .75 .9 .95.
     pooled : bool
@@ -368,7 +368,7 @@ class SSCLForecaster(BaseForecaster):
         parts = checked_parts(y, X)
         check_forecaster(vars(self))
         self.seed_ = draw_seed(self.random_state)
-        self.scalers_ = {key: FrameScaler.fit(one) for key, (one, _) in parts.items()}
+        self.scalers_ = {key: FrameScaler.fit(frame) for key, (frame, _) in parts.items()}
         self.marks_ = Marks.fit_parts(list(parts.values()), calendar=self.calendar)
         self._choose(parts, self._stretches(parts), fh)
         network = self._network(y.shape[1], self.marks_.width)
@@ -388,7 +388,7 @@ class SSCLForecaster(BaseForecaster):
         if X is None and columns and (self._X is None or not known.index.isin(self._X.index).all()):
             raise InputError("X", None, f"fitted with {list(columns)}; pass their new rows too")
         parts = checked_parts(known, self._covariates())
-        shortest = min(len(one) for one, _ in parts.values())
+        shortest = min(len(frame) for frame, _ in parts.values())
         if update_params and self.update_epochs and shortest >= self.length_ + self.horizon_:
             self.network_ = self._train(self.network_, parts, self.update_epochs)
         return self
@@ -398,10 +398,10 @@ class SSCLForecaster(BaseForecaster):
         alone = self.get_tag("X_inner_mtype")
         self.set_tags(X_inner_mtype=PANELS)  # sktime takes a panel of y here, but would split X
         try:
-            made: SSCLForecaster = super().pretrain(y, X=X, fh=fh)
+            result: SSCLForecaster = super().pretrain(y, X=X, fh=fh)
         finally:
             self.set_tags(X_inner_mtype=alone)
-        return made
+        return result
 
     def _pretrain(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: Any = None
@@ -410,10 +410,10 @@ class SSCLForecaster(BaseForecaster):
         check_forecaster(vars(self))
         self.seed_ = draw_seed(self.random_state)
         stretches = []
-        for one, covariates in parts.values():
-            marks = Marks.fit(one.index, covariates, calendar=self.calendar)
-            values = FrameScaler.fit(one).apply(one)
-            stretches.append((values, marks.make(one.index, covariates)))
+        for frame, covariates in parts.values():
+            marks = Marks.fit(frame.index, covariates, calendar=self.calendar)
+            values = FrameScaler.fit(frame).apply(frame)
+            stretches.append((values, marks.make(frame.index, covariates)))
         channels, width = stretches[0][0].shape[1], stretches[0][1].shape[1]
         self._choose(parts, stretches, fh)
         network = self._network(channels, width)
@@ -429,13 +429,13 @@ class SSCLForecaster(BaseForecaster):
     def _stretches(self, parts: dict[Any, Part]) -> list[Stretch]:
         """Scaled values and covariates of every series."""
         return [
-            (self.scalers_[key].apply(one), self.marks_.make(one.index, covariates))
-            for key, (one, covariates) in parts.items()
+            (self.scalers_[key].apply(frame), self.marks_.make(frame.index, covariates))
+            for key, (frame, covariates) in parts.items()
         ]
 
     def _choose(self, parts: dict[Any, Part], stretches: list[Stretch], fh: Any) -> None:
         """Set ``settings_``, ``length_`` and ``horizon_``: what was asked for, else what fits."""
-        lengths = [len(one) for one, _ in parts.values()]
+        lengths = [len(frame) for frame, _ in parts.values()]
         n_steps, first = min(lengths), next(iter(parts.values()))[0]
         index = with_freq(first.index)
         seasons = season_lengths(index, first.to_numpy(np.float64))
@@ -536,7 +536,7 @@ class SSCLForecaster(BaseForecaster):
         self.head_, self.intervals_ = result.head, result.intervals
         self.settings_["errors"] |= result.head.errors
         self.settings_["head"] = result.head.kind
-        self.seen_ = {key: len(one) for key, (one, _) in parts.items()}
+        self.seen_ = {key: len(frame) for key, (frame, _) in parts.items()}
         if self.verbose:
             sys.stderr.write(f"SSCLForecaster: {describe(self.settings_)}\n")
         return result.network
@@ -583,10 +583,10 @@ class SSCLForecaster(BaseForecaster):
         return None if self.marks_.columns is None else self._X
 
     def _join(
-        self, made: dict[Any, NDArray[np.float64]], times: pd.Index, columns: pd.Index
+        self, result: dict[Any, NDArray[np.float64]], times: pd.Index, columns: pd.Index
     ) -> pd.DataFrame:
         """One frame of the values of every series at ``times``."""
-        frames = {k: pd.DataFrame(v, index=times, columns=columns) for k, v in made.items()}
+        frames = {k: pd.DataFrame(v, index=times, columns=columns) for k, v in result.items()}
         return joined(frames, list(self._y.index.names))
 
     def _forecast(
@@ -630,7 +630,7 @@ class SSCLForecaster(BaseForecaster):
         for key in self._known():
             point, data = self._forecast(key, steps, X)
             origins = self.length_ - 1 + self.horizon_ * np.arange(int(rounds.max()) + 1)
-            codes = window_codes(
+            embeddings = window_embeddings(
                 self.network_, data.values, origins, self.length_, marks=data.marks
             )
             unit = self.scalers_[key].scale
@@ -640,7 +640,7 @@ class SSCLForecaster(BaseForecaster):
                 unit = unit * window_spread(data.past(origins[:1]))[0]
             out = np.empty((len(steps), len(names), len(coverage), 2))
             for i, share in enumerate(coverage):
-                for side, offset in enumerate(intervals.bounds(share, codes)):
+                for side, offset in enumerate(intervals.bounds(share, embeddings)):
                     out[:, :, i, side] = point + offset[rounds, at] * growth * unit
             result[key] = out.reshape(len(steps), -1)
         return self._join(result, fh.to_absolute_index(self.cutoff), columns)

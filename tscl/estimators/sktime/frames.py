@@ -29,17 +29,17 @@ def check_index(index: pd.Index) -> None:
             remedy = "resample or fill the gaps first, or number the steps (reset_index(drop=True))"
             raise InputError("timestamps", describe_gaps(index), remedy)
         return
-    one, numbers = 1, index.to_numpy()
+    unit, numbers = 1, index.to_numpy()
     if isinstance(index, pd.PeriodIndex) and index.freq is not None:
         # ordinals of two-hourly periods go by twos
-        one, numbers = index.freq.n, index.asi8
+        unit, numbers = index.freq.n, index.asi8
     steps = np.diff(numbers)
     if (steps != steps[0]).any():
         row = int(np.flatnonzero(steps != steps[0])[0])
         raise InputError(
             "timestamps", f"an uneven step after {index[row]}", "resample or fill the gaps first"
         )
-    if steps[0] != one:  # horizons count in ones, so every second number would be named wrongly
+    if steps[0] != unit:  # horizons count in ones, so every second number would be named wrongly
         raise InputError("timestamps", f"steps of {steps[0]}", "number the steps one by one")
 
 
@@ -103,21 +103,25 @@ def horizon_steps(fh: ForecastingHorizon, cutoff: pd.Index) -> NDArray[np.int64]
     Raises:
         InputError: a time between two steps, or durations for a series without times.
     """
-    asked = fh.to_pandas()
-    if fh.is_relative and not isinstance(asked, pd.TimedeltaIndex):
+    horizon = fh.to_pandas()
+    if fh.is_relative and not isinstance(horizon, pd.TimedeltaIndex):
         return np.asarray(fh.to_relative(cutoff).to_numpy(), dtype=np.int64)
     if fh.is_relative:
-        asked = _after(cutoff, asked)
+        horizon = _after(cutoff, horizon)
     freq = getattr(cutoff, "freq", None)
-    if isinstance(asked, pd.DatetimeIndex) and isinstance(freq, Tick) and not isinstance(freq, Day):
-        steps = np.asarray((asked - cutoff[0]) // pd.Timedelta(freq), dtype=np.int64)
+    if (
+        isinstance(horizon, pd.DatetimeIndex)
+        and isinstance(freq, Tick)
+        and not isinstance(freq, Day)
+    ):
+        steps = np.asarray((horizon - cutoff[0]) // pd.Timedelta(freq), dtype=np.int64)
     else:
-        absolute = ForecastingHorizon(asked, is_relative=False, freq=cutoff)
+        absolute = ForecastingHorizon(horizon, is_relative=False, freq=cutoff)
         steps = absolute.to_relative(cutoff).to_numpy().astype(np.int64)
     grid = ForecastingHorizon(steps, is_relative=True).to_absolute_index(cutoff)
-    off = np.asarray(asked != grid)
+    off = np.asarray(horizon != grid)
     if off.any():
-        raise InputError("fh", str(asked[off][0]), f"the step nearest to it is {grid[off][0]}")
+        raise InputError("fh", str(horizon[off][0]), f"the step nearest to it is {grid[off][0]}")
     return np.asarray(steps)
 
 
@@ -208,10 +212,10 @@ class FrameScaler:
     def apply(self, frame: pd.DataFrame, field: str = "y") -> Float32:
         """(T, C) float32; InputError for a value too far from those of ``fit`` for that."""
         with np.errstate(over="ignore"):
-            made = ((frame.to_numpy(np.float64) - self.center) / self.scale).astype(np.float32)
+            result = ((frame.to_numpy(np.float64) - self.center) / self.scale).astype(np.float32)
         remedy = "too many deviations from the values of fit; check its unit"
-        _name_first(field, frame, ~np.isfinite(made), remedy)
-        return made
+        _name_first(field, frame, ~np.isfinite(result), remedy)
+        return result
 
     def undo(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Back to the original unit."""
@@ -241,8 +245,8 @@ class Marks:
     def fit_parts(cls, parts: list[Part], *, calendar: bool) -> Marks:
         """Statistics of several series together."""
         index = parts[0][0].index
-        for one, _ in parts[1:]:
-            index = index.append(one.index)
+        for frame, _ in parts[1:]:
+            index = index.append(frame.index)
         frames = [X for _, X in parts if X is not None]
         return cls.fit(index, pd.concat(frames) if frames else None, calendar=calendar)
 
@@ -308,7 +312,7 @@ def panel_parts(y: pd.DataFrame, X: pd.DataFrame | None = None) -> dict[Any, Par
     if y.index.nlevels == 1:
         return {(): (y, None if X is None else rows_at(X, y.index))}
     levels: list[Any] = list(range(y.index.nlevels - 1))
-    made: dict[Any, Part] = {}
+    result: dict[Any, Part] = {}
     for key, part in y.groupby(level=levels if len(levels) > 1 else levels[0], sort=False):
         name = key if isinstance(key, tuple) else (key,)
         covariates = None
@@ -317,16 +321,16 @@ def panel_parts(y: pd.DataFrame, X: pd.DataFrame | None = None) -> dict[Any, Par
             covariates.index = with_freq(covariates.index)
         single = part.droplevel(levels)
         single.index = with_freq(single.index)
-        made[name] = (single, covariates)
-    return made
+        result[name] = (single, covariates)
+    return result
 
 
 def checked_parts(y: pd.DataFrame, X: pd.DataFrame | None) -> dict[Any, Part]:
     """:func:`panel_parts`, each series with even steps and finite values, or InputError."""
     parts = panel_parts(y, X)
-    for one, covariates in parts.values():
-        check_index(one.index)
-        check_values("y", one)
+    for frame, covariates in parts.values():
+        check_index(frame.index)
+        check_values("y", frame)
         if covariates is not None:
             check_values("X", covariates)
     return parts
@@ -338,23 +342,23 @@ def until(parts: dict[Any, Part], end: Any) -> dict[Any, Part]:
     Raises:
         InputError: some end before.
     """
-    made = {
-        key: (one.loc[:end], None if covariates is None else covariates.loc[:end])
-        for key, (one, covariates) in parts.items()
+    shortened = {
+        key: (frame.loc[:end], None if covariates is None else covariates.loc[:end])
+        for key, (frame, covariates) in parts.items()
     }
-    ends = {one.index[-1] if len(one) else None for one, _ in made.values()}
+    ends = {frame.index[-1] if len(frame) else None for frame, _ in shortened.values()}
     if ends != {end}:
-        found = [time for time in ends if time is not None]
-        first = min(found) if len(found) == len(ends) else "no row"
+        times = [time for time in ends if time is not None]
+        first = min(times) if len(times) == len(ends) else "no row"
         raise InputError("y", f"series that end at {first} to {end}", "cut them alike")
-    return made
+    return shortened
 
 
-def joined(made: dict[Any, pd.DataFrame], names: list[Any]) -> pd.DataFrame:
+def joined(frames: dict[Any, pd.DataFrame], names: list[Any]) -> pd.DataFrame:
     """The frames of the series of a panel as one, with ``names`` of its index levels."""
-    if () in made:
-        return made[()]
-    frame: pd.DataFrame = pd.concat({k if len(k) > 1 else k[0]: f for k, f in made.items()})
+    if () in frames:
+        return frames[()]
+    frame: pd.DataFrame = pd.concat({k if len(k) > 1 else k[0]: f for k, f in frames.items()})
     frame.index.names = names
     return frame
 
@@ -397,8 +401,8 @@ def _name(key: tuple[Any, ...]) -> str:
 
 
 def _names(keys: Iterable[tuple[Any, ...]]) -> str:
-    made = sorted(map(_name, keys))
-    return ", ".join(made[:5]) + (f" and {len(made) - 5} more" if len(made) > 5 else "")
+    result = sorted(map(_name, keys))
+    return ", ".join(result[:5]) + (f" and {len(result) - 5} more" if len(result) > 5 else "")
 
 
 def _fields(index: pd.Index) -> NDArray[np.float64] | None:

@@ -1,4 +1,4 @@
-"""The scikit-learn estimators for sktime panels: codes as a transformation, and a classifier."""
+"""The scikit-learn estimators for sktime panels: embeddings as a transformation, a classifier."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TINY: dict[str, Any] = {
 
 
 class ContrastivePanelTransformer(BaseTransformer):
-    """A panel of series in, a table of pooled codes out, one row an instance.
+    """A panel of series in, a table of pooled embeddings out, one row an instance.
 
     Takes every panel type of sktime, series of unequal length and missing values; in ``numpy3D``
     the end of a short series is NaN. Time stamps are not read: steps are taken to be even.
@@ -82,9 +82,9 @@ class ContrastivePanelTransformer(BaseTransformer):
         return self
 
     def _transform(self, X: pd.DataFrame, y: Any = None) -> pd.DataFrame:
-        codes = self.transformer_.transform(from_sktime(X))
-        names = [f"code{d}" for d in range(codes.shape[1])]
-        return pd.DataFrame(codes, index=_instances(X), columns=names)
+        embeddings = self.transformer_.transform(from_sktime(X))
+        names = [f"embedding{d}" for d in range(embeddings.shape[1])]
+        return pd.DataFrame(embeddings, index=_instances(X), columns=names)
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from tscl.forecasters.intervals import (
     Intervals,
     QuantileIntervals,
     fit_quantile_head,
-    window_codes,
+    window_embeddings,
     window_spread,
 )
 from tscl.forecasters.windows import EpochSampler, WindowSource, window_forecasts
@@ -85,13 +85,13 @@ def train_network(
     train = thinned(train, 5000)
     levels = options["quantile_levels"]
     quantiles = fit_quantile_head(
-        window_codes(trained, data.values, train, length, marks=data.marks),
+        window_embeddings(trained, data.values, train, length, marks=data.marks),
         data.future(train) - head.forecast(trained, data, train),
         LEVELS if levels is None else levels,
         seed=seed,
     )
-    codes = window_codes(trained, data.values, calibration, length, marks=data.marks)
-    return Trained(trained, head, QuantileIntervals.calibrate(quantiles, codes, errors))
+    embeddings = window_embeddings(trained, data.values, calibration, length, marks=data.marks)
+    return Trained(trained, head, QuantileIntervals.calibrate(quantiles, embeddings, errors))
 
 
 def _train(

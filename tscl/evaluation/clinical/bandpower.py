@@ -1,4 +1,4 @@
-"""Log band power of each channel: the spectral baseline every learned code must beat."""
+"""Log band power of each channel: the spectral baseline every learned embedding must beat."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class BandPower(TransformerMixin, BaseEstimator):
                 x[start : start + 256], self.sampling_rate, nperseg=n_segment, nfft=n_fft, axis=1
             )
             inside = [(hertz >= low) & (hertz < high) for low, high in limits]
-            mean = np.stack([power[:, one].mean(axis=1) for one in inside], axis=-1)
+            mean = np.stack([power[:, band].mean(axis=1) for band in inside], axis=-1)
             parts.append(np.log(np.maximum(mean, self.floor)).reshape(len(mean), -1))
         return np.concatenate(parts).astype(np.float32)
 

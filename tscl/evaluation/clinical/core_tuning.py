@@ -8,6 +8,7 @@ see :mod:`tscl.losses.mann_whitney`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tscl.encoders.base import EncoderLike
-from tscl.errors import InputError
+from tscl.errors import InputError, nearest
 from tscl.evaluation.clinical.finetune import FineTuneNetwork, FineTuner
 from tscl.losses.focal_supcon import core_contrast, hard_pairs
 from tscl.losses.mann_whitney import one_against_rest
+from tscl.pooling import check_pooling
 from tscl.seeding import numpy_generator
 
 
@@ -28,10 +30,15 @@ class CoreNetwork(FineTuneNetwork):
     """A fine-tuned network with a projection for the contrast beside its head."""
 
     def __init__(
-        self, encoder: nn.Module, n_classes: int, hidden: int, projection_dims: int
+        self,
+        encoder: nn.Module,
+        n_classes: int,
+        hidden: int,
+        projection_dims: int,
+        pooling: str = "max",
     ) -> None:
-        super().__init__(encoder, n_classes, hidden)
-        dims = int(encoder.output_dims)  # type: ignore[arg-type]
+        super().__init__(encoder, n_classes, hidden, pooling)
+        dims = int(encoder.output_dims) * len(check_pooling(pooling))  # type: ignore[arg-type]
         self.contrastor = nn.Sequential(
             nn.Linear(dims, dims), nn.ReLU(), nn.Linear(dims, projection_dims)
         )
@@ -42,7 +49,7 @@ class CoreTuner(FineTuner):
 
     Args:
         encoder, n_classes: see :class:`FineTuner`, as are all arguments not named here.
-        contrast_weight: eta >= 0, factor of the contrast; 0 leaves mixup of codes.
+        contrast_weight: eta >= 0, factor of the contrast; 0 leaves mixup of embeddings.
         beta: a > 0 of the mixtures' Beta(a, a).
         temperature: > 0 of the contrast.
         projection_dims: dimensions the contrast sees.
@@ -65,6 +72,7 @@ class CoreTuner(FineTuner):
         weight_decay: float = 0.01,
         hidden: int = 128,
         patience: int | None = None,
+        pooling: str = "max",
         seed: int = 0,
         device: str | None = None,
     ) -> None:
@@ -77,6 +85,7 @@ class CoreTuner(FineTuner):
             weight_decay=weight_decay,
             hidden=hidden,
             patience=patience,
+            pooling=pooling,
             seed=seed,
             device=device,
         )
@@ -95,23 +104,25 @@ class CoreTuner(FineTuner):
         self._steps = 0
 
     def _network(self, encoder: nn.Module) -> FineTuneNetwork:
-        return CoreNetwork(encoder, self.n_classes, self.hidden, self.projection_dims)
+        return CoreNetwork(encoder, self.n_classes, self.hidden, self.projection_dims, self.pooling)
 
     def _step_loss(self, network: nn.Module, x: Tensor, target: NDArray[np.int64]) -> Tensor:
         assert isinstance(network, CoreNetwork)
-        codes = network.codes(x)
-        wanted = torch.from_numpy(target).to(codes.device)
+        embeddings = network.embeddings(x)
+        wanted = torch.from_numpy(target).to(embeddings.device)
         draws = numpy_generator(self.seed, "core tuning", self._steps)
         self._steps += 1
-        share = torch.as_tensor(draws.beta(self.beta, self.beta, (2, len(codes)))).to(codes)
-        pick = torch.as_tensor(draws.random(len(codes))).to(codes)
-        mixed = hard_pairs(codes, wanted, self.n_classes, share, pick)
-        labels = F.one_hot(wanted, self.n_classes).to(codes.dtype)
-        logits = network.head(torch.cat((codes, mixed.features)))
+        share = torch.as_tensor(draws.beta(self.beta, self.beta, (2, len(embeddings)))).to(
+            embeddings
+        )
+        pick = torch.as_tensor(draws.random(len(embeddings))).to(embeddings)
+        mixed = hard_pairs(embeddings, wanted, self.n_classes, share, pick)
+        labels = F.one_hot(wanted, self.n_classes).to(embeddings.dtype)
+        logits = network.head(torch.cat((embeddings, mixed.features)))
         loss = F.cross_entropy(logits, torch.cat((labels, mixed.labels)))
         if self.contrast_weight:
-            together = network.contrastor(torch.cat((codes, mixed.features)))
-            first, second = together.split((len(codes), len(mixed.features)))
+            together = network.contrastor(torch.cat((embeddings, mixed.features)))
+            first, second = together.split((len(embeddings), len(mixed.features)))
             loss = loss + self.contrast_weight * core_contrast(
                 first, labels, second, mixed.labels, self.temperature
             )
@@ -147,6 +158,7 @@ class RankTuner(FineTuner):
         hidden: int = 128,
         frozen: bool = False,
         patience: int | None = None,
+        pooling: str = "max",
         seed: int = 0,
         device: str | None = None,
     ) -> None:
@@ -160,6 +172,7 @@ class RankTuner(FineTuner):
             hidden=hidden,
             frozen=frozen,
             patience=patience,
+            pooling=pooling,
             seed=seed,
             device=device,
         )
@@ -179,3 +192,44 @@ class RankTuner(FineTuner):
         plain = F.cross_entropy(logits, wanted)
         out: Tensor = self.rank_weight * ranked + (1 - self.rank_weight) * plain
         return out
+
+
+TUNERS: dict[str, type[FineTuner]] = {"plain": FineTuner, "core": CoreTuner, "rank": RankTuner}
+"""Fine-tuning by name: with cross entropy, with contrast, for the area under the ROC curve."""
+FIXED = ("encoder", "n_classes", "seed", "frozen")
+
+
+def build_tuner(
+    encoder: nn.Module | None, n_classes: int, *, name: str = "plain", **settings: Any
+) -> FineTuner:
+    """The fine-tuner of :data:`TUNERS` called ``name``.
+
+    Args:
+        encoder: see :class:`FineTuner`.
+        n_classes: likewise.
+        name: how to train.
+        settings: its other arguments.
+
+    Raises:
+        InputError: an unknown name, or a setting that it does not have or cannot be.
+    """
+    if name not in TUNERS:
+        raise InputError("name", name, nearest(str(name), TUNERS))
+    known = TUNERS[name]._get_param_names()
+    for key, value in settings.items():
+        if key not in known:
+            remedy = nearest(key, [one for one in known if one not in FIXED])
+            raise InputError(key, value, f"no setting of {name}; {remedy}")
+    tuner = TUNERS[name](encoder, n_classes, **settings)  # type: ignore[arg-type]
+    tuner._check_settings()
+    return tuner
+
+
+def check_tuning(settings: dict[str, Any], protocols: Collection[str] = ()) -> None:
+    """Raise InputError for settings of :func:`build_tuner` that cannot be, before any data."""
+    for key in FIXED:
+        if key in settings:
+            raise InputError(key, settings[key], "it is given by the evaluation; leave it out")
+    build_tuner(None, 2, **settings)
+    if settings.get("name") == "core" and "head" in protocols:
+        raise InputError("name", "core", "its contrast trains the encoder: leave head out")

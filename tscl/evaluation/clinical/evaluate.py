@@ -21,7 +21,7 @@ from data_loaders.splits.label_fraction import label_subset
 from data_loaders.splits.leakage import ClinicalData, check_split
 from tscl.errors import InputError
 from tscl.evaluation.clinical.bandpower import BandPower
-from tscl.evaluation.clinical.finetune import FineTuner
+from tscl.evaluation.clinical.core_tuning import build_tuner, check_tuning
 from tscl.evaluation.clinical.table import summarise
 from tscl.evaluation.probes.classifiers import knn_proba, partial_proba
 from tscl.pooling import check_pooling, pool_time
@@ -34,7 +34,7 @@ def is_transformer(encoder: Any) -> bool:
     return not isinstance(encoder, nn.Module) and hasattr(encoder, "transform")
 
 
-def pooled_codes(
+def pooled_embeddings(
     encoder: nn.Module,
     X: Any,
     index: NDArray[np.int64] | None = None,
@@ -59,15 +59,15 @@ def pooled_codes(
         with torch.no_grad():
             for start in range(0, len(rows), batch_size):
                 x = np.asarray(X[rows[start : start + batch_size]], dtype=np.float32)
-                codes: torch.Tensor = encoder(torch.from_numpy(x).to(where))
-                parts.append(pool_time(codes.float(), pooling).cpu().numpy())
+                embeddings: torch.Tensor = encoder(torch.from_numpy(x).to(where))
+                parts.append(pool_time(embeddings.float(), pooling).cpu().numpy())
     finally:
         encoder.train(was_training)
     return np.concatenate(parts)
 
 
 class Job:
-    """Runs cells of one encoder and split, keeping codes between them.
+    """Runs cells of one encoder and split, keeping embeddings between them.
 
     Args:
         encoder: module, factory of modules or transformer.
@@ -91,7 +91,7 @@ class Job:
         self.encoder, self.dataset, self.parts = encoder, dataset, parts
         self.label, self.n_classes, self.settings = label, n_classes, settings
         self.fresh = not isinstance(encoder, nn.Module) and not is_transformer(encoder)
-        self._codes: dict[int, dict[str, NDArray[Any]]] = {}
+        self._embeddings: dict[int, dict[str, NDArray[Any]]] = {}
         self._repeat: dict[str, tuple[NDArray[Any], dict[str, Any]]] = {}
 
     def run(self, key: dict[str, Any]) -> Cell:
@@ -104,10 +104,10 @@ class Job:
             proba, facts = self._finetune(chosen, key)
         elif key["fraction"] == 1 and not self.fresh:  # the same for every seed
             if protocol not in self._repeat:
-                self._repeat[protocol] = self._on_codes(chosen, protocol, seed)
+                self._repeat[protocol] = self._on_embeddings(chosen, protocol, seed)
             proba, facts = self._repeat[protocol]
         else:
-            proba, facts = self._on_codes(chosen, protocol, seed)
+            proba, facts = self._on_embeddings(chosen, protocol, seed)
         test = self.parts["test"]
         patients = np.asarray(self.dataset.patient)
         trials = pd.factorize(np.asarray(self.dataset.trial))[0]
@@ -125,24 +125,24 @@ class Job:
         }
         return Cell(key, facts, arrays)
 
-    def _on_codes(
+    def _on_embeddings(
         self, chosen: NDArray[np.int64], protocol: str, seed: int
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        codes = self._encoded(seed if self.fresh else 0)
-        train = codes["train"][np.searchsorted(self.parts["train"], chosen)]
+        embeddings = self._encoded(seed if self.fresh else 0)
+        train = embeddings["train"][np.searchsorted(self.parts["train"], chosen)]
         y = self.label[chosen]
         if protocol == "knn":
             k = self.settings["n_neighbors"]
-            return knn_proba(train, y, codes["test"], self.n_classes, k), {}
+            return knn_proba(train, y, embeddings["test"], self.n_classes, k), {}
         valid = None
-        if "valid" in codes:
-            valid = codes["valid"], self.label[self.parts["valid"]]
+        if "valid" in embeddings:
+            valid = embeddings["valid"], self.label[self.parts["valid"]]
         C = self.settings["C"]
         patients = np.asarray(self.dataset.patient)[chosen]
         proba, best = partial_proba(
             train,
             y,
-            codes["test"],
+            embeddings["test"],
             self.n_classes,
             C,
             valid,
@@ -152,22 +152,24 @@ class Job:
         return proba, {"C": best}
 
     def _encoded(self, seed: int) -> dict[str, NDArray[Any]]:
-        """Codes of every part; those of the last fresh encoders are kept too."""
-        if seed not in self._codes:
+        """Embeddings of every part; those of the last fresh encoders are kept too."""
+        if seed not in self._embeddings:
             encoder: Any = self._module(seed) if self.fresh else self.encoder
-            found = {}
+            embeddings = {}
             for name, index in self.parts.items():
                 if is_transformer(encoder):
-                    found[name] = np.asarray(encoder.transform(self.dataset.X[index]))
+                    embeddings[name] = np.asarray(encoder.transform(self.dataset.X[index]))
                 else:
-                    found[name] = pooled_codes(
+                    embeddings[name] = pooled_embeddings(
                         encoder, self.dataset.X, index, pooling=self.settings["pooling"]
                     )
-                if found[name].ndim != 2 or not np.isfinite(found[name]).all():
-                    shape = found[name].shape
-                    raise InputError(f"codes of {name}", shape, "need finite codes (n, F)")
-            self._codes[seed] = found
-        return self._codes[seed]
+                if embeddings[name].ndim != 2 or not np.isfinite(embeddings[name]).all():
+                    shape = embeddings[name].shape
+                    raise InputError(
+                        f"embeddings of {name}", shape, "need finite embeddings (n, F)"
+                    )
+            self._embeddings[seed] = embeddings
+        return self._embeddings[seed]
 
     def _module(self, seed: int) -> nn.Module:
         with seeded(seed, "fresh encoder"):
@@ -182,12 +184,10 @@ class Job:
             "pooling": self.settings["pooling"],
             **self.settings["tuned"].get(key["fraction"], self.settings["finetune"]),
         }
-        tuner = FineTuner(
-            self._module(key["seed"]),  # type: ignore[arg-type]
-            self.n_classes,
-            seed=key["seed"],
-            frozen=key["protocol"] == "head",
-            **given,
+        if key["protocol"] == "head":
+            given["frozen"] = True
+        tuner = build_tuner(
+            self._module(key["seed"]), self.n_classes, **{**given, "seed": key["seed"]}
         )
         valid = None
         if "valid" in self.parts:
@@ -230,15 +230,15 @@ def evaluate_cells(
     weights makes other cells.
 
     Args:
-        encoder: what gives the codes: a torch module (B, T, C) -> (B, T, D); or a function
+        encoder: what gives the embeddings: a torch module (B, T, C) -> (B, T, D); or a function
             without arguments that returns a fresh one (called under each seed: the random
             encoder, or training from scratch); or an object with ``transform(X) -> (n, F)``.
         dataset: X, label, patient and trial of all samples.
         split: ``train``, ``test`` and, where wanted, ``valid`` indices; no patient in two.
         method: name of the rows.
-        protocols: ``partial``: standardised codes and logistic regression on the frozen encoder;
-            ``knn``: standardised codes and distance-weighted neighbours; ``head``: the two-layer
-            head on the frozen encoder; ``full``: encoder and head trained together.
+        protocols: ``partial``: logistic regression on standardised frozen embeddings; ``knn``:
+            standardised embeddings and distance-weighted neighbours; ``head``: the
+            two-layer head on the frozen encoder; ``full``: encoder and head trained together.
         fractions: shares of the training labels; the validation part is always whole.
         by: ``samples``, ``patients`` (or ``first``, as the public code draws) or several of
             them: what a share is a share of. With all labels they
@@ -250,10 +250,11 @@ def evaluate_cells(
             macro F1 on the validation part is taken, or, where the split has none, over folds of
             the labelled patients.
         n_neighbors: neighbours, at most the number of labelled samples.
-        finetune: settings of :class:`tscl.evaluation.clinical.finetune.FineTuner`; epochs are 50
-            with all labels and 100 with less unless given.
+        finetune: settings of :func:`tscl.evaluation.clinical.core_tuning.build_tuner`, such as
+            ``{"name": "core", "lr": 1e-3}``; epochs are 50 with all labels and 100 with less unless
+            given.
         epochs: of fine-tuning by fraction, in place of ``finetune``'s.
-        pooling: how codes of all steps become one vector (:func:`tscl.pooling.pool_time`), for
+        pooling: how embeddings of all steps become one vector (:func:`tscl.pooling.pool_time`), for
             frozen and fine-tuned encoders alike; ``max`` is the paper's.
         one_vs_rest: a logistic regression a class, see
             :func:`tscl.evaluation.probes.classifiers.partial_proba`.
@@ -275,6 +276,7 @@ def evaluate_cells(
     if one_vs_rest:  # a new key would change the digests of cells finished before
         settings["one_vs_rest"] = True
     _check_choices(encoder, protocols, fractions)
+    check_tuning(settings["finetune"], protocols)
     store = ResultStore() if store is None else store
     label = np.asarray(dataset.label, dtype=np.int64)
     n_classes = max(2, len(getattr(dataset, "label_names", ())), int(label.max()) + 1)
@@ -346,7 +348,7 @@ def evaluate_with_baselines(
         settings: further settings of :func:`evaluate_cells`.
     """
     frozen = [p for p in protocols if p != "full"]
-    on_codes = [p for p in frozen if p != "head"]
+    on_embeddings = [p for p in frozen if p != "head"]
     cells = []
     for name, encoder in encoders.items():
         cells += evaluate_cells(
@@ -360,13 +362,13 @@ def evaluate_with_baselines(
         cells += evaluate_cells(
             fresh, dataset, split, method="supervised", protocols=["full"], **settings
         )
-    if bands is not None and on_codes:
+    if bands is not None and on_embeddings:
         rates = np.unique(np.asarray(getattr(dataset, "sampling_rate", np.nan)))
         if len(rates) != 1 or not np.isfinite(rates[0]):
             raise InputError("sampling_rate", rates.tolist(), "one rate is needed for band power")
         features = BandPower(float(rates[0]), bands)
         cells += evaluate_cells(
-            features, dataset, split, method="band power", protocols=on_codes, **settings
+            features, dataset, split, method="band power", protocols=on_embeddings, **settings
         )
     return cells
 

@@ -68,6 +68,16 @@ class FineTuneSettings(Section):
     )
 
 
+def head_layers(width: int, hidden: int, n_classes: int) -> nn.Sequential:
+    """The head: embeddings (B, width) to logits (B, n_classes)."""
+    return nn.Sequential(
+        nn.Linear(width, hidden),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, n_classes),
+    )
+
+
 class FineTuneNetwork(nn.Module):
     """Encoder, pooling over time, head; (B, T, C) to logits (B, n_classes)."""
 
@@ -83,16 +93,12 @@ class FineTuneNetwork(nn.Module):
         super().__init__()
         self.encoder, self.pooling, self.latent_mask = encoder, pooling, latent_mask
         width = int(encoder.output_dims) * len(check_pooling(pooling))  # type: ignore[arg-type]
-        self.head = nn.Sequential(
-            nn.Linear(width, hidden),
-            nn.BatchNorm1d(hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, n_classes),
-            *([nn.Dropout(logit_dropout)] if logit_dropout else []),
-        )
+        self.head = head_layers(width, hidden, n_classes)
+        if logit_dropout:
+            self.head.append(nn.Dropout(logit_dropout))
 
-    def codes(self, x: Tensor) -> Tensor:
-        """Pooled codes (B, k D)."""
+    def embeddings(self, x: Tensor) -> Tensor:
+        """Pooled embeddings (B, k D)."""
         out: Tensor
         if self.training and self.latent_mask != "all_true":
             out = self.encoder(x, draw_latent_mask(self.encoder, self.latent_mask, x, None))
@@ -102,7 +108,7 @@ class FineTuneNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, n_classes)."""
-        out: Tensor = self.head(self.codes(x))
+        out: Tensor = self.head(self.embeddings(x))
         return out
 
 
@@ -118,7 +124,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         lr: AdamW's learning rate.
         weight_decay: AdamW's weight decay.
         hidden: width of the head.
-        frozen: train the head only, on codes computed once with the encoder in eval mode.
+        frozen: train the head only, on embeddings computed once with the encoder in eval mode.
         double_sigmoid: squash the logits by two sigmoids before the cross entropy, as the
             public code of COMET does; for two classes the loss then cannot fall below
             log(1 + exp(1/2 - sigmoid(1))) = 0.5843.
@@ -126,7 +132,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         latent_mask: mask of the encoder's latent in training (:func:`tscl.masking.draw_mask`);
             ``binomial`` as the public code, ``all_true`` for none.
         patience: stop after this many epochs without a better validation F1; None never stops.
-        pooling: how codes of all steps become one vector (:func:`tscl.pooling.pool_time`).
+        pooling: how embeddings of all steps become one vector (:func:`tscl.pooling.pool_time`).
         seed: of head initialisation, order of samples and dropout.
         device: where to train; None keeps the encoder's own device.
 
@@ -176,7 +182,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     def fit(
         self, X: ArrayLike, y: ArrayLike, valid: tuple[ArrayLike, ArrayLike] | None = None
     ) -> FineTuner:
-        """Train on X (n, T, C) with codes y (n,), choosing the epoch on ``valid`` = (X, y).
+        """Train on X (n, T, C) with embeddings y (n,), choosing the epoch on ``valid`` = (X, y).
 
         Raises:
             InputError: shapes or labels that do not fit, infinite values, settings out of range.
@@ -215,8 +221,8 @@ class FineTuner(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """Most probable class (n,) of X (n, T, C)."""
-        made: NDArray[np.int64] = self.predict_proba(X).argmax(axis=1).astype(np.int64)
-        return made
+        result: NDArray[np.int64] = self.predict_proba(X).argmax(axis=1).astype(np.int64)
+        return result
 
     # -- training ------------------------------------------------------------------------------
 
@@ -230,8 +236,8 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         valid_x = held[0] if held else None
         if self.frozen:
             self.network_.encoder.requires_grad_(False)
-            x = self._codes(x)
-            valid_x = self._codes(valid_x) if held else None
+            x = self._embeddings(x)
+            valid_x = self._embeddings(valid_x) if held else None
             network = self.network_.head
         trained = [p for p in network.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(trained, lr=self.lr, weight_decay=self.weight_decay)
@@ -278,7 +284,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         )
 
     def _step_loss(self, network: nn.Module, x: Tensor, target: NDArray[np.int64]) -> Tensor:
-        """Loss of one batch, given to ``network`` (whole, or the head on codes)."""
+        """Loss of one batch, given to ``network`` (whole, or the head on embeddings)."""
         return self._loss(network(x), target)
 
     def _loss(self, logits: Tensor, target: NDArray[np.int64]) -> Tensor:
@@ -291,16 +297,16 @@ class FineTuner(ClassifierMixin, BaseEstimator):
 
     @torch.no_grad()
     def _proba(self, network: nn.Module, x: Any) -> NDArray[np.float64]:
-        """Probabilities with ``network`` (whole, or the head on codes) in eval mode."""
+        """Probabilities with ``network`` (whole, or the head on embeddings) in eval mode."""
         network.eval()
         parts = [self._squash(network(self._batch(x, rows))) for rows in self._slices(len(x))]
         return torch.cat(parts).double().softmax(dim=1).cpu().numpy()
 
     @torch.no_grad()
-    def _codes(self, x: Any) -> NDArray[np.float32]:
-        """Pooled codes (n, k D) with the encoder in eval mode."""
+    def _embeddings(self, x: Any) -> NDArray[np.float32]:
+        """Pooled embeddings (n, k D) with the encoder in eval mode."""
         self.network_.eval()
-        parts = [self.network_.codes(self._batch(x, rows)) for rows in self._slices(len(x))]
+        parts = [self.network_.embeddings(self._batch(x, rows)) for rows in self._slices(len(x))]
         return torch.cat(parts).float().cpu().numpy()
 
     def _slices(self, n: int) -> list[NDArray[np.int64]]:
@@ -335,7 +341,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
             raise InputError(name, f"{labels.dtype} {labels.shape}", "give (n,) integer codes")
         if labels.size and (labels.min() < 0 or labels.max() >= self.n_classes):
             wrong = f"{labels.min()}..{labels.max()}"
-            raise InputError(name, wrong, f"give codes 0..{self.n_classes - 1}")
+            raise InputError(name, wrong, f"give embeddings 0..{self.n_classes - 1}")
         return labels.astype(np.int64)
 
 

@@ -175,14 +175,14 @@ def predict_recordings(
     network: RecordingNetwork, recordings: Recordings, rows: Index, settings: LabelledSettings
 ) -> NDArray[np.float64]:
     """Class probabilities (len(rows), K) of whole recordings, averaged over windows."""
-    made = embed_recordings(
+    proba = embed_recordings(
         _Probabilities(network),
         recordings.subset(rows),
         whole=settings.whole,
         window=settings.window,
         bf16=settings.bf16,
     ).astype(np.float64)
-    result: NDArray[np.float64] = made / made.sum(axis=1, keepdims=True)
+    result: NDArray[np.float64] = proba / proba.sum(axis=1, keepdims=True)
     return result
 
 

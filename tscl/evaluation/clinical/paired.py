@@ -59,16 +59,16 @@ def paired_differences(
         InputError: no cells, an unknown reference or metric, or two rows that were not tested on
             the same samples.
     """
-    found = list(cells)
-    methods = list(dict.fromkeys(str(cell.key["method"]) for cell in found))
+    every_cell = list(cells)
+    methods = list(dict.fromkeys(str(cell.key["method"]) for cell in every_cell))
     references = [reference] if isinstance(reference, str) else list(reference)
-    for one in references:
-        if one not in methods:
-            raise InputError("reference", one, nearest(one, methods))
+    for reference in references:
+        if reference not in methods:
+            raise InputError("reference", reference, nearest(reference, methods))
     if metric not in METRICS:
         raise InputError("metric", metric, nearest(metric, METRICS))
     rows: dict[str, dict[Group, dict[Any, list[Cell]]]] = {}
-    for cell in found:
+    for cell in every_cell:
         key = cell.key
         group: Group = key["data"], key["protocol"], key["fraction"], key["by"]
         seeds = rows.setdefault(str(key["method"]), {}).setdefault(group, {})
@@ -82,7 +82,7 @@ def paired_differences(
             kept[spot] = _Scored.of(rows[method][group][seed], level, *settings)
         return kept[spot]
 
-    made: list[dict[str, Any]] = []
+    table: list[dict[str, Any]] = []
     every = [(name, group) for name, groups in rows.items() for group in groups]
     for base, (method, group), level in product(references, every, levels):
         other = _counterpart(rows[base], group)
@@ -93,11 +93,11 @@ def paired_differences(
             for seed in rows[method][group]
             if seed in rows[base][other]
         ]
-        if not pairs or not all(len(one.patient) for one, _ in pairs):
+        if not pairs or not all(len(cell.patient) for cell, _ in pairs):
             continue
-        values = np.mean([one.minus(two) for one, two in pairs], axis=0)
+        values = np.mean([cell.minus(two) for cell, two in pairs], axis=0)
         low, high = percentile_interval(values, confidence)
-        made.append(
+        table.append(
             {
                 "method": method,
                 **dict(zip(_KEYS, group, strict=True)),
@@ -105,14 +105,14 @@ def paired_differences(
                 "metric": metric,
                 "reference": base,
                 "reference_protocol": other[1],
-                "difference": float(np.mean([one.exact - two.exact for one, two in pairs])),
+                "difference": float(np.mean([cell.exact - two.exact for cell, two in pairs])),
                 "ci_low": low,
                 "ci_high": high,
                 "n_seeds": len(pairs),
                 "n_test_patients": len(np.unique(pairs[0][0].patient)),
             }
         )
-    return pd.DataFrame(made)
+    return pd.DataFrame(table)
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ class _Scored:
         """Difference in each replicate."""
         same = np.array_equal(self.y, other.y) and np.array_equal(self.patient, other.patient)
         if not same:
-            found = f"{len(self.y)} and {len(other.y)} rows that are not the same"
-            raise InputError("cells", found, "compare rows tested on the same samples")
+            value = f"{len(self.y)} and {len(other.y)} rows that are not the same"
+            raise InputError("cells", value, "compare rows tested on the same samples")
         return self.drawn - other.drawn
 
 
@@ -152,5 +152,5 @@ def _counterpart(base: dict[Group, Any], group: Group) -> Group | None:
     if group in base:
         return group
     data, _, fraction, by = group
-    same = [one for one in base if (one[0], one[2], one[3]) == (data, fraction, by)]
+    same = [key for key in base if (key[0], key[2], key[3]) == (data, fraction, by)]
     return same[0] if same else None

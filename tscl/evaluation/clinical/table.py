@@ -82,17 +82,17 @@ def summarise(
     for name, by_seed in groups.items():
         for level in levels:
             units = [
-                [pooled_predictions([one], level=level, how=how) for one in found]
+                [pooled_predictions([cell], level=level, how=how) for cell in group]
                 if folds == "mean"
-                else [pooled_predictions(found, level=level, how=how)]
-                for found in _checked(by_seed)
+                else [pooled_predictions(group, level=level, how=how)]
+                for group in _checked(by_seed)
             ]
-            if not all(len(one) for seed in units for one in seed):
+            if not all(len(fold) for seed in units for fold in seed):
                 continue
             rows += _level_rows(
                 dict(zip(GROUP, name, strict=True)) | {"level": level},
                 units,
-                [cell for found in by_seed.values() for cell in found],
+                [cell for group in by_seed.values() for cell in group],
                 (n_replicates, confidence, bootstrap_seed),
             )
     return pd.DataFrame(rows)
@@ -102,8 +102,8 @@ def _checked(by_seed: dict[Any, list[Cell]]) -> list[list[Cell]]:
     for seed, cells in by_seed.items():
         folds = [str(cell.key.get("fold", 0)) for cell in cells]
         if len(set(folds)) < len(folds):
-            found = f"{len(cells)} cells for seed {seed}, folds {folds}"
-            raise InputError("cells", found, "give one cell a seed and fold, of one digest")
+            value = f"{len(cells)} cells for seed {seed}, folds {folds}"
+            raise InputError("cells", value, "give one cell a seed and fold, of one digest")
     return list(by_seed.values())
 
 
@@ -115,19 +115,19 @@ def _level_rows(
 ) -> list[dict[str, Any]]:
     """Rows of one configuration and level; ``units`` by seed, then by fold."""
     n_replicates, confidence, seed = bootstrap
-    by_seed = [_score(one) for one in units]
-    scores = {name: np.array([one[name] for one in by_seed]) for name in METRICS}
+    by_seed = [_score(folds) for folds in units]
+    scores = {name: np.array([figures[name] for figures in by_seed]) for name in METRICS}
     drawn: list[dict[str, NDArray[np.float64]]] = []
     if n_replicates:
-        drawn = [_replicates(one, n_replicates, seed) for one in units]
+        drawn = [_replicates(folds, n_replicates, seed) for folds in units]
     first = units[0]
-    patients = np.unique(np.concatenate([one.patient for one in first]))
+    patients = np.unique(np.concatenate([rows.patient for rows in first]))
     rows = []
     for metric in METRICS:
         low = high = float("nan")
         skipped = 0
         if drawn:
-            mean = np.mean([one[metric] for one in drawn], axis=0)
+            mean = np.mean([replicates[metric] for replicates in drawn], axis=0)
             low, high = percentile_interval(mean, confidence)
             skipped = int(np.isnan(mean).sum())
         rows.append(
@@ -140,9 +140,9 @@ def _level_rows(
                 "ci_high": high,
                 "n_seeds": len(units),
                 "n_folds": len({str(cell.key.get("fold", 0)) for cell in cells}),
-                "n_test": sum(len(one) for one in first),
+                "n_test": sum(len(rows) for rows in first),
                 "n_test_patients": len(patients),
-                "n_mixed": sum(one.n_mixed for one in first),
+                "n_mixed": sum(rows.n_mixed for rows in first),
                 "n_skipped": skipped,
                 "n_train_samples": _mean_fact(cells, "n_train_samples"),
                 "n_train_patients": _mean_fact(cells, "n_train_patients"),
@@ -153,24 +153,27 @@ def _level_rows(
 
 def _score(folds: list[LevelPredictions]) -> dict[str, float]:
     """Metrics of one seed: of its pooled predictions, or averaged over folds."""
-    found = [classification_metrics(one.y, one.proba).as_dict() for one in folds]
-    return {name: _nanmean([one[name] for one in found]) for name in METRICS}
+    metrics = [classification_metrics(fold.y, fold.proba).as_dict() for fold in folds]
+    return {name: _nanmean([figures[name] for figures in metrics]) for name in METRICS}
 
 
 def _replicates(
     folds: list[LevelPredictions], n_replicates: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    found = []
-    for number, one in enumerate(folds):  # by patient: all levels and orders of folds draw alike
-        rows = np.argsort(one.patient, kind="stable")
-        y, proba, patient = one.y[rows], one.proba[rows], one.patient[rows]
+    drawn = []
+    for number, fold in enumerate(folds):  # by patient: all levels and orders of folds draw alike
+        rows = np.argsort(fold.patient, kind="stable")
+        y, proba, patient = fold.y[rows], fold.proba[rows], fold.patient[rows]
         own = seed + number
-        found.append(bootstrap_replicates(y, proba, patient, n_replicates=n_replicates, seed=own))
-    if len(found) == 1:
-        return found[0]
+        drawn.append(bootstrap_replicates(y, proba, patient, n_replicates=n_replicates, seed=own))
+    if len(drawn) == 1:
+        return drawn[0]
     return {
         name: np.array(
-            [_nanmean(column) for column in zip(*(one[name] for one in found), strict=True)]
+            [
+                _nanmean(column)
+                for column in zip(*(replicates[name] for replicates in drawn), strict=True)
+            ]
         )
         for name in METRICS
     }

@@ -109,14 +109,14 @@ def vote_metrics(
 
     A level at which every unit is of mixed labels is left out.
     """
-    found: dict[str, ClassificationMetrics] = {}
+    metrics: dict[str, ClassificationMetrics] = {}
     for level in LEVELS:
         if level == "trial" and trial is None:
             continue
         rows = vote(y_true, proba, patient, trial, level=level, how=how, mixed=mixed)
         if len(rows):
-            found[level] = classification_metrics(rows.y, rows.proba)
-    return found
+            metrics[level] = classification_metrics(rows.y, rows.proba)
+    return metrics
 
 
 def _ids(name: str, ids: ArrayLike, n: int) -> NDArray[Any]:

@@ -24,14 +24,14 @@ class FeatureRows:
 
     Attributes:
         data: (T, C) scaled targets, the source of windows.
-        codes: (T, D) representations, or None.
+        embeddings: (T, D) representations, or None.
         extra: (T, E) further features known at the step (calendar, ...), or None.
         window: how many of the last values, the current included, to append; 0 for none.
         relative: subtract the current value from the window (leaves window - 1 columns a channel).
     """
 
     data: NDArray[np.float32]
-    codes: NDArray[np.float32] | None = None
+    embeddings: NDArray[np.float32] | None = None
     extra: NDArray[np.float32] | None = None
     window: int = 0
     relative: bool = True
@@ -39,9 +39,9 @@ class FeatureRows:
     @property
     def width(self) -> int:
         """Number of feature columns."""
-        columns = sum(a.shape[1] for a in (self.codes, self.extra) if a is not None)
-        made: int = columns + max(0, self.window - int(self.relative)) * self.data.shape[1]
-        return made
+        columns = sum(a.shape[1] for a in (self.embeddings, self.extra) if a is not None)
+        result: int = columns + max(0, self.window - int(self.relative)) * self.data.shape[1]
+        return result
 
     @property
     def first(self) -> int:
@@ -51,7 +51,7 @@ class FeatureRows:
     def block(self, start: int, stop: int) -> Float64:
         """Features of the steps [start, stop), (stop - start, width) float64."""
         parts = [
-            a[start:stop].astype(np.float64) for a in (self.codes, self.extra) if a is not None
+            a[start:stop].astype(np.float64) for a in (self.embeddings, self.extra) if a is not None
         ]
         if self.window:
             past = self.data[start - self.window + 1 : stop].astype(np.float64)

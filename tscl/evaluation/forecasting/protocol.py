@@ -35,7 +35,7 @@ from tscl.evaluation.forecasting.scores import (
 
 
 def forecast_protocol(
-    codes: ArrayLike | None,
+    embeddings: ArrayLike | None,
     data: ArrayLike,
     split: SplitLike,
     horizons: Sequence[int],
@@ -52,13 +52,13 @@ def forecast_protocol(
     """Score representations by ridge forecasts at several horizons.
 
     Args:
-        codes: (T, D) representations, each of what is known at its step; None for none. With
+        embeddings: (T, D) representations, each of what is known at its step; None for none. With
             (C, T, D) series c forecasts column c of ``data``, and one ridge serves them all
             (TS2Vec's protocol for electricity).
         data: (T, C) targets, scaled by the training part.
         split: slices ``train``, ``valid``, ``test`` of the T steps.
         horizons: steps ahead, one result each.
-        drop: steps at the start of training left out; their codes may be NaN.
+        drop: steps at the start of training left out; their embeddings may be NaN.
         alphas: penalties to choose from on validation, by RMSE + MAE.
         extra_features: (T, E) further features known at the step, such as the calendar.
         residual: predict the difference to the current value.
@@ -78,7 +78,7 @@ def forecast_protocol(
     settings = HeadSettings(
         drop, tuple(alphas), residual, window_features, relative_window, standardize
     )
-    rows = _prepare(codes, data, split, tuple(horizons), settings, extra_features)
+    rows = _prepare(embeddings, data, split, tuple(horizons), settings, extra_features)
     values = check_matrix("data", data)
     deviations = check_scale(scale, values.shape[1])
     results = []
@@ -112,7 +112,7 @@ class OriginForecast:
 
 
 def predict_last(
-    codes: ArrayLike | None,
+    embeddings: ArrayLike | None,
     data: ArrayLike,
     split: SplitLike,
     horizon: int,
@@ -137,7 +137,7 @@ def predict_last(
     settings = HeadSettings(
         drop, tuple(alphas), residual, window_features, relative_window, standardize
     )
-    rows = _prepare(codes, data, split, (horizon,), settings, extra_features)
+    rows = _prepare(embeddings, data, split, (horizon,), settings, extra_features)
     values = check_matrix("data", data)
     n_steps = len(values)
     steps = [split.test.stop - horizon - 1] if origins is None else [int(o) for o in origins]
@@ -156,7 +156,7 @@ def predict_last(
 
 
 def _prepare(
-    codes: ArrayLike | None,
+    embeddings: ArrayLike | None,
     data: ArrayLike,
     split: SplitLike,
     horizons: tuple[int, ...],
@@ -168,15 +168,15 @@ def _prepare(
     n_steps = len(values)
     check_split(split, n_steps, horizons)
     more = None if extra is None else check_matrix("extra_features", extra, n_steps)
-    each = _series(codes, values)
-    parts = [None if one is None else check_matrix("codes", one, n_steps) for _, one in each]
+    each = _series(embeddings, values)
+    parts = [None if one is None else check_matrix("embeddings", one, n_steps) for _, one in each]
     rows = [
         FeatureRows(targets, part, more, settings.window, settings.relative_window)
         for (targets, _), part in zip(each, parts, strict=True)
     ]
     first = rows[0]
     if first.width == 0:
-        raise InputError("codes", "no features", "pass codes, extra features or a window")
+        raise InputError("embeddings", "no features", "pass embeddings, extra features or a window")
     start = max(split.train.start + settings.drop, first.first)
     longest = max(horizons)
     if split.train.stop - longest - start < 2:
@@ -189,26 +189,28 @@ def _prepare(
     if split.valid.start < first.first:
         raise InputError("window_features", settings.window, "shorter than the training part")
     check_finite("data", values, split.train.start)
-    for name, part in [*(("codes", one) for one in parts), ("extra_features", more)]:
+    for name, part in [*(("embeddings", one) for one in parts), ("extra_features", more)]:
         if part is not None:
             check_finite(name, part, start)
     return rows
 
 
 def _series(
-    codes: ArrayLike | None, values: NDArray[np.float32]
+    embeddings: ArrayLike | None, values: NDArray[np.float32]
 ) -> list[tuple[NDArray[np.float32], ArrayLike | None]]:
-    """Targets and codes of the one series, or of a series a column for codes (C, T, D)."""
-    array = None if codes is None else np.asarray(codes)
+    """Targets and embeddings of the one series, or, for (C, T, D), of a series a column."""
+    array = None if embeddings is None else np.asarray(embeddings)
     if array is None or array.ndim != 3:
         return [(values, array)]
     if len(array) != values.shape[1]:
-        raise InputError("codes", array.shape, f"pass one series for each of {values.shape[1]}")
+        raise InputError(
+            "embeddings", array.shape, f"pass one series for each of {values.shape[1]}"
+        )
     return [(values[:, [i]], one) for i, one in enumerate(array)]
 
 
 def validation_score(
-    codes: ArrayLike | None,
+    embeddings: ArrayLike | None,
     data: ArrayLike,
     split: SplitLike,
     horizons: Sequence[int],
@@ -218,7 +220,7 @@ def validation_score(
     """Mean over horizons of RMSE + MAE on the validation part; nothing after it is read.
 
     Args:
-        codes: (T, D) representations of at least the training and validation steps.
+        embeddings: (T, D) representations of at least the training and validation steps.
         data: (T, C) targets, scaled.
         split: only ``train`` and ``valid`` are used.
         horizons: steps ahead.
@@ -230,12 +232,12 @@ def validation_score(
     rows = [
         FeatureRows(
             targets,
-            None if one is None else check_matrix("codes", one)[:stop],
+            None if one is None else check_matrix("embeddings", one)[:stop],
             None,
             settings.window,
             settings.relative_window,
         )
-        for targets, one in _series(codes, values)
+        for targets, one in _series(embeddings, values)
     ]
     scores = []
     for horizon in horizons:

@@ -92,7 +92,7 @@ def statistical_baseline(
     if (params or {}).get("allowdrift"):
         raise ConfigError("statistical.allowdrift", True, "a drift cannot be run from an origin")
     start, stop = split.test.start, split.test.stop - min(horizons)
-    made = np.empty((stop - start, longest, values.shape[1]), np.float32)
+    output = np.empty((stop - start, longest, values.shape[1]), np.float32)
     for column in range(values.shape[1]):
         series = values[:, column].astype(np.float64)
         model = build_model(name, season, params)
@@ -102,12 +102,12 @@ def statistical_baseline(
             for row, origin in enumerate(range(start, stop)):
                 first = start - fitted if name == "auto_ets" else origin + 1 - seen
                 past = series[first : origin + 1]
-                made[row, :, column] = _forecast(model, past, longest)
+                output[row, :, column] = _forecast(model, past, longest)
     results = []
     for horizon in horizons:
 
         def predict(first: int, last: int, horizon: int = horizon) -> Float64:
-            return made[first - start : last - start, :horizon].astype(np.float64)
+            return output[first - start : last - start, :horizon].astype(np.float64)
 
         sums: ErrorSums = score(predict, values, split.test, horizon)
         result = make_result(horizon, sums, sums, split, deviations, n_train=fitted)

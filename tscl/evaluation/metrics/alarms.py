@@ -62,10 +62,10 @@ def delay_scores(
     truths, alarms = ([y_true], [y_pred]) if single else (list(y_true), list(y_pred))
     if len(truths) != len(alarms):
         raise InputError("y_pred", f"{len(alarms)} series", f"give {len(truths)}, as in y_true")
-    found = [adjust_by_delay(t, p, delay) for t, p in zip(truths, alarms, strict=True)]
+    adjusted = [adjust_by_delay(t, p, delay) for t, p in zip(truths, alarms, strict=True)]
     precision, recall, f1, _ = precision_recall_fscore_support(
         np.concatenate([_flags("y_true", t) for t in truths]),
-        np.concatenate(found),
+        np.concatenate(adjusted),
         average="binary",
         zero_division=0,
     )

@@ -48,14 +48,14 @@ def partial_proba(
     """Standardise and fit a logistic regression: COMET's partial fine-tuning.
 
     Args:
-        train: (n, D) codes.
+        train: (n, D) embeddings.
         y: (n,) class codes, not necessarily all of them.
-        test: (m, D) codes.
+        test: (m, D) embeddings.
         n_classes: columns of the result; a class missing from ``y`` gets probability 0.
         C: inverse regularisation; of several the best macro F1 on ``valid``, the smallest of
             equals. Without ``valid`` the F1 is that of :data:`INNER_FOLDS` folds of the labelled
             ``patients``; the smallest C if a class has only one of them.
-        valid: codes and labels; needed for several C unless ``patients`` are given.
+        valid: embeddings and labels; needed for several C unless ``patients`` are given.
         max_iter: iterations of the solver.
         patients: (n,) patient of each row of ``train``; never in two folds.
         one_vs_rest: a model a class, their probabilities scaled to sum 1, as COMET's public code;
@@ -119,7 +119,7 @@ def _by_inner_folds(
 def knn_proba(
     train: Array, y: Labels, test: Array, n_classes: int, n_neighbors: int = 5
 ) -> NDArray[np.float64]:
-    """Standardise and vote of the ``n_neighbors`` nearest (at most n) codes, (m, n_classes).
+    """Standardise and vote of the ``n_neighbors`` nearest (at most n) embeddings, (m, n_classes).
 
     A neighbour's vote weighs the inverse of its distance: with as few labels as neighbours an
     equal vote would be the same for every sample.

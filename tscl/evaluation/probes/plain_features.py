@@ -10,8 +10,8 @@ from tscl.errors import InputError
 
 def raw_features(x: NDArray[np.floating]) -> NDArray[np.float32]:
     """All values of (n, T, C) in one row each, (n, T C); missing ones are 0."""
-    made: NDArray[np.float32] = np.nan_to_num(_checked(x)).reshape(len(x), -1).astype(np.float32)
-    return made
+    result: NDArray[np.float32] = np.nan_to_num(_checked(x)).reshape(len(x), -1).astype(np.float32)
+    return result
 
 
 def summary_features(x: NDArray[np.floating]) -> NDArray[np.float32]:

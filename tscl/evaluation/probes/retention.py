@@ -1,4 +1,4 @@
-"""What a code keeps of a series: trend, scale and period read back from controlled series.
+"""What an embedding keeps of a series: trend, scale and period read back from controlled series.
 
 The question of arXiv 2306.12086, section 5, asked by a probe: series are drawn in which one factor
 is known, they are encoded, and a ridge predicts the factor of series it has not seen.
@@ -29,7 +29,7 @@ from tscl.seeding import numpy_generator
 Factor = Literal["trend", "scale", "period"]
 FACTORS: tuple[str, ...] = get_args(Factor)
 Encode = Callable[[NDArray[np.float32]], NDArray[np.floating]]
-"""Takes series (n, T, 1), gives codes (n, D)."""
+"""Takes series (n, T, 1), gives embeddings (n, D)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,24 +87,24 @@ def controlled_series(
     return ControlledSeries(x[:, :, None].astype(np.float32), value, factor)
 
 
-def retained(codes: ArrayLike, value: ArrayLike, *, folds: int = 5) -> float:
-    """Share of the factor's variance that a ridge on the codes predicts for unseen series.
+def retained(embeddings: ArrayLike, value: ArrayLike, *, folds: int = 5) -> float:
+    """Share of the factor's variance that a ridge on the embeddings predicts for unseen series.
 
-    R2 over ``folds`` folds together; about 0 when the code has lost the factor, slightly below
+    R2 over ``folds`` folds together; about 0 when the embedding has lost the factor, slightly below
     when the ridge fits noise. The penalty is chosen inside each training part.
 
     Args:
-        codes: (n, D). value: (n,).
+        embeddings: (n, D). value: (n,).
 
     Raises:
-        InputError: shapes that do not fit, or codes that are not finite.
+        InputError: shapes that do not fit, or embeddings that are not finite.
     """
-    z = np.asarray(codes, dtype=np.float64)
+    z = np.asarray(embeddings, dtype=np.float64)
     y = np.asarray(value, dtype=np.float64)
     if z.ndim != 2 or len(z) != len(y):
-        raise InputError("codes", z.shape, f"pass (n, D) with n = {len(y)}, pooled over time")
+        raise InputError("embeddings", z.shape, f"pass (n, D) with n = {len(y)}, pooled over time")
     if not np.isfinite(z).all():
-        raise InputError("codes", "NaN or infinite values", "encode complete windows only")
+        raise InputError("embeddings", "NaN or infinite values", "encode complete windows only")
     probe = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-3, 4, 15)))
     predicted = cross_val_predict(probe, z, y, cv=KFold(folds, shuffle=True, random_state=0))
     return float(r2_score(y, predicted))
@@ -119,25 +119,25 @@ def retention(
     noise: float = 0.1,
     seeds: Sequence[int] = (0, 1, 2),
 ) -> pd.DataFrame:
-    """What every code keeps: rows (code, factor, seed, r2), a new draw of series a seed.
+    """What every encoder keeps: rows (encoder, factor, seed, r2), a new draw of series a seed.
 
     Args:
-        encoders: name to a function from (n, T, 1) to (n, D); see :func:`network_codes`.
+        encoders: name to a function from (n, T, 1) to (n, D); see :func:`network_embeddings`.
         factors, n, length, noise: see :func:`controlled_series`.
         seeds: of the series.
     """
     rows = []
     for factor in factors:
         for seed in seeds:
-            made = controlled_series(factor, n, length, noise=noise, seed=seed)
+            series = controlled_series(factor, n, length, noise=noise, seed=seed)
             for name, encode in encoders.items():
-                score = retained(encode(made.x), made.value)
-                rows.append({"code": name, "factor": factor, "seed": seed, "r2": score})
+                score = retained(encode(series.x), series.value)
+                rows.append({"encoder": name, "factor": factor, "seed": seed, "r2": score})
     return pd.DataFrame(rows)
 
 
-def network_codes(network: nn.Module, pooling: str = "last", batch_size: int = 256) -> Encode:
-    """Codes of an encoder, or of a univariate forecasting network, pooled over the window.
+def network_embeddings(network: nn.Module, pooling: str = "last", batch_size: int = 256) -> Encode:
+    """Embeddings of an encoder, or of a univariate forecasting network, pooled over the window.
 
     Args:
         network: called as ``network(x)`` on (B, T, 1), or its ``represent`` where it has one, as
@@ -151,16 +151,16 @@ def network_codes(network: nn.Module, pooling: str = "last", batch_size: int = 2
     represent: Any = getattr(network, "represent", network)
 
     def encode(x: NDArray[np.float32]) -> NDArray[np.floating]:
-        made = []
+        parts = []
         with torch.no_grad(), evaluating(network):
             for start in range(0, len(x), batch_size):
                 z = represent(torch.from_numpy(x[start : start + batch_size]))
-                made.append(pool_time(z, pooling).numpy())
-        return np.concatenate(made)
+                parts.append(pool_time(z, pooling).numpy())
+        return np.concatenate(parts)
 
     return encode
 
 
-def window_codes(x: NDArray[np.float32]) -> NDArray[np.floating]:
-    """The raw window as its own code: what a linear probe finds without any encoder."""
+def window_embeddings(x: NDArray[np.float32]) -> NDArray[np.floating]:
+    """The raw window as its own embedding: what a linear probe finds without any encoder."""
     return x[:, :, 0]

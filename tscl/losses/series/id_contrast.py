@@ -59,7 +59,7 @@ class IdContrastLoss(nn.Module):
             are a ``positive`` too, or are left out (``exclude``).
         pool: pool each view over time first (see :func:`tscl.pooling.pool_time`), so that
             positives need not agree step by step: samples of one patient are not aligned in
-            time. None flattens the steps, as the paper does. Pooled codes have no time to
+            time. None flattens the steps, as the paper does. Pooled embeddings have no time to
             normalise along: use ``embedding`` or ``batch``.
 
     Shape:

@@ -124,23 +124,23 @@ class EndToEnd(Method):
         """
         weight = self.current_weight()
         marks = batch.extra.get("past_marks")
-        codes: Tensor | None = None
+        embeddings: Tensor | None = None
         terms: dict[str, Tensor] = {}
         loss: Tensor = batch.x.new_zeros(())
         if weight < 1.0:
             if "future" not in batch.extra:
                 raise InputError("batch.extra", sorted(batch.extra), "forecasting needs 'future'")
-            made, codes = self.encoder.forecast(  # type: ignore[operator]
+            forecast, embeddings = self.encoder.forecast(  # type: ignore[operator]
                 batch.x, marks, batch.extra.get("future_marks"), freeze=self.freeze_encoder
             )
             future = batch.extra["future"]
-            if future.shape != made.shape:
-                raise InputError("future", tuple(future.shape), f"pass {tuple(made.shape)}")
-            mse = (made - future).square().mean()
+            if future.shape != forecast.shape:
+                raise InputError("future", tuple(future.shape), f"pass {tuple(forecast.shape)}")
+            mse = (forecast - future).square().mean()
             terms["mse"] = mse
             loss = loss + (1.0 - weight) * mse
         if weight > 0.0 and self.contrast is not None:
-            parts = self.contrast(self.encoder, batch.x, marks, codes, generator)
+            parts = self.contrast(self.encoder, batch.x, marks, embeddings, generator)
             terms |= parts
             loss = loss + weight * parts["contrast"]
         return {"loss": loss, **terms}

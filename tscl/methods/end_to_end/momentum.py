@@ -17,7 +17,7 @@ from tscl.methods.end_to_end.terms import (
     CONTRASTS,
     ContrastTerm,
     check_pooling_name,
-    pool_codes,
+    pool_embeddings,
     two_views,
 )
 from tscl.methods.heads import ProjectionHead
@@ -64,16 +64,16 @@ class MomentumTerm(ContrastTerm):
         network: nn.Module,
         x: Tensor,
         marks: Tensor | None,
-        codes: Tensor | None,
+        embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor]:
-        """Codes of one view by the network, and of the other by the copy without gradients.
+        """Embeddings of one view by the network, and of the other by the copy without gradients.
 
-        Without augmentation the first are ``codes``, when the forecast has made them.
+        Without augmentation the first are ``embeddings``, when the forecast has made them.
         """
         plain = self.augmentation is None or self.augment == "key"
-        if plain and codes is not None:
-            query = codes
+        if plain and embeddings is not None:
+            query = embeddings
         else:
             view = x if plain else self.augmentation(x, generator)  # type: ignore[misc]
             query = network.represent(view, marks)  # type: ignore[operator]
@@ -109,7 +109,7 @@ class MoCoTerm(MomentumTerm):
         normalize: compare unit vectors; the queue then holds unit vectors.
         pooling, augmentation, augment: see :class:`MomentumTerm`.
         head: a projection of two layers on query and key, that of the key a moving copy.
-        hierarchical: share of TS2Vec's hierarchical loss between the network's codes and the
+        hierarchical: share of TS2Vec's hierarchical loss between the network's embeddings and the
             copy's, both of the window itself, which stands beside MoCo's with the rest (0: none).
     """
 
@@ -159,15 +159,15 @@ class MoCoTerm(MomentumTerm):
         network: nn.Module,
         x: Tensor,
         marks: Tensor | None,
-        codes: Tensor | None,
+        embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
         """``contrast``; its parts with a share of the hierarchical loss."""
-        query, key = self.views(network, x, marks, codes, generator)
+        query, key = self.views(network, x, marks, embeddings, generator)
         momentum = self.compare(query, key, generator)
         if not self.share:
             return {"contrast": momentum}
-        plain = network.represent(x, marks) if codes is None else codes  # type: ignore[operator]
+        plain = network.represent(x, marks) if embeddings is None else embeddings  # type: ignore[operator]
         with torch.no_grad():
             copied = self.target.represent(x, marks)  # type: ignore[operator]
         levels = self.hierarchical(plain, copied)
@@ -175,14 +175,14 @@ class MoCoTerm(MomentumTerm):
         return {"contrast": total, "moco": momentum, "hierarchical": levels}
 
     def compare(self, query: Tensor, key: Tensor, generator: torch.Generator | None) -> Tensor:
-        """MoCo's loss of codes (B, N, D) of both views; remembers the keys of training."""
+        """MoCo's loss of embeddings (B, N, D) of both views; remembers the keys of training."""
         state = None if generator is None else generator.get_state()
-        q = pool_codes(query, self.pooling, generator)
+        q = pool_embeddings(query, self.pooling, generator)
         if generator is not None and state is not None:
             generator.set_state(state)  # the same random step of both views
         q = self.head(q)
         with torch.no_grad():
-            k = self.target_head(pool_codes(key, self.pooling, generator)).detach()
+            k = self.target_head(pool_embeddings(key, self.pooling, generator)).detach()
         if self.normalize:
             q, k = unit(q), unit(k)
         negatives = self.queue[: int(self.filled)].to(q.dtype, copy=True)
@@ -246,11 +246,11 @@ class CoSTTerm(MoCoTerm):
         network: nn.Module,
         x: Tensor,
         marks: Tensor | None,
-        codes: Tensor | None,
+        embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
         """``contrast``, ``time``, ``amplitude``, ``phase``."""
-        query, key = self.views(network, x, marks, codes, generator)
+        query, key = self.views(network, x, marks, embeddings, generator)
         time = self.compare(query, key, generator)
         other = key
         if self.frequency_weight:
@@ -268,7 +268,7 @@ def frequency_contrast(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
     ``z1``, ``z2``: (B, N, D), made unit vectors per step before the transform along time.
     """
     f1, f2 = (torch.fft.rfft(unit(z), dim=1).transpose(0, 1) for z in (z1, z2))
-    made = []
+    prediction = []
     for part in (_amplitude, _phase):
         both = torch.cat([part(f1), part(f2)], dim=1)  # (F, 2B, D)
         logits = both @ both.transpose(1, 2)
@@ -277,8 +277,8 @@ def frequency_contrast(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
         index = torch.arange(2 * n, device=both.device)
         positive = logits[:, index, (index + n) % (2 * n)]
         rest = torch.logsumexp(logits.masked_fill(eye, -torch.inf), dim=-1)
-        made.append((rest - positive).mean())
-    return made[0], made[1]
+        prediction.append((rest - positive).mean())
+    return prediction[0], prediction[1]
 
 
 def _amplitude(f: Tensor) -> Tensor:
@@ -328,19 +328,19 @@ class BYOLTerm(MomentumTerm):
         network: nn.Module,
         x: Tensor,
         marks: Tensor | None,
-        codes: Tensor | None,
+        embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
         """``contrast``, from 0 (predicted) to 4."""
         views = two_views(self.augmentation, x, generator)
         total: Tensor = x.new_zeros(())
         for mine, other in (views, views[::-1]):
-            z = pool_codes(network.represent(mine, marks), self.pooling, generator)  # type: ignore[operator]
-            made = unit(self.predictor(self.head(z)))
+            z = pool_embeddings(network.represent(mine, marks), self.pooling, generator)  # type: ignore[operator]
+            prediction = unit(self.predictor(self.head(z)))
             with torch.no_grad():
                 seen = self.target.represent(other, marks)  # type: ignore[operator]
-                aim = unit(self.target_head(pool_codes(seen, self.pooling, generator)))
-            total = total + 0.5 * (2.0 - 2.0 * (made * aim).sum(dim=-1)).mean()
+                aim = unit(self.target_head(pool_embeddings(seen, self.pooling, generator)))
+            total = total + 0.5 * (2.0 - 2.0 * (prediction * aim).sum(dim=-1)).mean()
         return {"contrast": total}
 
     def after_step(self, network: nn.Module) -> None:

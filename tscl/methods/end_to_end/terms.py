@@ -36,7 +36,7 @@ class ContrastTerm(nn.Module, ABC):
         network: nn.Module,
         x: Tensor,
         marks: Tensor | None,
-        codes: Tensor | None,
+        embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
         """``contrast``, the term to minimise, and its parts.
@@ -44,7 +44,8 @@ class ContrastTerm(nn.Module, ABC):
         Args:
             network: has ``represent(past, marks, mask)`` to (B', N, D) and ``token_shape(past)``.
             x: past windows (B, L, C). marks: covariates (B, L, K) or None.
-            codes: representation (B', N, D) the forecast was made from; None when none was made.
+            embeddings: representation (B', N, D) the forecast was made from; None when none was
+                made.
             generator: source of every draw.
         """
 
@@ -55,11 +56,11 @@ class ContrastTerm(nn.Module, ABC):
 CONTRASTS: Registry[ContrastTerm] = Registry("contrast")
 
 
-def pool_codes(codes: Tensor, pooling: str, generator: torch.Generator | None) -> Tensor:
+def pool_embeddings(embeddings: Tensor, pooling: str, generator: torch.Generator | None) -> Tensor:
     """(B, N, D) to (B, D): one random token for the batch, or :func:`tscl.pooling.pool_time`."""
     if pooling == "random":
-        return codes[:, int(randint(0, codes.shape[1], (1,), generator)[0])]
-    return pool_time(codes, pooling)
+        return embeddings[:, int(randint(0, embeddings.shape[1], (1,), generator)[0])]
+    return pool_time(embeddings, pooling)
 
 
 def two_views(
@@ -72,7 +73,7 @@ def two_views(
 
 
 def check_pooling_name(pooling: str) -> str:
-    """``pooling`` when :func:`pool_codes` knows it, else ConfigError."""
+    """``pooling`` when :func:`pool_embeddings` knows it, else ConfigError."""
     return check_one_pooling(pooling, more=("random",))
 
 
@@ -131,12 +132,12 @@ class HierarchicalTerm(ContrastTerm):
         network: nn.Module,
         x: Tensor,
         marks: Tensor | None,
-        codes: Tensor | None,
+        embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
         """``contrast``, ``instance``, ``temporal``; two masked views in one pass."""
         if self.masked_views == 1:
-            plain = network.represent(x, marks) if codes is None else codes  # type: ignore[operator]
+            plain = network.represent(x, marks) if embeddings is None else embeddings  # type: ignore[operator]
             z1, z2 = plain, self._masked(network, x, marks, generator)
         else:
             both = None if marks is None else torch.cat([marks, marks])
@@ -162,8 +163,8 @@ class HierarchicalTerm(ContrastTerm):
             device=x.device,
             keep=1.0 - self.mask_rate,
         )
-        made: Tensor = network.represent(x, marks, mask)  # type: ignore[operator]
-        return made
+        result: Tensor = network.represent(x, marks, mask)  # type: ignore[operator]
+        return result
 
 
 @CONTRASTS.register("simclr")
@@ -210,12 +211,12 @@ class InstanceTerm(ContrastTerm):
         network: nn.Module,
         x: Tensor,
         marks: Tensor | None,
-        codes: Tensor | None,
+        embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
         """``contrast``; both views in one pass."""
         views = two_views(self.augmentation, x, generator)
         both = None if marks is None else torch.cat([marks, marks])
         z = network.represent(torch.cat(views), both)  # type: ignore[operator]
-        z1, z2 = self.head(pool_codes(z, self.pooling, generator)).chunk(2)
+        z1, z2 = self.head(pool_embeddings(z, self.pooling, generator)).chunk(2)
         return {"contrast": self.loss(z1, z2)}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from tscl.errors import ConfigError, nearest
-from tscl.evaluation.clinical.finetune import FineTuneSettings, Pooling
+from tscl.evaluation.clinical.core_tuning import check_tuning
+from tscl.evaluation.clinical.finetune import Pooling
 from tscl.methods import METHODS
 from tscl.runs.clinical.splits import GroupSplit, Split
 from tscl.runs.config import (
@@ -17,6 +18,7 @@ from tscl.runs.config import (
     JobTraining,
     MethodConfig,
     check_method,
+    method_needs,
     under,
     validate,
 )
@@ -95,6 +97,11 @@ class ClinicalTrainSection(JobTraining):
     the training patients' labels). ``repeats`` pretrains every row so many times, with the run's
     seed, the next one, and so on; the seeds of the evaluation take them in turn, so that their
     spread holds that of pretraining too.
+
+    A supervised method or loss is refused unless ``labels`` lets pretraining read the labels of
+    the training patients; its rows are then marked, and the report says what that means.
+    ``background`` is the label of the samples that lack what the others have (``sepclr``);
+    ``targets`` the column of numbers that a loss over numbers reads instead (``supremix``).
     """
 
     lr: float = Field(default=1e-4, gt=0)
@@ -104,6 +111,9 @@ class ClinicalTrainSection(JobTraining):
     trials_per_patient: int = Field(default=1, ge=1)
     refresh: bool = True
     repeats: int = Field(default=1, ge=1)
+    labels: bool = False
+    background: str | None = None
+    targets: str | None = None
     probe: bool = False
     monitor: Literal["auroc", "f1", "accuracy"] = "auroc"
 
@@ -125,13 +135,15 @@ class ClinicalEvaluateSection(Section):
 
     ``protocols`` are those of every row; ``full_rows`` limits full fine-tuning, the costly one,
     to some rows (None: all; ``supervised`` is always fine-tuned). ``seeds`` counts seeds.
-    ``finetune`` holds settings of :class:`tscl.evaluation.clinical.finetune.FineTuner`, and
+    ``finetune`` holds settings of :func:`tscl.evaluation.clinical.core_tuning.build_tuner` (its
+    ``name`` ``core`` adds contrast, ``rank`` trains for the area under the ROC curve), and
     ``finetune_epochs`` the epochs for each of ``fractions`` (None: 50 with all labels, else 100).
     ``umap`` None draws the embedding by UMAP too where umap-learn is installed.
     Of several ``C`` the validation part chooses, or, where the split has none, folds of the
     labelled patients.
     ``one_vs_rest`` fits a logistic regression a class, as the public code does.
-    ``pooling`` is how codes are pooled over time, for every row (:func:`tscl.pooling.pool_time`).
+    ``pooling`` is how embeddings are pooled over time, for every row
+    (:func:`tscl.pooling.pool_time`).
     """
 
     protocols: list[Protocol] = Field(default=["partial", "full"], min_length=1)
@@ -155,14 +167,14 @@ class ClinicalEvaluateSection(Section):
     @classmethod
     def _positive(cls, value: float | list[float]) -> float | list[float]:
         grid = value if isinstance(value, list) else [value]
-        if not grid or not all(one > 0 for one in grid):
+        if not grid or not all(penalty > 0 for penalty in grid):
             raise ValueError("give positive numbers")
         return value
 
     @field_validator("finetune")
     @classmethod
     def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
-        FineTuneSettings(**value)
+        check_tuning(value)
         return value
 
     @field_validator("fractions")
@@ -210,10 +222,12 @@ class ClinicalConfig(MethodConfig):
         valid, key = self.split.validates()
         if not valid:
             self.refuse_probing(f"give {key}")
-        self.check_methods(evaluate.compare, list(BASELINES))
+        for name, needs in self.check_methods(evaluate.compare, list(BASELINES)).items():
+            self._check_labels(name, needs)
         if self.train.repeats > evaluate.seeds:
             need = f"evaluate.seeds is {evaluate.seeds}, so some encoders would not be used"
             raise ConfigError("train.repeats", self.train.repeats, need)
+        under("evaluate.finetune", check_tuning, evaluate.finetune, evaluate.protocols)
         epochs = evaluate.finetune_epochs
         if epochs is not None and len(epochs) != len(evaluate.fractions):
             need = f"give one number for each of fractions {evaluate.fractions}"
@@ -224,19 +238,36 @@ class ClinicalConfig(MethodConfig):
         for name in evaluate.full_rows or []:
             if name not in rows:
                 raise ConfigError("evaluate.full_rows", name, nearest(name, rows))
-        for name, one in evaluate.ablations.items():
+        for name, ablation in evaluate.ablations.items():
             key = f"evaluate.ablations.{name}"
-            check_method(f"{key}.params", self.method.name, {**self.method.params, **one.params})
-            params = under(key, self.ablated, one)
+            check_method(
+                f"{key}.params", self.method.name, {**self.method.params, **ablation.params}
+            )
+            params = under(key, self.ablated, ablation)
             under(key, METHODS.get(self.method.name).check_params, params)
+            needs = under(key, method_needs, self.encoder, self.method.name, params)
+            self._check_labels(f"{self.method.name}, {name}", needs)
         return self
 
-    def ablated(self, one: Ablation) -> dict[str, Any]:
+    def _check_labels(self, row: str, needs: Collection[str]) -> None:
+        if "labels" in needs and not self.train.labels:
+            remedy = (
+                f"{row} trains on labels: set it to true for pretraining to read those of the "
+                "training patients (the report says so), or take an objective without labels"
+            )
+            raise ConfigError("train.labels", self.train.labels, remedy)
+        if "targets" in needs and self.train.targets is None:
+            raise ConfigError("train.targets", None, f"{row} reads numbers: name their column")
+        if "background" in needs and self.train.background is None:
+            remedy = f"{row} needs it: name the label of samples that lack what the others have"
+            raise ConfigError("train.background", None, remedy)
+
+    def ablated(self, ablation: Ablation) -> dict[str, Any]:
         """The method's arguments with the ablation's changes; levels left out weigh nothing."""
-        params = {**self.method.params, **one.params}
-        if one.levels is None:
+        params = {**self.method.params, **ablation.params}
+        if ablation.levels is None:
             return params
-        return METHODS.get(self.method.name).keep_levels(params, one.levels)
+        return METHODS.get(self.method.name).keep_levels(params, ablation.levels)
 
     def refuse_probing(self, instead: str) -> None:
         """Raise for what needs a validation part; nothing where the run does not ask for one."""

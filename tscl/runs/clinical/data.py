@@ -90,14 +90,20 @@ def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
     known = inspect.signature(loader).parameters
     if "strict" in known:
         params.setdefault("strict", section.strict)
-    takes = [name for name, one in known.items() if one.kind is not one.VAR_KEYWORD][1:]
+    takes = [
+        name for name, parameter in known.items() if parameter.kind is not parameter.VAR_KEYWORD
+    ][1:]
     if len(takes) < len(known) - 1:
         takes += (ECGProtocol if section.kind in ECG_KINDS else EEGProtocol).keys()
     for key in params:
         if key not in takes:
             raise ConfigError(f"data.params.{key}", params[key], nearest(key, takes))
-    for key, one in list(known.items())[1:]:
-        if one.default is one.empty and one.kind is not one.VAR_KEYWORD and key not in params:
+    for key, parameter in list(known.items())[1:]:
+        if (
+            parameter.default is parameter.empty
+            and parameter.kind is not parameter.VAR_KEYWORD
+            and key not in params
+        ):
             raise ConfigError(f"data.params.{key}", None, f"data of kind {section.kind} need it")
     try:
         return loader(root, **params)
@@ -155,7 +161,7 @@ def make_folds(data: MedicalDataset, section: SplitSection, seed: int) -> list[F
         LeakageError: a patient or trial on two sides.
     """
     parts = section.parts(data, seed if section.seed is None else section.seed)
-    folds = [Fold(number, check_split(data, one)) for number, one in enumerate(parts)]
+    folds = [Fold(number, check_split(data, part)) for number, part in enumerate(parts)]
     if section.folds is None:
         return folds
     for number in section.folds:

@@ -156,7 +156,7 @@ def confusion_figure(
 
 
 def embedding_figure(
-    codes: ArrayLike,
+    embeddings: ArrayLike,
     label: ArrayLike,
     patient: ArrayLike,
     *,
@@ -166,13 +166,13 @@ def embedding_figure(
     seed: int = 0,
     title: str = "",
 ) -> Figure:
-    """Two dimensions of the codes, coloured by label and by patient.
+    """Two dimensions of the embeddings, coloured by label and by patient.
 
-    The upper row is PCA of standardised codes; a lower row is UMAP. Codes that gather by patient
-    rather than by label are the sign of a code that tells people apart.
+    The upper row is PCA of standardised embeddings; a lower row is UMAP. Embeddings that gather by
+    patient rather than by label are the sign of an embedding that tells people apart.
 
     Args:
-        codes: (n, D), D >= 2.
+        embeddings: (n, D), D >= 2.
         label: (n,) class codes.
         patient: (n,) ids.
         names: name of each class.
@@ -182,14 +182,16 @@ def embedding_figure(
         title: of the figure.
 
     Raises:
-        InputError: shapes that do not fit, codes that are not finite.
+        InputError: shapes that do not fit, embeddings that are not finite.
         MissingExtraError: ``umap=True`` without umap-learn.
     """
-    z, y, who = np.asarray(codes, dtype=np.float64), np.asarray(label), np.asarray(patient)
+    z, y, who = np.asarray(embeddings, dtype=np.float64), np.asarray(label), np.asarray(patient)
     if z.ndim != 2 or z.shape[1] < 2 or len(z) < 3 or not np.isfinite(z).all():
-        raise InputError("codes", f"shape {z.shape}", "give 3 or more finite codes (n, D >= 2)")
+        raise InputError(
+            "embeddings", f"shape {z.shape}", "give 3 or more finite embeddings (n, D >= 2)"
+        )
     if y.shape != (len(z),) or who.shape != (len(z),):
-        raise InputError("label, patient", (y.shape, who.shape), f"give one a code, {len(z)}")
+        raise InputError("label, patient", (y.shape, who.shape), f"give one an embedding, {len(z)}")
     if len(z) > max_points:
         some = numpy_generator(seed, "embedding").choice(len(z), max_points, replace=False)
         z, y, who = z[some], y[some], who[some]
@@ -207,12 +209,12 @@ def embedding_figure(
     for (kind, points, axis_labels), axes in zip(rows, grid, strict=True):
         _scatter(axes[0], points, y, order, [texts[k] for k in np.unique(y).tolist()])
         patients = np.unique(who)
-        shown = [str(one) for one in patients] if len(patients) <= 12 else None
+        shown = [str(patient_name) for patient_name in patients] if len(patients) <= 12 else None
         _scatter(axes[1], points, who, order, shown)
         axes[0].set_title(f"{kind} by label", fontsize=10)
         axes[1].set_title(f"{kind} by patient ({len(patients)})", fontsize=10)
-        for one in axes:
-            one.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
+        for panel in axes:
+            panel.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
     if title:
         figure.suptitle(title, fontsize=11)
     return figure

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from data_loaders.splits.leakage import leakage_statement
 from tscl.disk import atomic_file, write_text
 from tscl.errors import InputError
-from tscl.evaluation.clinical.evaluate import pooled_codes
+from tscl.evaluation.clinical.evaluate import pooled_embeddings
 from tscl.evaluation.clinical.paired import paired_differences
 from tscl.evaluation.clinical.table import pooled_predictions, summarise
 from tscl.evaluation.clinical.votes import LEVELS
@@ -42,9 +42,9 @@ class ReportFiles(NamedTuple):
 
 
 class EmbeddingData(NamedTuple):
-    """Codes (n, D) to draw, with the label and the patient of each (n,)."""
+    """Embeddings (n, D) to draw, with the label and the patient of each (n,)."""
 
-    codes: ArrayLike
+    embeddings: ArrayLike
     label: ArrayLike
     patient: ArrayLike
 
@@ -143,8 +143,8 @@ def clinical_report(
         leakage: from :func:`data_loaders.splits.leakage.leakage_statement`, one a fold.
         label_names: name of each class.
         primary: method of the confusion matrices; the first by default.
-        embedding: codes to draw; None leaves the embedding out.
-        embedding_note: whose codes they are, in one sentence.
+        embedding: embeddings to draw; None leaves the embedding out.
+        embedding_note: whose embeddings they are, in one sentence.
         umap: see :func:`tscl.runs.clinical.figures.embedding_figure`.
         n_replicates: bootstrap replicates.
         notes: see :func:`write_report`.
@@ -222,7 +222,7 @@ def _curves(
 ) -> dict[str, tuple[ArrayLike, ArrayLike]]:
     """Truth and predictions of the rows to draw, by their label."""
     rows = {labels[name]: pooled_predictions(chosen[name], level=level) for name in drawn}
-    return {label: (one.y, one.proba) for label, one in rows.items() if len(one)}
+    return {label: (cell.y, cell.proba) for label, cell in rows.items() if len(cell)}
 
 
 def _shown_cells(cells: Sequence[Cell]) -> dict[Name, list[Cell]]:
@@ -254,9 +254,9 @@ def _readable(names: list[Name], primary: str, most: int = 10) -> list[Name]:
     return ordered[:most]
 
 
-def _other_run(one: Cell, other: Cell) -> bool:
+def _other_run(cell: Cell, other: Cell) -> bool:
     """True when the cell is of another seed or way of drawing labels than the first found."""
-    return any(one.key[part] != other.key[part] for part in ("seed", "by"))
+    return any(cell.key[part] != other.key[part] for part in ("seed", "by"))
 
 
 COMPACT: tuple[tuple[str, str], ...] = (
@@ -281,8 +281,10 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
     test = fold.parts["test"]
     if len(test) >= 3:
         seen = run.seen(fold)
-        codes = pooled_codes(run.load(main, fold), seen.X, test, pooling=config.evaluate.pooling)
-        embedding = EmbeddingData(codes, data.label[test], data.patient[test])
+        embeddings = pooled_embeddings(
+            run.load(main, fold), seen.X, test, pooling=config.evaluate.pooling
+        )
+        embedding = EmbeddingData(embeddings, data.label[test], data.patient[test])
     files = clinical_report(
         run.folder.path,
         cells,
@@ -291,7 +293,7 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         label_names=data.label_names,
         primary=main.label,
         embedding=embedding,
-        embedding_note=f"Codes of {main.label}{where}, maximum over time, standardised.",
+        embedding_note=f"Embeddings of {main.label}{where}, maximum over time, standardised.",
         umap=config.evaluate.umap,
         n_replicates=config.evaluate.n_replicates,
         notes=notes(run),
@@ -325,32 +327,39 @@ def notes(run: ClinicalRun) -> list[str]:
     """What the data are, and what all rows share."""
     config, data = run.config, run.data
     train = config.train
-    made = [
+    supervised = [row.label for row in run.rows if row.labels]
+    lines = [
         f"Data: {data!r}.",
         f"Input: standardised by `{config.data.standardize}`; band power reads the values as "
         "loaded unless its row says otherwise.",
         f"Every pretrained row: encoder `{config.encoder.name}` {config.encoder.params}, the "
         f"same first weights (seed {config.seed}), batches of {train.batch_size}, "
         f"{_steps(run)} steps, AdamW {train.lr:g}, weight averaging `{train.averaging}`; "
-        "pretraining sees samples of training patients only and no labels.",
+        "pretraining sees samples of training patients only and no labels"
+        + (", but for the rows said to be with labels." if supervised else "."),
     ]
+    if supervised:
+        lines.append(
+            f"{', '.join(supervised)}: pretraining read the labels of all training patients, so "
+            "that a share of labels limits only what is fitted afterwards."
+        )
     seeds, repeats = config.evaluate.seeds, train.repeats
     if seeds > 1:
         trained = "is trained once a fold"
         if repeats > 1:
             trained = f"is trained {repeats} times a fold, seeds {config.seed} and up, in turn"
-        made.append(
+        lines.append(
             f"Seeds 0 to {seeds - 1} draw the labelled part and the first weights of heads, random "
             f"encoders and supervised training; each pretrained encoder {trained}."
         )
     if train.select == "validation":
-        made.append(
+        lines.append(
             f"The pretraining epoch is that of the best validation {train.monitor} of a linear "
             "probe with all training labels."
         )
     if data.log is not None:
-        made.append(f"Records: {data.log.summary()}; see records.csv.")
-    return made
+        lines.append(f"Records: {data.log.summary()}; see records.csv.")
+    return lines
 
 
 def _steps(run: ClinicalRun) -> str:
@@ -364,15 +373,15 @@ def probe_curves(run: ClinicalRun) -> pd.DataFrame:
     metric = run.config.train.monitor
     rows: list[dict[str, Any]] = []
     for row in run.rows:
-        slugs = [one.slug for one in row.repeats(run.config.train.repeats)]
+        slugs = [repeat.slug for repeat in row.repeats(run.config.train.repeats)]
         paths = [
             run.folder.path / f"probe-{slug}-fold{f.number}.csv"
             for f in run.folds
             for slug in slugs
         ]
-        found = [pd.read_csv(path) for path in paths if path.is_file()]
-        if found:
-            mean = pd.concat(found).groupby("epoch")[metric].mean()
+        curves = [pd.read_csv(path) for path in paths if path.is_file()]
+        if curves:
+            mean = pd.concat(curves).groupby("epoch")[metric].mean()
             rows.append({"method": row.label, **{f"{k}": v for k, v in mean.items()}})
     return pd.DataFrame(rows)
 
@@ -399,8 +408,8 @@ def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame
         or (cell.key["fraction"] == min(shares) and cell.key["by"] in ("all", "samples"))
     ]
     labels = {str(cell.key["method"]) for cell in shown}
-    references = [one.title for one in BASELINES.values() if one.reference]
-    present = [one for one in references if one in labels]
+    references = [baseline.title for baseline in BASELINES.values() if baseline.reference]
+    present = [reference for reference in references if reference in labels]
     draws = run.config.evaluate.n_replicates
     every = paired_differences(shown, present, n_replicates=draws)
     if every.empty:

@@ -11,21 +11,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from data_loaders import MedicalDataset
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
-from tscl.errors import CheckpointError
+from tscl.errors import CheckpointError, ConfigError
+from tscl.estimators.labels import supervision
 from tscl.evaluation.clinical.bandpower import BandPower
-from tscl.evaluation.clinical.evaluate import evaluate_cells, pooled_codes
+from tscl.evaluation.clinical.evaluate import evaluate_cells, pooled_embeddings
 from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.evaluation.probes.classifiers import partial_proba
+from tscl.losses.base import ContrastiveLoss
 from tscl.methods import METHODS
-from tscl.runs.clinical.config import ClinicalConfig
+from tscl.methods.instance_loss import instance_losses
+from tscl.runs.clinical.config import ClinicalConfig, ClinicalTrainSection
 from tscl.runs.clinical.data import Fold, hashed_ids, load_patients, make_folds, standardised
 from tscl.runs.clinical.rows import Row, table_rows
+from tscl.runs.config import under
 from tscl.runs.folder import RunFolder
 from tscl.saving.card import ModelCard, RowsOf, sha256_of_array
 from tscl.saving.cells import Cell, ResultStore
@@ -42,13 +46,13 @@ def mean_auroc(cells: Sequence[Cell]) -> dict[str, float]:
     Keys read ``partial, 0.1 of patients``; values that are undefined (test samples of one class)
     are left out.
     """
-    found: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}
     for cell in cells:
         name = f"{cell.key['protocol']}, {cell.key['fraction']:g} of {cell.key['by']}"
         value = float(classification_metrics(cell.arrays["y"], cell.arrays["proba"]).auroc)
         if np.isfinite(value):
-            found.setdefault(name, []).append(value)
-    return {name: float(np.mean(values)) for name, values in found.items()}
+            scores.setdefault(name, []).append(value)
+    return {name: float(np.mean(values)) for name, values in scores.items()}
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class ProbeMonitor:
         n_classes: number of classes.
         metric: field of the classification metrics, higher is better.
         C: of the logistic regression.
-        pooling: of the codes over time (:func:`tscl.pooling.pool_time`).
+        pooling: of the embeddings over time (:func:`tscl.pooling.pool_time`).
     """
 
     X: Any
@@ -75,14 +79,38 @@ class ProbeMonitor:
 
     def __call__(self, encoder: nn.Module) -> float:
         """The score of ``encoder``; infinite when it is not defined."""
-        codes = [
-            pooled_codes(encoder, self.X, index, pooling=self.pooling)
+        embeddings = [
+            pooled_embeddings(encoder, self.X, index, pooling=self.pooling)
             for index in (self.train, self.valid)
         ]
         train, valid = self.label[self.train], self.label[self.valid]
-        proba, _ = partial_proba(codes[0], train, codes[1], self.n_classes, self.C)
+        proba, _ = partial_proba(embeddings[0], train, embeddings[1], self.n_classes, self.C)
         value = float(classification_metrics(valid, proba).as_dict()[self.metric])
         return 1.0 - value if math.isfinite(value) else math.inf
+
+
+Supervision = tuple[NDArray[Any], dict[str, NDArray[np.int64]]]
+
+
+def supervised_by(
+    data: MedicalDataset, losses: Sequence[ContrastiveLoss], train: ClinicalTrainSection
+) -> Supervision:
+    """What supervised pretraining reads of training samples: classes, numbers, the background.
+
+    Raises:
+        ConfigError: losses that read numbers or a background without their column or label.
+    """
+    needs = {need for loss in losses for need in loss.needs}
+    y: ArrayLike = np.asarray(data.label_names)[data.label]
+    if "targets" in needs:
+        numbers = data.columns.select_dtypes("number")
+        if train.targets not in numbers:
+            known = ", ".join(map(str, numbers)) or "none here"
+            remedy = f"the loss reads numbers: name a column that holds them ({known})"
+            raise ConfigError("train.targets", train.targets, remedy)
+        y = numbers[train.targets].to_numpy()
+    found: Supervision = under("train", supervision, y, len(data), needs, train.background)
+    return found
 
 
 logger = logging.getLogger(__name__)
@@ -177,7 +205,10 @@ class ClinicalRun:
             logs=self.folder.path / "logs" / f"{row.slug}-fold{fold.number}",
         )
         title = f"{row.label}, fold {fold.number}"
-        labels = data.label if "labels" in method.needs else None
+        labels = None
+        if row.labels:
+            labels, background = supervised_by(data, instance_losses(method), config.train)
+            ids |= background
         source = ArraySource(data.X, ids=ids, labels=labels)  # type: ignore[arg-type]
         result = trainer.fit(method, source, sampler, resume=resume, title=title)
         self._keep(row, fold, home, result)
@@ -295,9 +326,9 @@ class ClinicalRun:
         """Cells of one row in one fold; a row without protocols of its own has none."""
         cells: list[Cell] = []
         repeats = row.repeats(self.config.train.repeats)
-        for one in repeats:
-            seeds = range(one.repeat, self.config.evaluate.seeds, len(repeats))
-            cells += self._evaluate_repeat(one, fold, store, seeds, resume, on_cell)
+        for repeat in repeats:
+            seeds = range(repeat.repeat, self.config.evaluate.seeds, len(repeats))
+            cells += self._evaluate_repeat(repeat, fold, store, seeds, resume, on_cell)
         return cells
 
     def _evaluate_repeat(

@@ -206,11 +206,11 @@ class FixedSplit(SplitSection):
         column = self.params.column
         listed = {name: list(values) for name, values in self.params.ids.items()}
         if column == "patient" and data.patient.dtype.kind == "U":
-            listed = {name: [str(one) for one in values] for name, values in listed.items()}
+            listed = {name: [str(patient) for patient in values] for name, values in listed.items()}
         if "train" not in listed and column in data.table.columns:
-            held = {one for values in listed.values() for one in values}
+            held = {patient for values in listed.values() for patient in values}
             every = np.unique(data.table[column].to_numpy()).tolist()
-            listed = {"train": [one for one in every if one not in held], **listed}
+            listed = {"train": [patient for patient in every if patient not in held], **listed}
         return [fixed_split(data.table, listed, column=column)]
 
 
@@ -248,16 +248,16 @@ class OfficialSplit(SplitSection):
         half = data.table["split"].to_numpy()
         twice = np.intersect1d(data.patient[half == "DS1"], data.patient[half == "DS2"])
         if len(twice):
-            listed = ", ".join(str(one) for one in twice.tolist())
+            listed = ", ".join(str(patient) for patient in twice.tolist())
             logger.warning("official split: %s in DS1 and DS2; left out of DS2", listed)
             half = np.where((half == "DS2") & np.isin(data.patient, twice), "", half)
         ds1, ds2 = (np.unique(data.patient[half == name]).tolist() for name in ("DS1", "DS2"))
-        held = [str(one) for one in params.valid or []]
-        wrong = [one for one in held if one not in ds1]
+        held = [str(patient) for patient in params.valid or []]
+        wrong = [patient for patient in held if patient not in ds1]
         if wrong:
             remedy = f"choose among the records of DS1: {ds1}"
             raise ConfigError("split.params.valid", wrong, remedy)
-        ids = {"train": [one for one in ds1 if one not in held], "test": ds2}
+        ids = {"train": [patient for patient in ds1 if patient not in held], "test": ds2}
         ids |= {"valid": held} if held else {}
         rows = np.flatnonzero(np.isin(half, ("DS1", "DS2")))
         parts = fixed_split(data.table.iloc[rows], ids)

@@ -38,18 +38,18 @@ def compact_table(table: pd.DataFrame, metric: str, level: str) -> pd.DataFrame:
     several = table["data"].nunique() > 1
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     columns: dict[str, None] = {}
-    for one in part.to_dict("records"):
-        share = f"{100 * one['fraction']:g} %"
-        column = share if one["by"] == "all" else f"{share} of {one['by']}"
+    for line in part.to_dict("records"):
+        share = f"{100 * line['fraction']:g} %"
+        column = share if line["by"] == "all" else f"{share} of {line['by']}"
         columns.setdefault(column)
-        name = (one["method"], one["protocol"], *([one["data"]] if several else []))
-        rows.setdefault(name, {})[column] = figure_text(one)
+        name = (line["method"], line["protocol"], *([line["data"]] if several else []))
+        rows.setdefault(name, {})[column] = figure_text(line)
     heads = ("method", "protocol", "data")
-    made = [
+    lines = [
         dict(zip(heads, name, strict=False)) | {c: cells.get(c, "-") for c in columns}
         for name, cells in rows.items()
     ]
-    return pd.DataFrame(made)
+    return pd.DataFrame(lines)
 
 
 def difference_table(differences: pd.DataFrame, level: str) -> pd.DataFrame:
@@ -63,13 +63,13 @@ def difference_table(differences: pd.DataFrame, level: str) -> pd.DataFrame:
     part = differences[differences["level"] == level]
     rows: dict[tuple[str, str], dict[str, str]] = {}
     columns: dict[str, None] = {}
-    for one in part.to_dict("records"):
-        share = f"{100 * one['fraction']:g} %"
-        column = f"{share if one['by'] == 'all' else share + ' of ' + one['by']}"
-        column += f", to {one['reference']}"
+    for line in part.to_dict("records"):
+        share = f"{100 * line['fraction']:g} %"
+        column = f"{share if line['by'] == 'all' else share + ' of ' + line['by']}"
+        column += f", to {line['reference']}"
         columns.setdefault(column)
-        text = f"{one['difference']:+.3f} [{one['ci_low']:+.2f}, {one['ci_high']:+.2f}]"
-        rows.setdefault((one["method"], one["protocol"]), {})[column] = text
+        text = f"{line['difference']:+.3f} [{line['ci_low']:+.2f}, {line['ci_high']:+.2f}]"
+        rows.setdefault((line["method"], line["protocol"]), {})[column] = text
     return pd.DataFrame(
         [
             {"method": name[0], "protocol": name[1]} | {c: cells.get(c, "-") for c in columns}

@@ -1,4 +1,4 @@
-"""Figures that set runs side by side: errors, scores, curves, codes, masks."""
+"""Figures that set runs side by side: errors, scores, curves, embeddings, masks."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def scores_figure(scores: Sequence[Score], *, metric: str, chance: float | None)
     figure = Figure(figsize=(8.6, 0.27 * len(scores) + 1.1), layout="constrained")
     axes = figure.subplots()
     rows = np.arange(len(scores))[::-1]
-    for row, one in zip(rows, scores, strict=True):
-        axes.plot([one.low, one.high], [row, row], color=one.colour, lw=1.6, alpha=0.6)
-        axes.plot(one.value, row, "o", color=one.colour, ms=5)
+    for row, score in zip(rows, scores, strict=True):
+        axes.plot([score.low, score.high], [row, row], color=score.colour, lw=1.6, alpha=0.6)
+        axes.plot(score.value, row, "o", color=score.colour, ms=5)
     if chance is not None:
         axes.axvline(chance, color="#8a8f96", lw=1, ls=":")
-    axes.set_yticks(rows, [one.label for one in scores], fontsize=8)
+    axes.set_yticks(rows, [score.label for score in scores], fontsize=8)
     axes.set(xlabel=metric, ylim=(-0.7, len(scores) - 0.3))
     axes.grid(axis="x", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -138,5 +138,5 @@ def moving_mean(values: Array, width: int) -> Array:
     """Centred mean over ``width`` values, of those there are at the ends."""
     kernel = np.ones(width)
     total = np.convolve(values, kernel, mode="same")
-    made: Array = total / np.convolve(np.ones_like(values), kernel, mode="same")
-    return made
+    result: Array = total / np.convolve(np.ones_like(values), kernel, mode="same")
+    return result

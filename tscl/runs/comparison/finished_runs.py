@@ -99,11 +99,11 @@ def _open(path: Path, label: str) -> ComparedRun:
             "RUN", path, "holds neither config.yaml of a run nor the cells of a study"
         )
     started = read_json(path / "run.json") if (path / "run.json").is_file() else {}
-    found = {
+    tables = {
         kind_: {
-            one.stem.removeprefix(f"{kind_}-"): rows
-            for one in sorted(path.glob(f"{kind_}-*.csv"))
-            if (rows := folder.history(one.stem.removeprefix(f"{kind_}-"), kind=kind_))
+            file.stem.removeprefix(f"{kind_}-"): rows
+            for file in sorted(path.glob(f"{kind_}-*.csv"))
+            if (rows := folder.history(file.stem.removeprefix(f"{kind_}-"), kind=kind_))
         }
         for kind_ in ("history", "probe")
     }
@@ -115,8 +115,8 @@ def _open(path: Path, label: str) -> ComparedRun:
         started=started,
         table=table,
         series=series,
-        histories=found["history"],
-        probes=found["probe"],
+        histories=tables["history"],
+        probes=tables["probe"],
         plots=PlotData.load(path),
     )
 
@@ -124,14 +124,14 @@ def _open(path: Path, label: str) -> ComparedRun:
 def _forecasting(folder: RunFolder) -> tuple[pd.DataFrame, str]:
     if not (folder.path / "metrics.json").is_file():
         return pd.DataFrame(), "not evaluated"
-    found = folder.metrics()
+    metrics = folder.metrics()
     try:
         rows = [
             {"method": method, **result}
-            for method, results in found["results"].items()
+            for method, results in metrics["results"].items()
             for result in results
         ]
-        series, targets = str(found["series"]), ", ".join(found["targets"])
+        series, targets = str(metrics["series"]), ", ".join(metrics["targets"])
         return pd.DataFrame(rows), series if series == targets else f"{series} ({targets})"
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
@@ -156,13 +156,13 @@ def _study(path: Path) -> pd.DataFrame:
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dictionaries as one, with dotted keys; an empty one stays a value."""
-    made: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            made |= flat(value, f"{prefix}{key}.")
+            result |= flat(value, f"{prefix}{key}.")
         else:
-            made[f"{prefix}{key}"] = value
-    return made
+            result[f"{prefix}{key}"] = value
+    return result
 
 
 def differences(runs: Sequence[ComparedRun]) -> pd.DataFrame:

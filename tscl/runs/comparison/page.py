@@ -112,7 +112,7 @@ def _forecasting(
         document.paragraph(scaled)
         rows = {r["n_test"] for run in group for r in run.table.to_dict("records")}
         by_run = [sorted(run.table.groupby("horizon")["n_test"].first().items()) for run in group]
-        if len(rows) > 1 and any(one != by_run[0] for one in by_run):
+        if len(rows) > 1 and any(table != by_run[0] for table in by_run):
             document.paragraph(
                 "The runs score different test rows (another split or other horizons): compare "
                 "columns with care."
@@ -187,17 +187,17 @@ def _scores(runs: Sequence[ComparedRun], colours: dict[str, str]) -> list[Score]
         table = run.table
         rows = table[(table["metric"] == "auroc") & (table["level"] == "sample")]
         rows = rows[(rows["by"] == "all") & (rows["fraction"] == rows["fraction"].max())]
-        made: pd.DataFrame = rows[["method", "protocol", "mean", "ci_low", "ci_high"]]
-        return made
+        scores: pd.DataFrame = rows[["method", "protocol", "mean", "ci_low", "ci_high"]]
+        return scores
 
-    made = []
+    scores = []
     for row in merged(runs, rows_of, ["method", "protocol"]).to_dict("records"):
         name = f"{row['method']}, {row['protocol']}"
         name = f"{row['run']}: {name}" if len(runs) > 1 else name
         colour = colours.get(str(row["run"]), "#8a8f96")
         interval = (float(row["ci_low"]), float(row["ci_high"]))
-        made.append(Score(name, float(row["mean"]), *interval, colour))
-    return made
+        scores.append(Score(name, float(row["mean"]), *interval, colour))
+    return scores
 
 
 def _studies(document: Document, runs: Sequence[ComparedRun]) -> None:
@@ -245,15 +245,15 @@ def _training(document: Document, runs: Sequence[ComparedRun]) -> None:
 
 def _pretty(name: str) -> str:
     """``comet-fold0`` as ``COMET, fold 0``."""
-    base, found, fold = name.rpartition("-fold")
-    return f"{label(base)}, fold {fold}" if found else label(name)
+    base, separator, fold = name.rpartition("-fold")
+    return f"{label(base)}, fold {fold}" if separator else label(name)
 
 
 def _figures(document: Document, runs: Sequence[ComparedRun]) -> None:
     """Figures of the runs' own reports, as they are."""
     for name, heading, caption in FIGURES:
         pictures = {run.label: read_pictures(run.path, name) for run in runs}
-        known = {of_run: found for of_run, found in pictures.items() if found is not None}
+        known = {of_run: figure for of_run, figure in pictures.items() if figure is not None}
         without = [r.label for r in runs if r.kind != "study" and r.label not in known]
         without = [r.label for r in runs if r.label in without and not r.table.empty]
         if not known and not (without and name == "embedding"):

@@ -51,15 +51,15 @@ def merged(
     """
     tables = [rows_of(run) for run in runs]
     columns = list(dict.fromkeys(c for table in tables for c in table.columns))
-    found: dict[tuple[Any, ...], list[tuple[str, tuple[Any, ...]]]] = {}
+    rows: dict[tuple[Any, ...], list[tuple[str, tuple[Any, ...]]]] = {}
     for run, table in zip(runs, tables, strict=True):
         for row in table.to_dict("records"):
             name = tuple(row[key] for key in keys)
             values = tuple(row.get(column) for column in columns)
-            found.setdefault(name, []).append((run.label, values))
+            rows.setdefault(name, []).append((run.label, values))
     own, shared = [], []
-    for held in found.values():
-        same = len(held) == len(runs) > 1 and all(_equal(held[0][1], one[1]) for one in held)
+    for held in rows.values():
+        same = len(held) == len(runs) > 1 and all(_equal(held[0][1], row[1]) for row in held)
         if same:
             shared.append({"run": ALL, **dict(zip(columns, held[0][1], strict=True))})
         else:
@@ -69,13 +69,13 @@ def merged(
     return pd.DataFrame(own + shared, columns=["run", *columns])
 
 
-def _equal(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+def _equal(values: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     return all(
         a == b
         or (
             isinstance(a, float) and isinstance(b, float) and np.isclose(a, b, 1e-9, equal_nan=True)
         )
-        for a, b in zip(one, other, strict=True)
+        for a, b in zip(values, other, strict=True)
     )
 
 
@@ -91,9 +91,9 @@ def by_horizon(run: ComparedRun, metric: str) -> pd.DataFrame:
 
 def forecasting_table(runs: Sequence[ComparedRun], metric: str) -> pd.DataFrame:
     """Numbers of :func:`by_horizon` of all runs."""
-    made = merged(runs, lambda run: by_horizon(run, metric), ["method"])
-    last = [c for c in made.columns if c not in ("run", "method", "mean")]
-    return made[["run", "method", *sorted(last, key=int), "mean"]]
+    result = merged(runs, lambda run: by_horizon(run, metric), ["method"])
+    last = [c for c in result.columns if c not in ("run", "method", "mean")]
+    return result[["run", "method", *sorted(last, key=int), "mean"]]
 
 
 def forecasting_text(frame: pd.DataFrame) -> pd.DataFrame:
@@ -127,8 +127,10 @@ def _spread(values: pd.Series[float]) -> str:
 
 def clinical_table(runs: Sequence[ComparedRun], metric: str, level: str) -> pd.DataFrame:
     """Compact rows of all clinical runs for one metric and level; may be empty."""
-    made = merged(runs, lambda run: compact_table(run.table, metric, level), ["method", "protocol"])
-    return made.fillna("-")
+    result = merged(
+        runs, lambda run: compact_table(run.table, metric, level), ["method", "protocol"]
+    )
+    return result.fillna("-")
 
 
 def study_table(runs: Sequence[ComparedRun], metric: str) -> pd.DataFrame:
@@ -139,5 +141,5 @@ def study_table(runs: Sequence[ComparedRun], metric: str) -> pd.DataFrame:
         frame.columns = [str(column) for column in frame.columns]
         return frame
 
-    made = merged(runs, rows, ["backbone", "strategy", "algorithm", "weight"])
-    return made.fillna("-").replace("", "-")
+    result = merged(runs, rows, ["backbone", "strategy", "algorithm", "weight"])
+    return result.fillna("-").replace("", "-")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tscl.errors import ConfigError
 from tscl.runs.config import Component, JobTraining, MethodConfig, read_values, validate
 from tscl.training.settings import Section
 
@@ -167,7 +168,10 @@ class RunConfig(MethodConfig):
 
     def check(self) -> RunConfig:
         """See :meth:`tscl.runs.config.JobConfig.check`."""
-        self.check_methods(self.evaluate.compare, [UNTRAINED])
+        for name, needs in self.check_methods(self.evaluate.compare, [UNTRAINED]).items():
+            if needs := needs - {"targets", "background"}:
+                remedy = f"it reads {', '.join(sorted(needs))}, which a series does not have"
+                raise ConfigError("method", name, remedy)
         return self
 
 

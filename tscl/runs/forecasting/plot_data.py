@@ -1,7 +1,7 @@
-"""What a run keeps of its codes and masks, so that runs can be compared without their data.
+"""What a run keeps of its embeddings and masks, so that runs can be compared without their data.
 
-``plots.safetensors`` holds small arrays, ``plots.json`` says what they are. Codes are kept as the
-first two principal components of at most :data:`POINTS` of them.
+``plots.safetensors`` holds small arrays, ``plots.json`` says what they are. Embeddings are kept as
+the first two principal components of at most :data:`POINTS` of them.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class PlotData:
     facts: dict[str, Any] = field(default_factory=lambda: {"embeddings": {}, "masks": {}})
 
     def add_embedding(
-        self, method: str, codes: ArrayLike, marks: Mapping[str, NDArray[Any]], **facts: Any
+        self, method: str, embeddings: ArrayLike, marks: Mapping[str, NDArray[Any]], **facts: Any
     ) -> None:
-        """Keep two components of ``codes`` (n, D >= 2), standardised first, with marks (n,).
+        """Keep two components of ``embeddings`` (n, D >= 2), standardised first, with marks (n,).
 
-        Nothing is kept of fewer than three codes or of codes that are not finite.
+        Nothing is kept of fewer than three embeddings or of embeddings that are not finite.
         """
-        values = np.asarray(codes, dtype=np.float64)
+        values = np.asarray(embeddings, dtype=np.float64)
         if values.ndim != 2 or values.shape[1] < 2 or len(values) < 3:
             return
         if not np.isfinite(values).all():
@@ -73,8 +73,8 @@ class PlotData:
 
     def mask(self, method: str) -> dict[str, NDArray[Any]]:
         """``time``, ``signal`` and ``openness`` of a method, (T,) each."""
-        found = self._of(f"mask.{method}.")
-        return found | {"time": found["time"].astype("datetime64[ns]")}
+        arrays = self._of(f"mask.{method}.")
+        return arrays | {"time": arrays["time"].astype("datetime64[ns]")}
 
     def _of(self, prefix: str) -> dict[str, NDArray[Any]]:
         return {k.removeprefix(prefix): v for k, v in self.arrays.items() if k.startswith(prefix)}
@@ -96,8 +96,8 @@ class PlotData:
             return None
         facts = read_json(folder / FACTS)
         arrays = {k: v.numpy() for k, v in load_tensors(folder / ARRAYS).items()}
-        made = cls(arrays, facts)
+        result = cls(arrays, facts)
         for method in facts["embeddings"]:
-            if "points" not in made.embedding(method):
+            if "points" not in result.embedding(method):
                 raise CheckpointError(ARRAYS, method, "does not fit plots.json; evaluate again")
-        return made
+        return result

@@ -66,7 +66,8 @@ def metrics_json(run: ForecastingRun, table: Table) -> dict[str, Any]:
         "seed": run.config.seed,
         "targets": list(run.data.series.targets),
         "encoding": {
-            name: {"route": one.route, "window": one.window} for name, one in run.encoded.items()
+            name: {"route": encoding.route, "window": encoding.window}
+            for name, encoding in run.encoded.items()
         },
         "results": {name: [r.as_dict() for r in results] for name, results in table.items()},
         "mean": {
@@ -92,12 +93,12 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
         f"{bounds['train'][1]}, validation to {bounds['valid'][1]}, test to {bounds['test'][1]}. "
         f"Seed {config.seed}. Penalties and epochs were chosen on validation only."
     )
-    for name, codes in run.encoded.items():
+    for name, embeddings in run.encoded.items():
         how = {
-            "sliding": f"windows of {codes.window} past steps, last position only",
+            "sliding": f"windows of {embeddings.window} past steps, last position only",
             "chunked": "one causal pass in chunks",
             "full": "one causal pass",
-        }[codes.route]
+        }[embeddings.route]
         document.paragraph(f"{label(name)} was encoded by {how}.")
     for metric, heading in (("mse", "MSE"), ("mae", "MAE")):
         document.heading(f"{heading} on the test part, scaled units (* best)")
@@ -130,7 +131,7 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
 
 
 def plot_data(run: ForecastingRun, trained: list[Trained]) -> PlotData:
-    """Codes of the test part with hour and value, and AutoTCL's mask, for later comparison."""
+    """Embeddings of the test part with hour and value, and AutoTCL's mask, for later comparison."""
     kept, data = PlotData(), run.data
     test = data.split.test
     stamps = data.series.timestamps[test]
@@ -141,8 +142,8 @@ def plot_data(run: ForecastingRun, trained: list[Trained]) -> PlotData:
     }
     unit = data.series.targets[-1]
     for item in trained:
-        codes = np.nan_to_num(run.codes(item.name).codes[-1][test])
-        kept.add_embedding(item.name, codes, marks, kind="steps", unit=unit)
+        embeddings = np.nan_to_num(run.embeddings(item.name).embeddings[-1][test])
+        kept.add_embedding(item.name, embeddings, marks, kind="steps", unit=unit)
         start, stop = _mask_span(run)
         openness = run.learned_mask(item, start, stop)
         if openness is not None:
@@ -166,8 +167,8 @@ def _forecast_part(run: ForecastingRun, document: Document) -> None:
     forecasts, origin = {}, data.split.test.stop - horizon - 1
     truth = None
     for name in names:
-        made = predict_last(
-            run.features(run.codes(name)),
+        result = predict_last(
+            run.features(run.embeddings(name)),
             data.targets,
             data.split,
             horizon,
@@ -175,8 +176,8 @@ def _forecast_part(run: ForecastingRun, document: Document) -> None:
             **run.head_options(),
         )
         inverse = data.target_scaler.inverse
-        forecasts[label(name)] = inverse(made.forecast[0])[:, -1]
-        truth = inverse(made.truth[0])[:, -1]
+        forecasts[label(name)] = inverse(result.forecast[0])[:, -1]
+        truth = inverse(result.truth[0])[:, -1]
     if truth is None:
         return
     start = max(0, origin - 2 * horizon)

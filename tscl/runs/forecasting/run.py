@@ -16,12 +16,12 @@ from torch import nn
 from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
-from tscl.errors import CheckpointError, ConfigError, InputError
+from tscl.errors import CheckpointError, InputError
 from tscl.evaluation.forecasting.baselines import season_of, standard_baselines
 from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, HeadSettings
 from tscl.evaluation.forecasting.protocol import forecast_protocol, predict_last, validation_score
 from tscl.evaluation.forecasting.scores import HorizonResult
-from tscl.inference.encode import CausalCodes, encode_causal
+from tscl.inference.encode import CausalEmbeddings, encode_causal
 from tscl.methods import METHODS, Method
 from tscl.runs.folder import RunFolder
 from tscl.runs.forecasting.config import UNTRAINED, RunConfig
@@ -68,7 +68,7 @@ class ForecastingRun:
         self.folder = RunFolder(Path(config.out))
         self.progress = progress or Silent()
         self.data: ForecastingData = prepare(config.data, config.evaluate.horizons)
-        self.encoded: dict[str, CausalCodes] = {}
+        self.encoded: dict[str, CausalEmbeddings] = {}
 
     def names(self) -> list[str]:
         """The configured method, then those it is compared with."""
@@ -89,9 +89,6 @@ class ForecastingRun:
         params = {k: covariates if v == "covariates" else v for k, v in config.params(name).items()}
         with seeded(config.seed, "method", len(name)):
             method = METHODS.build(name, encoder=encoder, **params)
-        if needs := set(method.needs) - {"index"}:
-            remedy = f"it reads {', '.join(sorted(needs))}, which a series does not have"
-            raise ConfigError("method", name, remedy)
         return encoder, method
 
     def source(self) -> ArraySource:
@@ -185,8 +182,8 @@ class ForecastingRun:
             method.eval()
         return Trained(name, encoder, method, self.folder.history(name))
 
-    def encode(self, encoder: nn.Module, *, until: int | None = None) -> CausalCodes:
-        """Codes of the whole series (or its first ``until`` steps), each of its past only."""
+    def encode(self, encoder: nn.Module, *, until: int | None = None) -> CausalEmbeddings:
+        """Embeddings of the whole series (or its first ``until`` steps), each of its past only."""
         settings = self.config.evaluate
         return encode_causal(
             encoder,  # type: ignore[arg-type]
@@ -210,11 +207,11 @@ class ForecastingRun:
     def validation_score(self, encoder: nn.Module) -> float:
         """Mean RMSE + MAE over horizons on the validation part; the test part is cut off first."""
         split = self.data.split
-        codes = self.encode(encoder, until=split.valid.stop)
+        embeddings = self.encode(encoder, until=split.valid.stop)
         options = self.head_options()
         window = options.pop("window_features")
         return validation_score(
-            self.features(codes),
+            self.features(embeddings),
             self.data.targets[: split.valid.stop],
             split,
             self.config.evaluate.horizons,
@@ -226,10 +223,10 @@ class ForecastingRun:
         table: Table = {}
         e, data = self.config.evaluate, self.data
         for item in trained:
-            made = self.encode(item.encoder)
-            self.encoded[item.name] = made
+            result = self.encode(item.encoder)
+            self.encoded[item.name] = result
             table[item.name] = forecast_protocol(
-                self.features(made),
+                self.features(result),
                 data.targets,
                 data.split,
                 e.horizons,
@@ -251,18 +248,18 @@ class ForecastingRun:
             )
         return table
 
-    def codes(self, name: str) -> CausalCodes:
-        """Codes made by :meth:`evaluate` for method ``name``."""
+    def embeddings(self, name: str) -> CausalEmbeddings:
+        """Embeddings made by :meth:`evaluate` for method ``name``."""
         if name not in self.encoded:
             raise InputError("method", name, "call evaluate first")
         return self.encoded[name]
 
-    def features(self, codes: CausalCodes) -> NDArray[np.float32]:
-        """What the head reads: codes (T, D), or (C, T, D) of columns that are series of their own.
+    def features(self, embeddings: CausalEmbeddings) -> NDArray[np.float32]:
+        """What the head reads: embeddings (T, D), (C, T, D) of columns that are series.
 
         The warm-up of sliding windows (NaN) is set to zero; it is dropped anyway.
         """
-        clean = np.nan_to_num(codes.codes, nan=0.0)
+        clean = np.nan_to_num(embeddings.embeddings, nan=0.0)
         return clean if self.data.instances else clean[0]
 
     def learned_mask(self, trained: Trained, start: int, stop: int) -> NDArray[np.float32] | None:
@@ -292,10 +289,10 @@ def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:
         raise InputError("horizon", horizon, "forecast at least one step")
     if data.series.freq is None:
         raise InputError("freq", None, "the series has no regular step to extend")
-    codes = job.encode(job.load(job.config.method.name).encoder)
+    embeddings = job.encode(job.load(job.config.method.name).encoder)
     last = len(data.targets) - 1
-    made = predict_last(
-        job.features(codes),
+    result = predict_last(
+        job.features(embeddings),
         data.targets,
         data.split,
         horizon,
@@ -305,5 +302,5 @@ def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:
     times = pd.date_range(data.series.timestamps[-1], periods=horizon + 1, freq=data.series.freq)[
         1:
     ]
-    values = data.target_scaler.inverse(made.forecast[0])
+    values = data.target_scaler.inverse(result.forecast[0])
     return pd.DataFrame(values, index=times, columns=list(data.series.targets))

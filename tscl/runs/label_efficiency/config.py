@@ -12,7 +12,7 @@ from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, nearest
 from tscl.methods import METHODS
 from tscl.pooling import check_pooling
-from tscl.runs.config import Component, JobConfig, under, validate
+from tscl.runs.config import Component, JobConfig, method_needs, under, validate
 from tscl.training.settings import Section, TrainSettings
 
 RecordingKind = Literal["cinc2017", "recordings", "wfdb", "rhythm_cohort"]
@@ -225,6 +225,10 @@ def _check_row(config: LabelEfficiencyConfig, name: str, row: RowSection) -> Non
         if row.method is None:
             raise ConfigError(f"{key}.method", None, f"choose one of {METHODS.names()}")
         METHODS.check(row.method, row.params)
+        needs = under(f"{key}.params", method_needs, config.encoder, row.method, row.params)
+        if "labels" in needs:
+            remedy = "pretraining reads no labels in this job; take kind: finetuned or supervised"
+            raise ConfigError(f"{key}.method", row.method, remedy)
         _check_training(f"{key}.train", {**config.train, **row.train})
     if row.kind == "finetuned":
         base = config.rows.get(row.base or "")

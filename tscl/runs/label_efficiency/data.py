@@ -98,11 +98,11 @@ def _check_params(key: str, function: Callable[..., Any], params: dict[str, Any]
 
 def digests(data: Recordings) -> list[str]:
     """SHA-256 of the stored values of each recording; copies have the same."""
-    made = []
+    result = []
     for start, steps in zip(data.starts.tolist(), data.lengths.tolist(), strict=True):
         values = np.ascontiguousarray(data.values[start : start + steps])
-        made.append(hashlib.sha256(values.tobytes()).hexdigest())
-    return made
+        result.append(hashlib.sha256(values.tobytes()).hexdigest())
+    return result
 
 
 def group_copies(data: Recordings, sums: list[str]) -> Index:
@@ -126,13 +126,13 @@ def make_tasks(data: Recordings, sections: dict[str, TaskSection]) -> list[Task]
     tasks = []
     for name, section in sections.items():
         classes = tuple(section.classes or data.label_names)
-        for one in classes:
-            if one not in data.label_names:
-                raise ConfigError(f"tasks.{name}.classes", one, nearest(one, data.label_names))
+        for label in classes:
+            if label not in data.label_names:
+                raise ConfigError(f"tasks.{name}.classes", label, nearest(label, data.label_names))
         if len(classes) < 2:
             raise ConfigError(f"tasks.{name}.classes", classes, "the data have fewer than two")
         codes = np.full(len(data.label_names) + 1, -1)  # the last entry is of label -1
-        codes[[data.label_names.index(one) for one in classes]] = np.arange(len(classes))
+        codes[[data.label_names.index(label) for label in classes]] = np.arange(len(classes))
         tasks.append(
             Task(name, section.title or name.replace("_", " "), classes, codes[data.label])
         )

@@ -237,14 +237,14 @@ class LabelEfficiencyRun:
             return self._features[1]
         path = self.folder.path / "embeddings" / f"{row_slug(name)}-fold{fold.number}.npy"
         if path.is_file():
-            made: NDArray[np.float32] = np.load(path, allow_pickle=False)
+            result: NDArray[np.float32] = np.load(path, allow_pickle=False)
         else:
-            made = self._computed(name, fold)
+            result = self._computed(name, fold)
             self.encoded[name, fold.number] += 1
             with atomic_file(path) as work, work.open("wb") as file:
-                np.save(file, made)
-        self._features = (name, fold.number), made
-        return made
+                np.save(file, result)
+        self._features = (name, fold.number), result
+        return result
 
     def _computed(self, name: str, fold: Fold) -> NDArray[np.float32]:
         config, row = self.config, self.config.rows[name]

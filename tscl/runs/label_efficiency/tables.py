@@ -56,13 +56,13 @@ def score_cells(
         spot = (str(key["row"]), str(key["task"]), float(key["share"]))
         spots.setdefault(spot, {})[int(key["draw"]), int(key["fold"])] = cell
     scores = {}
-    for spot, found in spots.items():
-        draws, folds = (sorted({place[i] for place in found}) for i in (0, 1))
+    for spot, by_place in spots.items():
+        draws, folds = (sorted({place[i] for place in by_place}) for i in (0, 1))
         exact = {name: np.zeros((len(draws), len(folds))) for name in METRICS}
         drawn = {name: np.zeros((len(draws), n_replicates)) for name in METRICS}
         for i, draw in enumerate(draws):
             for j, fold in enumerate(folds):
-                arrays = found[draw, fold].arrays
+                arrays = by_place[draw, fold].arrays
                 y, proba, patient = arrays["y"], arrays["proba"], group[arrays["rows"]]
                 values = classification_metrics(y, proba).as_dict()
                 again = bootstrap_replicates(
@@ -79,8 +79,8 @@ def score_cells(
             len(draws), size=(len(draws), n_replicates)
         )
         replicates = np.arange(n_replicates)
-        labels = [cell.facts["n_labels"] for cell in found.values()]
-        tested = [cell.facts["n_test"] for (draw, _), cell in found.items() if draw == draws[0]]
+        labels = [cell.facts["n_labels"] for cell in by_place.values()]
+        tested = [cell.facts["n_test"] for (draw, _), cell in by_place.items() if draw == draws[0]]
         scores[spot] = Scores(
             exact,
             {name: drawn[name][picks, replicates].mean(axis=0) for name in METRICS},
@@ -153,7 +153,7 @@ def class_table(cells: Sequence[Cell], task: Task, share: float) -> pd.DataFrame
                 zero_division=0,
             )
             values.setdefault(str(cell.key["row"]), []).append(f1)
-    means = {row: np.mean(found, axis=0) for row, found in values.items()}
+    means = {row: np.mean(scores, axis=0) for row, scores in values.items()}
     return pd.DataFrame(means, index=list(task.classes)).T
 
 

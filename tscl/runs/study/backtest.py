@@ -33,14 +33,14 @@ def rolling_splits(
             (rounds, round_steps),
             f"the series has {n_steps} steps; at least {(rounds + 2) * round_steps} are needed",
         )
-    made = []
+    splits = []
     for number in range(rounds):
         cut = first + number * round_steps
         valid = int(cut * (1.0 - valid_share))
-        made.append(
+        splits.append(
             ForecastSplit(slice(0, valid), slice(valid, cut), slice(cut, cut + round_steps))
         )
-    return made
+    return splits
 
 
 def rescaled(data: ForecastingData, split: ForecastSplit) -> ForecastingData:

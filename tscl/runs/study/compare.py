@@ -62,19 +62,19 @@ def compare_studies(
         )
     if test not in ("wilcoxon_holm", "nemenyi"):
         raise ConfigError("test", test, nearest(test, ("wilcoxon_holm", "nemenyi")))
-    found = critical_difference(table, test=test)  # type: ignore[arg-type]
+    ranks = critical_difference(table, test=test)  # type: ignore[arg-type]
     document = Document(out, f"Methods over {len(frames)} data sets")
     document.heading("Critical difference")
     cases = " x ".join(per)
-    text = found.sentence()
+    text = ranks.sentence()
     if tuple(per) != ("dataset",):
         text = text.replace("data sets", f"cases ({cases})")
         text += " The cases of one data set are not independent, so p-values are too small."
-    document.figure("critical_difference", found.figure(), text)
-    document.table(found.table())
+    document.figure("critical_difference", ranks.figure(), text)
+    document.table(ranks.table())
     if dropped:
         document.paragraph("Left out, without a figure in every case: " + ", ".join(dropped) + ".")
     for name, frame in frames.items():
         document.heading(f"{name}: test {metric.upper()} by horizon")
         document.table(summary(frame, metric))
-    return found, document.write()[1]
+    return ranks, document.write()[1]

@@ -82,9 +82,9 @@ class StudyConfig(JobConfig):
         values = self.train.model_dump()
         extra: dict[str, Any] = {}
         for name in names:
-            found = self.train_for.get(name, {})
-            extra |= {k: v for k, v in found.items() if k == "backbone_params"}
-            values |= {k: v for k, v in found.items() if k != "backbone_params"}
+            own = self.train_for.get(name, {})
+            extra |= {k: v for k, v in own.items() if k == "backbone_params"}
+            values |= {k: v for k, v in own.items() if k != "backbone_params"}
         return StrategyTraining.model_validate(values).model_dump() | extra
 
     def length(self, horizon: int) -> int:

@@ -151,7 +151,7 @@ class Study:
             )
             return [self._row(asdict(cell), result) for result in results]
         n = data.n_covariates
-        made = run_strategy(
+        outcome = run_strategy(
             data.inputs[:, n:],
             data.split,
             cell.horizon,
@@ -164,8 +164,8 @@ class Study:
             checkpoints=self._checkpoints(cell),
             resume=True,
         )
-        row = self._row(asdict(cell), made.result)
-        return [row | {"steps": made.steps, "best_epoch": made.best_epoch}]
+        row = self._row(asdict(cell), outcome.result)
+        return [row | {"steps": outcome.steps, "best_epoch": outcome.best_epoch}]
 
     def _checkpoints(self, cell: Cell) -> Path:
         return self.folder / "checkpoints" / self.files.path(cell).stem
@@ -209,7 +209,7 @@ class Study:
         data, horizons = self.data, self.config.horizons
         season = season_of(data.series.freq)
         scale = data.target_scaler.scale
-        made = {
+        forecasts = {
             "seasonal naive": seasonal_naive(
                 data.targets, data.split, horizons, season=season, scale=scale
             ),
@@ -217,7 +217,7 @@ class Study:
         }
         return [
             self._row(asdict(Cell("none", "baseline", name, result.horizon, seed=0)), result)
-            for name, results in made.items()
+            for name, results in forecasts.items()
             for result in results
         ]
 

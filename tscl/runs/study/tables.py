@@ -41,14 +41,14 @@ def with_skill(frame: pd.DataFrame) -> pd.DataFrame:
     Skill is 1 - MSE / MSE of the seasonal naive on the same rows: 1 is perfect, 0 no better than
     the naive, below 0 worse.
     """
-    made = frame.copy()
-    made["method"] = [label(row) for _, row in made.iterrows()]
-    keys = [k for k in ("dataset", "round", "horizon") if k in made]
-    naive = made[made["backbone"] == REFERENCE].set_index(keys)["mse"]
+    table = frame.copy()
+    table["method"] = [label(row) for _, row in table.iterrows()]
+    keys = [k for k in ("dataset", "round", "horizon") if k in table]
+    naive = table[table["backbone"] == REFERENCE].set_index(keys)["mse"]
     if len(naive):
-        places = [tuple(v) if len(keys) > 1 else v[0] for v in made[keys].to_numpy().tolist()]
-        made["skill"] = 1.0 - made["mse"] / [naive.get(p, float("nan")) for p in places]
-    return made
+        places = [tuple(v) if len(keys) > 1 else v[0] for v in table[keys].to_numpy().tolist()]
+        table["skill"] = 1.0 - table["mse"] / [naive.get(p, float("nan")) for p in places]
+    return table
 
 
 def format_weight(weight: float | None) -> str:
@@ -203,12 +203,12 @@ def write_report(
             document.table(by_variable(frame, horizon))
     single = "dataset" not in rows or rows["dataset"].nunique() < 2
     cases = ("horizon", "variable") if single and "variable" not in per else tuple(per)
-    found = ranks_of(frame, "mse", cases, test=test)
-    if found is not None:
+    ranks = ranks_of(frame, "mse", cases, test=test)
+    if ranks is not None:
         document.heading("Critical difference")
-        text = found.sentence().replace("data sets", f"cases ({' x '.join(cases)})")
+        text = ranks.sentence().replace("data sets", f"cases ({' x '.join(cases)})")
         if single or len(cases) > 1:
             text += " The cases of one data set are not independent, so p-values are too small."
-        document.figure("critical_difference", found.figure(), text)
-        document.table(found.table())
+        document.figure("critical_difference", ranks.figure(), text)
+        document.table(ranks.table())
     return document.write()[1]
