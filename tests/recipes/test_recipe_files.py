@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -13,9 +14,11 @@ from recipes.objectives.config import load_objectives
 from tests.data_loaders.test_processed_public import write_public
 from tscl.runs.clinical.config import ClinicalConfig
 from tscl.runs.clinical.run import ClinicalRun
+from tscl.runs.config import read_values
 from tscl.runs.forecasting.config import RunConfig
 from tscl.runs.jobs import check_job, load_job
 from tscl.runs.study.config import load_study
+from tscl.runs.study.study import Study
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 LOADERS = {"study": load_study, "objectives": load_objectives}
@@ -30,8 +33,7 @@ def values_of(name: str) -> dict[str, Any]:
     "path", sorted(RECIPES.glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}"
 )
 def test_every_recipe_is_a_valid_configuration(path: Path) -> None:
-    job = yaml.safe_load(path.read_text()).get("job")
-    assert LOADERS.get(job, load_job)(path).name
+    assert LOADERS.get(read_values(path).get("job"), load_job)(path).name
 
 
 COMET = {  # figures of the public notebooks and settings
@@ -151,7 +153,9 @@ NAMES = {"ettm1": "ETTm1", "wth": "weather", "etth1": "ETTh1", "etth2": "ETTh2",
 def test_every_recipe_of_a_paper_is_checked() -> None:
     found = {p.stem for kind in ("paper", "public") for p in RECIPES.glob(f"autotcl/*_{kind}.yaml")}
     assert found == {f"{name}_{kind}" for name in AUTOTCL for kind in ("paper", "public")}
-    assert {p.stem for p in RECIPES.glob("comet/*_public.yaml")} == {f"{n}_public" for n in COMET}
+    for folder, names in (("comet", COMET), ("e2e", STUDIES)):
+        recipes = RECIPES.glob(f"{folder}/*_public.yaml")
+        assert {p.stem for p in recipes} == {f"{name}_public" for name in names}
 
 
 @pytest.mark.parametrize("kind", ["paper", "public"])
@@ -191,3 +195,73 @@ def test_autotcl_as_recorded(name: str, kind: str) -> None:
     assert method["fixed_channels"] == ("covariates" if paper else 0)
     # the public scripts stop at 4,000 steps, which none of the first four comes near
     assert train.max_steps == (None if key in ("etth1", "etth2") and not paper else 4000)
+
+
+ETT_LENGTHS = {24: 48, 48: 96, 168: 168, 336: 336, 720: 720}
+STUDIES = {  # data set, split, horizon to length of the past
+    "etth1": ("ETTh1", "own", ETT_LENGTHS),
+    "ettm1": ("ETTm1", "own", {24: 672, 48: 96, 96: 384, 288: 672, 672: 672}),
+    "ecl": ("csv", (0.7, 0.1, 0.2), ETT_LENGTHS),
+    "wth": ("weather", (0.7, 0.1, 0.2), ETT_LENGTHS),
+    "solar": ("csv", (0.7, 0.1, 0.2), ETT_LENGTHS),
+}
+STUDY_TERMS = {
+    "hierarchical": {"mask_rate": 0.7, "masked_views": 1, "alpha": 1.0},
+    "moco": {
+        **{"queue": 512, "momentum": 0.999, "temperature": 1.0, "pooling": "random"},
+        **{"head": True, "augment": "key"},
+    },
+    "cost": {
+        **{"queue": 256, "momentum": 0.999, "temperature": 1.0, "pooling": "random"},
+        **{"head": True, "augment": "key", "frequency_weight": 0.0005},
+        "augmentation": {"name": "scale_shift_jitter", "sigma": 0.5, "p": 0.5},
+    },
+}
+WIDTHS = {"informer": (128, 0.05), "dilated": (64, 0.0), "tcn": (64, 0.05), "lstm": (64, 0.1)}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_end_to_end_as_published(name: str) -> None:
+    dataset, split, lengths = STUDIES[name]
+    config = load_study(RECIPES / "e2e" / f"{name}_public.yaml")
+    data, train = config.data, config.train
+    assert (data.dataset, data.split, data.features) == (dataset, split, "M")
+    assert not data.covariates
+    assert config.horizons == list(lengths)
+    assert {horizon: config.length(horizon) for horizon in lengths} == lengths
+    assert config.algorithms == STUDY_TERMS
+    assert config.strategies == ["supervised", "two_stage_ridge", "end_to_end"]
+    assert {k: (v["hidden_dims"], v["dropout"]) for k, v in config.backbones.items()} == WIDTHS
+    assert {v["depth"] for v in config.backbones.values()} == {5}
+    informer = config.backbones["informer"]
+    assert (informer["heads"], informer["ffn_dims"], informer["factor"]) == (8, 64, 3)
+    assert (train.weight, train.max_epochs, train.patience, train.batch_size) == (0.5, 20, 5, 16)
+    assert (train.lr, train.weight_decay, train.lr_schedule) == (1e-3, 0.0, "halving")
+    assert (train.hold_epochs, train.ridge_window, train.ridge_drop) == (1, 201, 200)
+    assert train.network_params == {
+        **{"published": True, "output_dims": 320, "decoder_dims": 320, "dropout": 0.05}
+    }
+    assert config.seeds == [0, 1, 2]
+
+
+def test_a_public_study_runs_over_backbones_terms_and_strategies(tmp_path: Path) -> None:
+    steps = np.arange(700)
+    frame = pd.DataFrame({"date": pd.date_range("2020", periods=700, freq="h")})
+    frame["a"], frame["b"] = np.sin(steps / 4), np.cos(steps / 7)
+    frame.to_csv(tmp_path / "series.csv", index=False)
+    small = {"hidden_dims": 8, "depth": 1}
+    changes = [
+        *("data.dataset=csv", f"data.path={tmp_path / 'series.csv'}", f"out={tmp_path / 'out'}"),
+        *("horizons=[4]", "lengths={4: 8}", "seeds=[0]", "baselines=false"),
+        *("train.max_epochs=1", "train.pretrain_epochs=1", "train.steps_per_epoch=2"),
+        *("train.ridge_window=21", "train.ridge_drop=20"),
+        *("train.network_params.output_dims=8", "train.network_params.decoder_dims=8"),
+        *(f"backbones.{name}.{k}={v}" for name in WIDTHS for k, v in small.items()),
+        *("backbones.informer.heads=2", "backbones.informer.ffn_dims=4"),
+    ]
+    study = Study(load_study(RECIPES / "e2e" / "etth1_public.yaml", changes))
+    study.run()
+    rows = study.rows()
+    assert len(rows) == len(WIDTHS) * (1 + 2 * len(STUDY_TERMS))
+    assert np.isfinite(rows["mse"]).all()
+    assert set(rows["algorithm"]) == {"none", *STUDY_TERMS}
