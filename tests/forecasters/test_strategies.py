@@ -113,9 +113,11 @@ def test_options_that_came_later_leave_old_digests_alone():
     assert SMALL.replace(hold_epochs=1).facts()["hold_epochs"] == 1
 
 
-@pytest.mark.parametrize("backbone", ["dlinear", "patch_transformer"])
+@pytest.mark.parametrize("backbone", ["dlinear", "patch_transformer", "informer_forecaster"])
 def test_simple_networks_are_supervised_only(backbone):
-    settings = SMALL.replace(backbone=backbone, backbone_params={})
+    small = {"hidden_dims": 8, "heads": 2, "ffn_dims": 16, "layers": [2, 1]}
+    params = small if backbone == "informer_forecaster" else {}
+    settings = SMALL.replace(backbone=backbone, backbone_params=params)
     made = run_strategy(sine()[:, :1], SPLIT, 6, "supervised", settings.replace(max_epochs=1))
     assert made.result.mse < 1.0
     with pytest.raises(ConfigError, match="supervised only"):

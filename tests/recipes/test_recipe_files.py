@@ -232,6 +232,11 @@ def test_end_to_end_as_published(name: str) -> None:
         **{"published": True, "output_dims": 320, "decoder_dims": 320, "dropout": 0.05}
     }
     assert config.seeds == [0, 1, 2]
+    assert config.networks == ["informer_forecaster"]
+    assert config.train_for["informer_forecaster"]["backbone_params"] == {
+        **{"hidden_dims": 320, "heads": 8, "layers": 5, "decoder_layers": 1},
+        **{"ffn_dims": 2048, "factor": 3, "dropout": 0.05},
+    }
 
 
 def test_a_public_study_runs_over_backbones_terms_and_strategies(tmp_path: Path) -> None:
@@ -248,10 +253,12 @@ def test_a_public_study_runs_over_backbones_terms_and_strategies(tmp_path: Path)
         *("train.network_params.output_dims=8", "train.network_params.decoder_dims=8"),
         *(f"backbones.{name}.{k}={v}" for name in WIDTHS for k, v in small.items()),
         *("backbones.informer.heads=2", "backbones.informer.ffn_dims=4"),
+        "train_for.informer_forecaster.backbone_params="
+        "{hidden_dims: 8, heads: 2, ffn_dims: 4, layers: [2, 1]}",
     ]
     study = Study(load_study(RECIPES / "e2e" / "etth1_public.yaml", changes))
     study.run()
     rows = study.rows()
-    assert len(rows) == len(WIDTHS) * (1 + 2 * len(STUDY_TERMS))
+    assert len(rows) == len(WIDTHS) * (1 + 2 * len(STUDY_TERMS)) + 1
     assert np.isfinite(rows["mse"]).all()
     assert set(rows["algorithm"]) == {"none", *STUDY_TERMS}

@@ -30,6 +30,7 @@ from tscl.evaluation.forecasting.scores import (
     make_result,
     score,
 )
+from tscl.forecasters.informer import InformerForecaster
 from tscl.forecasters.network import ForecastNetwork
 from tscl.forecasters.ridge_head import ridge_head
 from tscl.forecasters.simple_networks import DLinear, patch_transformer
@@ -44,7 +45,7 @@ Strategy = Literal[
     "supervised", "two_stage_ridge", "two_stage_mlp", "pretrain_finetune", "end_to_end"
 ]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
-SIMPLE_NETWORKS = ("dlinear", "patch_transformer")
+SIMPLE_NETWORKS = ("dlinear", "patch_transformer", "informer_forecaster")
 
 
 class StrategyTraining(Section):
@@ -91,7 +92,8 @@ class StrategySettings(StrategyTraining):
 
     Attributes:
         length: steps of the past a forecast sees.
-        backbone: registered encoder, ``dlinear`` or ``patch_transformer`` (supervised only).
+        backbone: registered encoder, or ``dlinear``, ``patch_transformer`` or
+            ``informer_forecaster`` (supervised only).
         backbone_params: arguments of the encoder (or of the simple network).
         contrast, contrast_params: see :class:`tscl.methods.end_to_end.method.EndToEnd`.
     """
@@ -180,9 +182,10 @@ class StrategyRun:
         with seeded(self.seed, "weights"):
             if s.backbone == "dlinear":
                 return DLinear(c, self.horizon, s.length, **common, **s.backbone_params)
-            if s.backbone == "patch_transformer":
+            if s.backbone in SIMPLE_NETWORKS:
+                build = {"patch_transformer": patch_transformer}.get(s.backbone, InformerForecaster)
                 common |= s.backbone_params
-                return patch_transformer(c, self.horizon, s.length, marks=marks, **common)
+                return build(c, self.horizon, s.length, marks=marks, **common)
             return ForecastNetwork(
                 c,
                 self.horizon,
