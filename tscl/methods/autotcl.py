@@ -84,7 +84,7 @@ class AutoTCLMethod(Method):
         aug_depth: its blocks.
         aug_dropout: its dropout.
         aug_params: further arguments of :class:`ParametricAugmentation` (bias, gamma, zeta,
-            temperature, hard, h_logits, h_init, use_g).
+            temperature, hard, h_logits, h_init, use_g, use_h).
         loss: global contrastive loss between max-pooled embeddings: name or module.
         loss_params: its arguments when given by name.
         ids: column of ``batch.ids`` (or ``index``) handed to the loss; None hands over none. A loss

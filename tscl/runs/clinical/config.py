@@ -144,6 +144,7 @@ class ClinicalEvaluateSection(Section):
     ``umap`` None draws the embedding by UMAP too where umap-learn is installed.
     Of several ``C`` the validation part chooses, or, where the split has none, folds of the
     labelled patients.
+    ``one_vs_rest`` fits a logistic regression a class, as the public code does.
     ``pooling`` is how embeddings are pooled over time, for every row
     (:func:`tscl.pooling.pool_time`).
     """
@@ -156,6 +157,7 @@ class ClinicalEvaluateSection(Section):
     compare: list[str] = Field(default=["random", "supervised", "bandpower", "ts2vec", "simclr"])
     ablations: dict[str, Ablation] = Field(default_factory=dict)
     C: float | list[float] = Field(default=1.0, description="positive numbers")
+    one_vs_rest: bool = False
     n_neighbors: int = Field(default=5, ge=1)
     pooling: Pooling = "max"
     finetune: dict[str, Any] = Field(default_factory=dict)

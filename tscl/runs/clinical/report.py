@@ -304,6 +304,7 @@ FEWEST_UNITS = 10
 COMPACT: tuple[tuple[str, str], ...] = (
     ("auroc", "sample"),
     ("auroc", "patient"),
+    ("auprc_macro", "sample"),
     ("accuracy", "sample"),
     ("f1", "sample"),
     ("f1", "patient"),
@@ -519,7 +520,8 @@ def summary(
         frame = compact_table(table, metric, level)
         if frame.empty:
             continue
-        lines += [f"{metric.upper()} by {level}", "", markdown_table(frame), ""]
+        title = "AUPRC, mean over classes," if metric == "auprc_macro" else metric.upper()
+        lines += [f"{title} by {level}", "", markdown_table(frame), ""]
     for level, frame in (differences or {}).items():
         lines += [difference_title(level), "", markdown_table(frame), ""]
     curves = probe_curves(run)

@@ -428,6 +428,7 @@ class ClinicalRun:
             finetune=e.finetune,
             epochs=e.epochs(),
             pooling=e.pooling,
+            one_vs_rest=e.one_vs_rest,
             store=store,
             on_cell=on_cell,
             on_fitted=partial(self.keep_classifier, row, fold),
