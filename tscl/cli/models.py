@@ -1,4 +1,4 @@
-"""Commands for saved models: ``tscl export``, ``tscl push``, ``tscl pull``."""
+"""Commands for saved models: ``tscl export``, ``tscl convert``, ``tscl push``, ``tscl pull``."""
 
 from __future__ import annotations
 
@@ -154,6 +154,24 @@ def _preprocessing(home: Path) -> dict[str, Any]:
 
     path = home / CARD
     return dict(read_json(path)["card"].get("preprocessing", {})) if path.is_file() else {}
+
+
+@command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="State of a network, as torch.save wrote it.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the encoder to write.")],
+) -> None:
+    """Read an encoder of the public code of TS2Vec, CoST, AutoTCL or COMET and save it as one."""
+    from tscl.disk import new_folder, sha256_of
+    from tscl.saving.encoder import save_encoder
+    from tscl.saving.published import load_published
+
+    encoder = load_published(file)
+    card = {"source": {"file": file.name, "sha256": sha256_of(file)}}
+    with new_folder(out) as work:
+        save_encoder(work, encoder, card)
+    count = sum(p.numel() for p in encoder.parameters())
+    console.print(f"{encoder.name} encoder, {count:,} parameters: {out}", markup=False)
 
 
 @command()

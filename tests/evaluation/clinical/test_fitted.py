@@ -19,7 +19,7 @@ from tscl.evaluation.clinical.finetune_recordings import (
     fit_on_labels,
     predict_recordings,
 )
-from tscl.evaluation.clinical.fitted import CARD, WEIGHTS, FittedClassifier
+from tscl.evaluation.clinical.fitted import CARD, WEIGHTS, FittedClassifier, linear_head
 from tscl.evaluation.probes.classifiers import fit_partial, spread_classes
 
 NAMES = ("a", "b", "c")
@@ -101,3 +101,14 @@ def test_changed_files_are_refused(tmp_path, encoder, series):
     (folder / "head.pkl").write_bytes(b"\x80\x04.")
     with pytest.raises(CheckpointError, match="pickle"):
         FittedClassifier.load(folder)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("one_vs_rest", [False, True])
+def test_a_probe_as_a_layer_gives_its_own_probabilities(classes, one_vs_rest):
+    rng = np.random.default_rng(0)
+    y = rng.integers(classes, size=90)
+    z = rng.normal(size=(90, 5)) + y[:, None]
+    model, _ = fit_partial(z, y, one_vs_rest=one_vs_rest)
+    logits = linear_head(model, classes)(torch.from_numpy(z))
+    np.testing.assert_allclose(logits.softmax(dim=1).numpy(), model.predict_proba(z), atol=1e-12)

@@ -142,7 +142,14 @@ class Job:
         if "valid" in embeddings:
             valid = embeddings["valid"], self.label[self.parts["valid"]]
         patients = np.asarray(self.dataset.patient)[chosen]
-        model, best = fit_partial(train, y, self.settings["C"], valid, patients=patients)
+        model, best = fit_partial(
+            train,
+            y,
+            self.settings["C"],
+            valid,
+            patients=patients,
+            one_vs_rest=self.settings.get("one_vs_rest", False),
+        )
         if self.on_fitted is not None:
             self.on_fitted(key, self._module(seed) if self.fresh else self.encoder, model)
         return spread_classes(model, embeddings["test"], self.n_classes), {"C": best}
@@ -219,6 +226,7 @@ def evaluate_cells(
     finetune: Mapping[str, Any] | None = None,
     epochs: Mapping[float, int] | None = None,
     pooling: str = "max",
+    one_vs_rest: bool = False,
     store: ResultStore | None = None,
     on_cell: Callable[[Cell], None] | None = None,
     on_fitted: OnFitted | None = None,
@@ -256,6 +264,8 @@ def evaluate_cells(
         epochs: of fine-tuning by fraction, in place of ``finetune``'s.
         pooling: how embeddings of all steps become one vector (:func:`tscl.pooling.pool_time`), for
             frozen and fine-tuned encoders alike; ``max`` is the paper's.
+        one_vs_rest: a logistic regression a class, see
+            :func:`tscl.evaluation.probes.classifiers.partial_proba`.
         store: where finished cells are kept.
         on_cell: called with every cell, finished now or before.
         on_fitted: called with the key of every cell computed now, its encoder (None of a
@@ -274,6 +284,8 @@ def evaluate_cells(
         "finetune": dict(finetune or {}),
         "pooling": pooling,
     }
+    if one_vs_rest:  # a new key would change the digests of cells finished before
+        settings["one_vs_rest"] = True
     _check_choices(encoder, protocols, fractions)
     check_tuning(settings["finetune"], protocols)
     store = ResultStore() if store is None else store

@@ -33,7 +33,12 @@ from tscl.saving.tensors import (
 
 CARD, WEIGHTS = "classifier.json", "classifier.safetensors"
 FORMAT = 1
-LAYERS: dict[str, Any] = {"linear": nn.Linear, "batch_norm": nn.BatchNorm1d, "relu": nn.ReLU}
+LAYERS: dict[str, Any] = {
+    "linear": nn.Linear,
+    "batch_norm": nn.BatchNorm1d,
+    "relu": nn.ReLU,
+    "log_sigmoid": nn.LogSigmoid,
+}
 """What a head is made of, by the name in its card; the sizes of a layer follow the name."""
 _MOST = 1 << 16
 
@@ -228,7 +233,8 @@ def linear_head(model: Pipeline, n_classes: int) -> nn.Sequential:
     A class that the labels lacked gets the logit minus infinity, which is the probability 0.
 
     Args:
-        model: fitted scaler and logistic regression, or a constant classifier.
+        model: fitted scaler and logistic regression, a model a class (``one_vs_rest``), or a
+            constant classifier.
         n_classes: K.
     """
     scaler, last = model[0], model[-1]
@@ -236,14 +242,19 @@ def linear_head(model: Pipeline, n_classes: int) -> nn.Sequential:
     weight = np.zeros((n_classes, len(scaler.mean_)))
     bias = np.full(n_classes, -np.inf)
     bias[last.classes_] = 0.0
-    if hasattr(last, "coef_"):
+    models = getattr(last, "estimators_", [last])
+    if hasattr(models[0], "coef_"):
         rows = last.classes_[1:] if len(last.classes_) == 2 else last.classes_
-        weight[rows] = last.coef_ / scaler.scale_
-        bias[rows] = last.intercept_ - weight[rows] @ scaler.mean_
+        weight[rows] = np.concatenate([model.coef_ for model in models]) / scaler.scale_
+        offset = np.concatenate([model.intercept_ for model in models])
+        bias[rows] = offset - weight[rows] @ scaler.mean_
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight))
         layer.bias.copy_(torch.from_numpy(bias))
-    return nn.Sequential(layer).requires_grad_(False)
+    head = nn.Sequential(layer)
+    if len(models) > 1:  # the softmax of log sigmoids is the sigmoids scaled to sum 1
+        head.append(nn.LogSigmoid())
+    return head.requires_grad_(False)
 
 
 def _described(layer: nn.Module) -> list[Any]:
@@ -254,6 +265,8 @@ def _described(layer: nn.Module) -> list[Any]:
         return ["batch_norm", layer.num_features]
     if isinstance(layer, nn.ReLU):
         return ["relu"]
+    if isinstance(layer, nn.LogSigmoid):
+        return ["log_sigmoid"]
     raise InputError("head", type(layer).__name__, f"use layers of {', '.join(LAYERS)}")
 
 

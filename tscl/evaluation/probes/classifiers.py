@@ -21,6 +21,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
     train_test_split,
 )
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -43,18 +44,19 @@ def partial_proba(
     valid: tuple[Array, Labels] | None = None,
     max_iter: int = 2000,
     patients: NDArray[Any] | None = None,
+    one_vs_rest: bool = False,
 ) -> tuple[NDArray[np.float64], float]:
     """Fit :func:`fit_partial` and predict ``test`` (m, D).
 
     Args:
-        train, y, C, valid, max_iter, patients: see :func:`fit_partial`.
-        test: (m, D) codes.
+        train, y, C, valid, max_iter, patients, one_vs_rest: see :func:`fit_partial`.
+        test: (m, D) embeddings.
         n_classes: columns of the result; a class missing from ``y`` gets probability 0.
 
     Returns:
         Probabilities (m, n_classes) and the C used.
     """
-    model, used = fit_partial(train, y, C, valid, max_iter, patients)
+    model, used = fit_partial(train, y, C, valid, max_iter, patients, one_vs_rest)
     return spread_classes(model, test, n_classes), used
 
 
@@ -65,6 +67,7 @@ def fit_partial(
     valid: tuple[Array, Labels] | None = None,
     max_iter: int = 2000,
     patients: NDArray[Any] | None = None,
+    one_vs_rest: bool = False,
 ) -> tuple[Pipeline, float]:
     """Standardise and fit a logistic regression: COMET's partial fine-tuning.
 
@@ -77,6 +80,8 @@ def fit_partial(
         valid: embeddings and labels; needed for several C unless ``patients`` are given.
         max_iter: iterations of the solver.
         patients: (n,) patient of each row of ``train``; never in two folds.
+        one_vs_rest: a model a class, their probabilities scaled to sum 1, as COMET's public code;
+            False fits all classes at once. For two classes both are the same.
 
     Returns:
         The scaler and classifier (a constant one for labels of one class), and the C used.
@@ -90,10 +95,10 @@ def fit_partial(
     if len(grid) > 1 and valid is None:
         if patients is None:
             raise InputError("C", grid, "several values need a validation part or patients")
-        grid = [_by_inner_folds(train, y, patients, grid, max_iter)]
+        grid = [_by_inner_folds(train, y, patients, grid, max_iter, one_vs_rest)]
     best, chosen = -1.0, None
     for value in grid:
-        model = _logistic(value, max_iter).fit(train, y)
+        model = _logistic(value, max_iter, one_vs_rest).fit(train, y)
         score = 0.0
         if valid is not None and len(grid) > 1:
             score = f1_score(valid[1], model.predict(valid[0]), average="macro", zero_division=0)
@@ -103,12 +108,18 @@ def fit_partial(
     return chosen, used
 
 
-def _logistic(C: float, max_iter: int) -> Pipeline:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=max_iter))
+def _logistic(C: float, max_iter: int, one_vs_rest: bool) -> Pipeline:
+    model = LogisticRegression(C=C, max_iter=max_iter)
+    return make_pipeline(StandardScaler(), OneVsRestClassifier(model) if one_vs_rest else model)
 
 
 def _by_inner_folds(
-    train: Array, y: Labels, patients: NDArray[Any], grid: list[float], max_iter: int
+    train: Array,
+    y: Labels,
+    patients: NDArray[Any],
+    grid: list[float],
+    max_iter: int,
+    one_vs_rest: bool,
 ) -> float:
     """The C of the best macro F1 over folds of the labelled patients, each class dealt evenly."""
     group = pd.factorize(np.asarray(patients))[0]  # as they appear: names do not matter
@@ -122,7 +133,7 @@ def _by_inner_folds(
     seen = np.concatenate([held for _, held in folds])
     scores = []
     for value in grid:
-        model = _logistic(value, max_iter)
+        model = _logistic(value, max_iter, one_vs_rest)
         said = [model.fit(train[fit], y[fit]).predict(train[held]) for fit, held in folds]
         scores.append(f1_score(y[seen], np.concatenate(said), average="macro", zero_division=0))
     return grid[int(np.argmax(scores))]
@@ -227,14 +238,16 @@ def svm_probe(
     grid: tuple[float, ...] = SVM_GRID,
     folds: int = 5,
     max_samples: int = SVM_MAX_SAMPLES,
+    shuffle: bool = True,
     random_state: int = 0,
 ) -> ProbeResult:
     """RBF support vector machine whose C is chosen by cross-validation on the training part.
 
     With fewer than 50 training samples, or fewer than 5 a class on average, C is infinite and
     nothing is searched. More than ``max_samples`` samples are first subsampled by class. The
-    folds are shuffled by ``random_state`` and become fewer when a class has fewer samples; a
-    class with a single sample also ends the search.
+    folds are shuffled by ``random_state`` (``shuffle=False`` leaves them in order, as TS2Vec's
+    code does) and become fewer when a class has fewer samples; a class with a single sample also
+    ends the search.
 
     Arguments and errors are those of :func:`linear_probe`; ``grid`` holds the values of C.
     """
@@ -249,7 +262,8 @@ def svm_probe(
     few = len(x) < SVM_GRID_FLOOR or len(x) // len(counts) < SVM_CLASS_FLOOR
     chosen = float("inf")
     if not few and counts.min() >= 2 and len(grid) > 1:
-        cv = StratifiedKFold(min(folds, int(counts.min())), shuffle=True, random_state=random_state)
+        seed = random_state if shuffle else None
+        cv = StratifiedKFold(min(folds, int(counts.min())), shuffle=shuffle, random_state=seed)
         search = GridSearchCV(SVC(gamma="scale"), {"C": list(grid)}, cv=cv, refit=False)
         chosen = float(search.fit(x, y).best_params_["C"])
     elif len(grid) == 1:
