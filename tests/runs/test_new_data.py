@@ -78,6 +78,7 @@ def ward(tmp_path_factory):
                 "seeds": 2,
                 "compare": ["bandpower"],
                 "finetune_epochs": [2, 2],
+                "subgroups": ["age"],
                 "n_replicates": 10,
             },
         }
@@ -109,6 +110,19 @@ def test_every_prediction_stands_in_the_file(ward):
     cell = next(c for c in cells if c.key["protocol"] == "full" and c.key["fraction"] == 0.5)
     mine = own[own["seed"] == cell.key["seed"]]
     np.testing.assert_allclose(mine["p_large"], cell.arrays["proba"][:, 0], atol=1e-5)
+
+
+def test_report_tells_thresholds_and_subgroups(ward):
+    run, cells, _ = ward
+    text = (run.folder.path / "report.md").read_text()
+    assert "At a specificity of 0.9 in the validation part: COMET, partial" in text
+    assert "Subgroups, by sample: COMET, full" in text
+    valid = run.folds[0].parts["valid"]
+    assert all(len(cell.arrays["valid_y"]) == len(valid) for cell in cells)
+    with pytest.raises(ConfigError, match=r"evaluate\.subgroups"):
+        values = run.config.model_dump()
+        values["evaluate"]["subgroups"] = ["agee"]
+        ClinicalRun(check_clinical(values))
 
 
 @pytest.mark.parametrize("protocol", ["partial-seed0", "full-seed1"])

@@ -66,6 +66,10 @@ def pooled_embeddings(
     return np.concatenate(parts)
 
 
+Predicted = tuple[NDArray[Any], dict[str, Any], NDArray[Any] | None]
+"""Probabilities of the test part, facts, and probabilities of the validation part."""
+
+
 class Job:
     """Runs cells of one encoder and split, keeping embeddings between them.
 
@@ -95,7 +99,7 @@ class Job:
         self.fresh = not isinstance(encoder, nn.Module) and not is_transformer(encoder)
         self.on_fitted = on_fitted
         self._embeddings: dict[int, dict[str, NDArray[Any]]] = {}
-        self._repeat: dict[str, tuple[NDArray[Any], dict[str, Any]]] = {}
+        self._repeat: dict[str, Predicted] = {}
 
     def run(self, key: dict[str, Any]) -> Cell:
         """Train and test one configuration."""
@@ -104,13 +108,13 @@ class Job:
         train = self.parts["train"]
         chosen = label_subset(self.dataset, train, key["fraction"], by=by, seed=seed)
         if protocol in ("full", "head"):
-            proba, facts = self._finetune(chosen, key)
+            proba, facts, held = self._finetune(chosen, key)
         elif key["fraction"] == 1 and not self.fresh:  # the same for every seed
             if protocol not in self._repeat:
                 self._repeat[protocol] = self._on_embeddings(chosen, key)
-            proba, facts = self._repeat[protocol]
+            proba, facts, held = self._repeat[protocol]
         else:
-            proba, facts = self._on_embeddings(chosen, key)
+            proba, facts, held = self._on_embeddings(chosen, key)
         test = self.parts["test"]
         patients = np.asarray(self.dataset.patient)
         trials = pd.factorize(np.asarray(self.dataset.trial))[0]
@@ -126,18 +130,23 @@ class Job:
             "patient": pd.factorize(patients)[0].astype(np.int64)[test],
             "trial": trials.astype(np.int64)[test],
         }
+        if held is not None:  # what thresholds are chosen by
+            valid = self.parts["valid"]
+            arrays |= {"valid_y": self.label[valid], "valid_proba": held.astype(np.float64)}
+            arrays["valid_patient"] = pd.factorize(patients)[0].astype(np.int64)[valid]
         return Cell(key, facts, arrays)
 
-    def _on_embeddings(
-        self, chosen: NDArray[np.int64], key: dict[str, Any]
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
+    def _on_embeddings(self, chosen: NDArray[np.int64], key: dict[str, Any]) -> Predicted:
         seed = key["seed"]
         embeddings = self._encoded(seed if self.fresh else 0)
         train = embeddings["train"][np.searchsorted(self.parts["train"], chosen)]
         y = self.label[chosen]
         if key["protocol"] == "knn":
             k = self.settings["n_neighbors"]
-            return knn_proba(train, y, embeddings["test"], self.n_classes, k), {}
+            held = None
+            if "valid" in embeddings:
+                held = knn_proba(train, y, embeddings["valid"], self.n_classes, k)
+            return knn_proba(train, y, embeddings["test"], self.n_classes, k), {}, held
         valid = None
         if "valid" in embeddings:
             valid = embeddings["valid"], self.label[self.parts["valid"]]
@@ -152,7 +161,10 @@ class Job:
         )
         if self.on_fitted is not None:
             self.on_fitted(key, self._module(seed) if self.fresh else self.encoder, model)
-        return spread_classes(model, embeddings["test"], self.n_classes), {"C": best}
+        held = None
+        if valid is not None:
+            held = spread_classes(model, valid[0], self.n_classes)
+        return spread_classes(model, embeddings["test"], self.n_classes), {"C": best}, held
 
     def _encoded(self, seed: int) -> dict[str, NDArray[Any]]:
         """Embeddings of every part; those of the last fresh encoders are kept too."""
@@ -179,9 +191,7 @@ class Job:
             module: nn.Module = self.encoder() if self.fresh else self.encoder
             return module
 
-    def _finetune(
-        self, chosen: NDArray[np.int64], key: dict[str, Any]
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
+    def _finetune(self, chosen: NDArray[np.int64], key: dict[str, Any]) -> Predicted:
         given = {
             "epochs": 50 if key["fraction"] == 1 else 100,
             "pooling": self.settings["pooling"],
@@ -200,7 +210,8 @@ class Job:
         if self.on_fitted is not None:
             self.on_fitted(key, None, tuner)
         proba = tuner.predict_proba(self.dataset.X[self.parts["test"]])
-        return proba, {"best_epoch": tuner.best_epoch_}
+        held = None if valid is None else tuner.predict_proba(valid[0])
+        return proba, {"best_epoch": tuner.best_epoch_}, held
 
 
 PROTOCOLS: tuple[str, ...] = ("partial", "knn", "head", "full")

@@ -150,6 +150,8 @@ class ClinicalEvaluateSection(Section):
     Of several ``C`` the validation part chooses, or, where the split has none, folds of the
     labelled patients.
     ``one_vs_rest`` fits a logistic regression a class, as the public code does.
+    ``specificity`` is that of the validation part at which the report's thresholds are set;
+    ``subgroups`` names columns of the data, such as sex, age and site, that scores are told by.
     ``pooling`` is how embeddings are pooled over time, for every row
     (:func:`tscl.pooling.pool_time`).
     """
@@ -169,6 +171,8 @@ class ClinicalEvaluateSection(Section):
     finetune_epochs: list[Annotated[int, Field(ge=1)]] | None = None
     bands: Literal["log", "eeg"] = "log"
     n_replicates: int = Field(default=1000, ge=1)
+    specificity: float = Field(default=0.9, gt=0, lt=1)
+    subgroups: list[str] = Field(default_factory=list)
     umap: bool | None = None
 
     @field_validator("C")
@@ -220,7 +224,7 @@ class ClinicalConfig(MethodConfig):
     def results(self) -> dict[str, Any]:
         """All values but those of the report's intervals and embedding."""
         values = super().results()
-        for key in ("umap", "n_replicates"):
+        for key in ("umap", "n_replicates", "specificity", "subgroups"):
             values["evaluate"].pop(key)
         return values
 

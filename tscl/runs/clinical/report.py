@@ -15,6 +15,7 @@ from data_loaders.splits.leakage import leakage_statement
 from tscl.disk import atomic_file, write_text
 from tscl.errors import InputError
 from tscl.evaluation.clinical.evaluate import pooled_embeddings
+from tscl.evaluation.clinical.operating import operating_points, subgroup_table
 from tscl.evaluation.clinical.paired import paired_differences
 from tscl.evaluation.clinical.table import pooled_predictions, summarise
 from tscl.evaluation.clinical.votes import LEVELS
@@ -344,6 +345,7 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         tables={
             **{difference_title(level): frame for level, frame in differences.items()},
             **by_class(cells, main.label, class_names(data), config.evaluate.n_replicates),
+            **points_and_groups(run, cells),
             **({} if curves.empty else {probe_title(run): curves.map(_shown_score)}),
             **diagnostics(run),
         },
@@ -372,6 +374,34 @@ def by_class(
         if method == primary:
             heading = f"Each class against the rest, by sample: {method}, {protocol}"
             tables[heading] = class_table(seeds, names, n_replicates)
+    return tables
+
+
+def points_and_groups(run: ClinicalRun, cells: Sequence[Cell]) -> dict[str, pd.DataFrame]:
+    """Operating points and subgroups of the main row at the largest share, by heading."""
+    e, data = run.config.evaluate, run.data
+    known = {one.number: data.columns.iloc[one.parts["test"]][e.subgroups] for one in run.folds}
+    tables = {}
+    for (method, protocol, _), seeds in _shown_cells(cells).items():
+        if method != run.rows[0].label:
+            continue
+        levels = [
+            operating_points(
+                seeds,
+                class_names(data),
+                specificity=e.specificity,
+                level=level,
+                n_replicates=e.n_replicates,
+            )
+            for level in ("sample", "patient")
+        ]
+        points = pd.concat(levels, ignore_index=True)
+        if not points.empty:
+            heading = f"At a specificity of {e.specificity:g} in the validation part"
+            tables[f"{heading}: {method}, {protocol}"] = points
+        if e.subgroups:
+            heading = f"Subgroups, by sample: {method}, {protocol}"
+            tables[heading] = subgroup_table(seeds, known, n_replicates=e.n_replicates)
     return tables
 
 

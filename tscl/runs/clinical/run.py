@@ -19,7 +19,7 @@ from data_loaders import MedicalDataset
 from data_loaders.splits.leakage import check_split
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
-from tscl.errors import CheckpointError, ConfigError
+from tscl.errors import CheckpointError, ConfigError, nearest
 from tscl.estimators.labels import supervision
 from tscl.evaluation.clinical.bandpower import BandPower, bands_within
 from tscl.evaluation.clinical.evaluate import evaluate_cells, pooled_embeddings
@@ -158,6 +158,10 @@ class ClinicalRun:
         self.folds: list[Fold] = self._folds()
         if config.data.hash_ids:
             self.data = hashed_ids(self.data, config.data.keep_columns)
+        for name in config.evaluate.subgroups:
+            if name not in self.data.columns:
+                known = [str(column) for column in self.data.columns]
+                raise ConfigError("evaluate.subgroups", name, nearest(name, known))
         if any("valid" not in fold.parts for fold in self.folds):
             config.refuse_probing("give split.params.valid")
         self._seen: tuple[int, MedicalDataset] | None = None
