@@ -105,6 +105,8 @@ class ClinicalTrainSection(JobTraining):
     the training patients; its rows are then marked, and the report says what that means.
     ``background`` is the label of the samples that lack what the others have (``sepclr``);
     ``targets`` the column of numbers that a loss over numbers reads instead (``supremix``).
+    ``diagnostics`` adds a table of compactness, alignment and uniformity of the embeddings by
+    epoch (:class:`tscl.training.diagnostics.EmbeddingDiagnostics`).
     """
 
     lr: float = Field(default=1e-4, gt=0)
@@ -117,6 +119,7 @@ class ClinicalTrainSection(JobTraining):
     labels: bool = False
     background: str | None = None
     targets: str | None = None
+    diagnostics: bool = False
     probe: bool = False
     monitor: Literal["auroc", "f1", "accuracy"] = "auroc"
 

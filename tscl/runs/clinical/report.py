@@ -345,6 +345,7 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
             **{difference_title(level): frame for level, frame in differences.items()},
             **by_class(cells, main.label, class_names(data), config.evaluate.n_replicates),
             **({} if curves.empty else {probe_title(run): curves.map(_shown_score)}),
+            **diagnostics(run),
         },
         configuration=config.to_yaml(),
     )
@@ -471,6 +472,23 @@ def probe_curves(run: ClinicalRun) -> pd.DataFrame:
             mean = pd.concat(curves).groupby("epoch")[metric].mean()
             rows.append({"method": row.label, **{f"{k}": v for k, v in mean.items()}})
     return pd.DataFrame(rows)
+
+
+def diagnostics(run: ClinicalRun) -> dict[str, pd.DataFrame]:
+    """Figures of the embeddings after the last epoch, one row a pretrained row, mean over folds."""
+    rows: list[dict[str, Any]] = []
+    for row in run.rows:
+        slugs = [one.slug for one in row.repeats(run.config.train.repeats)]
+        found = [
+            pd.read_csv(path).iloc[-1]
+            for slug in slugs
+            for path in run.folder.path.glob(f"diagnostics-{slug}-fold*.csv")
+        ]
+        if found:
+            mean = pd.DataFrame(found).mean()
+            rows.append({"method": row.label, **{f"{k}": f"{v:.3f}" for k, v in mean.items()}})
+    title = "Embeddings of training samples after the last epoch (by epoch in diagnostics-*.csv)"
+    return {title: pd.DataFrame(rows).drop(columns="epoch")} if rows else {}
 
 
 def probe_title(run: ClinicalRun) -> str:

@@ -49,6 +49,7 @@ from tscl.saving.encoder import load_encoder, save_encoder, update_card
 from tscl.seeding import seeded
 from tscl.training.callbacks import ProgressReporter, Silent
 from tscl.training.data import ArraySource, GroupedSampler, RandomSampler, Sampler
+from tscl.training.diagnostics import EmbeddingDiagnostics
 from tscl.training.trainer import Trainer, TrainResult
 
 
@@ -225,8 +226,14 @@ class ClinicalRun:
             max_steps=steps,
             max_epochs=math.ceil(steps / max(len(sampler.epoch(seed, 0)), 1)),
         )
+        watch = None
+        if config.train.diagnostics:
+            shown = np.linspace(0, len(data) - 1, min(len(data), 256)).astype(np.int64)
+            pooling = config.evaluate.pooling
+            watch = EmbeddingDiagnostics(method, data.X[shown], pooling=pooling, seed=seed)
         trainer = Trainer(
             settings,
+            callbacks=[watch] if watch else [],
             checkpoints=self.folder.path / "checkpoints" / f"{row.slug}-fold{fold.number}",
             progress=self.progress,
             monitor=self.monitor(fold) if probing else None,
@@ -239,6 +246,10 @@ class ClinicalRun:
             ids |= background
         source = ArraySource(data.X, ids=ids, labels=labels)  # type: ignore[arg-type]
         result = trainer.fit(method, source, sampler, resume=resume, title=title)
+        if watch is not None:
+            path = self.folder.path / f"diagnostics-{row.slug}-fold{fold.number}.csv"
+            with atomic_file(path) as work:
+                pd.DataFrame(watch.rows).to_csv(work, index=False)
         self._keep(row, fold, home, result)
         assert trainer.store is not None
         trainer.store.clear()
