@@ -85,7 +85,8 @@ class FittedClassifier(nn.Module):
         if isinstance(model, FineTuner):
             own = model.network_
             options |= {"squash": model.double_sigmoid, "pooling": model.pooling}
-            return cls(own.encoder, own.head, classes, **options).eval()
+            used = (layer for layer in own.head if not isinstance(layer, nn.Dropout))
+            return cls(own.encoder, nn.Sequential(*used), classes, **options).eval()
         if isinstance(model, RecordingNetwork):
             whole: Any = model.encoder
             return cls(whole, nn.Sequential(model.norm, model.linear), classes, **options)
