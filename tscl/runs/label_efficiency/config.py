@@ -15,7 +15,6 @@ from tscl.pooling import check_pooling
 from tscl.runs.config import Component, JobConfig, method_needs, under, validate
 from tscl.training.settings import Section, TrainSettings
 
-RecordingKind = Literal["cinc2017", "recordings", "wfdb", "rhythm_cohort"]
 RowKind = Literal[
     "pretrained", "finetuned", "untrained", "supervised", "spectrum", "beats", "minirocket"
 ]
@@ -26,16 +25,18 @@ TRAINED: tuple[RowKind, ...] = ("finetuned", "supervised")
 class RecordingData(Section):
     """Where whole recordings come from.
 
-    ``params`` are the loader's; ``make`` those of :func:`make_rhythm_cohort`, for a cohort written
-    into the run folder. ``standardize`` sets every channel of a recording to mean 0, deviation 1.
+    ``kind`` is ``recordings`` for a folder of ``Recordings.save``, or X of a ``load_X`` of
+    data_loaders; samples of a fixed length are recordings of that length. ``params`` are the loader's; ``make`` those of :func:`make_rhythm_cohort`, for a cohort written
+    into the run folder. ``standardize`` sets every channel of a recording to mean 0, deviation 1; a
+    number divides all values by it, such as 10 for microvolts.
     Recordings without a label join pretraining unless ``unlabelled`` is ``leave_out``.
     """
 
-    kind: RecordingKind = "rhythm_cohort"
+    kind: str = "rhythm_cohort"
     root: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     make: dict[str, Any] = Field(default_factory=dict)
-    standardize: bool = True
+    standardize: bool | float = True
     unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
 
 
