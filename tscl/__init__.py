@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tscl.augmentations import AUGMENTATIONS as AUGMENTATIONS
     from tscl.encoders import ENCODERS as ENCODERS
     from tscl.estimators import AutoTCL as AutoTCL
+    from tscl.estimators import ContinualTransformer as ContinualTransformer
     from tscl.estimators import ContrastiveAnomalyDetector as ContrastiveAnomalyDetector
     from tscl.estimators import ContrastiveClassifier as ContrastiveClassifier
     from tscl.estimators import ContrastiveClusterer as ContrastiveClusterer
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AUGMENTATIONS": "tscl.augmentations",
     "AutoTCL": "tscl.estimators",
+    "ContinualTransformer": "tscl.estimators",
     "ContrastiveAnomalyDetector": "tscl.estimators",
     "ContrastiveClassifier": "tscl.estimators",
     "ContrastiveClusterer": "tscl.estimators",

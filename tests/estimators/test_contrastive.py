@@ -46,7 +46,7 @@ def test_methods_say_what_they_need():
         transformer("comet").fit(X, patient=PATIENT[:3])
     with pytest.raises(InputError, match="supervised"):
         transformer("simclr", loss="supcon").fit(X)
-    with pytest.raises(ConfigError, match="autotcl, simclr"):
+    with pytest.raises(ConfigError, match="autotcl, paired, simclr"):
         transformer("ts2vec", loss="infonce").fit(X)
     with pytest.raises(ConfigError, match="name the loss"):
         transformer("simclr", loss_params={"temperature": 1.0}).fit(X)

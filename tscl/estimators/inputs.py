@@ -268,6 +268,25 @@ def _check_channels(estimator: BaseEstimator, shape: tuple[int, ...], *, reset: 
         raise DataError("X", shape, f"fitted on {estimator.n_channels_in_} channels")
 
 
+def read_paired(paired: ArrayLike, n: int | None, method: str) -> Float32:
+    """The other modality of ``n`` series: (n, D) finite vectors or (n, T, C) series, float32.
+
+    Raises:
+        InputError: for another method than ``paired``, of another number or rank, or vectors with
+            missing values.
+    """
+    if method != "paired":
+        raise InputError("method", method, "take method='paired' to contrast with paired=")
+    values = _numbers(as_array(paired)).astype(np.float32)
+    if values.ndim not in (2, 3) or 0 in values.shape:
+        raise InputError("paired", values.shape, "pass vectors (n, D) or series (n, T, C)")
+    if n is not None and len(values) != n:
+        raise InputError("paired", f"{len(values)} rows", f"give one a series, {n}")
+    if np.isinf(values).any() or (values.ndim == 2 and np.isnan(values).any()):
+        raise InputError("paired", "NaN or infinity", "give finite vectors, one a series")
+    return values
+
+
 def id_codes(field: str, ids: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
     """Ids as codes (n,), or None.
 

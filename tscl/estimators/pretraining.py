@@ -203,6 +203,7 @@ def pretrain(
     max_train_length: int,
     labels: NDArray[Any] | None = None,
     ids: Mapping[str, NDArray[np.int64]] | None = None,
+    extra: Mapping[str, NDArray[Any]] | None = None,
     channel_dropout: float = 0.0,
     checkpoints: Path | None = None,
     resume: bool = False,
@@ -217,6 +218,7 @@ def pretrain(
         labels: (n,) classes or targets, for supervised objectives.
         ids: ``patient`` and ``trial`` codes (n,); for a method that reads them batches hold whole
             trials, two of a patient next to each other.
+        extra: further values of each series, (n, ...), for the batches' ``extra``.
         channel_dropout: see :class:`PretrainingSettings`.
         checkpoints: folder for ``resume``.
         resume: go on from what is there.
@@ -258,6 +260,7 @@ def pretrain(
         sections,
         ids=known,
         labels=None if labels is None else labels[owner],
+        extra={name: kept[owner] for name, kept in (extra or {}).items()},
         crop=max_train_length,
     )
     if channel_dropout:

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import nn
+from torch.nn.functional import normalize
 
 from data_loaders.container.standardize import channel_figures, standardize_groups
+from tscl.encoders import ENCODERS
+from tscl.encoders.base import evaluating
 from tscl.errors import DataError, InputError
 from tscl.estimators.inputs import (
     Float32,
@@ -20,6 +24,7 @@ from tscl.estimators.inputs import (
     draw_seed,
     encode_by_length,
     kept_on_error,
+    read_paired,
     read_panel,
     require_fitted,
 )
@@ -43,8 +48,10 @@ from tscl.inference.encode import encode, encode_causal
 from tscl.inference.streaming import StreamingEncoder
 from tscl.methods import Method
 from tscl.methods.instance_loss import instance_losses
+from tscl.methods.paired import Paired
 from tscl.pooling import check_pooling
 from tscl.saving.encoder import load_encoder, save_encoder
+from tscl.seeding import seeded
 from tscl.training.trainer import TrainSettings
 
 SCALES = ("train", "sample", "none")
@@ -95,6 +102,7 @@ class ContrastiveTransformer(
         patient: ArrayLike | None = None,
         trial: ArrayLike | None = None,
         background: Any = None,
+        paired: ArrayLike | None = None,
         resume: bool = False,
     ) -> Self:
         """Train on ``X``; an estimator that was fitted stays as it was when this fails.
@@ -109,6 +117,8 @@ class ContrastiveTransformer(
                 ``"healthy"``, for an objective that tells them apart (``sepclr``). With a loss over
                 parts take ``pooling="mean"``, since under an encoder's dropout the maximum of
                 values below zero is zero.
+            paired: (n, D) vectors or (n, T, C) series that belong to the series, such as vectors of
+                their reports, for ``method="paired"``; see :meth:`similarity`.
             resume: go on from what is in ``checkpoints``.
 
         Raises:
@@ -116,7 +126,8 @@ class ContrastiveTransformer(
                 method needs. ConfigError: an unknown name or parameter.
         """
         with kept_on_error(self):
-            self._fit(self._read_series(X, reset=True), y, patient, trial, background, resume)
+            values = self._read_series(X, reset=True)
+            self._fit(values, y, patient, trial, background, resume, paired)
         return self
 
     def _fit(
@@ -127,15 +138,25 @@ class ContrastiveTransformer(
         trial: Any = None,
         background: Any = None,
         resume: bool = False,
+        paired: Any = None,
     ) -> None:
         check_pooling(self.pooling)
         check_choice("scale", self.scale, SCALES)
         say_missing(values)
         self._measure(values)
         seed = draw_seed(self.random_state)
+        arguments, extra = self._arguments(), {}
+        if paired is not None:
+            extra["paired"] = pair = read_paired(paired, len(values), self.method)
+            if pair.ndim == 2:
+                arguments = {"dims": pair.shape[1], **arguments}
+            elif isinstance(self.encoder, str):
+                given = {"input_dims": pair.shape[2], **(self.encoder_params or {})}
+                with seeded(seed, "second"):
+                    arguments.setdefault("second", ENCODERS.build(self.encoder, **given))
         method = build_method(
             self.method,
-            self._arguments(),
+            arguments,
             self.encoder,
             self.encoder_params,
             channels=values.shape[2],
@@ -160,6 +181,7 @@ class ContrastiveTransformer(
             max_train_length=self.max_train_length,
             labels=labels,
             ids=ids,
+            extra=extra,
             channel_dropout=self.channel_dropout,
             checkpoints=None if self.checkpoints is None else Path(self.checkpoints),
             resume=resume,
@@ -202,6 +224,26 @@ class ContrastiveTransformer(
         ends = np.cumsum([0, *self.part_widths_.values()])
         spans = zip(self.part_widths_, ends, ends[1:], strict=False)
         return {name: embeddings[:, start:stop] for name, start, stop in spans}
+
+    def similarity(self, X: Any, paired: ArrayLike) -> NDArray[np.float32]:
+        """Cosine of each series with each candidate of the other modality, (n, m), in [-1, 1].
+
+        The candidate of the greatest one is a label without training on labels (zero-shot). Of a
+        model trained with ``paired`` in this process; saving keeps the encoder of the series only.
+
+        Args:
+            X: see ``fit``.
+            paired: (m, D) vectors or (m, T, C) series.
+        """
+        require_fitted(self, "encoder_")
+        if not isinstance(self.method_, Paired):
+            raise InputError("method", self.method, "fit with method='paired' in this process")
+        values = self.scaled(self._read_series(X, reset=False))
+        candidates = torch.from_numpy(read_paired(paired, None, self.method))
+        with torch.no_grad(), evaluating(self.method_):
+            series = [self.method_.project(part) for part in torch.from_numpy(values).split(256)]
+            other = self.method_.project_other(candidates)
+        return np.asarray(normalize(torch.cat(series)) @ normalize(other).T)
 
     def transform(self, X: Any) -> Float32:
         """Embeddings pooled over time, (n_samples, k D) float32, k the number of poolings named.

@@ -11,6 +11,7 @@ from tscl.methods.end_to_end.method import EndToEnd
 from tscl.methods.knowledge import KnowledgeDistillation
 from tscl.methods.mixing_up import MixingUp
 from tscl.methods.moco_v3 import MoCoV3
+from tscl.methods.paired import Paired
 from tscl.methods.simclr import SimCLR
 from tscl.methods.tf_c import TFC
 from tscl.methods.ts2vec import TS2Vec
@@ -31,6 +32,7 @@ __all__ = [
     "Method",
     "MixingUp",
     "MoCoV3",
+    "Paired",
     "SimCLR",
     "TS2Vec",
     "default_levels",

@@ -62,12 +62,26 @@ class ReplayMemory(nn.Module):
         order = torch.randperm(len(y), generator=generator).to(self.y.device)
         x, y = x[order], y[order]
         if len(self):
-            if x.shape[1:] != self.x.shape[1:]:
-                raise InputError("x", tuple(x.shape), f"the memory has {tuple(self.x.shape[1:])}")
+            self.check(x)
             x, y = torch.cat((self.x, x)), torch.cat((self.y, y))
         share = self._shares(y)
         kept = torch.cat([(y == k).nonzero().squeeze(1)[:n] for k, n in share.items()])
         self.x, self.y = x[kept].contiguous(), y[kept]
+
+    def check(self, x: Tensor) -> None:
+        """Raise InputError unless (N, T, C) samples are as long and wide as those kept."""
+        if len(self) and x.shape[1:] != self.x.shape[1:]:
+            raise InputError("x", tuple(x.shape), f"the memory has {tuple(self.x.shape[1:])}")
+
+    def remove(self, x: Tensor) -> int:
+        """Leave out the samples that equal one of ``x`` (N, T, C); how many there were."""
+        if not len(self):
+            return 0
+        known = {sample.tobytes() for sample in x.to(self.x.dtype).cpu().contiguous().numpy()}
+        held = [sample.tobytes() not in known for sample in self.x.cpu().numpy()]
+        kept = torch.tensor(held, device=self.y.device)
+        self.x, self.y = self.x[kept], self.y[kept]
+        return len(held) - sum(held)
 
     def _shares(self, y: Tensor) -> dict[int, int]:
         """Samples a class: the capacity dealt out one by one among classes that have more."""
@@ -116,6 +130,16 @@ class Coconut(Method):
         repel: what the rehearsed samples are pushed from, see :class:`ReplayContrast`.
         projection_dims: output of the projection head; 0 leaves the head out.
         pooling: over time, one of :data:`tscl.pooling.POOLS`.
+
+    Example:
+        >>> from tscl.encoders import ENCODERS
+        >>> from tscl.methods.base import Batch
+        >>> x = torch.randn(8, 60, 2, generator=torch.Generator().manual_seed(0))
+        >>> encoder = ENCODERS.build("dilated", input_dims=2, output_dims=4, hidden_dims=4, depth=2)
+        >>> batch = Batch(x, torch.arange(8), labels=torch.arange(8) % 2)
+        >>> method = Coconut(encoder)
+        >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
+        ['loss', 'supcon']
     """
 
     title = "COCONUT"
@@ -166,7 +190,13 @@ class Coconut(Method):
         return self
 
     def end_task(self, x: Tensor, codes: Tensor, generator: torch.Generator | None = None) -> None:
-        """Keep samples of the task (N, T, C) with codes (N,), and freeze the model as teacher."""
+        """Keep samples of the task, and freeze the model as teacher.
+
+        Args:
+            x: (N, T, C).
+            codes: (N,) classes (or patients).
+            generator: of the draw.
+        """
         self.memory.add(x, codes, generator)
         self.teacher_encoder.load_state_dict(self.encoder.state_dict())
         self.teacher_head.load_state_dict(self.head.state_dict())
@@ -178,6 +208,7 @@ class Coconut(Method):
             InputError: fewer than two samples, or a batch without the codes ``by`` names.
         """
         x, codes = check_batch(batch, samples=2), self._codes(batch)
+        self.memory.check(x)
         old_x, old_y = self.memory.draw(self.replay or len(x), generator)
         rehearsed = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         if len(old_y):

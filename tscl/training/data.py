@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class GroupedSampler:
             batch.
         spread: deal each patient's trials evenly over the epoch; False shuffles trials freely.
         refresh: new batches every epoch; False draws them once from the seed and only shuffles
-            their order, as the public COMET code does.
+            their order (the public COMET code keeps their order and shuffles inside them).
         drop_last: leave out the last batch when another trial would have fitted in.
 
     Attributes:
@@ -207,6 +207,7 @@ class ArraySource:
         x: (n_samples, n_timesteps, n_channels); NaN marks missing steps. A memory map stays one.
         ids: level name to integer codes (n_samples,).
         labels: (n_samples,) class codes or targets.
+        extra: further values of each sample, (n_samples, ...), handed on as the batch's ``extra``.
         crop: random crops of this many steps, one offset a batch; None keeps whole samples. Where a
             shorter sample would lose more than a tenth of what a crop of it can hold, its offset
             stands at the same share of its own length, so that no crop holds padding only.
@@ -218,6 +219,7 @@ class ArraySource:
         *,
         ids: Mapping[str, NDArray[np.int64]] | None = None,
         labels: NDArray[np.generic] | None = None,
+        extra: Mapping[str, NDArray[Any]] | None = None,
         crop: int | None = None,
     ) -> None:
         if x.ndim != 3:
@@ -236,6 +238,10 @@ class ArraySource:
                 )
         if self.labels is not None and len(self.labels) != len(x):
             raise InputError("labels", self.labels.shape, f"pass one label a sample, ({len(x)},)")
+        self.extra = dict(extra or {})
+        for name, values in self.extra.items():
+            if len(values) != len(x):
+                raise InputError(f"extra[{name}]", values.shape, f"pass one a sample, {len(x)}")
         self.crop = crop
         self._spans = None if crop is None or x.shape[1] <= crop else _spans(x)
 
@@ -257,6 +263,7 @@ class ArraySource:
             index=torch.from_numpy(np.asarray(indices, dtype=np.int64)),
             ids={name: torch.from_numpy(codes[indices]) for name, codes in self.ids.items()},
             labels=None if self.labels is None else torch.from_numpy(self.labels[indices]),
+            extra={name: torch.from_numpy(kept[indices]) for name, kept in self.extra.items()},
         )
 
     def _own_crops(

@@ -249,7 +249,7 @@ def test_configuration_errors_name_the_nearest_key(
     ("path", "value", "field", "remedy"),
     [
         ("evaluate.finetune", {"foo": 1}, "evaluate.finetune.foo", "lr"),
-        ("evaluate.finetune", {"frozen": True}, "evaluate.finetune.frozen", "known"),
+        ("evaluate.finetune", {"frozen": True}, "evaluate.finetune.frozen", "leave it out"),
         ("evaluate.finetune", {"lr": "abc"}, "evaluate.finetune.lr", "positive"),
         ("evaluate.finetune", {"lr": -1}, "evaluate.finetune.lr", "positive"),
         ("evaluate.finetune", {"lr": math.nan}, "evaluate.finetune.lr", "positive"),

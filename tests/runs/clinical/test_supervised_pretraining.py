@@ -13,7 +13,7 @@ from tests.runs.clinical.test_run import tiny
 from tscl.errors import ConfigError
 from tscl.losses import LOSSES
 from tscl.losses.base import ContrastiveLoss
-from tscl.runs.clinical.report import notes
+from tscl.runs.clinical.report import diagnostics, notes
 from tscl.runs.clinical.run import ClinicalRun
 from tscl.runs.jobs import check_job
 
@@ -70,8 +70,10 @@ def test_a_row_of_the_comparison_and_an_ablation_are_looked_at_too(tmp_path: Pat
         check_job(values)
 
 
-def trained(out: Path, change: str = "") -> tuple[ClinicalRun, dict[str, torch.Tensor]]:
-    run = ClinicalRun(check_job(clinical(out, simclr("supcon"), labels=True)))
+def trained(
+    out: Path, change: str = "", **train: Any
+) -> tuple[ClinicalRun, dict[str, torch.Tensor]]:
+    run = ClinicalRun(check_job(clinical(out, simclr("supcon"), labels=True, **train)))
     run.begin(resume=False)
     for name, rows in run.folds[0].parts.items():
         if (name == "train") == (change == "train") and change:
@@ -80,7 +82,12 @@ def trained(out: Path, change: str = "") -> tuple[ClinicalRun, dict[str, torch.T
 
 
 def test_training_patients_labels_are_read_where_allowed_and_the_report_says_so(tmp_path: Path):
-    run, weights = trained(tmp_path / "run")
+    run, weights = trained(tmp_path / "run", diagnostics=True)
+    (table,) = diagnostics(run).values()
+    assert table.columns.tolist() == [
+        "method", "compactness", "below 0", "alignment", "uniformity",
+    ]  # fmt: skip
+    assert table["method"].tolist() == ["SimCLR (with labels)"]
     assert run.rows[0].label == "SimCLR (with labels)"
     assert any("read the labels of all training patients" in note for note in notes(run))
     _, others = trained(tmp_path / "others", "test and valid")

@@ -23,7 +23,7 @@ from tscl.errors import InputError
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.core_tuning import build_tuner, check_tuning
 from tscl.evaluation.clinical.table import summarise
-from tscl.evaluation.probes.classifiers import knn_proba, partial_proba
+from tscl.evaluation.probes.classifiers import fit_partial, knn_proba, spread_classes
 from tscl.pooling import check_pooling, pool_time
 from tscl.saving.cells import Cell, ResultStore
 from tscl.seeding import seeded
@@ -77,6 +77,7 @@ class Job:
         n_classes: columns of the predictions.
         settings: ``C``, ``n_neighbors``, ``finetune``, ``pooling``, and ``tuned``: ``finetune`` by
             share of the labels where that has its own.
+        on_fitted: see :func:`evaluate_cells`.
     """
 
     def __init__(
@@ -87,10 +88,12 @@ class Job:
         label: NDArray[np.int64],
         n_classes: int,
         settings: dict[str, Any],
+        on_fitted: OnFitted | None = None,
     ) -> None:
         self.encoder, self.dataset, self.parts = encoder, dataset, parts
         self.label, self.n_classes, self.settings = label, n_classes, settings
         self.fresh = not isinstance(encoder, nn.Module) and not is_transformer(encoder)
+        self.on_fitted = on_fitted
         self._embeddings: dict[int, dict[str, NDArray[Any]]] = {}
         self._repeat: dict[str, tuple[NDArray[Any], dict[str, Any]]] = {}
 
@@ -104,10 +107,10 @@ class Job:
             proba, facts = self._finetune(chosen, key)
         elif key["fraction"] == 1 and not self.fresh:  # the same for every seed
             if protocol not in self._repeat:
-                self._repeat[protocol] = self._on_embeddings(chosen, protocol, seed)
+                self._repeat[protocol] = self._on_embeddings(chosen, key)
             proba, facts = self._repeat[protocol]
         else:
-            proba, facts = self._on_embeddings(chosen, protocol, seed)
+            proba, facts = self._on_embeddings(chosen, key)
         test = self.parts["test"]
         patients = np.asarray(self.dataset.patient)
         trials = pd.factorize(np.asarray(self.dataset.trial))[0]
@@ -126,23 +129,30 @@ class Job:
         return Cell(key, facts, arrays)
 
     def _on_embeddings(
-        self, chosen: NDArray[np.int64], protocol: str, seed: int
+        self, chosen: NDArray[np.int64], key: dict[str, Any]
     ) -> tuple[NDArray[Any], dict[str, Any]]:
+        seed = key["seed"]
         embeddings = self._encoded(seed if self.fresh else 0)
         train = embeddings["train"][np.searchsorted(self.parts["train"], chosen)]
         y = self.label[chosen]
-        if protocol == "knn":
+        if key["protocol"] == "knn":
             k = self.settings["n_neighbors"]
             return knn_proba(train, y, embeddings["test"], self.n_classes, k), {}
         valid = None
         if "valid" in embeddings:
             valid = embeddings["valid"], self.label[self.parts["valid"]]
-        C = self.settings["C"]
         patients = np.asarray(self.dataset.patient)[chosen]
-        proba, best = partial_proba(
-            train, y, embeddings["test"], self.n_classes, C, valid, patients=patients
+        model, best = fit_partial(
+            train,
+            y,
+            self.settings["C"],
+            valid,
+            patients=patients,
+            one_vs_rest=self.settings.get("one_vs_rest", False),
         )
-        return proba, {"C": best}
+        if self.on_fitted is not None:
+            self.on_fitted(key, self._module(seed) if self.fresh else self.encoder, model)
+        return spread_classes(model, embeddings["test"], self.n_classes), {"C": best}
 
     def _encoded(self, seed: int) -> dict[str, NDArray[Any]]:
         """Embeddings of every part; those of the last fresh encoders are kept too."""
@@ -187,12 +197,16 @@ class Job:
             index = self.parts["valid"]
             valid = self.dataset.X[index], self.label[index]
         tuner.fit(self.dataset.X[chosen], self.label[chosen], valid)
+        if self.on_fitted is not None:
+            self.on_fitted(key, None, tuner)
         proba = tuner.predict_proba(self.dataset.X[self.parts["test"]])
         return proba, {"best_epoch": tuner.best_epoch_}
 
 
 PROTOCOLS: tuple[str, ...] = ("partial", "knn", "head", "full")
 Factory = Callable[[], nn.Module]
+OnFitted = Callable[[dict[str, Any], Any, Any], None]
+"""Called with the key of a cell, its encoder, and the fitted probe or :class:`FineTuner`."""
 
 
 def evaluate_cells(
@@ -212,8 +226,10 @@ def evaluate_cells(
     finetune: Mapping[str, Any] | None = None,
     epochs: Mapping[float, int] | None = None,
     pooling: str = "max",
+    one_vs_rest: bool = False,
     store: ResultStore | None = None,
     on_cell: Callable[[Cell], None] | None = None,
+    on_fitted: OnFitted | None = None,
 ) -> list[Cell]:
     """Train on each labelled part, predict the test part; one cell a configuration.
 
@@ -248,8 +264,13 @@ def evaluate_cells(
         epochs: of fine-tuning by fraction, in place of ``finetune``'s.
         pooling: how embeddings of all steps become one vector (:func:`tscl.pooling.pool_time`), for
             frozen and fine-tuned encoders alike; ``max`` is the paper's.
+        one_vs_rest: a logistic regression a class, see
+            :func:`tscl.evaluation.probes.classifiers.partial_proba`.
         store: where finished cells are kept.
         on_cell: called with every cell, finished now or before.
+        on_fitted: called with the key of every cell computed now, its encoder (None of a
+            fine-tuned one) and the fitted probe or :class:`FineTuner`; not for ``knn``, and once
+            for seeds that give the same.
 
     Raises:
         LeakageError: a patient or trial in two parts of the split.
@@ -263,6 +284,8 @@ def evaluate_cells(
         "finetune": dict(finetune or {}),
         "pooling": pooling,
     }
+    if one_vs_rest:  # a new key would change the digests of cells finished before
+        settings["one_vs_rest"] = True
     _check_choices(encoder, protocols, fractions)
     check_tuning(settings["finetune"], protocols)
     store = ResultStore() if store is None else store
@@ -274,7 +297,7 @@ def evaluate_cells(
         for share in tuned
     }
     rest = _digest(encoder, dataset, parts, settings)
-    job = Job(encoder, dataset, parts, label, n_classes, settings | {"tuned": tuned})
+    job = Job(encoder, dataset, parts, label, n_classes, settings | {"tuned": tuned}, on_fitted)
     seeds = list(seeds)
     ways = [by] if isinstance(by, str) else list(by)
     cells = []

@@ -16,7 +16,7 @@ Choice = TypeVar("Choice", bound=str)
 def number_setting(name: str, value: object) -> float:
     """``value`` as a finite float, else InputError naming ``name``; text and None are refused."""
     if isinstance(value, Tensor) and value.numel() == 1:
-        return float(value)
+        return float(value.detach())
     if not is_number(value):
         raise InputError(name, value, f"pass a number, not {type(value).__name__}")
     if not math.isfinite(value):

@@ -15,6 +15,7 @@ from tscl.methods import METHODS
 from tscl.runs.clinical.splits import GroupSplit, Split
 from tscl.runs.config import (
     Component,
+    ExternalData,
     JobTraining,
     MethodConfig,
     check_method,
@@ -73,7 +74,8 @@ class ClinicalDataSection(Section):
     use that unit's own figures, ``train`` figures of the training patients, ``none`` keeps the
     values. ``strict`` stops at the first bad record. ``hash_ids`` replaces patient and record
     names in everything written by digests keyed with the environment variable ``TSCL_ID_SALT``;
-    ``keep_columns`` are then the further columns that stay.
+    ``keep_columns`` are then the further columns that stay. With ``external`` these data train
+    and validate, and those of another hospital are tested; ``split`` is not used then.
     """
 
     kind: DataKind = "cohort"
@@ -84,6 +86,7 @@ class ClinicalDataSection(Section):
     strict: bool = False
     hash_ids: bool = False
     keep_columns: list[str] = Field(default_factory=list)
+    external: ExternalData | None = None
 
 
 class ClinicalTrainSection(JobTraining):
@@ -102,6 +105,8 @@ class ClinicalTrainSection(JobTraining):
     the training patients; its rows are then marked, and the report says what that means.
     ``background`` is the label of the samples that lack what the others have (``sepclr``);
     ``targets`` the column of numbers that a loss over numbers reads instead (``supremix``).
+    ``diagnostics`` adds a table of compactness, alignment and uniformity of the embeddings by
+    epoch (:class:`tscl.training.diagnostics.EmbeddingDiagnostics`).
     """
 
     lr: float = Field(default=1e-4, gt=0)
@@ -114,6 +119,7 @@ class ClinicalTrainSection(JobTraining):
     labels: bool = False
     background: str | None = None
     targets: str | None = None
+    diagnostics: bool = False
     probe: bool = False
     monitor: Literal["auroc", "f1", "accuracy"] = "auroc"
 
@@ -141,6 +147,7 @@ class ClinicalEvaluateSection(Section):
     ``umap`` None draws the embedding by UMAP too where umap-learn is installed.
     Of several ``C`` the validation part chooses, or, where the split has none, folds of the
     labelled patients.
+    ``one_vs_rest`` fits a logistic regression a class, as the public code does.
     ``pooling`` is how embeddings are pooled over time, for every row
     (:func:`tscl.pooling.pool_time`).
     """
@@ -153,6 +160,7 @@ class ClinicalEvaluateSection(Section):
     compare: list[str] = Field(default=["random", "supervised", "bandpower", "ts2vec", "simclr"])
     ablations: dict[str, Ablation] = Field(default_factory=dict)
     C: float | list[float] = Field(default=1.0, description="positive numbers")
+    one_vs_rest: bool = False
     n_neighbors: int = Field(default=5, ge=1)
     pooling: Pooling = "max"
     finetune: dict[str, Any] = Field(default_factory=dict)

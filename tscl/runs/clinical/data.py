@@ -90,11 +90,7 @@ def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
     known = inspect.signature(loader).parameters
     if "strict" in known:
         params.setdefault("strict", section.strict)
-    takes = [
-        name for name, parameter in known.items() if parameter.kind is not parameter.VAR_KEYWORD
-    ][1:]
-    if len(takes) < len(known) - 1:
-        takes += (ECGProtocol if section.kind in ECG_KINDS else EEGProtocol).keys()
+    takes = loader_keys(section.kind)
     for key in params:
         if key not in takes:
             raise ConfigError(f"data.params.{key}", params[key], nearest(key, takes))
@@ -113,6 +109,15 @@ def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
         raise ConfigError(
             "data.params", section.params, f"a value of the wrong kind: {error}"
         ) from error
+
+
+def loader_keys(kind: str) -> list[str]:
+    """Arguments of the loader of a kind, those of its protocol among them."""
+    known = inspect.signature(LOADERS[kind]).parameters
+    takes = [name for name, one in known.items() if one.kind is not one.VAR_KEYWORD][1:]
+    if len(takes) < len(known) - 1:
+        takes += (ECGProtocol if kind in ECG_KINDS else EEGProtocol).keys()
+    return takes
 
 
 def detect_kind(folder: Path) -> DataKind | None:
@@ -170,10 +175,11 @@ def make_folds(data: MedicalDataset, section: SplitSection, seed: int) -> list[F
     return [folds[number] for number in sorted(set(section.folds))]
 
 
+def training_stats(data: MedicalDataset, how: str, train: NDArray[np.int64]) -> ChannelStats | None:
+    """Figures of the training patients, where the data are standardised by them."""
+    return ChannelStats.fit(data.subset(train, lazy=True)) if how == "train" else None
+
+
 def standardised(data: MedicalDataset, how: str, train: NDArray[np.int64]) -> MedicalDataset:
     """The data set as the encoder sees it; ``how`` as in the configuration's data section."""
-    if how == "none":
-        return data
-    if how == "train":
-        return data.standardize(ChannelStats.fit(data.subset(train, lazy=True)))
-    return data.standardize(how)
+    return data if how == "none" else data.standardize(training_stats(data, how, train) or how)

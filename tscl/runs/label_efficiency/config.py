@@ -12,7 +12,7 @@ from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, nearest
 from tscl.methods import METHODS
 from tscl.pooling import check_pooling
-from tscl.runs.config import Component, JobConfig, method_needs, under, validate
+from tscl.runs.config import Component, ExternalData, JobConfig, method_needs, under, validate
 from tscl.training.settings import Section, TrainSettings
 
 RowKind = Literal[
@@ -26,10 +26,12 @@ class RecordingData(Section):
     """Where whole recordings come from.
 
     ``kind`` is ``recordings`` for a folder of ``Recordings.save``, or X of a ``load_X`` of
-    data_loaders; samples of a fixed length are recordings of that length. ``params`` are the loader's; ``make`` those of :func:`make_rhythm_cohort`, for a cohort written
-    into the run folder. ``standardize`` sets every channel of a recording to mean 0, deviation 1; a
-    number divides all values by it, such as 10 for microvolts.
-    Recordings without a label join pretraining unless ``unlabelled`` is ``leave_out``.
+    data_loaders; samples of a fixed length are recordings of that length. ``params`` are the
+    loader's; ``make`` those of :func:`make_rhythm_cohort`, for a cohort written into the run
+    folder. ``standardize`` sets every channel of a recording to mean 0, deviation 1; a number
+    divides all values by it, such as 10 for microvolts. Recordings without a label join
+    pretraining unless ``unlabelled`` is ``leave_out``. With ``external`` these train and another
+    hospital's are tested; ``split`` is not used then.
     """
 
     kind: str = "rhythm_cohort"
@@ -38,6 +40,7 @@ class RecordingData(Section):
     make: dict[str, Any] = Field(default_factory=dict)
     standardize: bool | float = True
     unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
+    external: ExternalData | None = None
 
 
 class TaskSection(Section):

@@ -49,7 +49,7 @@ class LabelReport(NamedTuple):
 def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelReport:
     """Write report.md, report.html, scores.csv, differences.csv and predictions.csv."""
     config = job.config
-    predictions = prediction_table(cells, job.tasks, job.data.record, job.group)
+    predictions = prediction_table(cells, job.tasks, job.data)
     if config.by == "patient":
         cells = by_patient(cells, job.group)
     scores = score_cells(cells, job.group, n_replicates=config.n_replicates, seed=config.seed)
@@ -242,7 +242,9 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
     """Sentences on splits, draws, probes and intervals."""
     config = job.config
     split = (
-        f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
+        "External validation: all recordings of the other hospital are tested"
+        if config.data.external is not None
+        else f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
         if config.split.column is None
         else f"Sides named in the column {config.split.column}"
     )
