@@ -6,7 +6,7 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from data_loaders.container.recordings import Recordings
+from data_loaders.container.targets import CropTargets
+from data_loaders.ecg.beat_knowledge import BeatKnowledge, beat_knowledge
 from tscl.augmentations import build_augmentation
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
@@ -26,6 +28,7 @@ from tscl.evaluation.clinical.finetune_recordings import (
 from tscl.evaluation.clinical.fitted import FittedClassifier
 from tscl.evaluation.clinical.recording_features import (
     beat_features,
+    convolution_targets,
     minirocket_features,
     robust_scaled,
     spectrum_features,
@@ -110,7 +113,7 @@ class LabelEfficiencyRun:
         self.encoded: Counter[tuple[str, int]] = Counter()
         self._plain: dict[str, NDArray[np.float32]] = {}
         self._features: tuple[tuple[str, int], NDArray[np.float32]] | None = None
-        self._knowledge: Any = None
+        self._knowledge: dict[int, BeatKnowledge] = {}
 
     def begin(self, *, resume: bool) -> None:
         """Open the run folder; without ``resume`` what an earlier run left there goes."""
@@ -160,6 +163,7 @@ class LabelEfficiencyRun:
                 if not missing:
                     continue
                 start = self.encoder(row.base, fold) if row.base is not None else None
+                start = getattr(start, "backbone", start)  # embeddings of steps, without read-out
                 if row.kind not in TRAINED:
                     self.features(name, fold)
                 title = f"{row.title or name}, fold {fold.number}"
@@ -351,10 +355,10 @@ class LabelEfficiencyRun:
             return load_encoder(home)[0]
         config, row = self.config, self.config.rows[name]
         data = without_labels(self.data.subset(fold.train))
-        targets = None
+        targets: CropTargets | None = None
         crop = row.crop or config.crop
-        if row.targets == "beats":
-            targets = self.beat_targets(fold.train, crop).subset(fold.train)
+        if row.targets:
+            targets = self.targets(row.targets, fold.train, crop)
         assert row.method is not None
         checkpoints = self.folder.path / "checkpoints" / f"{row_slug(name)}-fold{fold.number}"
         result = pretrain_recordings(
@@ -362,6 +366,7 @@ class LabelEfficiencyRun:
             targets,
             crop=crop,
             views=row.views,
+            as_samples=row.as_samples,
             batch_size=row.batch_size or config.batch_size,
             encoder={"name": config.encoder.name, **config.encoder.params},
             method=row.method,
@@ -383,14 +388,17 @@ class LabelEfficiencyRun:
         shutil.rmtree(checkpoints, ignore_errors=True)
         return result.encoder
 
-    def beat_targets(self, fit: Index, crop: int) -> Any:
-        """What beats tell of crops and steps, scaled by the recordings ``fit``."""
-        from data_loaders.ecg.beat_knowledge import beat_knowledge
-
-        if self._knowledge is None:
-            cache = self.folder.path / "knowledge"
-            self._knowledge = beat_knowledge(without_labels(self.data), crop=crop, cache=cache)
-        return self._knowledge.targets(fit=fit)
+    def targets(self, names: Sequence[str], fit: Index, crop: int) -> CropTargets:
+        """What is known without labels of the recordings ``fit``, scaled by themselves."""
+        bare, parts = without_labels(self.data), []
+        if "beats" in names:
+            if crop not in self._knowledge:
+                cache = self.folder.path / "knowledge"
+                self._knowledge[crop] = beat_knowledge(bare, crop=crop, cache=cache)
+            parts.append(self._knowledge[crop].targets(fit=fit).subset(fit))
+        if "minirocket" in names:
+            parts.append(convolution_targets(bare.subset(fit), crop, seed=self.config.seed))
+        return parts[0] if len(parts) == 1 else parts[0].joined(parts[1])
 
     def method_params(self, row: RowSection) -> dict[str, Any]:
         """Arguments of the row's method: the job's augmentation and pooling unless it has its

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 from data_loaders.container.recordings import Recordings
+from tscl.errors import InputError
 from tscl.evaluation.metrics.bootstrap import (
     bootstrap_replicates,
     mean_over_drawn_seeds,
@@ -40,6 +41,46 @@ class Scores:
     drawn: dict[str, NDArray[np.float64]]
     n_labels: float
     n_test: int
+
+
+def by_patient(cells: Sequence[Cell], group: Index) -> list[Cell]:
+    """Cells of patients, of all folds as one: their label and mean probability.
+
+    Args:
+        cells: of recordings; every draw in every fold.
+        group: (n,) patient of each recording.
+
+    Returns:
+        Cells whose ``rows`` are each patient's first tested recording.
+
+    Raises:
+        InputError: a patient with recordings of several classes.
+    """
+    together: dict[tuple[str, str, float, int], list[Cell]] = {}
+    for cell in cells:
+        key = cell.key
+        spot = (str(key["row"]), str(key["task"]), float(key["share"]), int(key["draw"]))
+        together.setdefault(spot, []).append(cell)
+    result = []
+    for parts in together.values():
+        rows, y, proba = (
+            np.concatenate([cell.arrays[name] for cell in parts]) for name in ("rows", "y", "proba")
+        )
+        _, first, patient = np.unique(group[rows], return_index=True, return_inverse=True)
+        if (y != y[first][patient]).any():
+            remedy = "score by recording: a patient has recordings of several classes"
+            raise InputError("by", "patient", remedy)
+        total = np.stack([np.bincount(patient, p) for p in proba.T], axis=1)
+        mean = total / np.bincount(patient)[:, None]
+        facts = {"n_labels": float(np.mean([cell.facts["n_labels"] for cell in parts]))}
+        result.append(
+            Cell(
+                {**parts[0].key, "fold": 0},
+                {**facts, "n_test": len(first)},
+                {"rows": rows[first], "y": y[first], "proba": mean},
+            )
+        )
+    return result
 
 
 def score_cells(
