@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from data_loaders.splits.patients import fixed_split as fixed_split
     from data_loaders.splits.patients import group_split as group_split
     from data_loaders.splits.patients import sample_split as sample_split
+    from data_loaders.whole_recordings import load_wfdb_recordings as load_wfdb_recordings
 
 _HOMES = {
     "adapters.embeddings": "embeddings_to_frame embeddings_to_xarray from_xarray to_xarray",
@@ -120,10 +121,16 @@ _HOMES = {
     "splits.label_fraction": "label_fraction",
     "splits.leakage": "assert_disjoint describe_parts",
     "splits.patients": "GroupKFold LeaveOnePatientOut fixed_split group_split sample_split",
+    "whole_recordings": "load_wfdb_recordings",
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
 _EARLIER = {"codes_to_frame": "embeddings_to_frame", "codes_to_xarray": "embeddings_to_xarray"}
 __all__ = [*_MODULES]
+
+
+def homes() -> dict[str, str]:
+    """Every public name and the module it comes from; nothing is imported."""
+    return dict(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

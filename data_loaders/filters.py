@@ -1,4 +1,4 @@
-"""Band-pass and notch filters of recordings, zero phase, and the reference of EEG."""
+"""Band-pass and notch filters of recordings, zero phase, interpolation, reference of EEG."""
 
 from __future__ import annotations
 
@@ -38,6 +38,26 @@ def referenced(signal: np.ndarray, reference: str) -> np.ndarray:
     mean = signal.mean(axis=-1, keepdims=True, dtype=np.float64)
     result: np.ndarray = (signal - mean).astype(signal.dtype)
     return result
+
+
+def interpolated(signal: np.ndarray, rate: float, target: float) -> np.ndarray:
+    """A signal at another rate by straight lines between its steps, first and last step kept.
+
+    Without a filter: what lies above half the new rate folds back into the band.
+
+    Args:
+        signal: (T, C).
+        rate: its rate in Hz.
+        target: the new rate in Hz.
+
+    Returns:
+        (T * target / rate, C) float32.
+    """
+    steps = max(1, int(len(signal) / rate * target))
+    at = np.linspace(0, len(signal) - 1, steps)
+    here = np.arange(len(signal))
+    columns = [np.interp(at, here, signal[:, i]) for i in range(signal.shape[1])]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def filtered(

@@ -10,6 +10,7 @@ import numpy as np
 
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.saving import load_array, other_files, write_folder
+from data_loaders.container.standardize import standardize_groups
 from data_loaders.container.windows import cut_windows
 from tscl.errors import DataError, InputError
 
@@ -20,6 +21,11 @@ def save_processed(data: MedicalDataset, directory: str | Path, *, overwrite: bo
     ``Feature/feature_NN.npy`` (rows, T, C) per patient and ``Label/label.npy`` (patients, 2) with
     label and id from 1, patients in sorted order. The format holds neither patient names nor
     trials, rates or channels.
+
+    Args:
+        data: one class a patient.
+        directory: the folder, made when missing.
+        overwrite: replace an earlier data set of this format.
 
     Raises:
         InputError: a patient with two labels or none, or an existing folder; with ``overwrite``
@@ -68,6 +74,7 @@ def load_processed(
     window: int | None = None,
     overlap: float = 0.0,
     samples_per_trial: int | None = None,
+    standardize: str = "none",
     name: str | None = None,
     allow_nan: bool = False,
 ) -> MedicalDataset:
@@ -83,13 +90,18 @@ def load_processed(
         overlap: share of a window that the next one repeats, in [0, 1).
         samples_per_trial: with ``window`` None, so many neighbouring rows make a trial (the
             format does not hold it); None: each row is a trial of its own.
+        standardize: ``"trial"`` for zero mean and unit variance of each channel over each row,
+            before it is cut into windows; ``"none"`` keeps the values.
         name: name of the data set (default: the folder's).
         allow_nan: let NaN pass.
 
     Raises:
         DataError: a missing or damaged file, or patients of different length or channels.
-        InputError: a window longer than the rows, or an overlap outside [0, 1).
+        InputError: a window longer than the rows, an overlap outside [0, 1), or another
+            ``standardize``.
     """
+    if standardize not in ("none", "trial"):
+        raise InputError("standardize", standardize, "choose 'none' or 'trial'")
     folder = Path(directory)
     table, files = _listed(folder)
     values, labels, patients, trials = [], [], [], []
@@ -101,6 +113,8 @@ def load_processed(
                 files[int(number)].name, f"shape {rows.shape}", f"expected (n, {shape})"
             )
         shape = rows.shape[1:]
+        if standardize == "trial":
+            rows = standardize_groups(rows, None)
         trial = np.arange(len(rows)) // (samples_per_trial or 1)
         if window is not None:
             rows, trial = cut_windows(rows, window, overlap), np.arange(len(rows))
@@ -118,7 +132,12 @@ def load_processed(
         label_names=label_names,
         channel_names=channel_names,
         name=name or folder.name,
-        source={"format": "COMET processed", "window": window, "overlap": overlap},
+        source={
+            "format": "COMET processed",
+            "window": window,
+            "overlap": overlap,
+            "standardize": standardize,
+        },
         trial_scope="patient",
         allow_nan=allow_nan,
     )

@@ -110,6 +110,11 @@ class RecordLog:
     def skip(self, record: str, reason: str, detail: str) -> None:
         """Record that ``record`` was left out and why.
 
+        Args:
+            record: its name.
+            reason: a code of :data:`REASONS`.
+            detail: what was met, in words.
+
         Raises:
             InputError: ``reason`` is not a known code.
         """

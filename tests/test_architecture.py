@@ -117,6 +117,32 @@ def test_the_library_imports_no_recipe():
             assert not any(name.startswith("recipes") for name in names), module
 
 
+def home_of(test: Path) -> Path | None:
+    """The one folder of all that a test imports of its package, if there is one.
+
+    A test that goes on from another of its folder stands beside it.
+    """
+    place = test.parent.relative_to(ROOT / "tests")
+    top = () if place.parts[:1] in (("data_loaders",), ("recipes",)) else ("tscl",)
+    package = ".".join((*top, *place.parts))
+    inside = [m for m in imports(test) if m == package or m.startswith(f"{package}.")]
+    folders = {MODULES[m].parent for m in inside if m in MODULES}
+    beside = any(m.startswith(f"tests.{'.'.join(place.parts)}.test_") for m in imports(test))
+    own = ROOT.joinpath(*top, place)
+    return folders.pop() if len(folders) == 1 and own.is_dir() and not beside else None
+
+
+def test_tests_stand_where_what_they_test_stands():
+    """A test of one subfolder's files alone stands in that subfolder of the tests."""
+    astray = []
+    for path in sorted((ROOT / "tests").glob("*/**/test_*.py")):
+        home = home_of(path)
+        place = path.parent.relative_to(ROOT / "tests")
+        if home is not None and home.relative_to(ROOT).parts[-len(place.parts) :] != place.parts:
+            astray.append(f"{path.relative_to(ROOT)}: {home.relative_to(ROOT)}")
+    assert astray == []
+
+
 def test_few_modules_lie_loose():
     loose = {p.stem for p in (ROOT / "tscl").glob("*.py")} - {"__init__", "__main__"}
     assert len(loose) <= 8, sorted(loose)
@@ -162,12 +188,11 @@ def test_the_command_line_starts_cold_without_anything_heavy(arguments):
     ids=lambda p: p.stem,
 )
 def test_recipes_are_valid(path, recwarn):
-    import yaml
-
     from recipes.objectives.config import load_objectives
+    from tscl.runs.config import read_values
     from tscl.runs.jobs import load_job
     from tscl.runs.study.config import load_study
 
-    job = yaml.safe_load(path.read_text()).get("job", "forecasting")
+    job = read_values(path).get("job", "forecasting")
     {"study": load_study, "objectives": load_objectives}.get(job, load_job)(path)
     assert not [one for one in recwarn if issubclass(one.category, FutureWarning)], "old keys"

@@ -119,6 +119,7 @@ def from_wide(
         label_kind: see :class:`data_loaders.container.dataset.MedicalDataset`.
         trial: column of trial ids; by default every row is a trial.
         steps: columns of the values in order of time; by default all others, as they stand.
+        name: of the data set.
 
     Raises:
         InputError: an unknown column, or values that are no numbers.
@@ -183,6 +184,7 @@ def from_long(
         label: column of classes, or columns of several labels, constant within a sample.
         label_kind: see :class:`data_loaders.container.dataset.MedicalDataset`.
         trial: column constant within a sample; by default every sample is a trial.
+        name: of the data set.
 
     Raises:
         InputError: an unknown column, or values that are no numbers. DataError: a missing or

@@ -30,10 +30,13 @@ def from_wfdb_record(
     Args:
         record: as ``wfdb.rdrecord`` gives it, with physical (``p_signal``) or digital
             (``d_signal``) values.
-        patient: the patient's id. label: class code or name; None leaves it unknown.
+        patient: the patient's id.
+        label: class code or name; None leaves it unknown.
+        label_names: name of each class code.
         leads: names to take, in order; by default all.
-        window: steps of a sample; by default the whole record is one. overlap: see
-            :func:`data_loaders.container.windows.cut_windows`.
+        window: steps of a sample; by default the whole record is one.
+        overlap: see :func:`data_loaders.container.windows.cut_windows`.
+        name: of the data set.
 
     Raises:
         InputError: no signal, names or sampling rate, an unknown lead, or a window that does not

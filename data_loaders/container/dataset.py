@@ -363,7 +363,13 @@ class MedicalDataset:
     def plot_patient(
         self, patient: object, *, channel: int | str = 0, max_trials: int = 8
     ) -> Figure:
-        """One panel a trial of a patient: its samples in order, one below the other."""
+        """One panel a trial of a patient: its samples in order, one below the other.
+
+        Args:
+            patient: id.
+            channel: name or number of the channel that is drawn.
+            max_trials: at most so many panels.
+        """
         from data_loaders.container.plots import plot_patient
 
         return plot_patient(self, patient, channel=channel, max_trials=max_trials)
@@ -373,7 +379,10 @@ class MedicalDataset:
     def save(self, directory: str | Path, *, overwrite: bool = False, form: str = "npy") -> Path:
         """Write X.npy (or X.npz), table.parquet and dataset.json with SHA-256 sums in one step.
 
-        ``overwrite`` replaces an earlier data set; a folder of anything else is an error.
+        Args:
+            directory: the folder, made when missing.
+            overwrite: replace an earlier data set; a folder of anything else is an error.
+            form: ``npy``, or ``npz`` (compressed, read into memory).
         """
         from data_loaders.container.saving import save_dataset
 
@@ -383,7 +392,13 @@ class MedicalDataset:
     def load(
         cls, directory: str | Path, *, in_memory: bool = False, verify: bool = True
     ) -> MedicalDataset:
-        """Read what :meth:`save` wrote; values stay on disk unless ``in_memory``."""
+        """Read what :meth:`save` wrote.
+
+        Args:
+            directory: the folder.
+            in_memory: read the values now; by default they stay on disk.
+            verify: compare the files with their SHA-256 sums first.
+        """
         from data_loaders.container.saving import load_fields
 
         return cls(**load_fields(Path(directory), in_memory=in_memory, verify=verify))

@@ -12,7 +12,9 @@ from data_loaders.container.saving import (
     check_sums,
     load_array,
     other_files,
+    read_meta,
     read_table,
+    whole,
     write_folder,
 )
 from data_loaders.record_log import RecordLog
@@ -87,17 +89,8 @@ def save_recordings(data: Any, directory: Path, *, overwrite: bool = False) -> P
 
 def _read_meta(directory: Path) -> tuple[dict[str, str], float, dict[str, Any]]:
     """Sums, sampling rate and the named fields of ``recordings.json``."""
-    try:
-        meta = json.loads((directory / META).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError("directory", directory, f"it holds no {META}") from None
-    except (ValueError, RecursionError, OSError) as error:
-        raise DataError(META, error, "the file is damaged; write the recordings again") from None
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise DataError(META, directory, "these are no saved recordings")
-    if meta.get("version") != VERSION:
-        raise DataError("version", meta.get("version"), f"this code reads version {VERSION}")
-    try:
+    meta = read_meta(directory / META, FORMAT, VERSION, "Recordings")
+    with whole(META):
         sums = {name: str(meta["sha256"][name]) for name in (VALUES, PLACES, TABLE)}
         fields = {
             "label_names": [str(text) for text in meta["label_names"]],
@@ -107,8 +100,6 @@ def _read_meta(directory: Path) -> tuple[dict[str, str], float, dict[str, Any]]:
             "log": RecordLog.from_dict(meta["log"]) if meta["log"] else None,
         }
         return sums, float(meta["sampling_rate"]), fields
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise DataError(META, repr(error), "the file is damaged; write it again") from None
 
 
 def load_fields(directory: Path, *, in_memory: bool = False, verify: bool = True) -> dict[str, Any]:

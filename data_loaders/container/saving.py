@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -212,19 +213,44 @@ def load_fields(directory: Path, *, in_memory: bool = False, verify: bool = True
     }
 
 
+def read_meta(path: Path, form: str, version: int, what: str) -> dict[str, Any]:
+    """The JSON file that describes a saved ``what``.
+
+    Args:
+        path: the file.
+        form: its ``format``.
+        version: its ``version``.
+        what: class of what the folder holds.
+
+    Raises:
+        DataError: a missing or damaged file, another format or version.
+    """
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError("directory", path.parent, f"it holds no {path.name}") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise DataError(path.name, error, f"the file is damaged; write the {what} again") from None
+    if not isinstance(meta, dict) or meta.get("format") != form:
+        raise DataError(path.name, path.parent, f"this is not a saved {what}")
+    if meta.get("version") != version:
+        raise DataError("version", meta.get("version"), f"this code reads version {version}")
+    return meta
+
+
+@contextmanager
+def whole(name: str) -> Iterator[None]:
+    """What is read inside stands in the file ``name``, else DataError."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise DataError(name, repr(error), "the file is damaged; write it again") from None
+
+
 def _read_meta(directory: Path) -> tuple[dict[str, Any], dict[str, str], tuple[int, ...]]:
     """Fields, checksums by file, and the shape that ``dataset.json`` tells."""
-    try:
-        meta = json.loads((directory / META).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError("directory", directory, f"it holds no {META}") from None
-    except (ValueError, RecursionError, OSError) as error:
-        raise DataError(META, error, "the file is damaged; write the data set again") from None
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise DataError(META, directory, "this is not a saved MedicalDataset")
-    if meta.get("version") != VERSION:
-        raise DataError("version", meta.get("version"), f"this code reads version {VERSION}")
-    try:
+    meta = read_meta(directory / META, FORMAT, VERSION, "MedicalDataset")
+    with whole(META):
         form = next((suffix for suffix, name in ARRAYS.items() if name in meta["sha256"]), "npy")
         sums = {name: str(meta["sha256"][name]) for name in (ARRAYS[form], TABLE)}
         shape = tuple(int(size) for size in meta["shape"])
@@ -238,6 +264,4 @@ def _read_meta(directory: Path) -> tuple[dict[str, Any], dict[str, str], tuple[i
             "allow_mixed_rates": bool(meta["allow_mixed_rates"]),
             "log": RecordLog.from_dict(meta["log"]) if meta["log"] else None,
         }
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise DataError(META, repr(error), "the file is damaged; write it again") from None
     return fields, sums, shape

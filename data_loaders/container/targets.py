@@ -68,6 +68,26 @@ class CropTargets:
         """Recordings."""
         return len(self.lengths)
 
+    @classmethod
+    def of_recordings(cls, lengths: Int64, figures: Mapping[str, Float32]) -> CropTargets:
+        """Figures (n, k) of whole recordings, which are those of every crop of them.
+
+        Args:
+            lengths: (n,) steps of each recording.
+            figures: name to values.
+        """
+        steps = np.asarray(lengths, np.int64)
+        zero = np.zeros(len(steps), np.int64)
+        places = np.cumsum(steps) - steps
+        return cls(np.arange(len(steps)), zero, figures, places, steps, {}, {})
+
+    def joined(self, other: CropTargets) -> CropTargets:
+        """These, with the figures of whole recordings that ``other`` has one crop of each for."""
+        if not np.array_equal(self.lengths, other.lengths) or len(other.row) != len(other):
+            raise InputError("other", f"{len(other.row)} crops", "give one of each recording here")
+        added = {name: values[self.row] for name, values in other.crops.items()}
+        return replace(self, crops={**self.crops, **added})
+
     def subset(self, which: Sequence[int] | NDArray[np.integer | np.bool_]) -> CropTargets:
         """The targets of ``recordings.subset(which)``; figures of steps are shared."""
         index = np.asarray(which)

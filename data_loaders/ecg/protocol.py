@@ -49,6 +49,7 @@ class ECGProtocol(RecordingProtocol):
         standardize: ``"record"`` for zero mean and unit variance of each lead over the record,
             ``"none"`` to keep mV.
         detector: R peak method of neurokit2.
+        match: how the leads' peaks are one beat, see :func:`data_loaders.ecg.signal.beats_of`.
     """
 
     leads: tuple[str, ...] | None = None
@@ -63,6 +64,7 @@ class ECGProtocol(RecordingProtocol):
     resample_how: str = "polyphase"
     standardize: str = "none"
     detector: str = "neurokit"
+    match: str = "position"
 
     renamed: ClassVar[Mapping[str, str]] = {
         "beats_per_trial": "samples_per_trial",
@@ -76,6 +78,7 @@ class ECGProtocol(RecordingProtocol):
         choices = {
             **{"cut": CUTS, "standardize": ("none", "record")},
             "resample_how": ("polyphase", "linear"),
+            "match": ("position", "order"),
         }
         for key, known in choices.items():
             if getattr(self, key) not in known:
@@ -110,7 +113,7 @@ class ECGProtocol(RecordingProtocol):
     def as_source(self) -> dict[str, Any]:
         """The settings as plain data for a container's ``source``."""
         used = {
-            "beats": ("window_seconds", "detector"),
+            "beats": ("window_seconds", "detector", "match"),
             "windows": ("window_seconds", "overlap"),
             "annotations": ("before_seconds", "after_seconds"),
         }
@@ -153,7 +156,7 @@ class ECGProtocol(RecordingProtocol):
             rows = np.flatnonzero((at >= before) & (at + after <= len(signal)))
             values = signal[at[rows][:, None] + np.arange(-before, after)[None]]
         elif self.cut == "beats":
-            values = beats_of(recording, steps, method=self.detector)
+            values = beats_of(recording, steps, method=self.detector, match=self.match)
         elif len(signal) < steps:
             raise RecordError(recording.name, "too_short", f"{len(signal)} of {steps} steps")
         else:

@@ -59,7 +59,7 @@ def load_ptb(
         strict: raise on the first bad record instead of leaving it out. Records of another
             diagnosis are left out either way, with a line in the log.
         **changes: fields of :class:`data_loaders.ecg.protocol.ECGProtocol` that differ from
-            :data:`PROTOCOL`, such as ``resample_how="linear"`` (as the public code does).
+            :data:`PROTOCOL`; the public code's are ``resample_how="linear", match="order"``.
 
     Returns:
         Samples (n, 300, leads) with labels 0 healthy, 1 infarction, and ``.log``. The patient id

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from data_loaders.filters import interpolated
 from data_loaders.record_log import RecordError
 from data_loaders.signals import Recording
 from tscl.errors import InputError
@@ -34,11 +35,7 @@ def resample(signal: np.ndarray, rate: float, target: float, how: str = "polypha
     if rate == target:
         return np.asarray(signal, np.float32)
     if how == "linear":
-        steps = max(1, int(len(signal) * target / rate))
-        at = np.linspace(0, len(signal) - 1, steps)
-        here = np.arange(len(signal))
-        columns = [np.interp(at, here, signal[:, i]) for i in range(signal.shape[1])]
-        return np.stack(columns, axis=1).astype(np.float32)
+        return interpolated(signal, rate, target)
     from scipy.signal import resample_poly
 
     ratio = Fraction(target).limit_denominator(10000) / Fraction(rate).limit_denominator(10000)
@@ -74,13 +71,16 @@ def lead_polarity(signal: np.ndarray, rate: float) -> np.ndarray:
     return np.where(excursion < 0, -1, 1)
 
 
-def lead_peaks(signal: np.ndarray, rate: float, method: str = "neurokit") -> list[np.ndarray]:
+def lead_peaks(
+    signal: np.ndarray, rate: float, method: str = "neurokit", *, turn: bool = True
+) -> list[np.ndarray]:
     """R peaks of every lead by neurokit2, which looks for upward ones: see :func:`lead_polarity`.
 
     Args:
         signal: (T, C).
         rate: Hz.
         method: a detector of ``neurokit2.ecg_findpeaks``.
+        turn: turn leads whose R waves point down first.
 
     Returns:
         C arrays of ascending positions; empty where the detector finds none.
@@ -88,7 +88,8 @@ def lead_peaks(signal: np.ndarray, rate: float, method: str = "neurokit") -> lis
     import neurokit2
 
     result = []
-    for values in (signal.astype(np.float64) * lead_polarity(signal, rate)).T:
+    upward = signal.astype(np.float64) * (lead_polarity(signal, rate) if turn else 1)
+    for values in upward.T:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
@@ -132,16 +133,36 @@ def common_peaks(peaks: Sequence[np.ndarray], rate: float, agreement: float = 0.
     return np.asarray(kept, np.int64)
 
 
-def cut_beats(signal: np.ndarray, peaks: np.ndarray, rr: float, length: int) -> np.ndarray:
+def counted_peaks(peaks: Sequence[np.ndarray]) -> np.ndarray:
+    """Beat i at the median over leads of each lead's i-th peak, as COMET's public preprocessing.
+
+    A lead that misses a beat or sees one twice shifts all later ones; leads with fewer peaks do
+    not count for the last beats.
+
+    Returns:
+        (n_beats,) int64 positions, n_beats that of the lead with the most peaks.
+    """
+    longest = max((len(one) for one in peaks), default=0)
+    table = np.full((len(peaks), longest), np.nan)
+    for row, one in zip(table, peaks, strict=True):
+        row[: len(one)] = one
+    return np.nanmedian(table, axis=0).astype(np.int64) if longest else np.empty(0, np.int64)
+
+
+def cut_beats(
+    signal: np.ndarray, peaks: np.ndarray, rr: float, length: int, *, keep_cut: bool = False
+) -> np.ndarray:
     """Beats of ``rr`` steps around each peak, zero padded on both sides to ``length``.
 
-    Beats whose window crosses an end of the signal are left out.
+    Beats whose window crosses an end of the signal are left out unless ``keep_cut``: what there
+    is of them is then padded.
 
     Args:
         signal: (T, C).
         peaks: (n,) positions.
         rr: steps per beat; the window is peak - rr // 2 up to peak + rr // 2.
         length: steps per sample, at least rr.
+        keep_cut: keep beats cut off by an end of the signal.
 
     Returns:
         (n_beats, length, C) float32.
@@ -149,6 +170,13 @@ def cut_beats(signal: np.ndarray, peaks: np.ndarray, rr: float, length: int) -> 
     half = int(rr) // 2
     if not half >= 1 or 2 * half > length:
         raise InputError("rr", rr, f"give 2 to {length} steps")
+    if keep_cut:
+        beats = np.zeros((len(peaks), length, signal.shape[1]), np.float32)
+        for beat, peak in zip(beats, peaks.tolist(), strict=True):
+            part = signal[max(0, peak - half) : peak + half]
+            left = (length - len(part)) // 2
+            beat[left : left + len(part)] = part
+        return beats
     peaks = peaks[(peaks >= half) & (peaks + half <= len(signal))]
     out = np.zeros((len(peaks), length, signal.shape[1]), np.float32)
     left = (length - 2 * half) // 2
@@ -157,8 +185,19 @@ def cut_beats(signal: np.ndarray, peaks: np.ndarray, rr: float, length: int) -> 
     return out
 
 
-def beats_of(record: Recording, length: int, *, method: str = "neurokit") -> np.ndarray:
-    """Beats of a record around the R peaks its leads agree on, of the median RR length.
+def beats_of(
+    record: Recording, length: int, *, method: str = "neurokit", match: str = "position"
+) -> np.ndarray:
+    """Beats of a record around its R peaks, of the median RR length.
+
+    Args:
+        record: all leads.
+        length: steps of a sample.
+        method: see :func:`lead_peaks`.
+        match: how peaks of different leads are one beat: by ``"position"``
+            (:func:`common_peaks`, leads turned upright, whole beats only), or by ``"order"``
+            (:func:`counted_peaks`, leads as they are, beats cut off by an end kept), as COMET's
+            public preprocessing.
 
     Returns:
         (n_beats, length, C) float32.
@@ -166,13 +205,15 @@ def beats_of(record: Recording, length: int, *, method: str = "neurokit") -> np.
     Raises:
         RecordError: ``no_r_peaks``; ``rr_too_long`` when the median RR exceeds ``length``.
     """
-    peaks = lead_peaks(record.signal, record.rate, method)
+    by_order = match == "order"
+    peaks = lead_peaks(record.signal, record.rate, method, turn=not by_order)
     rr = median_rr(peaks)
     if not np.isfinite(rr):
         raise RecordError(record.name, "no_r_peaks", "no lead shows two R peaks")
     if rr > length:
         raise RecordError(record.name, "rr_too_long", f"median RR {rr:.0f} of {length} steps")
-    beats = cut_beats(record.signal, common_peaks(peaks, record.rate), rr, length)
+    where = counted_peaks(peaks) if by_order else common_peaks(peaks, record.rate)
+    beats = cut_beats(record.signal, where, rr, length, keep_cut=by_order)
     if not len(beats):
         raise RecordError(record.name, "no_r_peaks", "no whole beat the leads agree on")
     return beats

@@ -11,6 +11,7 @@ import numpy as np
 
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.fields import as_list
+from data_loaders.container.standardize import standardize_groups
 from data_loaders.container.windows import cut_windows
 from data_loaders.eeg.recording import filter_recording, read_eeg
 from data_loaders.filters import referenced
@@ -52,7 +53,7 @@ class EEGProtocol(RecordingProtocol):
 
     A trial of ``trial_seconds`` is cut into samples of ``sample_steps`` steps, the next one
     starting ``sample_steps * (1 - overlap)`` steps later: ``1 + (trial - sample) // step`` a
-    trial. What remains of a recording after its last whole trial is dropped.
+    trial. What remains of a recording is dropped.
 
     Attributes:
         trial_seconds: length of a trial.
@@ -62,8 +63,12 @@ class EEGProtocol(RecordingProtocol):
         channels: names in order; None takes those of the first recording.
         reference: ``"average"`` takes the mean of the channels in use off each time step.
         standardize: ``"trial"`` for zero mean and unit variance of each channel in each trial,
-            ``"none"`` to keep microvolt.
+            before samples are cut, ``"none"`` to keep microvolt.
         sample_seconds: length of a sample, in place of ``sample_steps``.
+        trials_from: ``"start"`` lays trials out from a recording's first step, ``"middle"`` to
+            both sides of its middle, as COMET's preprocessing of TDBRAIN does.
+        resample_how: ``"polyphase"`` filters against aliasing, ``"linear"`` does not
+            (:func:`data_loaders.filters.interpolated`).
     """
 
     trial_seconds: float
@@ -74,6 +79,8 @@ class EEGProtocol(RecordingProtocol):
     reference: str = "none"
     standardize: str = "none"
     sample_seconds: float | None = None
+    trials_from: str = "start"
+    resample_how: str = "polyphase"
 
     def __post_init__(self) -> None:
         if self.channels is not None:
@@ -89,10 +96,15 @@ class EEGProtocol(RecordingProtocol):
             raise InputError("sample_seconds", self.sample_seconds, "give up to trial_seconds")
         if not 0 <= self.overlap < 1:
             raise InputError("overlap", self.overlap, "choose from 0 up to, not including, 1")
-        if self.reference not in ("none", "average"):
-            raise InputError("reference", self.reference, "choose 'none' or 'average'")
-        if self.standardize not in ("none", "trial"):
-            raise InputError("standardize", self.standardize, "choose 'none' or 'trial'")
+        choices = {
+            "reference": ("none", "average"),
+            "standardize": ("none", "trial"),
+            "trials_from": ("start", "middle"),
+            "resample_how": ("polyphase", "linear"),
+        }
+        for key, known in choices.items():
+            if getattr(self, key) not in known:
+                raise InputError(key, getattr(self, key), f"choose {' or '.join(map(repr, known))}")
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """A copy with other fields; a sample's length in one unit takes the place of the other.
@@ -128,16 +140,18 @@ class EEGProtocol(RecordingProtocol):
         if not 1 <= steps <= length:
             raise InputError("sample_steps", steps, f"a trial has {length} steps at {rate:g} Hz")
         count = len(signal) // length
+        first = 0
+        if self.trials_from == "middle":
+            middle = len(signal) // 2
+            first = middle % length
+            count = middle // length + (len(signal) - middle) // length
         if not count:
             empty = np.empty((0, steps, signal.shape[1]), np.float32)
             return empty, np.empty(0, np.int64)
-        trials = signal[: count * length].reshape(count, length, -1).astype(np.float32)
-        trials = referenced(trials, self.reference)
+        trials = signal[first : first + count * length].reshape(count, length, -1)
+        trials = referenced(trials.astype(np.float32), self.reference)
         if self.standardize == "trial":
-            wide = trials.astype(np.float64)
-            wide -= wide.mean(axis=1, keepdims=True)
-            std = wide.std(axis=1, keepdims=True)
-            trials = (wide / np.where(std > 0, std, 1.0)).astype(np.float32)
+            trials = standardize_groups(trials, None)
         samples = cut_windows(trials, steps, self.overlap)
         return samples, np.repeat(np.arange(count), len(samples) // count)
 
@@ -145,13 +159,23 @@ class EEGProtocol(RecordingProtocol):
         """The settings as plain data for a container's ``source``."""
         length = "sample_steps" if self.sample_seconds is None else "sample_seconds"
         keys = ["trial_seconds", length, "overlap", "rate", "standardize"]
-        keys += [] if self.reference == "none" else ["reference"]
+        keys += [
+            key
+            for key in ("reference", "trials_from", "resample_how")
+            if getattr(self, key) != getattr(type(self), key)
+        ]
         unit = "uV" if self.standardize == "none" else "standard deviations of a trial"
         return {**{key: getattr(self, key) for key in keys}, "unit": unit, **super().as_source()}
 
     def prepared(self, recording: Recording) -> Recording:
         """The recording filtered and at the protocol's rate."""
-        return filter_recording(recording, target_rate=self.rate, band=self.band, notch=self.notch)
+        return filter_recording(
+            recording,
+            target_rate=self.rate,
+            band=self.band,
+            notch=self.notch,
+            resample_how=self.resample_how,
+        )
 
     def samples(
         self, recording: Recording, at: np.ndarray | None = None

@@ -13,7 +13,7 @@ import numpy as np
 from data_loaders.eeg.brainvision import open_brainvision
 from data_loaders.eeg.channels import channel_type, match_channels, other_references
 from data_loaders.eeg.edf import open_edf
-from data_loaders.filters import filtered
+from data_loaders.filters import filtered, interpolated
 from data_loaders.record_log import RecordError
 from data_loaders.signals import (
     EEG,
@@ -182,14 +182,16 @@ def filter_recording(
     target_rate: float | None = None,
     band: tuple[float | None, float | None] | None = None,
     notch: float | Sequence[float] | None = None,
+    resample_how: str = "polyphase",
 ) -> Recording:
-    """Notch and band-pass (:func:`data_loaders.filters.filtered`), then resample (polyphase).
+    """Notch and band-pass (:func:`data_loaders.filters.filtered`), then resample.
 
     Args:
         recording: values must be finite.
         target_rate: Hz after resampling; None keeps the rate.
         band: (low, high) in Hz; None on a side leaves it open.
         notch: one frequency or several, in Hz.
+        resample_how: ``"polyphase"`` filters against aliasing, ``"linear"`` does not.
 
     Raises:
         InputError: frequencies outside (0, rate / 2), low above high, or a rate not positive.
@@ -198,7 +200,9 @@ def filter_recording(
     if target_rate is not None and not 0 < target_rate < 1e6:
         raise InputError("target_rate", target_rate, "give a positive number of Hz")
     signal = filtered(recording.signal, rate, band=band, notch=notch)
-    if target_rate is not None and target_rate != rate:
+    if target_rate is not None and target_rate != rate and resample_how == "linear":
+        signal, rate = interpolated(signal, rate, target_rate), float(target_rate)
+    elif target_rate is not None and target_rate != rate:
         from mne.filter import resample
 
         ratio = Fraction(target_rate).limit_denominator(10000)

@@ -91,6 +91,12 @@ def ratio_split(
     (.6, .2, .2) is TS2Vec's split (arXiv 2106.10466), (.7, .1, .2) the one common in end-to-end
     forecasting. Shares that sum to 1 use every step.
 
+    Args:
+        n_steps: T.
+        train: share of the training part, > 0.
+        valid: share of the validation part, > 0.
+        test: share of the test part, > 0.
+
     Raises:
         InputError: a share that is not positive, or shares that sum to more than 1.
         DataError: a part without steps.
@@ -120,7 +126,12 @@ class TrainScaler:
     def fit(
         cls, values: ArrayLike, train: slice, columns: Sequence[str] | None = None
     ) -> TrainScaler:
-        """Statistics of ``values[train]``, (T, C), ignoring NaN.
+        """Statistics of ``values[train]``, ignoring NaN.
+
+        Args:
+            values: (T, C).
+            train: the training part.
+            columns: names of the C columns, for errors.
 
         Raises:
             DataError: a column that is constant or empty in the training part.

@@ -149,6 +149,11 @@ def describe_parts(
 
     Of several labels a sample counts for each it has; a number to predict counts by its fifths. A
     class whose name is already a column, such as ``patients``, stands as ``class patients``.
+
+    Args:
+        table: patient, trial and label of every sample.
+        parts: name to indices of its samples.
+        label_names: of the class codes.
     """
     taken = {"part", "patients", "trials", "samples"}
     held = classes_of(table, None, len(table))

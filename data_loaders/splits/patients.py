@@ -376,6 +376,12 @@ def sample_split(
     """Parts of shuffled samples: a patient stands on every side.
 
     For showing how far such a split overstates a result; never for reporting one.
+
+    Args:
+        table: patient and label of every sample.
+        fractions: name to share of a part; by default those of :func:`group_split`.
+        stratify: keep the classes' shares in every part.
+        seed: of the shuffle.
     """
     rows = table.assign(sample=np.arange(len(table)))
     return group_split(

@@ -9,7 +9,6 @@ on from its newest checkpoint when it was interrupted.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script
 
 from data_loaders.ecg.beat_knowledge import beat_knowledge
 from recipes.pretraining.ptbxl_2285 import LEADS, load_ptbxl_2285
+from recipes.pretraining.weights import save_weights
 from tscl.runs.label_efficiency.run import without_labels
-from tscl.saving.card import ModelCard
-from tscl.saving.encoder import save_encoder
 from tscl.training.recordings_pretraining import ENCODER, SETTINGS, pretrain_recordings
 
 DATA = {
@@ -79,21 +77,15 @@ def main(arrays: Path, files: Path, out: Path) -> None:
         settings=settings,
         checkpoints=out / "checkpoints",
     )
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    card = ModelCard(
-        "knowledge_distillation",
-        data={**DATA, "records": len(data), "hours": round(float(data.seconds.sum()) / 3600, 1)},
+    save_weights(
+        out,
+        result,
+        data,
+        settings,
+        data=DATA,
         preprocessing=PREPROCESSING,
-        training={
-            "recipe": "recipes/pretraining/train_ecg_12lead.py",
-            "commit": head.stdout.strip(),
-            "steps": result.steps,
-            "settings": settings.model_dump(mode="json"),
-            "last_losses": result.history[-1],
-        },
-        licence=f"as the project; the data: {DATA['licence']}, give attribution",
+        recipe="recipes/pretraining/train_ecg_12lead.py",
     )
-    save_encoder(out / "weights", result.encoder, card, half=True)
 
 
 if __name__ == "__main__":

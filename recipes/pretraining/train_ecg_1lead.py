@@ -9,17 +9,17 @@ newest checkpoint when it was interrupted.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script, from anywhere
+
 from data_loaders import load_cinc2017
 from data_loaders.ecg.beat_knowledge import beat_knowledge
+from recipes.pretraining.weights import save_weights
 from tscl.runs.label_efficiency.run import without_labels
-from tscl.saving.card import ModelCard
-from tscl.saving.encoder import save_encoder
 from tscl.training.recordings_pretraining import ECG_VIEWS, SETTINGS, pretrain_recordings
 
 BAND = (0.5, 40.0)
@@ -42,13 +42,19 @@ PREPROCESSING = {
 }
 
 
-def main(root: Path, out: Path) -> None:
-    """Train on all recordings below ``root``; weights and card go to ``out/weights``."""
+def main(root: Path, out: Path, epochs: int = 32) -> None:
+    """Train on all recordings below ``root``; weights and card go to ``out/weights``.
+
+    Args:
+        root: folder of the challenge.
+        out: also gets the cache and the checkpoints.
+        epochs: passes over the recordings.
+    """
     cache = out / "cache"
     loaded = load_cinc2017(root, band=BAND, cache=cache, n_jobs=1)
     data = without_labels(loaded.standardize())
     targets = beat_knowledge(data, cache=cache).targets(fit=np.arange(len(data)))
-    settings = SETTINGS.replace(max_epochs=32)
+    settings = SETTINGS.replace(max_epochs=epochs)
     result = pretrain_recordings(
         data,
         targets,
@@ -56,21 +62,15 @@ def main(root: Path, out: Path) -> None:
         settings=settings,
         checkpoints=out / "checkpoints",
     )
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    card = ModelCard(
-        "knowledge_distillation",
-        data={**DATA, "records": len(data), "hours": round(float(data.seconds.sum()) / 3600, 1)},
+    save_weights(
+        out,
+        result,
+        data,
+        settings,
+        data=DATA,
         preprocessing=PREPROCESSING,
-        training={
-            "recipe": "recipes/pretraining/train_ecg_1lead.py",
-            "commit": head.stdout.strip(),
-            "steps": result.steps,
-            "settings": settings.model_dump(mode="json"),
-            "last_losses": result.history[-1],
-        },
-        licence=f"as the project; the data: {DATA['licence']}, give attribution",
+        recipe="recipes/pretraining/train_ecg_1lead.py",
     )
-    save_encoder(out / "weights", result.encoder, card, half=True)
 
 
 if __name__ == "__main__":

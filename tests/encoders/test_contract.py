@@ -70,6 +70,8 @@ def _variants() -> list[tuple[str, dict[str, Any]]]:
             choices = [{**base, "causal": flag} for flag in (False, True)]
         if "context" in known:
             choices += [{**choice, "context": 7} for choice in choices]
+        if "published" in known:
+            choices += [{**choices[0], "published": True}]
         if "backbone" in known:
             inner = {"hidden_dims": 8, "depth": 2}
             choices = [

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from data_loaders.series.splits import ForecastSplit
 from tscl.errors import ConfigError, InputError
 from tscl.evaluation.forecasting.baselines import last_value
+from tscl.evaluation.forecasting.protocol import forecast_protocol
 from tscl.forecasters import STRATEGIES, StrategySettings, run_strategy, strategies
 from tscl.training.callbacks import Callback
 
@@ -84,11 +86,38 @@ def test_rates_are_halved_after_each_epoch(monkeypatch):
     settings = SMALL.replace(max_epochs=3, steps_per_epoch=2, patience=3, lr=1e-2)
     run_strategy(sine(), SPLIT, 6, "supervised", settings.replace(lr_schedule="halving"))
     assert rates == pytest.approx([1e-2, 1e-2, 5e-3, 5e-3, 2.5e-3, 2.5e-3])
+    rates.clear()
+    held = settings.replace(lr_schedule="halving", hold_epochs=1)
+    run_strategy(sine(), SPLIT, 6, "supervised", held)
+    assert rates == pytest.approx([1e-2] * 4 + [5e-3] * 2)
 
 
-@pytest.mark.parametrize("backbone", ["dlinear", "patch_transformer"])
+def test_ridge_on_windows_of_another_length():
+    settings = SMALL.replace(ridge_window=40, ridge_drop=60)
+    made = run_strategy(sine(), SPLIT, 6, "two_stage_ridge", settings)
+    run = strategies.StrategyRun(sine(), SPLIT, 6, settings)
+    embeddings = run.embeddings(made.network)
+    assert np.isnan(embeddings[:39]).all()
+    window = torch.from_numpy(sine()[100 - 39 : 101])[None]
+    with torch.no_grad():
+        last = made.network.represent(window)[0, -1].numpy()
+    np.testing.assert_allclose(embeddings[100], last, atol=1e-6)
+    (wanted,) = forecast_protocol(embeddings, sine(), SPLIT, [6], drop=60)
+    assert made.result.mse == pytest.approx(wanted.mse)
+    assert made.result.n_train == 300 - 6 - 60
+
+
+def test_options_that_came_later_leave_old_digests_alone():
+    facts = SMALL.facts()
+    assert not {"hold_epochs", "ridge_window", "ridge_drop"} & set(facts)
+    assert SMALL.replace(hold_epochs=1).facts()["hold_epochs"] == 1
+
+
+@pytest.mark.parametrize("backbone", ["dlinear", "patch_transformer", "informer_forecaster"])
 def test_simple_networks_are_supervised_only(backbone):
-    settings = SMALL.replace(backbone=backbone, backbone_params={})
+    small = {"hidden_dims": 8, "heads": 2, "ffn_dims": 16, "layers": [2, 1]}
+    params = small if backbone == "informer_forecaster" else {}
+    settings = SMALL.replace(backbone=backbone, backbone_params=params)
     made = run_strategy(sine()[:, :1], SPLIT, 6, "supervised", settings.replace(max_epochs=1))
     assert made.result.mse < 1.0
     with pytest.raises(ConfigError, match="supervised only"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,37 +55,40 @@ def forecasting_run(out: Path, *, seed: int, lr: float = 1e-3) -> Path:
     return out
 
 
+def clinical_values(out: Path) -> dict[str, Any]:
+    """COMET and two baselines on a generated cohort, as values of a configuration."""
+    return {
+        "job": "clinical",
+        "out": str(out),
+        "data": {
+            "kind": "cohort",
+            "make": {
+                "kind": "eeg",
+                "n_patients": 12,
+                "trials_per_patient": 2,
+                "seconds": 2.0,
+                "sampling_rate": 64,
+                "n_channels": 3,
+            },
+        },
+        "encoder": {
+            "name": "dilated",
+            "params": {"output_dims": 6, "hidden_dims": 4, "depth": 2},
+        },
+        "train": {"max_epochs": 2, "batch_size": 12, "lr": 1e-3, "probe": True},
+        "evaluate": {
+            "protocols": ["partial"],
+            "fractions": [1.0],
+            "seeds": 2,
+            "compare": ["random", "bandpower"],
+            "n_replicates": 10,
+        },
+    }
+
+
 def clinical_run(out: Path) -> Path:
-    """COMET and two baselines on a generated cohort, in ``out``."""
-    config = check_clinical(
-        {
-            "job": "clinical",
-            "out": str(out),
-            "data": {
-                "kind": "cohort",
-                "make": {
-                    "kind": "eeg",
-                    "n_patients": 12,
-                    "trials_per_patient": 2,
-                    "seconds": 2.0,
-                    "sampling_rate": 64,
-                    "n_channels": 3,
-                },
-            },
-            "encoder": {
-                "name": "dilated",
-                "params": {"output_dims": 6, "hidden_dims": 4, "depth": 2},
-            },
-            "train": {"max_epochs": 2, "batch_size": 12, "lr": 1e-3, "probe": True},
-            "evaluate": {
-                "protocols": ["partial"],
-                "fractions": [1.0],
-                "seeds": 2,
-                "compare": ["random", "bandpower"],
-                "n_replicates": 10,
-            },
-        }
-    )
+    """A finished run of :func:`clinical_values`, in ``out``."""
+    config = check_clinical(clinical_values(out))
     run = ClinicalRun(config)
     run.begin(resume=False)
     write_clinical_report(run, run.evaluate())

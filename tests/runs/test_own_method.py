@@ -1,10 +1,11 @@
-"""A method, a loss and an encoder of one's own go through ``tscl run``; nothing else knows them."""
+"""A method, a loss and an encoder of one's own run and are fitted; nothing else knows them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -14,6 +15,8 @@ from typer.testing import CliRunner
 from tscl.cli.app import app
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import Encoder
+from tscl.errors import InputError
+from tscl.estimators import ContrastiveTransformer
 from tscl.losses import LOSSES, ContrastiveLoss
 from tscl.methods.base import METHODS, Method
 from tscl.runs.clinical.config import check_clinical
@@ -28,7 +31,7 @@ SEEN: list[set[str]] = []
 def _own_components():
     """Registered for the test, and forgotten after it."""
     registries = (ENCODERS, LOSSES, METHODS)
-    before = [dict(one._entries) for one in registries]
+    before = [dict(registry._entries) for registry in registries]
 
     @ENCODERS.register("own_net")
     class OwnNet(Encoder):
@@ -50,8 +53,8 @@ def _own_components():
     class OwnLoss(ContrastiveLoss):
         """Mean square difference of two views."""
 
-        def compute(self, *args, **kwargs):
-            raise NotImplementedError
+        def compute(self, views, extra):
+            return (views[0] - views[1]).square().mean()
 
     @METHODS.register("own_way")
     class OwnWay(Method):
@@ -68,9 +71,9 @@ def _own_components():
             return {"loss": (torch.cdist(z, z) * same).mean() - torch.cdist(z, z).mean()}
 
     yield
-    for one, entries in zip(registries, before, strict=True):
-        one._entries.clear()
-        one._entries.update(entries)
+    for registry, entries in zip(registries, before, strict=True):
+        registry._entries.clear()
+        registry._entries.update(entries)
 
 
 def config(out: Path) -> dict:
@@ -114,3 +117,40 @@ def test_what_a_series_lacks_is_named_before_training(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["run", "-c", str(file), "-q"])
     assert done.exit_code == 2
     assert "it reads labels, patient, which a series does not have" in done.output
+
+
+def planted() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Series (24, 30, 2) of six patients; the class moves the first channel."""
+    y, patient = np.arange(24) % 2, np.arange(24) // 4
+    X = np.random.default_rng(0).normal(size=(24, 30, 2))
+    X[:, :, 0] += 3 * y[:, None]
+    return X, y, patient
+
+
+def test_an_estimator_fits_saves_and_loads_it(tmp_path: Path) -> None:
+    SEEN.clear()
+    X, y, patient = planted()
+    model = ContrastiveTransformer("own_way", encoder="own_net", max_epochs=2, batch_size=8)
+    with pytest.raises(InputError, match="patient"):
+        model.fit(X, y)
+    embeddings = model.fit(X, y, patient=patient).transform(X)
+    assert embeddings.shape == (24, 4)
+    assert all({"patient", "labels"} <= columns for columns in SEEN)
+    assert len(SEEN) >= 6
+    model.save(tmp_path / "model")
+    loaded = ContrastiveTransformer.load(tmp_path / "model")
+    assert (loaded.method, loaded.encoder) == ("own_way", "own_net")
+    np.testing.assert_array_equal(loaded.transform(X), embeddings)
+
+
+def test_a_loss_of_ones_own_trains_in_an_estimator() -> None:
+    """The mean square difference of two jittered views shrinks the weights it is trained on."""
+    X, _, _ = planted()
+
+    def weight(epochs: int) -> float:
+        model = ContrastiveTransformer(
+            "simclr", encoder="own_net", loss="own_loss", max_epochs=epochs, lr=0.05
+        )
+        return float(model.fit(X).encoder_.map.weight.detach().abs().mean())
+
+    assert weight(40) < 0.5 * weight(1)

@@ -15,7 +15,10 @@ from tscl.cli.app import app
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import Encoder
 from tscl.errors import InputError
-from tscl.estimators import ContrastiveTransformer
+from tscl.estimators import ContrastiveClassifier, ContrastiveTransformer
+from tscl.evaluation.clinical.evaluate import pooled_embeddings
+from tscl.evaluation.clinical.fitted import FittedClassifier
+from tscl.evaluation.probes.classifiers import fit_partial
 from tscl.saving import export
 from tscl.saving.encoder import save_encoder
 from tscl.saving.export import export_encoder
@@ -217,3 +220,37 @@ def test_an_exported_estimator_takes_series_as_it_does(tmp_path, scale):
     embeddings = session.run(["embeddings"], {"x": np.asarray(given, np.float32)})[0]
     wanted = model.encode(x)
     assert np.abs(embeddings - wanted).max() < 1e-3 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_a_classifiers_file_holds_pooling_and_head(tmp_path, labels):
+    """Its probabilities are the estimator's own; the name says what the file is."""
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    rng = np.random.default_rng(0)
+    y = np.asarray(["a", "b", "c"])[np.arange(18) % labels]
+    x = (rng.normal(5, 1, (18, 30, 2)) * (1 + np.arange(18) % labels)[:, None, None]).astype("f4")
+    small = {"output_dims": 4, "hidden_dims": 4, "depth": 2}
+    model = ContrastiveClassifier("simclr", encoder_params=small, max_epochs=1, pooling="max+mean")
+    model.fit(x, y).save(tmp_path / "model")
+    done = CliRunner().invoke(app, ["export", "--run", str(tmp_path / "model"), "--length", "30"])
+    assert done.exit_code == 0, done.output
+    session = onnxruntime.InferenceSession(str(tmp_path / "model" / "classifier.onnx"))
+    proba = session.run(["probabilities"], {"x": x})[0]
+    np.testing.assert_allclose(proba, model.predict_proba(x), atol=2e-4)
+
+
+def test_a_runs_classifier_is_exported_whole(tmp_path):
+    encoder = build("dilated").eval()
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 30, 2)).astype(np.float32), np.arange(20) % 2
+    probe, _ = fit_partial(pooled_embeddings(encoder, x), y)
+    fitted = FittedClassifier.of(encoder, probe, ("no", "yes"), card={"preprocessing": {}})
+    fitted.save(tmp_path / "run" / "classifiers" / "simclr-fold0-partial-seed0")
+    words = ["export", "--run", str(tmp_path / "run"), "--format", "torch-export"]
+    words += ["--classifier", "simclr-fold0-partial-seed0", "-o", str(tmp_path / "c.pt2")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "probability" in done.output
+    again = torch.export.load(str(tmp_path / "c.pt2")).module()
+    np.testing.assert_allclose(again(torch.from_numpy(x)), fitted.predict_proba(x), atol=1e-5)

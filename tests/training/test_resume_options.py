@@ -74,6 +74,8 @@ def test_schedules_follow_their_definition():
     assert rates() == [1.0] * 12
     assert rates(warmup=4)[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert rates(schedule="step", decay_epochs=2, decay_factor=0.5) == [1.0] * 6 + [0.5] * 6
+    held = rates(schedule="step", decay_epochs=1, decay_factor=0.5, hold_epochs=1)
+    assert held == [1.0] * 6 + [0.5] * 3 + [0.25] * 3
     linear = rates(schedule="linear", final_lr=0.4)
     assert linear[0] == 1.0
     assert linear[6] == pytest.approx(0.7)

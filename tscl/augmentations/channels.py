@@ -24,6 +24,10 @@ class KeepChannels(Augmentation):
 
     Raises:
         InputError: no channel, a repeated one, or (when called) one the series does not have.
+
+    Example:
+        >>> KeepChannels([1])(torch.ones(1, 2, 3))[0].tolist()
+        [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
     """
 
     form = "factor"

@@ -72,6 +72,11 @@ class RandomChoice(_Container):
     Args:
         augmentations: names, mappings or modules that keep the shape, at least one.
         p: probability per sample that any is applied.
+
+    Example:
+        >>> choice = RandomChoice(["jitter", {"name": "polarity", "ratio": 1.0}])
+        >>> choice(torch.ones(4, 10, 1), torch.Generator().manual_seed(0)).shape
+        torch.Size([4, 10, 1])
     """
 
     def view(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -94,6 +99,10 @@ class ScaleShiftJitter(Compose):
     Args:
         sigma: standard deviation of the factor (around 1), the offset and the noise, >= 0.
         p: probability per sample of EACH of the three (not of the whole).
+
+    Example:
+        >>> ScaleShiftJitter()(torch.ones(2, 50, 3), torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 50, 3])
     """
 
     def __init__(self, sigma: float = 0.5, p: float = 0.5) -> None:

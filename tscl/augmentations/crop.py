@@ -27,6 +27,10 @@ class WindowSlice(Augmentation):
     Args:
         ratio: length of the window over the series' length, in (0, 1]; 1 changes nothing.
         p: probability per sample.
+
+    Example:
+        >>> WindowSlice(ratio=0.8)(torch.ones(2, 50, 3), torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 50, 3])
     """
 
     form = "index"
@@ -58,6 +62,11 @@ class Subsequence(Augmentation):
         ratio: length of the window over the series' length, in (0, 1]; 1 changes nothing.
         p: probability per sample; must be 1 with ``crop``.
         crop: return the window alone.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> Subsequence(ratio=0.5, crop=True)(torch.ones(2, 50, 3), generator).shape
+        torch.Size([2, 25, 3])
     """
 
     form = "factor"

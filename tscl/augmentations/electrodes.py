@@ -23,6 +23,11 @@ class ChannelDropout(Augmentation):
     Args:
         ratio: probability of each channel, in [0, 1]; 0 drops nothing.
         p: probability per sample.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> ChannelDropout(ratio=0.5)(torch.ones(1, 2, 4), generator)[0, 0].tolist()
+        [0.0, 1.0, 0.0, 0.0]
     """
 
     form = "factor"
@@ -48,6 +53,11 @@ class Polarity(Augmentation):
     Args:
         ratio: probability that a sample is turned over, in [0, 1]; 0 changes nothing.
         p: probability per sample that it is drawn for at all.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> Polarity(ratio=1.0)(torch.ones(1, 1, 2), generator).flatten().tolist()
+        [-1.0, -1.0]
     """
 
     form = "factor"
@@ -80,6 +90,12 @@ class SwapSides(Augmentation):
     Raises:
         InputError: positions that are no order of the channels, or (when called) another number
             of channels.
+
+    Example:
+        >>> x = torch.tensor([[[1.0, 2.0, 3.0]]])
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> SwapSides(["C3", "Cz", "C4"], ratio=1.0)(x, generator).flatten().tolist()
+        [3.0, 2.0, 1.0]
     """
 
     form = "index"

@@ -27,6 +27,12 @@ class FrequencyMask(Augmentation):
         mode: ``random`` or ``band``.
         per_channel: draw components per channel; False removes the same in all channels.
         keep_mean: never remove the component of frequency zero.
+
+    Example:
+        >>> x = torch.ones(1, 8, 1)
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> FrequencyMask(ratio=1.0)(x, generator).flatten().tolist()  # the mean is kept
+        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
     form = "linear"

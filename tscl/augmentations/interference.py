@@ -70,6 +70,12 @@ class BaselineWander(Interference):
         n_waves: waves that are added up, >= 1.
         relative: see :class:`Interference`.
         p: probability per sample.
+
+    Example:
+        >>> x = torch.zeros(1, 500, 2)
+        >>> v = BaselineWander(rate=100.0, relative=False)(x, torch.Generator().manual_seed(0))
+        >>> v.shape, bool(v.abs().max() > 0)
+        (torch.Size([1, 500, 2]), True)
     """
 
     def __init__(
@@ -109,6 +115,13 @@ class MainsHum(Interference):
             do not pass the filter of a recorder or resampler.
         relative: see :class:`Interference`.
         p: probability per sample.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> hum = MainsHum(rate=500.0, frequencies=(50.0,), relative=False)
+        >>> v = hum(torch.zeros(1, 500, 1), generator)
+        >>> int(torch.fft.rfft(v[0, :, 0]).abs().argmax())  # Hz, in a second
+        50
     """
 
     def __init__(
@@ -150,6 +163,11 @@ class MuscleNoise(Interference):
         shortest: smallest width w of a burst over the length, in (0, 1].
         relative: see :class:`Interference`.
         p: probability per sample.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> MuscleNoise(rate=250.0, relative=False)(torch.zeros(2, 250, 3), generator).shape
+        torch.Size([2, 250, 3])
     """
 
     def __init__(

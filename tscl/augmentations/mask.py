@@ -27,6 +27,11 @@ class Cutout(Augmentation):
         p: probability per sample.
         n_blocks: blocks per sample, >= 1.
         per_channel: draw places per channel; False hides the same steps in all channels.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> Cutout(ratio=0.5)(torch.ones(1, 6, 1), generator).flatten().tolist()
+        [1.0, 0.0, 0.0, 0.0, 1.0, 1.0]
     """
 
     form = "factor"

@@ -20,6 +20,11 @@ class Jitter(Augmentation):
     Args:
         sigma: standard deviation of the noise, in data units, >= 0.
         p: probability per sample.
+
+    Example:
+        >>> v = Jitter(sigma=0.1)(torch.zeros(1, 1000, 1), torch.Generator().manual_seed(0))
+        >>> f"{float(v.std()):.1f}"
+        '0.1'
     """
 
     form = "additive"
@@ -45,6 +50,11 @@ class Shift(Augmentation):
         sigma: standard deviation of the offset, in data units, >= 0.
         p: probability per sample.
         per_channel: draw an offset per channel; False shares one over a sample's channels.
+
+    Example:
+        >>> v = Shift(sigma=0.5)(torch.zeros(1, 3, 1), torch.Generator().manual_seed(0))
+        >>> bool((v == v[:, :1]).all())  # one shift a channel
+        True
     """
 
     form = "additive"
@@ -72,6 +82,11 @@ class Scaling(Augmentation):
         p: probability per sample.
         mean: mean of the factor; 1 keeps the level (TS-TCC's public code uses 2).
         per_channel: draw a factor per channel; False shares one over a sample's channels.
+
+    Example:
+        >>> v = Scaling(sigma=0.1)(torch.ones(1, 3, 1), torch.Generator().manual_seed(0))
+        >>> bool((v == v[:, :1]).all())  # one factor a channel
+        True
     """
 
     form = "factor"

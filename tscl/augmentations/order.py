@@ -21,6 +21,12 @@ class Permutation(Augmentation):
             than there are steps); 1 changes nothing.
         p: probability per sample.
         equal: cut into segments of equal length (up to one step); False cuts at random steps.
+
+    Example:
+        >>> x = torch.arange(6.0).view(1, 6, 1)
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> sorted(Permutation(max_segments=3)(x, generator).flatten().tolist())
+        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     """
 
     form = "index"

@@ -76,6 +76,7 @@ class ParametricAugmentation(nn.Module):
             public code does, so that the mask's odds never fall below one to one.
         h_init: probability of keeping at initialisation (sets the head's bias), or None.
         use_g: False fixes g = 1.
+        use_h: False fixes h = 1 (the paper's ablation without the mask).
         fixed_channels: this many leading channels (calendar covariates) pass unchanged.
     """
 
@@ -91,6 +92,7 @@ class ParametricAugmentation(nn.Module):
         h_logits: Literal["linear", "sigmoid"] = "linear",
         h_init: float | None = None,
         use_g: bool = True,
+        use_h: bool = True,
         fixed_channels: int = 0,
     ) -> None:
         super().__init__()
@@ -120,6 +122,7 @@ class ParametricAugmentation(nn.Module):
         self.hard = hard
         self.h_logits = h_logits
         self.use_g = use_g
+        self.use_h = use_h
         self.fixed_channels = fixed_channels
         if h_init is not None:
             nn.init.constant_(self.h_head.bias, math.log(h_init / (1.0 - h_init)))
@@ -150,6 +153,8 @@ class ParametricAugmentation(nn.Module):
             zeta=self.zeta,
             hard=self.hard,
         )
+        if not self.use_h:
+            h, openness = torch.ones_like(h), torch.ones_like(openness)
         g = torch.sigmoid(self.g_head(embedding)) if self.use_g else torch.ones_like(h)
         if self.fixed_channels:
             kept = torch.ones_like(h[..., : self.fixed_channels])

@@ -95,6 +95,12 @@ class EEGPolicy(_Policy):
         channels: see :class:`SwapSides`; None leaves the swap out.
         relative: see :class:`Interference`.
         p: probability per sample that any is applied.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(2, 200, 3, generator=torch.Generator().manual_seed(0))
+        >>> EEGPolicy(rate=100.0)(x, torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 200, 3])
     """
 
     def __init__(

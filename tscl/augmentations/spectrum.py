@@ -37,6 +37,11 @@ class BandStop(Augmentation):
         low: lowest centre in Hz, >= 0.
         high: highest centre in Hz; None: half the rate.
         p: probability per sample.
+
+    Example:
+        >>> x = torch.sin(torch.arange(200.0)).view(1, 200, 1)
+        >>> BandStop(rate=100.0, width=10.0, low=5.0)(x, torch.Generator().manual_seed(0)).shape
+        torch.Size([1, 200, 1])
     """
 
     form = "linear"
@@ -82,6 +87,13 @@ class FourierSurrogate(Augmentation):
         strength: largest angle over pi, in [0, 1]; 0 changes nothing, 1 forgets the phases.
         p: probability per sample.
         per_channel: draw angles per channel.
+
+    Example:
+        >>> x = torch.sin(torch.arange(64.0)).view(1, 64, 1)
+        >>> v = FourierSurrogate()(x, torch.Generator().manual_seed(0))
+        >>> before, after = (torch.fft.rfft(s, dim=1).abs() for s in (x, v))
+        >>> torch.allclose(before, after, atol=1e-4)
+        True
     """
 
     form = "linear"

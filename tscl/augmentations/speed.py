@@ -23,6 +23,10 @@ class Speed(Augmentation):
     Args:
         factor: largest speed, and one over the smallest, >= 1; 1 changes nothing.
         p: probability per sample.
+
+    Example:
+        >>> Speed(factor=1.2)(torch.ones(2, 50, 3), torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 50, 3])
     """
 
     form = "index"

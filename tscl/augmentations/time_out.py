@@ -20,6 +20,11 @@ class TimeOut(Augmentation):
     Args:
         longest: largest length over the series' length, in [0, 1]; 0 hides nothing.
         p: probability per sample.
+
+    Example:
+        >>> v = TimeOut(longest=0.5)(torch.ones(1, 100, 2), torch.Generator().manual_seed(0))
+        >>> bool((v == 0).any()), float(v.max())
+        (True, 1.0)
     """
 
     form = "factor"

@@ -32,6 +32,10 @@ class MagnitudeWarp(Augmentation):
         p: probability per sample.
         n_knots: knots inside the series, >= 1 (one more at each end).
         per_channel: draw a curve per channel.
+
+    Example:
+        >>> MagnitudeWarp(sigma=0.1)(torch.ones(2, 50, 3), torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 50, 3])
     """
 
     form = "factor"
@@ -68,6 +72,10 @@ class TimeWarp(Augmentation):
         p: probability per sample.
         n_knots: knots inside the series, >= 1 (one more at each end).
         per_channel: draw a warp per channel.
+
+    Example:
+        >>> TimeWarp(sigma=0.2)(torch.ones(2, 50, 3), torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 50, 3])
     """
 
     form = "index"
@@ -110,6 +118,10 @@ class WindowWarp(Augmentation):
         ratio: length of the window over the series' length, in [0, 1]; 0 changes nothing.
         p: probability per sample.
         scales: the window's new length over its old one; one is drawn per sample.
+
+    Example:
+        >>> WindowWarp()(torch.ones(2, 50, 3), torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 50, 3])
     """
 
     form = "index"

@@ -14,14 +14,24 @@ from tscl.cli import (
     forecasting,
     label_efficiency,
     models,
+    predict,
     pretrained,
     studies,
 )
 from tscl.cli import propose as proposals
-from tscl.cli.console import RunOption, SetOption, app, command, console
+from tscl.cli.console import (
+    RunOption,
+    SetOption,
+    app,
+    check_folder,
+    command,
+    console,
+    shown_log,
+)
+from tscl.errors import ConfigError
 
 # imported for the commands they register
-__all__ = ["about", "app", "data", "models", "pretrained", "proposals", "studies"]
+__all__ = ["about", "app", "data", "models", "predict", "pretrained", "proposals", "studies"]
 
 JOBS: dict[str, Any] = {
     "forecasting": forecasting,
@@ -39,6 +49,14 @@ DataOption = Annotated[
         "--data",
         help="Data to use instead: a CSV with a time column, or a folder of recordings with a "
         "table of labels. Without --config the job that fits them is proposed and run.",
+    ),
+]
+TestOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--test",
+        help="Recordings of another hospital: train on the data, test on these (external "
+        "validation). Patients in both are refused unless -s data.external.shared=leave_out.",
     ),
 ]
 OutOption = Annotated[
@@ -78,6 +96,7 @@ def read_config(
     data: Path | None,
     out: Path | None,
     sets: list[str] | None,
+    test: Path | None = None,
 ) -> Any:
     """The configuration of a command, with its options over those of the file."""
     from tscl.runs.config import apply_override, read_values
@@ -93,6 +112,12 @@ def read_config(
         job = JOBS.get(str(values.get("job", "forecasting")))
         if data is not None and job is not None:
             job.use_data(values, data, sets or [], embedded=False)
+    if test is not None:
+        check_folder("--test", test)
+        if values.get("job", "forecasting") == "forecasting":
+            raise ConfigError("--test", test, "only jobs of patients are tested on other data")
+        section = values.setdefault("data", {})
+        section["external"] = {**(section.get("external") or {}), "root": str(test)}
     for item in [*([f"out={out}"] if out else []), *(sets or [])]:
         apply_override(values, item)
     return check_job(values)
@@ -102,14 +127,16 @@ def read_config(
 def run(
     config: ConfigOption = None,
     data: DataOption = None,
+    test: TestOption = None,
     out: OutOption = None,
     sets: SetOption = None,
     resume: ResumeOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Pretrain, evaluate and report in one go (default: the embedded demonstration)."""
-    wanted = read_config(config, data, out, sets)
-    JOBS[wanted.job].run(wanted, quiet, resume=resume)
+    wanted = read_config(config, data, out, sets, test)
+    with shown_log("tscl.runs"):
+        JOBS[wanted.job].run(wanted, quiet, resume=resume)
 
 
 @command()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,6 +93,24 @@ def progress(quiet: bool) -> ProgressReporter:
     from tscl.training.callbacks import ProgressBar, Silent
 
     return Silent() if quiet or not sys.stderr.isatty() else ProgressBar(errors)
+
+
+class _Printed(logging.Handler):
+    """Warnings of the log as lines of the console."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(record.getMessage(), markup=False, highlight=False)
+
+
+@contextmanager
+def shown_log(name: str) -> Iterator[None]:
+    """Print what the logger ``name`` and those below it warn of."""
+    handler = _Printed(logging.WARNING)
+    logging.getLogger(name).addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger(name).removeHandler(handler)
 
 
 def print_table(title: str, frame: pd.DataFrame, *, numbers_right: bool = False) -> None:

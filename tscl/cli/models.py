@@ -1,4 +1,4 @@
-"""Commands for saved models: ``tscl export``, ``tscl push``, ``tscl pull``."""
+"""Commands for saved models: ``tscl export``, ``tscl convert``, ``tscl push``, ``tscl pull``."""
 
 from __future__ import annotations
 
@@ -41,8 +41,13 @@ def find_model(run: Path, model: str | None) -> Path:
     return models[model]
 
 
-def _scaling(home: Path, card: dict[str, Any]) -> tuple[Any, Any, str]:
-    """Mean and scale for an exported file, and what the file then takes."""
+def _scaling(home: Path, how: dict[str, Any]) -> tuple[Any, Any, str]:
+    """Mean and scale for an exported file, and what the file then takes.
+
+    Args:
+        home: folder of an encoder, or of an estimator or its part.
+        how: ``preprocessing`` of the card.
+    """
     if (home / "estimator.json").is_file():
         from tscl.estimators.transformer import load_transformer
 
@@ -52,8 +57,41 @@ def _scaling(home: Path, card: dict[str, Any]) -> tuple[Any, Any, str]:
         if model.scale == "sample":
             return None, None, "each series standardised by channel (scale='sample')"
         return None, None, "series in their own units (scale='none')"
-    known = json.dumps(card.get("preprocessing") or {})
+    if how.get("standardize") == "train":
+        note = "values as they were loaded in the run; the file scales them"
+        return how.get("mean"), how.get("std"), note
+    known = json.dumps(how)
     return None, None, f"values prepared as in the run, which the file does not do: {known}"
+
+
+def _classifier(run: Path, name: str | None) -> tuple[Path, Any, Any] | None:
+    """Folder, encoder and :class:`Classify` of a classifier; None where an encoder is meant."""
+    from tscl.estimators.saved import CARD
+    from tscl.evaluation.clinical.fitted import CARD as FITTED
+    from tscl.evaluation.clinical.fitted import Classify, FittedClassifier, linear_head
+    from tscl.runs.new_data import find_classifier
+    from tscl.saving.tensors import read_json
+
+    if name is not None or (run / FITTED).is_file():
+        fitted = FittedClassifier.load(folder := find_classifier(run, name))
+        if not hasattr(fitted.encoder, "input_dims"):
+            raise ConfigError("--classifier", name, "band power has no network to export")
+        return folder, fitted.encoder, fitted.classify
+    path = run / CARD
+    if not path.is_file() or read_json(path).get("kind") != "ContrastiveClassifier":
+        return None
+    from tscl.estimators.classifier import ContrastiveClassifier
+
+    model = ContrastiveClassifier.load(run)
+    head = getattr(model.head_, "layers", None)
+    if head is None:
+        import numpy as np
+
+        pipeline = model.head_
+        pipeline[-1].classes_ = np.arange(len(model.classes_))
+        head = linear_head(pipeline, len(model.classes_))
+    transformer = model.transformer_
+    return run, transformer.encoder_, Classify(head, transformer.pooling)
 
 
 @command()
@@ -63,17 +101,31 @@ def export(
     model: ModelOption = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File (.onnx, .pt2).")] = None,
     length: Annotated[int, typer.Option(help="Steps of the example to trace with.")] = 64,
+    classifier: Annotated[
+        str | None, typer.Option(help="A classifier of the run: the file gives probabilities.")
+    ] = None,
 ) -> None:
-    """Write an encoder for other runtimes and compare the file's embeddings with its own."""
+    """Write an encoder or a classifier for other runtimes and compare the file with it.
+
+    A classifier's file holds pooling and head and gives probabilities; a run's model and a
+    transformer's file gives embeddings, and is called encoder.
+    """
     from tscl.saving.encoder import load_encoder
     from tscl.saving.export import SUFFIXES, export_encoder
 
     if format not in SUFFIXES:
         raise ConfigError("--format", format, nearest(format, SUFFIXES))
-    home = find_model(run, model)
-    encoder, card = load_encoder(home)
-    target = out or home / f"encoder{SUFFIXES[format]}"
-    mean, scale, note = _scaling(home, card)
+    whole = _classifier(run, classifier) if model is None else None
+    if whole is None:
+        home = find_model(run, model)
+        encoder, card = load_encoder(home)
+        classify, part, how = None, "encoder", dict(card.get("preprocessing") or {})
+    else:
+        home, encoder, classify = whole
+        part, how = "classifier", _preprocessing(home)
+    target = out or home / f"{part}{SUFFIXES[format]}"
+    inner = home / "transformer" if (home / "transformer").is_dir() else home
+    mean, scale, note = _scaling(inner, how)
     exported = export_encoder(
         encoder,
         target,
@@ -81,16 +133,45 @@ def export(
         length=length,
         mean=mean,
         scale=scale,
-        notes={"preprocessing": card.get("preprocessing", {})},
+        notes={"preprocessing": how},
+        classify=classify,
     )
     console.print(
         f"{exported.path}: free to vary: {', '.join(exported.dynamic)}; "
-        f"largest difference of an embedding {exported.difference:.2g}",
+        f"largest difference of {'an embedding' if classify is None else 'a probability'} "
+        f"{exported.difference:.2g}",
         markup=False,
     )
     console.print(f"input: {note}", markup=False)
     if "time" not in exported.dynamic:
         console.print(f"series must have {exported.length} steps, as --length says")
+
+
+def _preprocessing(home: Path) -> dict[str, Any]:
+    """What a run's classifier expects of its input; nothing of an estimator's."""
+    from tscl.evaluation.clinical.fitted import CARD
+    from tscl.saving.tensors import read_json
+
+    path = home / CARD
+    return dict(read_json(path)["card"].get("preprocessing", {})) if path.is_file() else {}
+
+
+@command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="State of a network, as torch.save wrote it.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the encoder to write.")],
+) -> None:
+    """Read an encoder of the public code of TS2Vec, CoST, AutoTCL or COMET and save it as one."""
+    from tscl.disk import new_folder, sha256_of
+    from tscl.saving.encoder import save_encoder
+    from tscl.saving.published import load_published
+
+    encoder = load_published(file)
+    card = {"source": {"file": file.name, "sha256": sha256_of(file)}}
+    with new_folder(out) as work:
+        save_encoder(work, encoder, card)
+    count = sum(p.numel() for p in encoder.parameters())
+    console.print(f"{encoder.name} encoder, {count:,} parameters: {out}", markup=False)
 
 
 @command()

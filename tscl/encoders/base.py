@@ -137,6 +137,25 @@ def require_every_step(encoder: object, use: str) -> None:
         )
 
 
+def input_layer(
+    input_dims: int, hidden_dims: int, published: bool = False, dropout: float = 0.0
+) -> nn.Module:
+    """The linear layer before an encoder's own layers.
+
+    Args:
+        input_dims: channels of the series.
+        hidden_dims: width of the latent.
+        published: weights from N(0, 0.01) and dropout behind the layer, as in the public code of
+            the end-to-end study (arXiv 2306.12086).
+        dropout: probability of that dropout.
+    """
+    layer = nn.Linear(input_dims, hidden_dims)
+    if not published:
+        return layer
+    nn.init.normal_(layer.weight, std=0.01)
+    return nn.Sequential(layer, nn.Dropout(dropout))
+
+
 def project_input(x: Tensor, projection: nn.Module, mask: Tensor | None) -> Tensor:
     """Project (B, T, C) to the latent (B, T, H), zeroing masked steps and steps without values.
 

@@ -70,8 +70,9 @@ class CoSTEncoder(MixtureEncoder):
         self.backbone = DilatedConvEncoder(
             input_dims, output_dims, hidden_dims, depth, kernel_size, dropout, causal
         )
+        own = self.backbone.config()
         self._config = {
-            **self.backbone.config(),
+            **{key: own[key] for key in own if key not in ("published", "input_dropout")},
             "kernels": [int(k) for k in kernels],
             "mixture": mixture,
         }

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tscl.encoders.base import ENCODERS, Encoder, project_input
+from tscl.encoders.base import ENCODERS, Encoder, input_layer, project_input
 from tscl.encoders.convolution import ShiftedConv, check_dims, check_dropout, check_series
 
 
@@ -53,6 +53,9 @@ class DilatedConvEncoder(Encoder):
         kernel_size: taps of every convolution; odd unless ``causal``.
         dropout: probability of dropout on the output.
         causal: pad on the left only, so that step t sees steps <= t.
+        published: the input's projection of :func:`tscl.encoders.base.input_layer` (public code
+            of arXiv 2306.12086).
+        input_dropout: probability of dropout behind the input's projection, when ``published``.
 
     Attributes:
         receptive_field: ``1 + 2 (kernel_size - 1) (2**(depth + 1) - 1)`` steps: all of them past
@@ -81,12 +84,15 @@ class DilatedConvEncoder(Encoder):
         kernel_size: int = 3,
         dropout: float = 0.1,
         causal: bool = False,
+        published: bool = False,
+        input_dropout: float = 0.05,
     ) -> None:
         super().__init__()
         check_dims(
             input_dims=input_dims, output_dims=output_dims, hidden_dims=hidden_dims, depth=depth
         )
         check_dropout(dropout)
+        check_dropout(input_dropout)
         self._config = {
             "input_dims": input_dims,
             "output_dims": output_dims,
@@ -95,9 +101,11 @@ class DilatedConvEncoder(Encoder):
             "kernel_size": kernel_size,
             "dropout": dropout,
             "causal": causal,
+            "published": published,
+            "input_dropout": input_dropout,
         }
         self.input_dims, self.output_dims, self.causal = input_dims, output_dims, causal
-        self.input_fc = nn.Linear(input_dims, hidden_dims)
+        self.input_fc = input_layer(input_dims, hidden_dims, published, input_dropout)
         blocks = [
             ResidualBlock(
                 hidden_dims,
@@ -114,10 +122,15 @@ class DilatedConvEncoder(Encoder):
         self.receptive_field = 1 + 2 * (kernel_size - 1) * (2 ** (depth + 1) - 1)
 
     def features(self, x: Tensor, mask: Tensor | None = None, last: int | None = None) -> Tensor:
-        """Time-major embeddings (T, B, D), or only the ``last`` steps of them.
+        """Time-major embeddings (T, B, D).
 
         Blocks whose dilation reaches past the series work on single steps, so with ``last`` they
         are applied to those steps alone.
+
+        Args:
+            x: (B, T, C).
+            mask: (B, T), False where the latent step is hidden.
+            last: give only so many last steps.
         """
         out: Tensor = self.dropout(self._trunk(x, mask, last))
         return out
@@ -140,6 +153,11 @@ class DilatedConvEncoder(Encoder):
         """What ``n_views`` calls of ``forward`` give, to the bit, for one pass of the blocks.
 
         Dropout acts on the output only, so views that differ by nothing else share the rest.
+
+        Args:
+            x: (B, T, C).
+            n_views: how many.
+            mask: (B, T), as in ``forward``.
         """
         h = self._trunk(x, mask)
         return tuple(self.dropout(h).transpose(0, 1).contiguous() for _ in range(n_views))

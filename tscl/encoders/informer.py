@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tscl.encoders.base import ENCODERS
-from tscl.encoders.convolution import check_dims
+from tscl.encoders.base import ENCODERS, input_layer
+from tscl.encoders.convolution import check_dims, check_dropout
 from tscl.encoders.transformer import AttentionLayer, TransformerEncoder
 from tscl.errors import InputError
 from tscl.seeding import torch_generator
@@ -81,6 +81,9 @@ class InformerEncoder(TransformerEncoder):
         dropout: probability of dropout on both branches.
         factor: of :class:`ProbSparseAttention`; 3 in the end-to-end study.
         sample_seed: of the keys drawn in evaluation.
+        published: norms behind the residuals, no positions, and the input's projection of
+            :func:`tscl.encoders.base.input_layer` (public code of arXiv 2306.12086).
+        input_dropout: probability of dropout behind the input's projection, when ``published``.
 
     Raises:
         InputError: an argument out of range, or an input of another shape.
@@ -104,6 +107,8 @@ class InformerEncoder(TransformerEncoder):
         dropout: float = 0.05,
         factor: int = 3,
         sample_seed: int = 0,
+        published: bool = False,
+        input_dropout: float = 0.05,
     ) -> None:
         super().__init__(input_dims, output_dims, hidden_dims, depth, heads, ffn_dims, dropout)
         check_dims(factor=factor)
@@ -112,6 +117,12 @@ class InformerEncoder(TransformerEncoder):
         for name in ("causal", "context"):
             del self._config[name]
         self._config |= {"factor": factor, "sample_seed": sample_seed}
+        check_dropout(input_dropout)
+        self._config |= {"published": published, "input_dropout": input_dropout}
+        if published:
+            self.positions = False
+            self.input_fc = input_layer(input_dims, hidden_dims, published, input_dropout)
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, AttentionLayer)
             layer.attention = ProbSparseAttention(factor, sample_seed, number)
+            layer.post = published

@@ -8,26 +8,50 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from tscl.encoders.base import ENCODERS, Encoder, project_input
+from tscl.encoders.base import ENCODERS, Encoder, input_layer, project_input
 from tscl.encoders.convolution import ShiftedConv, check_dims, check_dropout, check_series
 
 
 class TemporalBlock(nn.Module):
-    """Twice weight-normalised causal convolution, ReLU, dropout; plus the input, then ReLU."""
+    """Twice weight-normalised causal convolution, ReLU, dropout; plus the input, then ReLU.
 
-    def __init__(self, dims: int, kernel_size: int, dilation: int, dropout: float) -> None:
+    The input is projected where it has another width. ``published`` draws weights, and the lengths
+    of the weights, from N(0, 0.01).
+    """
+
+    def __init__(
+        self,
+        dims: int,
+        kernel_size: int,
+        dilation: int,
+        dropout: float,
+        *,
+        out_dims: int | None = None,
+        published: bool = False,
+    ) -> None:
         super().__init__()
-        convs = [ShiftedConv(dims, dims, kernel_size, dilation, causal=True) for _ in range(2)]
+        out = dims if out_dims is None else out_dims
+        convs = [
+            ShiftedConv(inner, out, kernel_size, dilation, causal=True) for inner in (dims, out)
+        ]
         # one norm per output channel, which is the last axis of (kernel, in, out)
         self.convs = nn.ModuleList(weight_norm(conv, dim=2) for conv in convs)
         self.dropout = nn.Dropout(dropout)
+        self.projector = nn.Linear(dims, out) if out != dims else None
+        if published:
+            parts = [*self.convs.named_parameters()]
+            parts += [] if self.projector is None else [*self.projector.named_parameters()]
+            for name, weight in parts:
+                if not name.endswith("bias"):
+                    nn.init.normal_(weight, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(T, B, dims) to (T, B, dims)."""
+        """(T, B, dims) to (T, B, out_dims)."""
+        residual = x if self.projector is None else self.projector(x)
         h = x
         for conv in self.convs:
             h = self.dropout(F.relu(conv(h)))
-        return F.relu(h + x)
+        return F.relu(h + residual)
 
 
 @ENCODERS.register("tcn")
@@ -43,9 +67,13 @@ class TCNEncoder(Encoder):
         depth: number of blocks.
         kernel_size: taps of every convolution.
         dropout: probability of dropout after every convolution.
+        published: one more block, of width ``output_dims`` and dilation ``2**depth``, in place of
+            the last linear layer, and weights from N(0, 0.01) (public code of arXiv 2306.12086).
+        input_dropout: probability of dropout behind the input's projection, when ``published``.
 
     Attributes:
-        receptive_field: ``1 + 2 (kernel_size - 1) (2**depth - 1)`` steps, t included.
+        receptive_field: ``1 + 2 (kernel_size - 1) (2**depth - 1)`` steps, t included; of
+            ``depth + 1`` when ``published``.
 
     Raises:
         InputError: an argument out of range, or an input of another shape.
@@ -69,12 +97,15 @@ class TCNEncoder(Encoder):
         depth: int = 5,
         kernel_size: int = 3,
         dropout: float = 0.05,
+        published: bool = False,
+        input_dropout: float = 0.05,
     ) -> None:
         super().__init__()
         check_dims(
             input_dims=input_dims, output_dims=output_dims, hidden_dims=hidden_dims, depth=depth
         )
         check_dropout(dropout)
+        check_dropout(input_dropout)
         self._config = {
             "input_dims": input_dims,
             "output_dims": output_dims,
@@ -82,14 +113,27 @@ class TCNEncoder(Encoder):
             "depth": depth,
             "kernel_size": kernel_size,
             "dropout": dropout,
+            "published": published,
+            "input_dropout": input_dropout,
         }
         self.input_dims, self.output_dims, self.causal = input_dims, output_dims, True
-        self.receptive_field = 1 + 2 * (kernel_size - 1) * (2**depth - 1)
-        self.input_fc = nn.Linear(input_dims, hidden_dims)
+        count = depth + published
+        self.receptive_field = 1 + 2 * (kernel_size - 1) * (2**count - 1)
+        self.input_fc = input_layer(input_dims, hidden_dims, published, input_dropout)
         self.blocks = nn.Sequential(
-            *(TemporalBlock(hidden_dims, kernel_size, 2**i, dropout) for i in range(depth))
+            *(
+                TemporalBlock(
+                    hidden_dims,
+                    kernel_size,
+                    2**i,
+                    dropout,
+                    out_dims=output_dims if i == depth else None,
+                    published=published,
+                )
+                for i in range(count)
+            )
         )
-        self.output_fc = nn.Linear(hidden_dims, output_dims)
+        self.output_fc = nn.Identity() if published else nn.Linear(hidden_dims, output_dims)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Encode (B, T, C) to (B, T, D); see :class:`tscl.encoders.base.Encoder`."""

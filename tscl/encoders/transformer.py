@@ -31,7 +31,7 @@ def _rotate(x: Tensor, turns: Turns) -> Tensor:
 
 
 class AttentionLayer(nn.Module):
-    """Pre-norm self-attention and feed-forward, each with a residual."""
+    """Self-attention and feed-forward, each with a residual, after a norm or (``post``) before."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class AttentionLayer(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.attention: nn.Module | None = None  # what attends instead of the default
+        self.post = False
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if self.attention is not None:
@@ -77,14 +78,19 @@ class AttentionLayer(nn.Module):
             )
         return torch.cat(outputs, dim=-2)
 
-    def forward(self, x: Tensor, turns: Turns) -> Tensor:
-        """(B, T, dims) to (B, T, dims), with the angles of the positions."""
+    def forward(self, x: Tensor, turns: Turns | None) -> Tensor:
+        """(B, T, dims) to (B, T, dims), with the angles of the positions; None has none."""
         batch, length, dims = x.shape
-        qkv = self.qkv(self.norm1(x)).view(batch, length, 3, self.heads, dims // self.heads)
+        seen = x if self.post else self.norm1(x)
+        qkv = self.qkv(seen).view(batch, length, 3, self.heads, dims // self.heads)
         qk, v = qkv.permute(2, 0, 3, 1, 4).split((2, 1))
-        q, k = _rotate(qk, turns)
+        q, k = qk if turns is None else _rotate(qk, turns)
         attended = self._attend(q, k, v[0]).transpose(1, 2)
         x = x + self.dropout(self.out(attended.reshape(batch, length, dims)))
+        if self.post:
+            x = self.norm1(x)
+            last: Tensor = self.norm2(x + self.dropout(self.ffn(x)))
+            return last
         out: Tensor = x + self.dropout(self.ffn(self.norm2(x)))
         return out
 
@@ -165,11 +171,11 @@ class TransformerEncoder(Encoder):
             "context": context,
         }
         self.input_dims, self.output_dims, self.causal = input_dims, output_dims, causal
-        self.head_dims = hidden_dims // heads
+        self.head_dims, self.positions = hidden_dims // heads, True
         self.receptive_field = None
         if context is not None:
             self.receptive_field = depth * (context - 1) * (1 if causal else 2) + 1
-        self.input_fc = nn.Linear(input_dims, hidden_dims)
+        self.input_fc: nn.Module = nn.Linear(input_dims, hidden_dims)
         self.layers = nn.ModuleList(
             AttentionLayer(hidden_dims, heads, ffn_dims, dropout, causal, context)
             for _ in range(depth)
@@ -181,7 +187,7 @@ class TransformerEncoder(Encoder):
         """Encode (B, T, C) to (B, T, D); see :class:`tscl.encoders.base.Encoder`."""
         check_series(x, self.input_dims)
         h = project_input(x, self.input_fc, mask)
-        turns = _turns(h.shape[1], self.head_dims, h)
+        turns = _turns(h.shape[1], self.head_dims, h) if self.positions else None
         for layer in self.layers:
             h = layer(h, turns)
         out: Tensor = self.output_fc(self.norm(h))

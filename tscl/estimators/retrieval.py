@@ -77,7 +77,9 @@ class PatientRetrieval(StandardEmbeddings):
 
         Args:
             X: (n, T, C), or (n, T) for univariate series.
-            patient: (n,) ids. trial: (n,) ids; by default the number of the series.
+            y: (n,) classes or targets; read by supervised objectives only.
+            patient: (n,) ids.
+            trial: (n,) ids; by default the number of the series.
 
         Raises:
             DataError, InputError, ConfigError: bad series, ids or settings.

@@ -1,5 +1,6 @@
 """End-to-end forecasters: networks, windows, training strategies."""
 
+from tscl.forecasters.informer import InformerForecaster
 from tscl.forecasters.intervals import ConformalIntervals, QuantileHead, QuantileIntervals
 from tscl.forecasters.network import ForecastNetwork
 from tscl.forecasters.simple_networks import DLinear, patch_transformer
@@ -11,6 +12,7 @@ __all__ = [
     "ConformalIntervals",
     "DLinear",
     "ForecastNetwork",
+    "InformerForecaster",
     "QuantileHead",
     "QuantileIntervals",
     "StrategySettings",

@@ -145,7 +145,9 @@ class QuantileHead(nn.Module):
     """Quantiles of the forecast error, linear in the window's embedding; they never cross.
 
     Args:
-        features: F, width of an embedding. horizon: H. targets: C.
+        features: F, width of an embedding.
+        horizon: H.
+        targets: C.
         levels: increasing, in (0, 1).
     """
 
@@ -209,7 +211,13 @@ class QuantileIntervals:
     def calibrate(
         cls, head: QuantileHead, embeddings: Float32, errors: Float32
     ) -> QuantileIntervals:
-        """Intervals from a fitted head and held-out embeddings (n, F) and errors (n, H, C)."""
+        """Intervals from a fitted head and held-out windows.
+
+        Args:
+            head: fitted on training windows.
+            embeddings: (n, F) of held-out windows.
+            errors: (n, H, C) of their forecasts.
+        """
         with torch.no_grad():
             return cls(head, errors, head(torch.from_numpy(embeddings)).numpy())
 

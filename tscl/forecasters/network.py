@@ -38,8 +38,8 @@ class ForecastNetwork(nn.Module):
         horizon: H, steps to forecast.
         marks: K, covariates known in past and future (calendar, exogenous columns).
         targets: which value channels are forecast; all when None.
-        encoder: registered encoder name. encoder_params: its other arguments, without
-            ``input_dims`` and ``output_dims``.
+        encoder: registered encoder name.
+        encoder_params: its other arguments, without ``input_dims`` and ``output_dims``.
         output_dims: dimensions of a step's representation.
         decoder_dims: width of the MLP decoder; 0 for a linear one.
         dropout: in the decoder.
@@ -57,6 +57,11 @@ class ForecastNetwork(nn.Module):
         skip: ``linear`` adds one linear map over time from the (normalised) past of a target to
             its forecast, the same for all targets and zero at the start, so that the network
             learns what a linear forecast leaves over; ``none`` adds nothing.
+        published: the network of the study's public code: the encoder in its published form
+            (``lstm``, ``tcn``, ``informer`` or ``dilated``), which sees the values alone, with
+            ``dropout`` behind the input's projection, and a decoder of ReLU, Xavier's weights and
+            no dropout whose last outputs are the forecast. Then ``query`` is ``reuse`` and the
+            horizon at most the input.
 
     Attributes:
         encoder: the encoder. output_dims: D. horizon: H. skip: the linear map, or None.
@@ -85,6 +90,7 @@ class ForecastNetwork(nn.Module):
         input_length: int | None = None,
         flatten: bool = False,
         skip: Skip = "none",
+        published: bool = False,
     ) -> None:
         super().__init__()
         sizes = {"channels": channels, "horizon": horizon, "patch": patch}
@@ -99,6 +105,9 @@ class ForecastNetwork(nn.Module):
             raise InputError("query", query, f"choose one of {get_args(Query)}")
         if skip not in get_args(Skip):
             raise InputError("skip", skip, f"choose one of {get_args(Skip)}")
+        if published and (marks or query == "append" or patch > 1 or flatten or not decoder_dims):
+            remedy = "it takes no covariates, patches, appended steps or other decoder"
+            raise InputError("published", published, remedy)
         if (flatten or skip == "linear") and input_length is None:
             raise InputError("input_length", None, "flatten and skip need the input length")
         self.targets = list(range(channels)) if targets is None else [int(t) for t in targets]
@@ -129,17 +138,21 @@ class ForecastNetwork(nn.Module):
             "input_length": input_length,
             "flatten": flatten,
             "skip": skip,
+            **({"published": True} if published else {}),
         }
         inner = 1 if channel_independent else channels
         self._outputs = 1 if channel_independent else len(self.targets)
+        self.published = published
+        own = {"published": True, "input_dropout": dropout} if published else {}
         self.encoder = ENCODERS.build(
             encoder,
-            input_dims=patch * (inner + marks + 1),
+            input_dims=patch * (inner + marks + (0 if published else 1)),
             output_dims=output_dims,
-            **(encoder_params or {}),
+            **{**own, **(encoder_params or {})},
         )
         require_every_step(self.encoder, "a forecasting network")
-        self.append = query == "append" or (query == "auto" and self.encoder.causal)
+        auto = query == "auto" and self.encoder.causal and not published
+        self.append = query == "append" or auto
         self.decoder: nn.Module
         width = output_dims + patch * marks
         if flatten:
@@ -148,6 +161,8 @@ class ForecastNetwork(nn.Module):
             self.decoder = nn.Sequential(
                 nn.Dropout(dropout), nn.Linear(tokens * output_dims, horizon * self._outputs)
             )
+        elif published:
+            self.decoder = _published_decoder(output_dims, decoder_dims, self._outputs)
         elif decoder_dims:
             self.decoder = nn.Sequential(
                 nn.Linear(width, decoder_dims),
@@ -184,8 +199,13 @@ class ForecastNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The forecast and the representation (B', N, D) of the input's own tokens.
 
-        ``B'`` is B, or B times the number of targets when channels are independent. ``freeze``
-        computes the representation without gradients.
+        ``B'`` is B, or B times the number of targets when channels are independent.
+
+        Args:
+            past: (B, L, C).
+            past_marks: (B, L, K) covariates.
+            future_marks: (B, H, K) covariates.
+            freeze: compute the representation without gradients.
         """
         self._check(past, past_marks, future_marks)
         scale = window_scale(past, self.instance_norm)
@@ -199,6 +219,9 @@ class ForecastNetwork(nn.Module):
         n_past = tokens.shape[1]
         n_out = -(-self.horizon // self.patch)
         n_query = 0 if self.flatten else n_out if self.append else max(0, n_out - n_past)
+        if n_query and self.published:
+            remedy = f"the published network reads its last outputs: pass {n_out} steps or more"
+            raise InputError("past", tuple(past.shape), remedy)
         if n_query:
             tokens = torch.cat([tokens, self._queries(values, future_marks, n_query)], dim=1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not freeze):
@@ -212,7 +235,13 @@ class ForecastNetwork(nn.Module):
     def represent(
         self, past: Tensor, past_marks: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """Representation (B', N, D) of the input's tokens, under a latent mask (B', N) if given."""
+        """Representation (B', N, D) of the input's tokens.
+
+        Args:
+            past: (B, L, C).
+            past_marks: (B, L, K) covariates.
+            mask: latent mask (B', N); None hides nothing.
+        """
         self._check(past, past_marks, None, future=False)
         scale = window_scale(past, self.instance_norm)
         values, past_marks = self._per_channel(
@@ -265,7 +294,9 @@ class ForecastNetwork(nn.Module):
     def _tokens(self, values: Tensor, marks: Tensor | None) -> Tensor:
         """(B, L, C) with marks to (B, N, patch * (C + K + 1)); the front is filled up."""
         flag = torch.zeros_like(values[..., :1])
-        steps = torch.cat([values, flag] if marks is None else [values, marks, flag], dim=-1)
+        steps = values
+        if not self.published:
+            steps = torch.cat([values, flag] if marks is None else [values, marks, flag], dim=-1)
         lack = -values.shape[1] % self.patch
         if lack:
             steps = torch.cat([steps[:, :1].expand(-1, lack, -1), steps], dim=1)
@@ -308,6 +339,15 @@ class ForecastNetwork(nn.Module):
         if not self.channel_independent:
             return flat
         return flat.reshape(n, len(self.targets), self.horizon).transpose(1, 2)
+
+
+def _published_decoder(width: int, middle: int, outputs: int) -> nn.Module:
+    """The MLP of the study's code; ReLU between weights drawn as Xavier's, biases zero."""
+    layers = nn.Linear(width, middle), nn.Linear(middle, outputs)
+    for layer in layers:
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(layers[0], nn.ReLU(), layers[1])
 
 
 def _check_numbers(sizes: Mapping[str, Any], dropout: Any) -> None:

@@ -91,7 +91,10 @@ class DLinear(nn.Module):
         *,
         freeze: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """The forecast, and the input as its own representation."""
+        """The forecast, and the input as its own representation.
+
+        Arguments as for :meth:`tscl.forecasters.network.ForecastNetwork.forecast`.
+        """
         return self.forward(past, past_marks, future_marks), past
 
 
@@ -114,6 +117,19 @@ def patch_transformer(
     Channels are independent, patches do not overlap, windows are normalised as in RevIN, the
     head is one linear layer over all tokens. Positions are rotary and layers pre-norm, unlike
     PatchTST's learned positions and batch normalisation.
+
+    Args:
+        channels: C, value channels.
+        horizon: H, steps to forecast.
+        input_length: L, steps of a window.
+        marks: K, covariates known ahead.
+        targets: channels that are forecast; all when None.
+        patch: steps of a token.
+        hidden_dims: width.
+        depth: layers.
+        heads: of the attention.
+        ffn_dims: width of the feed-forward part.
+        dropout: of the encoder and the head.
     """
     return ForecastNetwork(
         channels,

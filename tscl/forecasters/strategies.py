@@ -30,6 +30,7 @@ from tscl.evaluation.forecasting.scores import (
     make_result,
     score,
 )
+from tscl.forecasters.informer import InformerForecaster
 from tscl.forecasters.network import ForecastNetwork
 from tscl.forecasters.ridge_head import ridge_head
 from tscl.forecasters.simple_networks import DLinear, patch_transformer
@@ -44,7 +45,7 @@ Strategy = Literal[
     "supervised", "two_stage_ridge", "two_stage_mlp", "pretrain_finetune", "end_to_end"
 ]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
-SIMPLE_NETWORKS = ("dlinear", "patch_transformer")
+SIMPLE_NETWORKS = ("dlinear", "patch_transformer", "informer_forecaster")
 
 
 class StrategyTraining(Section):
@@ -57,7 +58,11 @@ class StrategyTraining(Section):
         steps_per_epoch: at most this many batches an epoch; None for all windows.
         stride: steps between training windows.
         clip_norm: gradient clipping, or None.
-        lr_schedule: ``constant``, ``cosine`` to zero at the last epoch, or ``halving`` after each.
+        lr_schedule: ``constant``, ``cosine`` to zero at the last epoch, or ``halving`` after each;
+            the first ``hold_epochs`` are left out of it (1 in the public code).
+        ridge_window: steps of the windows whose last code ``two_stage_ridge`` reads (None: those
+            of the past; 200 in the public code), and ridge_drop: training steps left out at its
+            start (None: one fewer than the window).
         monitor_stride: steps between the validation windows that early stopping looks at.
         network_params: further arguments of the network (``query``, ``instance_norm``, ...).
     """
@@ -75,6 +80,9 @@ class StrategyTraining(Section):
     stride: int = Field(default=1, ge=1)
     clip_norm: float | None = Field(default=None, gt=0)
     lr_schedule: Literal["constant", "cosine", "halving"] = "constant"
+    hold_epochs: int = Field(default=0, ge=0)
+    ridge_window: int | None = Field(default=None, ge=1)
+    ridge_drop: int | None = Field(default=None, ge=0)
     monitor_stride: int = Field(default=1, ge=1)
     network_params: dict[str, Any] = Field(default_factory=dict)
 
@@ -84,7 +92,8 @@ class StrategySettings(StrategyTraining):
 
     Attributes:
         length: steps of the past a forecast sees.
-        backbone: registered encoder, ``dlinear`` or ``patch_transformer`` (supervised only).
+        backbone: registered encoder, or ``dlinear``, ``patch_transformer`` or
+            ``informer_forecaster`` (supervised only).
         backbone_params: arguments of the encoder (or of the simple network).
         contrast, contrast_params: see :class:`tscl.methods.end_to_end.method.EndToEnd`.
     """
@@ -94,6 +103,15 @@ class StrategySettings(StrategyTraining):
     backbone_params: dict[str, Any] = Field(default_factory=dict)
     contrast: str = "hierarchical"
     contrast_params: dict[str, Any] = Field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """The values, without options that came later where they are neutral.
+
+        So the digests of cells finished before stay theirs.
+        """
+        later = {"hold_epochs": 0, "ridge_window": None, "ridge_drop": None}
+        values = self.model_dump()
+        return {k: v for k, v in values.items() if k not in later or v != later[k]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,9 +182,10 @@ class StrategyRun:
         with seeded(self.seed, "weights"):
             if s.backbone == "dlinear":
                 return DLinear(c, self.horizon, s.length, **common, **s.backbone_params)
-            if s.backbone == "patch_transformer":
+            if s.backbone in SIMPLE_NETWORKS:
+                build = {"patch_transformer": patch_transformer}.get(s.backbone, InformerForecaster)
                 common |= s.backbone_params
-                return patch_transformer(c, self.horizon, s.length, marks=marks, **common)
+                return build(c, self.horizon, s.length, marks=marks, **common)
             return ForecastNetwork(
                 c,
                 self.horizon,
@@ -203,6 +222,7 @@ class StrategyRun:
             schedule="step" if s.lr_schedule == "halving" else s.lr_schedule,
             decay_epochs=1,
             decay_factor=0.5,
+            hold_epochs=s.hold_epochs,
             clip_norm=s.clip_norm,
             averaging="none",
             patience=s.patience,
@@ -251,7 +271,8 @@ class StrategyRun:
 
         Independent channels stand side by side. Steps without a whole window are NaN.
         """
-        length, n_steps = self.settings.length, len(self.values)
+        length = self.settings.ridge_window or self.settings.length
+        n_steps = len(self.values)
         back = np.arange(1 - length, 1)
         parts = []
         network.eval()
@@ -295,7 +316,9 @@ def run_strategy(
         targets: channels to forecast; all when None.
         scale: (C_target,) training deviations, for errors in the original unit.
         seed: of weights, batches and views.
-        progress, checkpoints, resume: handed to the engine, one folder a stage.
+        progress: told of every step.
+        checkpoints: folder of checkpoints, one inside for each stage.
+        resume: go on from what is there.
 
     Raises:
         ConfigError: unknown strategy, or one a simple network cannot follow.
@@ -354,12 +377,14 @@ def _ridge(
         )
         return StrategyResult(result, _by_variable(test), network, run.steps, None, [])
     embeddings = run.embeddings(network)
+    s = run.settings
+    window = s.ridge_window or s.length
     rows = forecast_protocol(
         embeddings,
         run.truth,
         run.split,
         [run.horizon],
-        drop=run.settings.length - 1,
+        drop=window - 1 if s.ridge_drop is None else s.ridge_drop,
         residual=network.instance_norm != "none",
         scale=deviations,
     )

@@ -77,7 +77,14 @@ class WindowSource:
 
     @staticmethod
     def inside(part: slice, length: int, horizon: int, stride: int = 1) -> NDArray[np.int64]:
-        """Origins whose whole window, past and future, lies in ``part``."""
+        """Origins whose whole window, past and future, lies in ``part``.
+
+        Args:
+            part: steps of the series.
+            length: L, steps of the past.
+            horizon: H, steps ahead.
+            stride: steps from one origin to the next.
+        """
         return np.arange(part.start + length - 1, part.stop - horizon, stride, dtype=np.int64)
 
     @staticmethod
@@ -85,6 +92,7 @@ class WindowSource:
         """Origins in ``part`` whose future lies in it; the past may begin before it.
 
         These are the rows of :func:`tscl.evaluation.forecasting.protocol.forecast_protocol`.
+        Arguments as for :meth:`inside`.
         """
         first = max(part.start, length - 1)
         return np.arange(first, part.stop - horizon, stride, dtype=np.int64)
@@ -141,8 +149,16 @@ def window_forecasts(
 ) -> Float32:
     """Forecasts (n, H, targets) from every origin, the last incomplete batch included.
 
-    ``marks`` must reach ``horizon`` steps past the last origin; ``values`` need not. The
-    network's mode is put back afterwards.
+    The network's mode is put back afterwards.
+
+    Args:
+        network: of the interface of :class:`tscl.forecasters.network.ForecastNetwork`.
+        values: (T, C); may end at the last origin.
+        origins: (n,) last step of the past of every window.
+        length: L, steps of the past.
+        marks: (T', K), T' at least ``horizon`` steps past the last origin.
+        horizon: H; by default the network's.
+        batch_size: windows at a time.
 
     Raises:
         InputError: an origin with too little past, or marks that end too early.

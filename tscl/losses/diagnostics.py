@@ -52,7 +52,13 @@ class Penalty:
 
 @torch.no_grad()
 def alignment(z1: Tensor, z2: Tensor, alpha: float = 2.0) -> float:
-    """Mean ``alpha``-th power of the distance of the two views' embeddings, (B, D) each; >= 0."""
+    """Mean ``alpha``-th power of the distance of two views' embeddings; >= 0.
+
+    Args:
+        z1: (B, D).
+        z2: (B, D).
+        alpha: the power.
+    """
     u, v = unit(stack_views(z1, z2))
     if not alpha > 0:
         raise InputError("alpha", alpha, "choose a power above 0")
@@ -116,7 +122,13 @@ def same_class_share(labels: Tensor) -> float:
 
 @torch.no_grad()
 def negative_penalties(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
-    """r_ij of view 1's anchors over view 2's negatives: (B, B) with rows of sum 1, diagonal 0."""
+    """r_ij of view 1's anchors over view 2's negatives: (B, B) with rows of sum 1, diagonal 0.
+
+    Args:
+        z1: (B, D).
+        z2: (B, D).
+        temperature: > 0.
+    """
     if not temperature > 0:
         raise InputError("temperature", temperature, "choose a value above 0")
     u, v = unit(stack_views(z1, z2))

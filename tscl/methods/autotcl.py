@@ -79,23 +79,29 @@ class AutoTCLMethod(Method):
         encoder: the encoder to train.
         augmentation: a ready augmentation network, or None to build one from the next arguments.
         aug_encoder: name of the small encoder.
-        aug_dim: its output dimensions. aug_hidden, aug_depth, aug_dropout: its size.
+        aug_dim: its output dimensions.
+        aug_hidden: its hidden dimensions.
+        aug_depth: its blocks.
+        aug_dropout: its dropout.
         aug_params: further arguments of :class:`ParametricAugmentation` (bias, gamma, zeta,
-            temperature, hard, h_logits, h_init, use_g).
+            temperature, hard, h_logits, h_init, use_g, use_h).
         loss: global contrastive loss between max-pooled embeddings: name or module.
         loss_params: its arguments when given by name.
         ids: column of ``batch.ids`` (or ``index``) handed to the loss; None hands over none. A loss
             that needs labels is given those of the batch.
         temperature: of the default InfoNCE.
         symmetric: InfoNCE both ways; False is the public code's one way.
-        local_weight: weight of the local InfoNCE. local_params: arguments of LocalInfoNCE.
+        local_weight: weight of the local InfoNCE.
+        local_params: arguments of LocalInfoNCE.
         local_views: ``both`` applies it to the input's and the view's representation, ``input``
             to the input's only (the public code).
         discrepancy: ``mmd``; ``adversarial`` maximises InfoNCE, ``cooperative`` minimises it;
             ``none`` leaves the regularisers alone.
-        reg_weight, threshold: weight and threshold of the sparsity term.
+        reg_weight: weight of the sparsity term.
+        threshold: its threshold.
         regular_weight: weight of the smoothness term.
-        sparsity_form, smoothness_form: see :func:`sparsity` and :func:`smoothness`.
+        sparsity_form: see :func:`sparsity`.
+        smoothness_form: see :func:`smoothness`.
         mask: latent mask of the encoder phase (:data:`tscl.masking.MASK_MODES`).
         aug_mask: latent mask inside the augmentation network.
         ratio_step: one augmentation update every so many encoder steps (the paper's M).
@@ -106,6 +112,16 @@ class AutoTCLMethod(Method):
         view_quality: weigh each pair of the global loss by the quality of its learned view
             (GenView, :func:`tscl.losses.genview.quality_weights`, its gamma) with the mask h,
             the mean over channels, as foreground; None weighs all alike.
+
+    Example:
+        >>> from tscl.encoders import ENCODERS
+        >>> from tscl.methods.base import Batch
+        >>> x = torch.randn(8, 60, 2, generator=torch.Generator().manual_seed(0))
+        >>> encoder = ENCODERS.build("dilated", input_dims=2, output_dims=4, hidden_dims=4, depth=2)
+        >>> batch = Batch(x, torch.arange(8))
+        >>> method = AutoTCLMethod(encoder)
+        >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
+        ['discrepancy', 'kept', 'loss', 'sparsity']
     """
 
     title = "AutoTCL"

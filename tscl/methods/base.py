@@ -98,7 +98,12 @@ class Method(nn.Module, ABC):
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """Named scalar terms for ``batch`` in ``phase``; the one called ``loss`` is minimised.
 
-        Every random draw comes from ``generator``. The other terms are logged as they are.
+        The other terms are logged as they are.
+
+        Args:
+            batch: samples, and the labels and ids the method needs.
+            phase: one that :meth:`phases` names.
+            generator: of every random draw.
         """
 
     def groups(self) -> dict[str, ParameterGroup]:

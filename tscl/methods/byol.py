@@ -31,6 +31,17 @@ class BYOL(MomentumMethod):
         hidden_dims: width inside projector and predictor.
         pooling: over time, of :data:`tscl.pooling.POOLS`, several joined by ``+``.
         mask: latent mask mode of every view.
+
+    Example:
+        >>> import torch
+        >>> from tscl.encoders import ENCODERS
+        >>> from tscl.methods.base import Batch
+        >>> x = torch.randn(8, 60, 2, generator=torch.Generator().manual_seed(0))
+        >>> encoder = ENCODERS.build("dilated", input_dims=2, output_dims=4, hidden_dims=4, depth=2)
+        >>> batch = Batch(x, torch.arange(8))
+        >>> method = BYOL(encoder)
+        >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
+        ['loss']
     """
 
     def __init__(

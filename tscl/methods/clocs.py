@@ -54,6 +54,17 @@ class CLOCS(Method):
         projection_dims: dimensions of a linear-ReLU-linear head; 0 contrasts the pooled
             embeddings themselves.
         pooling: over time, one of :data:`tscl.pooling.POOLS`.
+
+    Example:
+        >>> from tscl.encoders import ENCODERS
+        >>> from tscl.methods.base import Batch
+        >>> x = torch.randn(8, 60, 2, generator=torch.Generator().manual_seed(0))
+        >>> encoder = ENCODERS.build("dilated", input_dims=2, output_dims=4, hidden_dims=4, depth=2)
+        >>> ids = {"patient": torch.arange(8) // 4, "trial": torch.arange(8) // 2}
+        >>> batch = Batch(x, torch.arange(8), ids=ids)
+        >>> method = CLOCS(encoder)
+        >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
+        ['loss']
     """
 
     title = "CLOCS"

@@ -130,6 +130,16 @@ class Coconut(Method):
         repel: what the rehearsed samples are pushed from, see :class:`ReplayContrast`.
         projection_dims: output of the projection head; 0 leaves the head out.
         pooling: over time, one of :data:`tscl.pooling.POOLS`.
+
+    Example:
+        >>> from tscl.encoders import ENCODERS
+        >>> from tscl.methods.base import Batch
+        >>> x = torch.randn(8, 60, 2, generator=torch.Generator().manual_seed(0))
+        >>> encoder = ENCODERS.build("dilated", input_dims=2, output_dims=4, hidden_dims=4, depth=2)
+        >>> batch = Batch(x, torch.arange(8), labels=torch.arange(8) % 2)
+        >>> method = Coconut(encoder)
+        >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
+        ['loss', 'supcon']
     """
 
     title = "COCONUT"
@@ -180,7 +190,13 @@ class Coconut(Method):
         return self
 
     def end_task(self, x: Tensor, codes: Tensor, generator: torch.Generator | None = None) -> None:
-        """Keep samples of the task (N, T, C) with codes (N,), and freeze the model as teacher."""
+        """Keep samples of the task, and freeze the model as teacher.
+
+        Args:
+            x: (N, T, C).
+            codes: (N,) classes (or patients).
+            generator: of the draw.
+        """
         self.memory.add(x, codes, generator)
         self.teacher_encoder.load_state_dict(self.encoder.state_dict())
         self.teacher_head.load_state_dict(self.head.state_dict())

@@ -59,6 +59,17 @@ class COMETMethod(Method):
     Raises:
         ConfigError: a level or option that cannot be used.
         InputError: (``losses``) a batch without the id column a level needs.
+
+    Example:
+        >>> from tscl.encoders import ENCODERS
+        >>> from tscl.methods.base import Batch
+        >>> x = torch.randn(8, 60, 2, generator=torch.Generator().manual_seed(0))
+        >>> encoder = ENCODERS.build("dilated", input_dims=2, output_dims=4, hidden_dims=4, depth=2)
+        >>> ids = {"patient": torch.arange(8) // 4, "trial": torch.arange(8) // 2}
+        >>> batch = Batch(x, torch.arange(8), ids=ids)
+        >>> method = COMETMethod(encoder)
+        >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
+        ['loss', 'observation', 'patient', 'sample', 'trial']
     """
 
     title = "COMET"

@@ -122,13 +122,20 @@ class Level:
         return build_loss(self.loss, self.params, dims)
 
     def compare(self, loss: nn.Module, z1: Tensor, z2: Tensor, batch: Batch) -> Tensor:
-        """``loss``, built by :meth:`build`, of two views (B, T, D) pooled over time."""
-        embeddings: Tensor | None = None
+        """``loss`` of two views pooled over time.
+
+        Args:
+            loss: built by :meth:`build`.
+            z1: (B, T, D).
+            z2: (B, T, D).
+            batch: holds the ids and labels.
+        """
+        codes: Tensor | None = None
         if self.id_column is not None or needs_labels(loss):
-            embeddings = batch_column(batch, self.column)
+            codes = batch_column(batch, self.column)
         index = batch.index if "index" in needs(loss) else None
         a, b = (pool_time(z, self.pooling) for z in (z1, z2))
-        columns = {"labels": embeddings, "ids": embeddings, "index": index}
+        columns = {"labels": codes, "ids": codes, "index": index}
         value: Tensor = loss(a, b, **{name: c for name, c in columns.items() if c is not None})
         return value
 

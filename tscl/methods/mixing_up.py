@@ -39,8 +39,19 @@ class MixingUp(Method):
         pairing: ``halves`` mixes a random half of the batch with the other half, two disjoint
             mini-batches as in the paper; ``shuffle`` mixes the batch with itself in another
             order, as the public code does, where every series is also its own negative.
-        projection_dims, hidden_dims: the projection head's output and width.
+        projection_dims: the projection head's output.
+        hidden_dims: its width.
         pooling: over time, one of :data:`tscl.pooling.POOLS`.
+
+    Example:
+        >>> from tscl.encoders import ENCODERS
+        >>> from tscl.methods.base import Batch
+        >>> x = torch.randn(8, 60, 2, generator=torch.Generator().manual_seed(0))
+        >>> encoder = ENCODERS.build("dilated", input_dims=2, output_dims=4, hidden_dims=4, depth=2)
+        >>> batch = Batch(x, torch.arange(8))
+        >>> method = MixingUp(encoder)
+        >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
+        ['loss']
     """
 
     title = "Mixing-up"

@@ -55,6 +55,16 @@ class SimCLR(Method):
         one_pass: encode all views in one pass where they have one shape, which is quicker for
             small models. Masks and dropout are drawn alike but for all views at once, so the
             figures differ from two passes as those of another seed do.
+
+    Example:
+        >>> from tscl.encoders import ENCODERS
+        >>> from tscl.methods.base import Batch
+        >>> x = torch.randn(8, 60, 2, generator=torch.Generator().manual_seed(0))
+        >>> encoder = ENCODERS.build("dilated", input_dims=2, output_dims=4, hidden_dims=4, depth=2)
+        >>> batch = Batch(x, torch.arange(8))
+        >>> method = SimCLR(encoder)
+        >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
+        ['loss']
     """
 
     title = "SimCLR"

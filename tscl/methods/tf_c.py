@@ -50,8 +50,19 @@ class TFC(Method):
         weight: lambda, in [0, 1].
         delta: margin.
         temperature: of NT-Xent.
-        projection_dims: dimensions of z. hidden_dims: width of the projections.
+        projection_dims: dimensions of z.
+        hidden_dims: width of the projections.
         pooling: ``max`` or ``mean`` over time and over frequency.
+
+    Example:
+        >>> from tscl.encoders import ENCODERS
+        >>> from tscl.methods.base import Batch
+        >>> x = torch.randn(8, 60, 2, generator=torch.Generator().manual_seed(0))
+        >>> encoder = ENCODERS.build("dilated", input_dims=2, output_dims=4, hidden_dims=4, depth=2)
+        >>> batch = Batch(x, torch.arange(8))
+        >>> method = TFC(encoder)
+        >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
+        ['consistency', 'frequency', 'loss', 'time']
     """
 
     title = "TF-C"

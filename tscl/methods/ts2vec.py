@@ -30,6 +30,16 @@ class TS2Vec(Method):
             2^(temporal_unit + 1) embeddings.
         mask: latent mask mode (:data:`tscl.masking.MASK_MODES`).
         crop: draw crops; False encodes the whole series twice under two masks.
+
+    Example:
+        >>> from tscl.encoders import ENCODERS
+        >>> from tscl.methods.base import Batch
+        >>> x = torch.randn(8, 60, 2, generator=torch.Generator().manual_seed(0))
+        >>> encoder = ENCODERS.build("dilated", input_dims=2, output_dims=4, hidden_dims=4, depth=2)
+        >>> batch = Batch(x, torch.arange(8))
+        >>> method = TS2Vec(encoder)
+        >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
+        ['instance', 'loss', 'temporal']
     """
 
     title = "TS2Vec"

@@ -91,10 +91,24 @@ class TSTCC(Method):
         strong: augmentation of the strong view (default: permutation and jitter).
         horizon: number K of predicted steps, in tokens.
         tokens: time steps after pooling; series with fewer steps keep theirs.
-        context_dims, context_depth, context_heads, context_dropout: size of the Transformer.
-        temporal_weight: lambda1. contextual_weight: lambda2.
+        context_dims: width of the Transformer.
+        context_depth: its layers.
+        context_heads: heads of its attention.
+        context_dropout: its dropout.
+        temporal_weight: lambda1.
+        contextual_weight: lambda2.
         temperature: of the contextual NT-Xent.
         mask: latent mask mode of both views.
+
+    Example:
+        >>> from tscl.encoders import ENCODERS
+        >>> from tscl.methods.base import Batch
+        >>> x = torch.randn(8, 60, 2, generator=torch.Generator().manual_seed(0))
+        >>> encoder = ENCODERS.build("dilated", input_dims=2, output_dims=4, hidden_dims=4, depth=2)
+        >>> batch = Batch(x, torch.arange(8))
+        >>> method = TSTCC(encoder)
+        >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
+        ['contextual', 'loss', 'temporal']
     """
 
     title = "TS-TCC"

@@ -117,7 +117,15 @@ summary{cursor:pointer} .note,figure em{font-style:normal;color:var(--faint);fon
 figure img{max-width:none;width:44rem}
 table :is(td,th):first-child,table.text td:first-child{max-width:9.5rem;
 white-space:normal;overflow-wrap:anywhere} table.text td:first-child{min-width:8rem}}
-@media print{nav{display:none}}
+@page{size:A4;margin:14mm}
+@media print{nav{display:none} body{max-width:none;margin:0;padding:0;font-size:10pt}
+.scroll{overflow:visible} table{font-size:7pt;width:100%}
+th,td,table :is(td,th):first-child{white-space:normal;padding:.12rem .25rem;position:static;
+max-width:none} table :is(td,th):first-child{overflow-wrap:anywhere;min-width:3rem}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;overflow:visible}
+details>summary{list-style:none} details::details-content{content-visibility:visible;display:block}
+figure,tr{break-inside:avoid} h2,h3{break-after:avoid} thead{display:table-header-group}
+figure img{width:auto;max-width:100%;max-height:235mm}}
 """
 
 

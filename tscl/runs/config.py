@@ -27,6 +27,22 @@ class Component(Section):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
+class ExternalData(Section):
+    """Recordings of another hospital, to test on what was trained on the first's.
+
+    They are read and cut as the training data were. ``kind`` None is told by the folder's files;
+    ``params`` are further arguments of its loader. ``shared``: patient ids in both are refused,
+    left out of the test, or are those of other people. ``valid`` is the share of the training
+    patients that validate, where the job has such a part.
+    """
+
+    root: str
+    kind: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    shared: Literal["refuse", "leave_out", "other_people"] = "refuse"
+    valid: float = Field(default=0.2, ge=0, lt=1)
+
+
 class JobTraining(TrainOptions):
     """How a job trains; ``select: validation`` keeps the epoch of the best validation score."""
 
@@ -210,7 +226,8 @@ def read_values(
 
     Args:
         path: YAML file, or the name of an embedded configuration such as ``clinical``; None takes
-            the embedded ``base``. Keys that are absent keep their defaults.
+            the embedded ``base``. Keys that are absent keep their defaults, or the values of the
+            file in the same folder that the key ``base`` names.
         overrides: such as ``train.lr=1e-4``; values are read as YAML.
 
     Raises:
@@ -224,6 +241,20 @@ def read_values(
         if path.name not in names:
             raise ConfigError("config", path, f"no such file; {nearest(path.name, names)}")
         path = embedded / f"{path.name}.yaml"
+    values = _read_file(path)
+    if (beside := values.pop("base", None)) is not None:
+        if not isinstance(beside, str) or Path(beside).name != beside:
+            raise ConfigError("base", beside, "name a file of the same folder")
+        below = _read_file(path.parent / beside)
+        if "base" in below:
+            raise ConfigError("base", beside, "it has a base of its own: name that one")
+        values = merged(below, values)
+    for item in overrides:
+        apply_override(values, item)
+    return values
+
+
+def _read_file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -231,9 +262,18 @@ def read_values(
     values = parse_yaml(text, f"config {path}") or {}
     if not isinstance(values, dict):
         raise ConfigError("config", path, "the file must hold keys and values")
-    for item in overrides:
-        apply_override(values, item)
     return dict(values)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``below`` with the values of ``above``, section by section; lists are replaced whole."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = merged(old, value)
+        result[key] = value
+    return result
 
 
 def apply_override(values: dict[str, Any], item: str) -> None:

@@ -31,8 +31,8 @@ class RunFolder:
     def begin(self, config: JobConfig, *, resume: bool) -> None:
         """Create the folder, or take it over.
 
-        Without ``resume`` models and checkpoints of an earlier run are removed, so that a later
-        resume cannot take them for its own.
+        Without ``resume`` models, classifiers and checkpoints of an earlier run are removed, so
+        that a later resume cannot take them for its own.
 
         Raises:
             ConfigError: the folder holds a run with another configuration.
@@ -47,7 +47,7 @@ class RunFolder:
                 "--resume", self.path, "the run there has another configuration; choose another out"
             )
         if not resume:
-            for name in ("models", "checkpoints"):
+            for name in ("models", "checkpoints", "classifiers"):
                 shutil.rmtree(self.path / name, ignore_errors=True)
         write_text(saved, text)
         write_json(

@@ -94,7 +94,9 @@ class Cell:
     Attributes:
         key: what identifies it (method, protocol, fraction, by, seed, fold, digest, ...).
         facts: counts and settings to report beside it.
-        arrays: test predictions: ``y`` (n,), ``proba`` (n, K), ``patient`` (n,), ``trial`` (n,).
+        arrays: test predictions: ``y`` (n,), ``proba`` (n, K), ``patient`` (n,), ``trial`` (n,);
+            those of the validation part, where there is one: ``valid_y``, ``valid_proba``,
+            ``valid_patient``.
     """
 
     key: dict[str, Any]

@@ -101,6 +101,7 @@ def save_encoder(
     """Write ``encoder.safetensors`` and ``encoder.json`` into ``folder``.
 
     Args:
+        folder: made when missing.
         encoder: a registered encoder.
         card: what is known about it: a :class:`tscl.saving.card.ModelCard`, or a mapping
             of JSON values, to which the versions of this environment are added.

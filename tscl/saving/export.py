@@ -62,16 +62,22 @@ class _Embeddings(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, encoder: nn.Module, mean: NDArray[Any], scale: NDArray[Any]) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        mean: NDArray[Any],
+        scale: NDArray[Any],
+        classify: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.classify = encoder, classify
         self.scaled = bool(np.any(mean != 0) or np.any(scale != 1))
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
         self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.encoder((x - self.mean) / self.scale if self.scaled else x)
-        return out
+        return out if self.classify is None else self.classify(out)
 
 
 def export_encoder(
@@ -83,6 +89,7 @@ def export_encoder(
     mean: ArrayLike | None = None,
     scale: ArrayLike | None = None,
     notes: Mapping[str, Any] | None = None,
+    classify: nn.Module | None = None,
 ) -> Exported:
     """Write ``encoder`` to ``path`` and run the file against it.
 
@@ -97,6 +104,8 @@ def export_encoder(
             ``(x - mean) / scale`` first. None leaves the values as they come.
         notes: JSON values written into the file beside its own, such as a card's
             ``preprocessing``: ONNX metadata, or ``tscl.json`` among the extra files.
+        classify: what follows the encoder, (B, T, D) to (B, K) probabilities, which are then the
+            file's output ``probabilities`` in place of ``embeddings``.
 
     Raises:
         InputError: a mean or scale of another number of channels, the encoder cannot be exported,
@@ -111,7 +120,9 @@ def export_encoder(
         raise InputError("path", path, f"a file of format {format} ends in {SUFFIXES[format]}")
     name = getattr(encoder, "name", type(encoder).__name__)
     figures = _per_channel("mean", mean, 0.0, encoder), _per_channel("scale", scale, 1.0, encoder)
-    model = _Embeddings(copy.deepcopy(encoder).cpu().float(), *figures).eval().requires_grad_(False)
+    follows = None if classify is None else copy.deepcopy(classify).cpu().float()
+    model = _Embeddings(copy.deepcopy(encoder).cpu().float(), *figures, follows)
+    model.eval().requires_grad_(False)
     facts = {
         "tscl": __version__,
         "encoder": name,
@@ -123,7 +134,7 @@ def export_encoder(
     program = _trace(model, name, length)
     with atomic_file(path) as work:
         if format == "onnx":
-            _write_onnx(program, work, name, facts)
+            _write_onnx(program, work, name, facts, "probabilities" if follows else "embeddings")
             _declare(work, model, length, ("batch", "time"))
             dynamic, _ = _compare(_onnx_runner(work), model, length, name)
             _declare(work, model, length, dynamic)
@@ -162,7 +173,7 @@ def _trace(model: _Embeddings, name: str, length: int) -> Any:
         ) from error
 
 
-def _write_onnx(program: Any, path: Path, name: str, facts: Mapping[str, str]) -> None:
+def _write_onnx(program: Any, path: Path, name: str, facts: Mapping[str, str], output: str) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         try:
             __import__(package)
@@ -171,7 +182,7 @@ def _write_onnx(program: Any, path: Path, name: str, facts: Mapping[str, str]) -
     try:
         with _quiet():
             exported = torch.onnx.export(
-                program, dynamo=True, verbose=False, input_names=["x"], output_names=["embeddings"]
+                program, dynamo=True, verbose=False, input_names=["x"], output_names=[output]
             )
     except Exception as error:  # the exporter raises many kinds, all of operators it lacks
         raise InputError(
@@ -195,10 +206,11 @@ def _declare(path: Path, model: _Embeddings, length: int, dynamic: tuple[str, ..
     file = onnx.load(str(path))
     batch, steps = 2, output_length(model.encoder, length)
     time = "steps" if stride_of(model.encoder) > 1 else "time"
-    for value, sizes in (
-        (file.graph.input[0], {"batch": ("batch", batch), "time": ("time", length)}),
-        (file.graph.output[0], {"batch": ("batch", batch), "time": (time, steps)}),
-    ):
+    given = {"batch": ("batch", batch), "time": ("time", length)}
+    result = {"batch": ("batch", batch)}
+    if model.classify is None:
+        result["time"] = (time, steps)
+    for value, sizes in ((file.graph.input[0], given), (file.graph.output[0], result)):
         for place, (word, (name, size)) in enumerate(sizes.items()):
             declared = value.type.tensor_type.shape.dim[place]
             if word in dynamic:

@@ -68,7 +68,7 @@ class GroupedSampler:
             batch.
         spread: deal each patient's trials evenly over the epoch; False shuffles trials freely.
         refresh: new batches every epoch; False draws them once from the seed and only shuffles
-            their order, as the public COMET code does.
+            their order (the public COMET code keeps their order and shuffles inside them).
         drop_last: leave out the last batch when another trial would have fitted in.
 
     Attributes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tscl.errors import InputError, is_number, is_whole, nearest
 from tscl.methods.base import Batch
@@ -32,6 +33,8 @@ class RecordingSource:
         recordings: a :class:`data_loaders.container.recordings.Recordings`.
         crop: steps of a crop, at least 2.
         views: crops of each sample; with two or more they are the batch's ``views``.
+        as_samples: crops are samples of their own, B * views of them, and share their ``ids``: for
+            methods that contrast samples by their ids. There are no ``views`` then.
         level: what the crops of a sample share. ``recording``: all come from the recording itself.
             ``trial``, ``patient``: the first comes from the recording and each other one from
             another recording of the same trial or patient, where there is one, else from the same.
@@ -69,6 +72,7 @@ class RecordingSource:
         crop: int,
         *,
         views: int = 2,
+        as_samples: bool = False,
         level: CropLevel = "recording",
         apart: int = 0,
         short: Short = "pad",
@@ -113,6 +117,7 @@ class RecordingSource:
                 remedy = f"give numbers, one entry for each of the {len(recordings)} recordings"
                 raise InputError(f"extra[{name}]", f"{values.dtype} {values.shape}", remedy)
         self.recordings, self.crop, self.views = recordings, int(crop), int(views)
+        self.as_samples = as_samples
         self.level, self.apart, self.short = level, int(apart), short
         self.targets, self.stride, self.event_stride = targets, int(stride), int(event_stride)
         self.ids: dict[str, Indices] = {
@@ -141,7 +146,7 @@ class RecordingSource:
         cut = self.recordings.crops(
             rows.reshape(-1), starts.reshape(-1), self.crop, wrap=self.short == "wrap"
         )
-        series = torch.from_numpy(cut).unflatten(0, (self.views, len(index))).unbind(0)
+        series = torch.from_numpy(cut).unflatten(0, (self.views, len(index)))
         extra = {name: torch.from_numpy(values[index]) for name, values in self.extra.items()}
         if self.targets is not None:
             read = self.targets.read(
@@ -149,13 +154,31 @@ class RecordingSource:
             )
             for name, values in read.items():
                 extra[name] = torch.from_numpy(values).unflatten(0, (len(index), self.views))
-        return Batch(
+        batch = Batch(
             x=series[0],
             index=torch.from_numpy(index),
             ids={name: torch.from_numpy(codes[index]) for name, codes in self.ids.items()},
             labels=None if self.labels is None else torch.from_numpy(self.labels[index]),
             extra=extra,
-            views=series if self.views > 1 else (),
+            views=series.unbind(0) if self.views > 1 else (),
+        )
+        return self._apart(batch) if self.as_samples and self.views > 1 else batch
+
+    def _apart(self, batch: Batch) -> Batch:
+        """Every crop as a sample, those of one recording in a row."""
+
+        def each(values: Tensor) -> Tensor:
+            return values.repeat_interleave(self.views, dim=0)
+
+        return Batch(
+            x=torch.stack(batch.views, dim=1).flatten(0, 1),
+            index=each(batch.index),
+            ids={name: each(codes) for name, codes in batch.ids.items()},
+            labels=None if batch.labels is None else each(batch.labels),
+            extra={
+                name: each(values) if name in self.extra else values.flatten(0, 1).unsqueeze(1)
+                for name, values in batch.extra.items()
+            },
         )
 
     def _rows(self, index: Indices, key: int) -> Indices:

@@ -61,6 +61,7 @@ def pretrain_recordings(
     *,
     crop: int = 2000,
     views: int = 1,
+    as_samples: bool = False,
     batch_size: int = 64,
     event_stride: int = 8,
     encoder: EncoderLike | Mapping[str, Any] | None = None,
@@ -78,6 +79,8 @@ def pretrain_recordings(
         targets: what is known of them, for ``knowledge_distillation``.
         crop: steps of a crop; shorter recordings are padded.
         views: crops of each recording in a batch; two or more where views are contrasted.
+        as_samples: crops are samples that share their ids, see
+            :class:`tscl.training.recordings.RecordingSource`.
         batch_size: recordings a step; an epoch takes each once and leaves out what does not fill
             a batch.
         event_stride: steps an event is looked for in; divides the encoder's stride.
@@ -119,6 +122,7 @@ def pretrain_recordings(
         recordings,
         crop,
         views=views,
+        as_samples=as_samples,
         least=min(0.5, float(recordings.lengths.min()) / crop),
         targets=targets,
         stride=stride if targets is not None else 1,

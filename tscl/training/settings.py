@@ -141,9 +141,10 @@ class TrainOptions(Section):
         lr, weight_decay: AdamW of the encoder (a method's groups may set their own).
         schedule: ``constant``; ``cosine`` or ``linear`` down to the share ``final_lr`` of the rate
             at the end of the run; ``step`` multiplies it by ``decay_factor`` every
-            ``decay_epochs``. The first ``warmup`` steps rise linearly. ``one_cycle`` rises in half
-            a cosine from 1/25 of the rate over ``warmup`` steps (0: a quarter of the run) and
-            falls in half a cosine to ``final_lr`` (Smith and Topin 2018, arXiv 1708.07120).
+            ``decay_epochs``, the first ``hold_epochs`` not counted. The first ``warmup`` steps
+            rise linearly. ``one_cycle`` rises in half a cosine from 1/25 of the rate over
+            ``warmup`` steps (0: a quarter of the run) and falls in half a cosine to ``final_lr``
+            (Smith and Topin 2018, arXiv 1708.07120).
         clip_norm: gradient clipping by norm, or None.
         accumulate: parts a batch is cut into, between trials where it has them; one part is in
             memory at a time and there is one optimiser step a batch. The gradient is the mean over
@@ -183,6 +184,7 @@ class TrainOptions(Section):
     final_lr: float = Field(default=0.0, ge=0, le=1)
     decay_epochs: int = Field(default=10, ge=1)
     decay_factor: float = Field(default=0.1, ge=0, le=1)
+    hold_epochs: int = Field(default=0, ge=0)
     clip_norm: float | None = Field(default=None, gt=0)
     accumulate: int = Field(default=1, ge=1)
     cache_gradients: bool = False

@@ -31,7 +31,8 @@ def rate_factor(settings: TrainSettings, step: int, total: int, per_epoch: int) 
     A function of its arguments alone, so that a resumed run needs no schedule of its own.
 
     Args:
-        settings: its ``schedule``, ``warmup``, ``final_lr``, ``decay_epochs``, ``decay_factor``.
+        settings: its ``schedule``, ``warmup``, ``final_lr``, ``decay_epochs``, ``decay_factor``,
+            ``hold_epochs``.
         step: from 0.
         total: steps of the run. per_epoch: steps of an epoch.
     """
@@ -50,7 +51,8 @@ def rate_factor(settings: TrainSettings, step: int, total: int, per_epoch: int) 
     if s.schedule == "linear":
         return s.final_lr + (1.0 - s.final_lr) * (1.0 - done)
     if s.schedule == "step":
-        return float(s.decay_factor ** (step // max(1, per_epoch) // s.decay_epochs))
+        epoch = max(0, step // max(1, per_epoch) - s.hold_epochs)
+        return float(s.decay_factor ** (epoch // s.decay_epochs))
     return 1.0
 
 

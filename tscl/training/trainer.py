@@ -88,7 +88,11 @@ class Trainer:
         """Train ``method`` in place and return the encoder to use with the history.
 
         Args:
+            method: what is trained.
+            source: gives batches by index.
+            sampler: gives the indices of every step.
             resume: continue from the newest intact checkpoint, when there is one.
+            title: shown beside the progress.
 
         Raises:
             TrainingDiverged: a loss or gradient is not finite; the last checkpoint stays.

@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tscl.errors import InputError
-from tscl.evaluation.clinical.bandpower import EEG_BANDS, BandPower, log_bands
+from tscl.evaluation.clinical.bandpower import EEG_BANDS, BandPower, bands_within, log_bands
 
 
 @pytest.mark.parametrize(("hertz", "band"), [(2, 0), (6, 1), (10, 2), (20, 3), (38, 4)])
@@ -72,3 +72,13 @@ def test_bandpower_finds_disease_rhythm() -> None:
     x = (rng.standard_normal((80, 128)) + y[:, None] * wave)[..., None]
     model = make_pipeline(BandPower(128, "eeg"), StandardScaler(), LogisticRegression())
     assert model.fit(x[:40], y[:40]).score(x[40:], y[40:]) > 0.9
+
+
+def test_bands_end_where_the_filter_does():
+    """No band of what the filter took out, at either end."""
+    edges = [edge for pair in bands_within("log", 200.0, (1.0, 30.0)).values() for edge in pair]
+    assert (min(edges), max(edges)) == pytest.approx((1.0, 30.0))
+    eeg = bands_within("eeg", 200.0, (None, 20.0))
+    assert eeg["beta"] == (13.0, 20.0)
+    assert "gamma" not in eeg
+    assert bands_within("eeg", 200.0, None) == "eeg"

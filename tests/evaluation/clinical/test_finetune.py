@@ -163,3 +163,30 @@ def test_finetuner_bad_input(change: dict, field: str) -> None:
 def test_finetuner_not_fitted() -> None:
     with pytest.raises(NotFittedError):
         FineTuner(_encoder(), 2).predict(np.zeros((1, 8, 2)))
+
+
+def test_mask_of_the_latent_and_dropout_of_the_logits_act_in_training_alone() -> None:
+    seen: list[torch.Tensor | None] = []
+
+    class Watching(TinyEncoder):
+        def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+            seen.append(mask)
+            return super().forward(x if mask is None else x * mask.unsqueeze(-1))
+
+    train, _, test = _parts()
+    tuner = FineTuner(Watching(), 2, epochs=1, latent_mask="binomial", logit_dropout=0.5)
+    tuner.fit(*train)
+    masks = [mask for mask in seen if mask is not None]
+    assert len(masks) == len(seen) > 0
+    assert 0.3 < float(torch.cat([m.flatten() for m in masks]).float().mean()) < 0.7
+    seen.clear()
+    first = tuner.predict_proba(test[0])
+    assert seen
+    assert all(mask is None for mask in seen)
+    np.testing.assert_array_equal(first, tuner.predict_proba(test[0]))
+    network = tuner.network_.train()
+    with torch.no_grad():
+        logits = network(torch.from_numpy(np.asarray(train[0], np.float32)))
+    assert 0.3 < float((logits == 0).float().mean()) < 0.7
+    with pytest.raises(InputError, match="latent_mask"):
+        FineTuner(_encoder(), 2, latent_mask="half").fit(*train)

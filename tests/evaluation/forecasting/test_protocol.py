@@ -226,3 +226,39 @@ def test_overlapping_parts_are_leakage() -> None:
         assert_parts_disjoint("patient", a=["p1", "p7"], b=["p2"], c=["p7"])
     with pytest.raises(InputError):
         assert_parts_disjoint(train=slice(None, 3))
+
+
+def test_one_ridge_for_series_that_each_forecast_their_own_column() -> None:
+    rng = np.random.default_rng(3)
+    data = rng.normal(size=(400, 3)).astype(np.float32)
+    embeddings = rng.normal(size=(3, 400, 5)).astype(np.float32)
+    embeddings[:, :-1, 0] = data[1:].T  # the step to come, in every series' first feature
+    parts = ForecastSplit(slice(0, 240), slice(240, 320), slice(320, 400))
+    (result,) = forecast_protocol(embeddings, data, parts, [2], drop=10, alphas=[0.1, 1.0])
+    best = None
+    for alpha in (0.1, 1.0):
+        rows, wanted = [], []
+        for i in range(3):
+            steps = range(10, 240 - 2)
+            rows += [embeddings[i, t] for t in steps]
+            wanted += [data[t + 1 : t + 3, i] for t in steps]
+        model = Ridge(alpha=alpha).fit(np.asarray(rows, float), np.asarray(wanted, float))
+
+        def errors(part: slice, model: Ridge = model) -> np.ndarray:
+            out = [
+                model.predict(embeddings[i, [t]].astype(float))[0] - data[t + 1 : t + 3, i]
+                for i in range(3)
+                for t in range(part.start, part.stop - 2)
+            ]
+            return np.asarray(out)
+
+        held = errors(parts.valid)
+        value = np.sqrt((held**2).mean()) + np.abs(held).mean()
+        if best is None or value < best[0]:
+            best = value, alpha, errors(parts.test)
+    assert result.alpha == best[1]
+    assert result.mse == pytest.approx((best[2] ** 2).mean(), rel=1e-6)
+    assert result.mae == pytest.approx(np.abs(best[2]).mean(), rel=1e-6)
+    assert len(result.variables) == 3
+    with pytest.raises(InputError, match="one series for each of 3"):
+        forecast_protocol(embeddings[:2], data, parts, [2])

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.svm import SVC
 
 from tscl.errors import InputError
-from tscl.evaluation.probes.classifiers import knn_probe, linear_probe, svm_probe
+from tscl.evaluation.probes.classifiers import knn_probe, linear_probe, partial_proba, svm_probe
 
 
 def blobs(classes: int, n: int = 30, spread: float = 1.0, seed: int = 0) -> tuple[Any, ...]:
@@ -90,3 +91,19 @@ def test_bad_probe_input() -> None:
     x[4, 1] = np.nan
     with pytest.raises(InputError, match="1 non-finite values, first in sample 4"):
         linear_probe(x, y, x_test, y_test)
+
+
+def test_one_model_a_class_against_the_models_themselves() -> None:
+    x, y, x_test, _ = blobs(3, spread=4.0)
+    proba, _ = partial_proba(x, y, x_test, 3, one_vs_rest=True)
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    scaled, seen = (x - mean) / std, (x_test - mean) / std
+    models = [LogisticRegression(max_iter=2000).fit(scaled, y == k) for k in range(3)]
+    own = np.stack([model.predict_proba(seen)[:, 1] for model in models], axis=1)
+    np.testing.assert_allclose(proba, own / own.sum(axis=1, keepdims=True), atol=1e-9)
+    together, _ = partial_proba(x, y, x_test, 3)
+    assert np.abs(together - proba).max() > 0.01
+    two = [
+        partial_proba(x, np.minimum(y, 1), x_test, 2, one_vs_rest=how)[0] for how in (True, False)
+    ]
+    np.testing.assert_allclose(two[0], two[1], atol=1e-6)

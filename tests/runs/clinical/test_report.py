@@ -10,11 +10,14 @@ import numpy as np
 import pandas
 import pytest
 from matplotlib.figure import Figure
+from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
 from data_loaders.splits.leakage import leakage_statement
 from tests.evaluation.clinical.clinical_parts import TinyEncoder, cohort, thirds
 from tscl.errors import InputError, MissingExtraError
 from tscl.evaluation.clinical.evaluate import evaluate_with_baselines, pooled_embeddings
+from tscl.evaluation.clinical.table import summarise
+from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.reporting.document import STYLE, markdown_table
 from tscl.runs.clinical.figures import (
     calibration_figure,
@@ -23,7 +26,8 @@ from tscl.runs.clinical.figures import (
     roc_pr_figure,
 )
 from tscl.runs.clinical.report import EmbeddingData, _readable, clinical_report
-from tscl.runs.clinical.tables import compact_table, figure_text, wide_table
+from tscl.runs.clinical.tables import class_table, compact_table, figure_text, wide_table
+from tscl.saving.cells import Cell
 
 
 def _predictions(k: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +38,7 @@ def _predictions(k: int = 2) -> tuple[np.ndarray, np.ndarray]:
 def test_curves_hold_the_areas_and_leave_pyplot_alone() -> None:
     y = np.array([0, 0, 1, 1])
     p1 = np.array([0.1, 0.6, 0.4, 0.9])
-    figure = roc_pr_figure({"mine": (y, np.stack([1 - p1, p1], axis=1))})
+    figure = roc_pr_figure({"mine": [(y, np.stack([1 - p1, p1], axis=1))]})
     assert isinstance(figure, Figure)
     texts = [t.get_text() for axes in figure.axes for t in axes.get_legend().get_texts()]
     assert "mine (area 0.750)" in texts
@@ -44,11 +48,30 @@ def test_curves_hold_the_areas_and_leave_pyplot_alone() -> None:
 
 
 def test_curves_of_three_classes_and_of_one_class() -> None:
-    figure = roc_pr_figure({"mine": _predictions(3)})
-    assert "micro" in figure.axes[0].get_title()
-    alone = roc_pr_figure({"mine": (np.ones(4, int), np.full((4, 2), 0.5))})
+    y, proba = _predictions(3)
+    figure = roc_pr_figure({"mine": [(y, proba)]})
+    assert "mean over classes" in figure.axes[0].get_title()
+    metrics = classification_metrics(y, proba)
+    texts = [t.get_text() for axes in figure.axes for t in axes.get_legend().get_texts()]
+    assert f"mine (area {metrics.auroc:.3f})" in texts
+    drawn = figure.axes[0].lines[0]
+    assert np.trapezoid(drawn.get_ydata(), drawn.get_xdata()) == pytest.approx(
+        metrics.auroc, abs=0.01
+    )
+    alone = roc_pr_figure({"mine": [(np.ones(4, int), np.full((4, 2), 0.5))]})
     labels = [t.get_text() for t in alone.axes[0].get_legend().get_texts()]
     assert "mine (one class only)" in labels
+
+
+def test_every_seed_is_drawn_and_the_mean_over_them() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    p = [np.clip(0.3 * y + rng.uniform(0, 0.7, 60), 0, 1) for _ in range(3)]
+    figure = roc_pr_figure({"mine": [(y, np.stack([1 - one, one], axis=1)) for one in p]})
+    lines = [line for line in figure.axes[0].lines if line.get_label() != "chance"]
+    assert len(lines) == 4
+    heights = np.stack([line.get_ydata() for line in lines])
+    np.testing.assert_allclose(heights[-1], heights[:3].mean(axis=0))
 
 
 def test_confusion_figure_shows_the_counts() -> None:
@@ -189,3 +212,43 @@ def test_compact_table_and_what_it_leaves_out() -> None:
     nan = float("nan")
     assert figure_text({"mean": nan}) == "n/a"
     assert figure_text({"mean": 0.5, "std": 0.0, "ci_low": nan}) == "0.500"
+
+
+def _cell(y: np.ndarray, proba: np.ndarray, seed: int) -> Cell:
+    key = {"data": "d", "method": "m", "protocol": "partial", "fraction": 0.5, "by": "samples"}
+    arrays = {"y": y, "proba": proba, "patient": np.arange(len(y)), "trial": np.arange(len(y))}
+    return Cell(key | {"seed": seed, "fold": 0}, {}, arrays)
+
+
+def test_every_class_has_its_own_figures() -> None:
+    """Against scikit-learn, one class against the rest."""
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    proba = [rng.dirichlet(1 + 3 * np.eye(3)[k]) for k in y]
+    frame = class_table([[_cell(y, np.asarray(proba), 0)]], ["a", "b", "c"], 50).set_index("class")
+    predicted = np.argmax(proba, axis=1)
+    for code, name in enumerate("abc"):
+        own, said = y == code, predicted == code
+        area = roc_auc_score(own, np.asarray(proba)[:, code])
+        assert frame.loc[name, "AUROC"].startswith(f"{area:.3f} [")
+        assert frame.loc[name, "sensitivity"] == f"{recall_score(own, said):.3f}"
+        assert frame.loc[name, "specificity"] == f"{recall_score(~own, ~said):.3f}"
+        assert frame.loc[name, "positive predictive value"] == f"{precision_score(own, said):.3f}"
+
+
+def test_intervals_hold_the_chance_of_drawn_labels() -> None:
+    """Two seeds that disagree: their spread widens the interval of the mean."""
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 2
+
+    def cell(seed: int, shift: float) -> Cell:
+        p = 1 / (1 + np.exp(-rng.normal(shift * (2 * y - 1), 1)))
+        return _cell(y, np.stack([1 - p, p], axis=1), seed)
+
+    def width(cells: list[Cell]) -> float:
+        table = summarise(cells, levels=["sample"], n_replicates=300).set_index("metric")
+        return float(table.loc["auroc", "ci_high"] - table.loc["auroc", "ci_low"])
+
+    same = width([cell(0, 0.7), cell(1, 0.7)])
+    apart = width([cell(0, 0.1), cell(1, 2.0)])
+    assert apart > 3 * same

@@ -17,7 +17,8 @@ from tscl.cli.app import app
 from tscl.errors import CheckpointError, ConfigError, DataError, InputError
 from tscl.runs.forecasting.config import check_config, load_config
 from tscl.runs.forecasting.data import load_series, relative_form
-from tscl.runs.forecasting.run import ForecastingRun
+from tscl.runs.forecasting.report import write_report
+from tscl.runs.forecasting.run import ForecastingRun, forecast_beyond
 from tscl.saving.encoder import load_encoder
 
 RUNNER = CliRunner()
@@ -296,3 +297,39 @@ def test_real_ett_small_recipe(shared_data, tmp_path):
     assert last[48] == pytest.approx(0.0502, abs=5e-5)
     for name in ("autotcl", "ts2vec", "random"):
         assert all(r.mse < last[r.horizon] for r in table[name])
+
+
+def test_columns_as_series_of_their_own(settings):
+    settings["data"] |= {"features": "M", "target": None, "covariates": True, "instances": True}
+    settings["method"]["params"]["fixed_channels"] = "covariates"
+    settings["evaluate"] |= {"compare": ["random"], "window": 20}
+    job = ForecastingRun(check_config(settings))
+    data = job.data
+    arrays = data.arrays()
+    assert arrays.shape == (2, 1500, data.n_covariates + 1)
+    np.testing.assert_array_equal(arrays[1, :, -1], data.inputs[:, -1])
+    np.testing.assert_array_equal(arrays[0, :, :-1], data.inputs[:, : data.n_covariates])
+    trained = [job.train(name) for name in job.names()]
+    assert trained[0].encoder.input_dims == data.n_covariates + 1
+    assert len(job.source()) == 2 * (900 // 100)
+    table = job.evaluate(trained)
+    assert len(table["autotcl"][0].variables) == 2
+    assert job.features(job.embeddings("autotcl")).shape[:2] == (2, 1500)
+    write_report(job, trained, table)
+    assert forecast_beyond(job, 3).shape == (3, 2)
+    with pytest.raises(ConfigError, match="instances"):
+        check_config(settings | {"data": settings["data"] | {"input_form": "relative"}})
+
+
+def test_a_configuration_may_change_another_one_beside_it(settings, tmp_path):
+    write(settings, tmp_path)
+    above = tmp_path / "above.yaml"
+    above.write_text("base: config.yaml\nseed: 7\ntrain: {max_epochs: 9}\n")
+    config, below = load_config(above, ["train.lr=0.5"]), load_config(tmp_path / "config.yaml")
+    assert (config.seed, config.train.max_epochs, config.train.lr) == (7, 9, 0.5)
+    assert config.train.batch_size == below.train.batch_size
+    assert config.method == below.method
+    for base in ("absent.yaml", "../config.yaml", "above.yaml", "3"):
+        above.write_text(f"base: {base}\n")
+        with pytest.raises(ConfigError, match=r"base|cannot be read"):
+            load_config(above)

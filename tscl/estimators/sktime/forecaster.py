@@ -188,7 +188,9 @@ class SSCLForecaster(BaseForecaster):
         Steps forecast at once; None takes the largest of ``fh`` in ``fit`` (12 without), or less
         when the series is short.
     encoder : str or None
-        Registered encoder. ``encoder_params``: its arguments. None is a small ``dilated`` one.
+        Registered encoder; None is a small ``dilated`` one.
+    encoder_params : dict or None
+        Its arguments.
     network_params : dict or None
         Further arguments of ForecastNetwork, such as ``{"output_dims": 64, "patch": 4}``; None with
         no ``encoder`` is a small network on patches beside a linear map of the past.
@@ -196,13 +198,23 @@ class SSCLForecaster(BaseForecaster):
         ``none``, ``standard`` or ``last``: the window's own scale, undone on the forecast;
         ``auto`` takes what helps a ridge on lags.
     contrast : str
-        Contrast or loss by name. ``contrast_params``: its arguments.
+        Contrast or loss by name.
+    contrast_params : dict or None
+        Its arguments.
     weight : float
         Lambda in [0, 1); 0 trains on the forecast error alone.
-    max_epochs, max_steps, batch_size, stride : int or None
-        Training: None bounds it to about 800 steps. ``stride``: steps between training windows.
-    patience, lr :
-        Stops after ``patience`` epochs without a better validation error.
+    max_epochs : int or None
+        Passes over the windows; None bounds training to about 800 steps.
+    max_steps : int or None
+        Optimiser steps at most.
+    patience : int
+        Stops after so many epochs without a better validation error.
+    batch_size : int or None
+        Windows of a step; None fits it to the length of the series.
+    stride : int or None
+        Steps between training windows; None chooses it.
+    lr : float
+        Learning rate.
     update_epochs : int
         Passes over the remembered series in ``update``.
     valid_share : float

@@ -21,6 +21,26 @@ EEG_BANDS: dict[str, tuple[float, float]] = {
 }
 
 
+def bands_within(
+    bands: str, sampling_rate: float, passed: Sequence[float | None] | None
+) -> dict[str, tuple[float, float]] | str:
+    """Bands cut to what a filter lets pass; ``bands`` itself where nothing was filtered.
+
+    Args:
+        bands: ``"eeg"`` or ``"log"``, see :class:`BandPower`.
+        sampling_rate: Hz.
+        passed: the filter's edges in Hz, None where a side is open.
+    """
+    if passed is None:
+        return bands
+    low, high = passed[0] or 0.0, passed[1] or np.inf
+    top = min(high, 0.45 * sampling_rate)
+    if bands == "log":
+        return log_bands(sampling_rate, low=max(0.5, low), high=top)
+    cut = {k: (max(a, low), min(b, high, sampling_rate / 2)) for k, (a, b) in EEG_BANDS.items()}
+    return {name: (a, b) for name, (a, b) in cut.items() if a < b}
+
+
 def log_bands(
     sampling_rate: float, n_bands: int = 8, low: float = 0.5, high: float | None = None
 ) -> dict[str, tuple[float, float]]:

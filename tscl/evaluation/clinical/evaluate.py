@@ -23,7 +23,7 @@ from tscl.errors import InputError
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.core_tuning import build_tuner, check_tuning
 from tscl.evaluation.clinical.table import summarise
-from tscl.evaluation.probes.classifiers import knn_proba, partial_proba
+from tscl.evaluation.probes.classifiers import fit_partial, knn_proba, spread_classes
 from tscl.pooling import check_pooling, pool_time
 from tscl.saving.cells import Cell, ResultStore
 from tscl.seeding import seeded
@@ -66,6 +66,10 @@ def pooled_embeddings(
     return np.concatenate(parts)
 
 
+Predicted = tuple[NDArray[Any], dict[str, Any], NDArray[Any] | None]
+"""Probabilities of the test part, facts, and probabilities of the validation part."""
+
+
 class Job:
     """Runs cells of one encoder and split, keeping embeddings between them.
 
@@ -77,6 +81,7 @@ class Job:
         n_classes: columns of the predictions.
         settings: ``C``, ``n_neighbors``, ``finetune``, ``pooling``, and ``tuned``: ``finetune`` by
             share of the labels where that has its own.
+        on_fitted: see :func:`evaluate_cells`.
     """
 
     def __init__(
@@ -87,12 +92,14 @@ class Job:
         label: NDArray[np.int64],
         n_classes: int,
         settings: dict[str, Any],
+        on_fitted: OnFitted | None = None,
     ) -> None:
         self.encoder, self.dataset, self.parts = encoder, dataset, parts
         self.label, self.n_classes, self.settings = label, n_classes, settings
         self.fresh = not isinstance(encoder, nn.Module) and not is_transformer(encoder)
+        self.on_fitted = on_fitted
         self._embeddings: dict[int, dict[str, NDArray[Any]]] = {}
-        self._repeat: dict[str, tuple[NDArray[Any], dict[str, Any]]] = {}
+        self._repeat: dict[str, Predicted] = {}
 
     def run(self, key: dict[str, Any]) -> Cell:
         """Train and test one configuration."""
@@ -101,13 +108,13 @@ class Job:
         train = self.parts["train"]
         chosen = label_subset(self.dataset, train, key["fraction"], by=by, seed=seed)
         if protocol in ("full", "head"):
-            proba, facts = self._finetune(chosen, key)
+            proba, facts, held = self._finetune(chosen, key)
         elif key["fraction"] == 1 and not self.fresh:  # the same for every seed
             if protocol not in self._repeat:
-                self._repeat[protocol] = self._on_embeddings(chosen, protocol, seed)
-            proba, facts = self._repeat[protocol]
+                self._repeat[protocol] = self._on_embeddings(chosen, key)
+            proba, facts, held = self._repeat[protocol]
         else:
-            proba, facts = self._on_embeddings(chosen, protocol, seed)
+            proba, facts, held = self._on_embeddings(chosen, key)
         test = self.parts["test"]
         patients = np.asarray(self.dataset.patient)
         trials = pd.factorize(np.asarray(self.dataset.trial))[0]
@@ -123,26 +130,41 @@ class Job:
             "patient": pd.factorize(patients)[0].astype(np.int64)[test],
             "trial": trials.astype(np.int64)[test],
         }
+        if held is not None:  # what thresholds are chosen by
+            valid = self.parts["valid"]
+            arrays |= {"valid_y": self.label[valid], "valid_proba": held.astype(np.float64)}
+            arrays["valid_patient"] = pd.factorize(patients)[0].astype(np.int64)[valid]
         return Cell(key, facts, arrays)
 
-    def _on_embeddings(
-        self, chosen: NDArray[np.int64], protocol: str, seed: int
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
+    def _on_embeddings(self, chosen: NDArray[np.int64], key: dict[str, Any]) -> Predicted:
+        seed = key["seed"]
         embeddings = self._encoded(seed if self.fresh else 0)
         train = embeddings["train"][np.searchsorted(self.parts["train"], chosen)]
         y = self.label[chosen]
-        if protocol == "knn":
+        if key["protocol"] == "knn":
             k = self.settings["n_neighbors"]
-            return knn_proba(train, y, embeddings["test"], self.n_classes, k), {}
+            held = None
+            if "valid" in embeddings:
+                held = knn_proba(train, y, embeddings["valid"], self.n_classes, k)
+            return knn_proba(train, y, embeddings["test"], self.n_classes, k), {}, held
         valid = None
         if "valid" in embeddings:
             valid = embeddings["valid"], self.label[self.parts["valid"]]
-        C = self.settings["C"]
         patients = np.asarray(self.dataset.patient)[chosen]
-        proba, best = partial_proba(
-            train, y, embeddings["test"], self.n_classes, C, valid, patients=patients
+        model, best = fit_partial(
+            train,
+            y,
+            self.settings["C"],
+            valid,
+            patients=patients,
+            one_vs_rest=self.settings.get("one_vs_rest", False),
         )
-        return proba, {"C": best}
+        if self.on_fitted is not None:
+            self.on_fitted(key, self._module(seed) if self.fresh else self.encoder, model)
+        held = None
+        if valid is not None:
+            held = spread_classes(model, valid[0], self.n_classes)
+        return spread_classes(model, embeddings["test"], self.n_classes), {"C": best}, held
 
     def _encoded(self, seed: int) -> dict[str, NDArray[Any]]:
         """Embeddings of every part; those of the last fresh encoders are kept too."""
@@ -169,9 +191,7 @@ class Job:
             module: nn.Module = self.encoder() if self.fresh else self.encoder
             return module
 
-    def _finetune(
-        self, chosen: NDArray[np.int64], key: dict[str, Any]
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
+    def _finetune(self, chosen: NDArray[np.int64], key: dict[str, Any]) -> Predicted:
         given = {
             "epochs": 50 if key["fraction"] == 1 else 100,
             "pooling": self.settings["pooling"],
@@ -187,12 +207,17 @@ class Job:
             index = self.parts["valid"]
             valid = self.dataset.X[index], self.label[index]
         tuner.fit(self.dataset.X[chosen], self.label[chosen], valid)
+        if self.on_fitted is not None:
+            self.on_fitted(key, None, tuner)
         proba = tuner.predict_proba(self.dataset.X[self.parts["test"]])
-        return proba, {"best_epoch": tuner.best_epoch_}
+        held = None if valid is None else tuner.predict_proba(valid[0])
+        return proba, {"best_epoch": tuner.best_epoch_}, held
 
 
 PROTOCOLS: tuple[str, ...] = ("partial", "knn", "head", "full")
 Factory = Callable[[], nn.Module]
+OnFitted = Callable[[dict[str, Any], Any, Any], None]
+"""Called with the key of a cell, its encoder, and the fitted probe or :class:`FineTuner`."""
 
 
 def evaluate_cells(
@@ -212,8 +237,10 @@ def evaluate_cells(
     finetune: Mapping[str, Any] | None = None,
     epochs: Mapping[float, int] | None = None,
     pooling: str = "max",
+    one_vs_rest: bool = False,
     store: ResultStore | None = None,
     on_cell: Callable[[Cell], None] | None = None,
+    on_fitted: OnFitted | None = None,
 ) -> list[Cell]:
     """Train on each labelled part, predict the test part; one cell a configuration.
 
@@ -248,8 +275,13 @@ def evaluate_cells(
         epochs: of fine-tuning by fraction, in place of ``finetune``'s.
         pooling: how embeddings of all steps become one vector (:func:`tscl.pooling.pool_time`), for
             frozen and fine-tuned encoders alike; ``max`` is the paper's.
+        one_vs_rest: a logistic regression a class, see
+            :func:`tscl.evaluation.probes.classifiers.partial_proba`.
         store: where finished cells are kept.
         on_cell: called with every cell, finished now or before.
+        on_fitted: called with the key of every cell computed now, its encoder (None of a
+            fine-tuned one) and the fitted probe or :class:`FineTuner`; not for ``knn``, and once
+            for seeds that give the same.
 
     Raises:
         LeakageError: a patient or trial in two parts of the split.
@@ -263,6 +295,8 @@ def evaluate_cells(
         "finetune": dict(finetune or {}),
         "pooling": pooling,
     }
+    if one_vs_rest:  # a new key would change the digests of cells finished before
+        settings["one_vs_rest"] = True
     _check_choices(encoder, protocols, fractions)
     check_tuning(settings["finetune"], protocols)
     store = ResultStore() if store is None else store
@@ -274,7 +308,7 @@ def evaluate_cells(
         for share in tuned
     }
     rest = _digest(encoder, dataset, parts, settings)
-    job = Job(encoder, dataset, parts, label, n_classes, settings | {"tuned": tuned})
+    job = Job(encoder, dataset, parts, label, n_classes, settings | {"tuned": tuned}, on_fitted)
     seeds = list(seeds)
     ways = [by] if isinstance(by, str) else list(by)
     cells = []

@@ -23,6 +23,8 @@ from torch.nn import functional as F
 
 from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError, NotFittedError
+from tscl.masking import MaskMode
+from tscl.methods.heads import draw_latent_mask
 from tscl.pooling import check_pooling, pool_time
 from tscl.seeding import derive_seed, seeded
 from tscl.training.settings import Section
@@ -57,6 +59,8 @@ class FineTuneSettings(Section):
     lr: float = Field(default=1e-4, gt=0, description="a positive learning rate, such as 1.0e-4")
     weight_decay: float = Field(default=0.01, ge=0, description="0 or a positive number")
     double_sigmoid: StrictBool = False
+    logit_dropout: float = Field(default=0.0, ge=0, lt=1, description="a share in [0, 1)")
+    latent_mask: MaskMode = "all_true"
     patience: int | None = Field(default=None, ge=1, description="at least 1 epoch, or None")
     pooling: Pooling = "max"
     device: Annotated[str | None, AfterValidator(_device)] = Field(
@@ -78,16 +82,28 @@ class FineTuneNetwork(nn.Module):
     """Encoder, pooling over time, head; (B, T, C) to logits (B, n_classes)."""
 
     def __init__(
-        self, encoder: nn.Module, n_classes: int, hidden: int, pooling: str = "max"
+        self,
+        encoder: nn.Module,
+        n_classes: int,
+        hidden: int,
+        pooling: str = "max",
+        logit_dropout: float = 0.0,
+        latent_mask: str = "all_true",
     ) -> None:
         super().__init__()
-        self.encoder, self.pooling = encoder, pooling
+        self.encoder, self.pooling, self.latent_mask = encoder, pooling, latent_mask
         width = int(encoder.output_dims) * len(check_pooling(pooling))  # type: ignore[arg-type]
         self.head = head_layers(width, hidden, n_classes)
+        if logit_dropout:
+            self.head.append(nn.Dropout(logit_dropout))
 
     def embeddings(self, x: Tensor) -> Tensor:
         """Pooled embeddings (B, k D)."""
-        out: Tensor = self.encoder(x)
+        out: Tensor
+        if self.training and self.latent_mask != "all_true":
+            out = self.encoder(x, draw_latent_mask(self.encoder, self.latent_mask, x, None))
+        else:
+            out = self.encoder(x)
         return pool_time(out, self.pooling)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -112,6 +128,9 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         double_sigmoid: squash the logits by two sigmoids before the cross entropy, as the
             public code of COMET does; for two classes the loss then cannot fall below
             log(1 + exp(1/2 - sigmoid(1))) = 0.5843.
+        logit_dropout: share of the logits dropped in training, as the public code does (.1).
+        latent_mask: mask of the encoder's latent in training (:func:`tscl.masking.draw_mask`);
+            ``binomial`` as the public code, ``all_true`` for none.
         patience: stop after this many epochs without a better validation F1; None never stops.
         pooling: how embeddings of all steps become one vector (:func:`tscl.pooling.pool_time`).
         seed: of head initialisation, order of samples and dropout.
@@ -137,6 +156,8 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         hidden: int = 128,
         frozen: bool = False,
         double_sigmoid: bool = False,
+        logit_dropout: float = 0.0,
+        latent_mask: str = "all_true",
         patience: int | None = None,
         pooling: str = "max",
         seed: int = 0,
@@ -151,6 +172,8 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         self.hidden = hidden
         self.frozen = frozen
         self.double_sigmoid = double_sigmoid
+        self.logit_dropout = logit_dropout
+        self.latent_mask = latent_mask
         self.patience = patience
         self.pooling = pooling
         self.seed = seed
@@ -251,7 +274,14 @@ class FineTuner(ClassifierMixin, BaseEstimator):
 
     def _network(self, encoder: nn.Module) -> FineTuneNetwork:
         """What is trained; drawn under the estimator's seed."""
-        return FineTuneNetwork(encoder, self.n_classes, self.hidden, self.pooling)
+        return FineTuneNetwork(
+            encoder,
+            self.n_classes,
+            self.hidden,
+            self.pooling,
+            self.logit_dropout,
+            self.latent_mask,
+        )
 
     def _step_loss(self, network: nn.Module, x: Tensor, target: NDArray[np.int64]) -> Tensor:
         """Loss of one batch, given to ``network`` (whole, or the head on embeddings)."""

@@ -17,7 +17,11 @@ from numpy.typing import NDArray
 
 from tscl.errors import InputError, nearest
 from tscl.evaluation.clinical.table import pooled_predictions
-from tscl.evaluation.metrics.bootstrap import bootstrap_replicates, percentile_interval
+from tscl.evaluation.metrics.bootstrap import (
+    bootstrap_replicates,
+    mean_over_drawn_seeds,
+    percentile_interval,
+)
 from tscl.evaluation.metrics.classification import METRICS, classification_metrics
 from tscl.saving.cells import Cell
 
@@ -39,7 +43,7 @@ def paired_differences(
 
     A row is compared with the reference under its own protocol, or, where the reference has not
     run that, under the reference's first one. Folds are pooled. Of seeds both have, the difference
-    of each seed is averaged; all see the same draws of patients.
+    of each seed is averaged; all see the same draws of patients, and seeds are resampled too.
 
     Args:
         cells: results of :func:`tscl.evaluation.clinical.evaluate.evaluate_cells` of several
@@ -95,7 +99,8 @@ def paired_differences(
         ]
         if not pairs or not all(len(cell.patient) for cell, _ in pairs):
             continue
-        values = np.mean([cell.minus(two) for cell, two in pairs], axis=0)
+        apart = np.stack([cell.minus(two) for cell, two in pairs])
+        values = mean_over_drawn_seeds(apart, bootstrap_seed)
         low, high = percentile_interval(values, confidence)
         table.append(
             {

@@ -15,6 +15,7 @@ from tscl.evaluation.probes.plain_features import summary_features
 
 if TYPE_CHECKING:
     from data_loaders.container.recordings import Recordings
+    from data_loaders.container.targets import CropTargets
 
 Index = NDArray[np.int64]
 Features = NDArray[np.float32]
@@ -105,3 +106,30 @@ def minirocket_features(
     ]
     features: Features = windows.average(np.concatenate(parts)).astype(np.float32)
     return features
+
+
+def convolution_targets(
+    recordings: Recordings, length: int, *, components: int = 64, seed: int = 0
+) -> CropTargets:
+    """What random convolutions tell of recordings without labels, for a network to learn.
+
+    The first principal components of MiniRocket's features, each of unit variance and within -4
+    and 4: a student of them keeps, in a linear read-out, what makes random convolutions strong.
+
+    Args:
+        recordings: that features and components are fitted to, and told of.
+        length: see :func:`minirocket_features`.
+        components: at most.
+        seed: of the convolutions.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.preprocessing import StandardScaler
+
+    from data_loaders.container.targets import CropTargets
+
+    features = minirocket_features(recordings, np.arange(len(recordings)), length, seed=seed)
+    scaled = StandardScaler().fit_transform(features.astype(np.float64))
+    count = min(components, *scaled.shape)
+    scores = PCA(count, whiten=True, random_state=seed).fit_transform(scaled)
+    figures = np.clip(scores, -4, 4).astype(np.float32)
+    return CropTargets.of_recordings(recordings.lengths, {"convolutions": figures})

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from tscl.errors import InputError
 from tscl.evaluation.clinical.votes import LEVELS, LevelPredictions, Vote, vote
-from tscl.evaluation.metrics.bootstrap import bootstrap_replicates, percentile_interval
+from tscl.evaluation.metrics.bootstrap import (
+    bootstrap_replicates,
+    mean_over_drawn_seeds,
+    percentile_interval,
+)
 from tscl.evaluation.metrics.classification import METRICS, classification_metrics
 from tscl.saving.cells import Cell
 
@@ -53,9 +57,10 @@ def summarise(
     """One row a method, protocol, fraction, level and metric.
 
     Columns: ``data, method, protocol, fraction, by, level, metric``; ``mean`` and ``std`` (n - 1)
-    over seeds; ``ci_low, ci_high``: patient-bootstrap interval of the mean over seeds, every
-    seed seeing the same draws; ``n_seeds, n_folds, n_test`` (rows of the level),
-    ``n_test_patients``; ``n_mixed`` (units of several labels, left out at that level);
+    over seeds; ``ci_low, ci_high``: bootstrap interval of the mean over seeds, patients
+    (the same for every seed) and seeds, which draw the labels, resampled; ``n_seeds, n_folds,
+    n_test`` (rows of the level), ``n_test_patients``; ``n_mixed`` (units of several
+    labels, left out at that level);
     ``n_skipped`` (replicates without two classes); ``n_train_samples, n_train_patients`` (means
     over seeds and folds). A level at which every unit is mixed has no rows.
 
@@ -127,7 +132,7 @@ def _level_rows(
         low = high = float("nan")
         skipped = 0
         if drawn:
-            mean = np.mean([replicates[metric] for replicates in drawn], axis=0)
+            mean = mean_over_drawn_seeds(np.stack([one[metric] for one in drawn]), seed)
             low, high = percentile_interval(mean, confidence)
             skipped = int(np.isnan(mean).sum())
         rows.append(

@@ -184,64 +184,77 @@ class ForecastHead:
     Use :func:`forecast_protocol` for tables; this class is for forecasts from chosen steps.
 
     Args:
-        rows: features of every step.
+        rows: features of every step; of several series, each with targets of its own, which one
+            ridge serves.
         split: training, validation and test slices.
         horizon: steps ahead.
         settings: how to fit.
     """
 
     def __init__(
-        self, rows: FeatureRows, split: SplitLike, horizon: int, settings: HeadSettings
+        self,
+        rows: FeatureRows | Sequence[FeatureRows],
+        split: SplitLike,
+        horizon: int,
+        settings: HeadSettings,
     ) -> None:
-        self.rows = rows
+        self.series = [rows] if isinstance(rows, FeatureRows) else list(rows)
         self.horizon = horizon
         self.residual = settings.residual
-        self._data = rows.data
-        self._start = max(split.train.start + settings.drop, rows.first)
+        first = self.series[0]
+        self._start = max(split.train.start + settings.drop, first.first)
         self._stop = split.train.stop - horizon
-        self.n_train = self._stop - self._start
-        self._center, self._scale = np.zeros(rows.width), np.ones(rows.width)
+        self.n_train = (self._stop - self._start) * len(self.series)
+        self._center, self._scale = np.zeros(first.width), np.ones(first.width)
         if settings.standardize:
             self._standardize()
         self._model = RidgePath(settings.alphas).fit_blocks(self._training_blocks)
         self.alpha, self.valid = self._choose(split.valid)
 
     def predict(self, start: int, stop: int) -> Float64:
-        """Forecasts (stop - start, horizon, C) from the steps [start, stop)."""
-        flat = self._model.predict(self._features(start, stop), self.alpha)
-        return self._restore(flat, start, stop)
+        """Forecasts (stop - start, horizon, C) from the steps [start, stop), of all series."""
+        made = [self._restore(rows, start, stop) for rows in self.series]
+        return made[0] if len(made) == 1 else np.concatenate(made, axis=2)
 
-    def _features(self, start: int, stop: int) -> Float64:
-        return (self.rows.block(start, stop) - self._center) / self._scale
+    def _restore(
+        self, rows: FeatureRows, start: int, stop: int, flat: Float64 | None = None
+    ) -> Float64:
+        if flat is None:
+            flat = self._model.predict(self._features(rows, start, stop), self.alpha)
+        out = flat.reshape(stop - start, self.horizon, rows.data.shape[1])
+        return out + rows.data[start:stop, None, :] if self.residual else out
 
-    def _blocks(self, start: int, stop: int) -> list[tuple[int, int]]:
-        width = self.rows.width + self.horizon * self._data.shape[1]
-        return list(row_blocks(start, stop, width))
+    def _features(self, rows: FeatureRows, start: int, stop: int) -> Float64:
+        return (rows.block(start, stop) - self._center) / self._scale
+
+    def _blocks(self, start: int, stop: int) -> Iterator[tuple[FeatureRows, int, int]]:
+        for rows in self.series:
+            width = rows.width + self.horizon * rows.data.shape[1]
+            for block in row_blocks(start, stop, width):
+                yield rows, *block
 
     def _standardize(self) -> None:
-        blocks = self._blocks(self._start, self._stop)
-        center = sum(self.rows.block(*b).sum(axis=0) for b in blocks) / self.n_train
-        spread = sum(np.square(self.rows.block(*b) - center).sum(axis=0) for b in blocks)
+        blocks = list(self._blocks(self._start, self._stop))
+        center = sum(rows.block(*b).sum(axis=0) for rows, *b in blocks) / self.n_train
+        spread = sum(np.square(rows.block(*b) - center).sum(axis=0) for rows, *b in blocks)
         deviation = np.sqrt(spread / self.n_train)
         self._center = np.asarray(center)
         self._scale = np.where(deviation > 1e-12, deviation, 1.0)
 
     def _training_blocks(self) -> Iterator[tuple[Float64, Float64]]:
-        for start, stop in self._blocks(self._start, self._stop):
-            target = future(self._data, start, stop, self.horizon)
+        for rows, start, stop in self._blocks(self._start, self._stop):
+            target = future(rows.data, start, stop, self.horizon)
             if self.residual:
-                target -= self._data[start:stop, None, :]
-            yield self._features(start, stop), target.reshape(stop - start, -1)
-
-    def _restore(self, flat: Float64, start: int, stop: int) -> Float64:
-        out = flat.reshape(stop - start, self.horizon, self._data.shape[1])
-        return out + self._data[start:stop, None, :] if self.residual else out
+                target -= rows.data[start:stop, None, :]
+            yield self._features(rows, start, stop), target.reshape(stop - start, -1)
 
     def _choose(self, part: slice) -> tuple[float, ErrorSums]:
         """The penalty with the least RMSE + MAE over the rows of ``part``, and its errors."""
-        sums = {alpha: ErrorSums() for alpha in self._model.alphas}
-        for start, stop in self._blocks(part.start, part.stop - self.horizon):
-            truth = future(self._data, start, stop, self.horizon)
-            for alpha, flat in self._model.predict_path(self._features(start, stop)):
-                sums[alpha].add(self._restore(flat, start, stop), truth)
-        return min(sums.items(), key=lambda item: np.sqrt(item[1].mse()) + item[1].mae())
+        sums = {alpha: [ErrorSums() for _ in self.series] for alpha in self._model.alphas}
+        place = {id(rows): number for number, rows in enumerate(self.series)}
+        for rows, start, stop in self._blocks(part.start, part.stop - self.horizon):
+            truth = future(rows.data, start, stop, self.horizon)
+            for alpha, flat in self._model.predict_path(self._features(rows, start, stop)):
+                sums[alpha][place[id(rows)]].add(self._restore(rows, start, stop, flat), truth)
+        joined = {alpha: ErrorSums.joined(each) for alpha, each in sums.items()}
+        return min(joined.items(), key=lambda item: np.sqrt(item[1].mse()) + item[1].mae())

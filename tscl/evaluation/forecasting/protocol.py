@@ -52,7 +52,9 @@ def forecast_protocol(
     """Score representations by ridge forecasts at several horizons.
 
     Args:
-        embeddings: (T, D) representations, each of what is known at its step; None for none.
+        embeddings: (T, D) representations, each of what is known at its step; None for none. With
+            (C, T, D) series c forecasts column c of ``data``, and one ridge serves them all
+            (TS2Vec's protocol for electricity).
         data: (T, C) targets, scaled by the training part.
         split: slices ``train``, ``valid``, ``test`` of the T steps.
         horizons: steps ahead, one result each.
@@ -77,11 +79,13 @@ def forecast_protocol(
         drop, tuple(alphas), residual, window_features, relative_window, standardize
     )
     rows = _prepare(embeddings, data, split, tuple(horizons), settings, extra_features)
-    deviations = check_scale(scale, rows.data.shape[1])
+    values = check_matrix("data", data)
+    deviations = check_scale(scale, values.shape[1])
     results = []
     for horizon in horizons:
         head = ForecastHead(rows, split, horizon, settings)
-        test = score(head.predict, rows.data, split.test, horizon, rows.width)
+        width = rows[0].width * len(rows)
+        test = score(head.predict, values, split.test, horizon, width)
         results.append(
             make_result(
                 horizon, test, head.valid, split, deviations, alpha=head.alpha, n_train=head.n_train
@@ -134,15 +138,16 @@ def predict_last(
         drop, tuple(alphas), residual, window_features, relative_window, standardize
     )
     rows = _prepare(embeddings, data, split, (horizon,), settings, extra_features)
-    n_steps = len(rows.data)
+    values = check_matrix("data", data)
+    n_steps = len(values)
     steps = [split.test.stop - horizon - 1] if origins is None else [int(o) for o in origins]
     for step in steps:
-        if not rows.first <= step < n_steps:
-            raise InputError("origins", step, f"use steps {rows.first}..{n_steps - 1}")
+        if not rows[0].first <= step < n_steps:
+            raise InputError("origins", step, f"use steps {rows[0].first}..{n_steps - 1}")
     head = ForecastHead(rows, split, horizon, settings)
-    truth = np.full((len(steps), horizon, rows.data.shape[1]), np.nan, dtype=np.float32)
+    truth = np.full((len(steps), horizon, values.shape[1]), np.nan, dtype=np.float32)
     for i, step in enumerate(steps):
-        known = rows.data[step + 1 : step + 1 + horizon]
+        known = values[step + 1 : step + 1 + horizon]
         truth[i, : len(known)] = known
     forecast = [head.predict(step, step + 1)[0] for step in steps]
     return OriginForecast(
@@ -157,24 +162,22 @@ def _prepare(
     horizons: tuple[int, ...],
     settings: HeadSettings,
     extra: ArrayLike | None,
-) -> FeatureRows:
+) -> list[FeatureRows]:
+    """Features of the one series, or of a series a column."""
     values = check_matrix("data", data)
     n_steps = len(values)
     check_split(split, n_steps, horizons)
-    parts = {
-        name: None if part is None else check_matrix(name, part, n_steps)
-        for name, part in (("embeddings", embeddings), ("extra_features", extra))
-    }
-    rows = FeatureRows(
-        values,
-        parts["embeddings"],
-        parts["extra_features"],
-        settings.window,
-        settings.relative_window,
-    )
-    if rows.width == 0:
+    more = None if extra is None else check_matrix("extra_features", extra, n_steps)
+    each = _series(embeddings, values)
+    parts = [None if one is None else check_matrix("embeddings", one, n_steps) for _, one in each]
+    rows = [
+        FeatureRows(targets, part, more, settings.window, settings.relative_window)
+        for (targets, _), part in zip(each, parts, strict=True)
+    ]
+    first = rows[0]
+    if first.width == 0:
         raise InputError("embeddings", "no features", "pass embeddings, extra features or a window")
-    start = max(split.train.start + settings.drop, rows.first)
+    start = max(split.train.start + settings.drop, first.first)
     longest = max(horizons)
     if split.train.stop - longest - start < 2:
         raise InputError(
@@ -183,13 +186,27 @@ def _prepare(
             f"no training rows are left of {split.train.stop - split.train.start} steps "
             f"after dropping {start}",
         )
-    if split.valid.start < rows.first:
+    if split.valid.start < first.first:
         raise InputError("window_features", settings.window, "shorter than the training part")
     check_finite("data", values, split.train.start)
-    for name, part in parts.items():
+    for name, part in [*(("embeddings", one) for one in parts), ("extra_features", more)]:
         if part is not None:
             check_finite(name, part, start)
     return rows
+
+
+def _series(
+    embeddings: ArrayLike | None, values: NDArray[np.float32]
+) -> list[tuple[NDArray[np.float32], ArrayLike | None]]:
+    """Targets and embeddings of the one series, or, for (C, T, D), of a series a column."""
+    array = None if embeddings is None else np.asarray(embeddings)
+    if array is None or array.ndim != 3:
+        return [(values, array)]
+    if len(array) != values.shape[1]:
+        raise InputError(
+            "embeddings", array.shape, f"pass one series for each of {values.shape[1]}"
+        )
+    return [(values[:, [i]], one) for i, one in enumerate(array)]
 
 
 def validation_score(
@@ -212,8 +229,16 @@ def validation_score(
     settings = settings or HeadSettings()
     stop = split.valid.stop
     values = check_matrix("data", data)[:stop]
-    features = None if embeddings is None else check_matrix("embeddings", embeddings)[:stop]
-    rows = FeatureRows(values, features, None, settings.window, settings.relative_window)
+    rows = [
+        FeatureRows(
+            targets,
+            None if one is None else check_matrix("embeddings", one)[:stop],
+            None,
+            settings.window,
+            settings.relative_window,
+        )
+        for targets, one in _series(embeddings, values)
+    ]
     scores = []
     for horizon in horizons:
         valid = ForecastHead(rows, split, horizon, settings).valid

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -105,6 +105,14 @@ class ErrorSums:
         self.squared = self.squared + np.einsum("bhc,bhc->c", error, error)
         self.absolute = self.absolute + np.abs(error).sum(axis=(0, 1))
         self.count += error.shape[0] * error.shape[1]
+
+    @classmethod
+    def joined(cls, each: Sequence[ErrorSums]) -> ErrorSums:
+        """The channels of several series of one length as one."""
+        squared, absolute = (
+            np.concatenate([getattr(one, name) for one in each]) for name in ("squared", "absolute")
+        )
+        return cls(squared, absolute, each[0].count)
 
     def by_variable(self) -> tuple[tuple[float, float], ...]:
         """Mean squared and mean absolute error of every channel."""

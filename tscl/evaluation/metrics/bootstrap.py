@@ -63,6 +63,22 @@ def draw_patients(n_patients: int, n_replicates: int, seed: int) -> NDArray[np.i
     return generator.multinomial(n_patients, np.full(n_patients, 1 / n_patients), n_replicates)
 
 
+def mean_over_drawn_seeds(values: Array, seed: int) -> Array:
+    """Mean over seeds drawn with replacement anew in each replicate, (R,).
+
+    A seed draws the labels; so the interval holds their chance beside that of the patients. Two
+    rows of as many seeds see the same draws.
+
+    Args:
+        values: (S, R) of every seed in every replicate of patients.
+        seed: of the draws.
+    """
+    count, replicates = values.shape
+    picks = numpy_generator(seed, "label draws").integers(count, size=(count, replicates))
+    mean: Array = values[picks, np.arange(replicates)].mean(axis=0)
+    return mean
+
+
 def bootstrap_replicates(
     y_true: ArrayLike,
     proba: ArrayLike,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from tscl.evaluation.probes.classifiers import spread_classes
 
 Array = NDArray[np.floating]
 Labels = NDArray[np.int64]
@@ -28,29 +31,43 @@ def macro_auroc(y: Labels, proba: Array) -> float:
 
 
 def balanced_proba(
+    train: Array, y: Labels, test: Array, n_classes: int, **options: Any
+) -> tuple[NDArray[np.float64], float]:
+    """Fit :func:`fit_balanced` and predict ``test`` (m, D).
+
+    Args:
+        train, y, n_classes, options: see :func:`fit_balanced`.
+        test: (m, D) features.
+
+    Returns:
+        Probabilities (m, n_classes) and the C used.
+    """
+    model, used = fit_balanced(train, y, n_classes, **options)
+    return spread_classes(model, test, n_classes), used
+
+
+def fit_balanced(
     train: Array,
     y: Labels,
-    test: Array,
     n_classes: int,
     *,
     C: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
     groups: Labels | None = None,
     inner_folds: int = 3,
-) -> tuple[NDArray[np.float64], float]:
+) -> tuple[Pipeline, float]:
     """Class-balanced logistic regression on standardised features.
 
     Args:
         train: (n, D) features of labelled recordings, all finite.
         y: (n,) class codes; every class at least once.
-        test: (m, D).
-        n_classes: columns of the result.
+        n_classes: number of classes.
         C: inverse regularisations; the one of the best mean macro AUROC over inner folds, the
             smallest of equals. The middle one where a class has one group only.
         groups: (n,) codes of what inner folds keep together; None: every row on its own.
         inner_folds: at most; fewer where a class has fewer groups.
 
     Returns:
-        Probabilities (m, n_classes) and the C used.
+        The scaler and classifier, and the C used.
     """
     grid = sorted(float(value) for value in C)
 
@@ -62,10 +79,7 @@ def balanced_proba(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         best = _by_inner_folds(model, train, y, n_classes, grid, groups, inner_folds)
-        fitted = model(best).fit(train, y)
-    proba = np.zeros((len(test), n_classes))
-    proba[:, fitted.classes_] = fitted.predict_proba(test)
-    return proba, best
+        return model(best).fit(train, y), best
 
 
 def _by_inner_folds(

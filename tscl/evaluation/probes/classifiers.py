@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
 from sklearn.model_selection import (
@@ -20,6 +21,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
     train_test_split,
 )
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -42,51 +44,82 @@ def partial_proba(
     valid: tuple[Array, Labels] | None = None,
     max_iter: int = 2000,
     patients: NDArray[Any] | None = None,
+    one_vs_rest: bool = False,
 ) -> tuple[NDArray[np.float64], float]:
+    """Fit :func:`fit_partial` and predict ``test`` (m, D).
+
+    Args:
+        train, y, C, valid, max_iter, patients, one_vs_rest: see :func:`fit_partial`.
+        test: (m, D) embeddings.
+        n_classes: columns of the result; a class missing from ``y`` gets probability 0.
+
+    Returns:
+        Probabilities (m, n_classes) and the C used.
+    """
+    model, used = fit_partial(train, y, C, valid, max_iter, patients, one_vs_rest)
+    return spread_classes(model, test, n_classes), used
+
+
+def fit_partial(
+    train: Array,
+    y: Labels,
+    C: float | Sequence[float] = 1.0,
+    valid: tuple[Array, Labels] | None = None,
+    max_iter: int = 2000,
+    patients: NDArray[Any] | None = None,
+    one_vs_rest: bool = False,
+) -> tuple[Pipeline, float]:
     """Standardise and fit a logistic regression: COMET's partial fine-tuning.
 
     Args:
         train: (n, D) embeddings.
         y: (n,) class codes, not necessarily all of them.
-        test: (m, D) embeddings.
-        n_classes: columns of the result; a class missing from ``y`` gets probability 0.
         C: inverse regularisation; of several the best macro F1 on ``valid``, the smallest of
             equals. Without ``valid`` the F1 is that of :data:`INNER_FOLDS` folds of the labelled
             ``patients``; the smallest C if a class has only one of them.
         valid: embeddings and labels; needed for several C unless ``patients`` are given.
         max_iter: iterations of the solver.
         patients: (n,) patient of each row of ``train``; never in two folds.
+        one_vs_rest: a model a class, their probabilities scaled to sum 1, as COMET's public code;
+            False fits all classes at once. For two classes both are the same.
 
     Returns:
-        Probabilities (m, n_classes) and the C used.
+        The scaler and classifier (a constant one for labels of one class), and the C used.
     """
     grid = [float(C)] if isinstance(C, int | float) else sorted(float(c) for c in C)
     if not grid or grid[0] <= 0:
         raise InputError("C", C, "give positive numbers")
     if len(np.unique(y)) == 1:
-        return _constant(int(y[0]), len(test), n_classes), grid[0]
+        constant = DummyClassifier(strategy="constant", constant=int(y[0]))
+        return make_pipeline(StandardScaler(), constant).fit(train, y), grid[0]
     if len(grid) > 1 and valid is None:
         if patients is None:
             raise InputError("C", grid, "several values need a validation part or patients")
-        grid = [_by_inner_folds(train, y, patients, grid, max_iter)]
+        grid = [_by_inner_folds(train, y, patients, grid, max_iter, one_vs_rest)]
     best, chosen = -1.0, None
     for value in grid:
-        model = _logistic(value, max_iter).fit(train, y)
+        model = _logistic(value, max_iter, one_vs_rest).fit(train, y)
         score = 0.0
         if valid is not None and len(grid) > 1:
             score = f1_score(valid[1], model.predict(valid[0]), average="macro", zero_division=0)
         if score > best:
             best, chosen, used = score, model, value
     assert chosen is not None
-    return _spread(chosen.predict_proba(test), chosen.classes_, n_classes), used
+    return chosen, used
 
 
-def _logistic(C: float, max_iter: int) -> Pipeline:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=max_iter))
+def _logistic(C: float, max_iter: int, one_vs_rest: bool) -> Pipeline:
+    model = LogisticRegression(C=C, max_iter=max_iter)
+    return make_pipeline(StandardScaler(), OneVsRestClassifier(model) if one_vs_rest else model)
 
 
 def _by_inner_folds(
-    train: Array, y: Labels, patients: NDArray[Any], grid: list[float], max_iter: int
+    train: Array,
+    y: Labels,
+    patients: NDArray[Any],
+    grid: list[float],
+    max_iter: int,
+    one_vs_rest: bool,
 ) -> float:
     """The C of the best macro F1 over folds of the labelled patients, each class dealt evenly."""
     group = pd.factorize(np.asarray(patients))[0]  # as they appear: names do not matter
@@ -100,7 +133,7 @@ def _by_inner_folds(
     seen = np.concatenate([held for _, held in folds])
     scores = []
     for value in grid:
-        model = _logistic(value, max_iter)
+        model = _logistic(value, max_iter, one_vs_rest)
         said = [model.fit(train[fit], y[fit]).predict(train[held]) for fit, held in folds]
         scores.append(f1_score(y[seen], np.concatenate(said), average="macro", zero_division=0))
     return grid[int(np.argmax(scores))]
@@ -118,19 +151,13 @@ def knn_proba(
         raise InputError("n_neighbors", n_neighbors, "give at least 1")
     nearest = KNeighborsClassifier(min(n_neighbors, len(train)), weights="distance")
     model = make_pipeline(StandardScaler(), nearest).fit(train, y)
-    return _spread(model.predict_proba(test), model.classes_, n_classes)
+    return spread_classes(model, test, n_classes)
 
 
-def _spread(proba: Array, classes: Labels, n_classes: int) -> NDArray[np.float64]:
-    """Columns of the classes seen, put among all classes."""
-    full = np.zeros((len(proba), n_classes))
-    full[:, classes] = proba
-    return full
-
-
-def _constant(k: int, n: int, n_classes: int) -> NDArray[np.float64]:
-    full = np.zeros((n, n_classes))
-    full[:, k] = 1.0
+def spread_classes(model: Pipeline, x: Array, n_classes: int) -> NDArray[np.float64]:
+    """Probabilities (m, n_classes) of ``x``; classes that ``model`` has not seen get 0."""
+    full = np.zeros((len(x), n_classes))
+    full[:, model.classes_] = model.predict_proba(x)
     return full
 
 
@@ -211,14 +238,16 @@ def svm_probe(
     grid: tuple[float, ...] = SVM_GRID,
     folds: int = 5,
     max_samples: int = SVM_MAX_SAMPLES,
+    shuffle: bool = True,
     random_state: int = 0,
 ) -> ProbeResult:
     """RBF support vector machine whose C is chosen by cross-validation on the training part.
 
     With fewer than 50 training samples, or fewer than 5 a class on average, C is infinite and
     nothing is searched. More than ``max_samples`` samples are first subsampled by class. The
-    folds are shuffled by ``random_state`` and become fewer when a class has fewer samples; a
-    class with a single sample also ends the search.
+    folds are shuffled by ``random_state`` (``shuffle=False`` leaves them in order, as TS2Vec's
+    code does) and become fewer when a class has fewer samples; a class with a single sample also
+    ends the search.
 
     Arguments and errors are those of :func:`linear_probe`; ``grid`` holds the values of C.
     """
@@ -233,7 +262,8 @@ def svm_probe(
     few = len(x) < SVM_GRID_FLOOR or len(x) // len(counts) < SVM_CLASS_FLOOR
     chosen = float("inf")
     if not few and counts.min() >= 2 and len(grid) > 1:
-        cv = StratifiedKFold(min(folds, int(counts.min())), shuffle=True, random_state=random_state)
+        seed = random_state if shuffle else None
+        cv = StratifiedKFold(min(folds, int(counts.min())), shuffle=shuffle, random_state=seed)
         search = GridSearchCV(SVC(gamma="scale"), {"C": list(grid)}, cv=cv, refit=False)
         chosen = float(search.fit(x, y).best_params_["C"])
     elif len(grid) == 1:

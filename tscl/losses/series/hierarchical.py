@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from tscl.errors import InputError
-from tscl.losses.base import plain_gradient
+from tscl.losses.base import plain_gradient, unit
 from tscl.losses.series.views import check_series_views, pool_by_two
 from tscl.losses.shared.settings import floor_setting, number_setting, whole_setting
 from tscl.losses.shared.tiled_pairs import TILE, Axis, accumulate_pairs, plain_pairs
@@ -41,6 +41,7 @@ class HierarchicalContrastiveLoss(nn.Module):
         temporal_unit: scales with index below this (from 0, the finest) have no temporal term.
         instance_weight: overrides ``alpha``, >= 0.
         temporal_weight: overrides ``1 - alpha``, >= 0.
+        normalize: compare unit vectors at every scale.
         tile: most logits held at a time.
 
     Shape:
@@ -62,6 +63,7 @@ class HierarchicalContrastiveLoss(nn.Module):
         *,
         instance_weight: float | None = None,
         temporal_weight: float | None = None,
+        normalize: bool = False,
         tile: int = TILE,
     ) -> None:
         super().__init__()
@@ -71,6 +73,7 @@ class HierarchicalContrastiveLoss(nn.Module):
         self.temporal_weight = 1.0 - alpha if temporal_weight is None else temporal_weight
         for name in ("instance_weight", "temporal_weight"):
             floor_setting(name, getattr(self, name))
+        self.normalize = normalize
         self.temporal_unit = whole_setting("temporal_unit", temporal_unit, 0)
         self.tile = whole_setting("tile", tile)
 
@@ -90,10 +93,11 @@ class HierarchicalContrastiveLoss(nn.Module):
         scale = 0
         with torch.autocast(z1.device.type, enabled=False):
             while True:
+                pair = (unit(z1), unit(z2)) if self.normalize else (z1, z2)
                 if self.instance_weight and z1.shape[0] > 1:
-                    instance = instance + _contrast(z1, z2, "batch", self.tile)
+                    instance = instance + _contrast(*pair, "batch", self.tile)
                 if self.temporal_weight and z1.shape[1] > 1 and scale >= self.temporal_unit:
-                    temporal = temporal + _contrast(z1, z2, "time", self.tile)
+                    temporal = temporal + _contrast(*pair, "time", self.tile)
                 scale += 1
                 if z1.shape[1] == 1:
                     break

@@ -44,6 +44,15 @@ class EndToEnd(Method):
 
     Raises:
         InputError, ConfigError: an argument out of range, a module that cannot forecast.
+
+    Example:
+        >>> from tscl.forecasters import ForecastNetwork
+        >>> network = ForecastNetwork(2, horizon=4, encoder="dilated", output_dims=8)
+        >>> method = EndToEnd(network, weight=0.1)
+        >>> future = {"future": torch.zeros(8, 4, 2)}
+        >>> batch = Batch(torch.zeros(8, 24, 2), torch.arange(8), extra=future)
+        >>> sorted(method.losses(batch, "main", torch.Generator().manual_seed(0)))
+        ['contrast', 'instance', 'loss', 'mse', 'temporal']
     """
 
     title = "end to end"

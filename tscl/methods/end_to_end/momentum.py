@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from tscl.augmentations import AugmentationSpec, build_augmentation
 from tscl.errors import InputError
 from tscl.losses.base import unit
+from tscl.losses.series.hierarchical import HierarchicalContrastiveLoss
 from tscl.methods.end_to_end.terms import (
     CONTRASTS,
     ContrastTerm,
@@ -21,6 +23,8 @@ from tscl.methods.end_to_end.terms import (
 from tscl.methods.heads import ProjectionHead
 from tscl.methods.momentum import follow
 
+Augment = Literal["both", "key"]
+
 
 class MomentumTerm(ContrastTerm):
     """Views and a slowly moving copy of the network.
@@ -29,12 +33,21 @@ class MomentumTerm(ContrastTerm):
         momentum: share of the copy kept at each step, in [0, 1].
         augmentation: of each view; None leaves the difference to dropout and the copy.
         pooling: one of :data:`tscl.pooling.POOLS`, or ``random`` (one step for the batch).
+        augment: ``both`` views, or the ``key`` alone, as the public code of arXiv 2306.12086 does:
+            the query is then the code that the forecast was made from.
     """
 
     def __init__(
-        self, momentum: float, augmentation: AugmentationSpec | None, pooling: str
+        self,
+        momentum: float,
+        augmentation: AugmentationSpec | None,
+        pooling: str,
+        augment: Augment = "both",
     ) -> None:
         super().__init__()
+        if augment not in ("both", "key"):
+            raise InputError("augment", augment, "choose both or key")
+        self.augment: Augment = augment
         if not 0.0 <= momentum <= 1.0:
             raise InputError("momentum", momentum, "choose a value in [0, 1]")
         self.momentum = momentum
@@ -58,10 +71,11 @@ class MomentumTerm(ContrastTerm):
 
         Without augmentation the first are ``embeddings``, when the forecast has made them.
         """
-        if self.augmentation is None and embeddings is not None:
+        plain = self.augmentation is None or self.augment == "key"
+        if plain and embeddings is not None:
             query = embeddings
         else:
-            view = x if self.augmentation is None else self.augmentation(x, generator)
+            view = x if plain else self.augmentation(x, generator)  # type: ignore[misc]
             query = network.represent(view, marks)  # type: ignore[operator]
         with torch.no_grad():
             view = x if self.augmentation is None else self.augmentation(x, generator)
@@ -93,7 +107,10 @@ class MoCoTerm(MomentumTerm):
         momentum: see :class:`MomentumTerm`.
         temperature: softmax temperature, > 0.
         normalize: compare unit vectors; the queue then holds unit vectors.
-        pooling, augmentation: see :class:`MomentumTerm`.
+        pooling, augmentation, augment: see :class:`MomentumTerm`.
+        head: a projection of two layers on query and key, that of the key a moving copy.
+        hierarchical: share of TS2Vec's hierarchical loss between the network's embeddings and the
+            copy's, both of the window itself, which stands beside MoCo's with the rest (0: none).
     """
 
     queue: Tensor
@@ -108,13 +125,22 @@ class MoCoTerm(MomentumTerm):
         normalize: bool = True,
         pooling: str = "mean",
         augmentation: AugmentationSpec | None = None,
+        augment: Augment = "both",
+        head: bool = False,
+        hierarchical: float = 0.0,
     ) -> None:
-        super().__init__(momentum, augmentation, pooling)
+        super().__init__(momentum, augmentation, pooling, augment)
+        if not 0.0 <= hierarchical <= 1.0:
+            raise InputError("hierarchical", hierarchical, "choose a share in [0, 1]")
         if queue < 1:
             raise InputError("queue", queue, "remember at least one key")
         if not temperature > 0:
             raise InputError("temperature", temperature, "choose a value above 0")
         self.size, self.temperature, self.normalize = queue, temperature, normalize
+        self.with_head, self.share = head, hierarchical
+        self.head: nn.Module = nn.Identity()
+        self.target_head: nn.Module = nn.Identity()
+        self.hierarchical = HierarchicalContrastiveLoss()
         self._pending: Tensor | None = None
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
         self.register_buffer("place", torch.zeros((), dtype=torch.int64))
@@ -123,6 +149,9 @@ class MoCoTerm(MomentumTerm):
         """Copy the network and make room for the queue."""
         super().attach(network)
         dims = int(network.output_dims)  # type: ignore[arg-type]
+        if self.with_head:
+            self.head = ProjectionHead(dims, dims, dims, batch_norm=False)
+            self.target_head = copy.deepcopy(self.head).requires_grad_(False)
         self.register_buffer("queue", torch.zeros(self.size, dims))
 
     def forward(
@@ -133,9 +162,17 @@ class MoCoTerm(MomentumTerm):
         embeddings: Tensor | None,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
-        """``contrast``."""
+        """``contrast``; its parts with a share of the hierarchical loss."""
         query, key = self.views(network, x, marks, embeddings, generator)
-        return {"contrast": self.compare(query, key, generator)}
+        momentum = self.compare(query, key, generator)
+        if not self.share:
+            return {"contrast": momentum}
+        plain = network.represent(x, marks) if embeddings is None else embeddings  # type: ignore[operator]
+        with torch.no_grad():
+            copied = self.target.represent(x, marks)  # type: ignore[operator]
+        levels = self.hierarchical(plain, copied)
+        total = (1.0 - self.share) * momentum + self.share * levels
+        return {"contrast": total, "moco": momentum, "hierarchical": levels}
 
     def compare(self, query: Tensor, key: Tensor, generator: torch.Generator | None) -> Tensor:
         """MoCo's loss of embeddings (B, N, D) of both views; remembers the keys of training."""
@@ -143,7 +180,9 @@ class MoCoTerm(MomentumTerm):
         q = pool_embeddings(query, self.pooling, generator)
         if generator is not None and state is not None:
             generator.set_state(state)  # the same random step of both views
-        k = pool_embeddings(key, self.pooling, generator).detach()
+        q = self.head(q)
+        with torch.no_grad():
+            k = self.target_head(pool_embeddings(key, self.pooling, generator)).detach()
         if self.normalize:
             q, k = unit(q), unit(k)
         negatives = self.queue[: int(self.filled)].to(q.dtype, copy=True)
@@ -156,6 +195,7 @@ class MoCoTerm(MomentumTerm):
     def after_step(self, network: nn.Module) -> None:
         """Move the copy and put the step's keys into the queue, the oldest leave."""
         super().after_step(network)
+        self.follow(self.target_head, self.head)
         if self._pending is None:
             return
         keys = self._pending[-self.size :].to(self.queue.dtype)
@@ -175,7 +215,8 @@ class CoSTTerm(MoCoTerm):
     (eqs. 3 and 4). The phase enters as the unit vector (cos, sin), so that -pi and pi are equal.
 
     Args:
-        time_weight, frequency_weight: weights of the terms, >= 0.
+        time_weight, frequency_weight: weights of the terms, >= 0 (the public code of arXiv
+            2306.12086 has 1 and 0.0005).
         The others: see :class:`MoCoTerm`.
     """
 
@@ -189,8 +230,12 @@ class CoSTTerm(MoCoTerm):
         normalize: bool = True,
         pooling: str = "random",
         augmentation: AugmentationSpec | None = "scale_shift_jitter",
+        augment: Augment = "both",
+        head: bool = False,
     ) -> None:
-        super().__init__(queue, momentum, temperature, normalize, pooling, augmentation)
+        super().__init__(
+            queue, momentum, temperature, normalize, pooling, augmentation, augment, head
+        )
         if min(time_weight, frequency_weight) < 0:
             weights = (time_weight, frequency_weight)
             raise InputError("time_weight, frequency_weight", weights, "use 0 or more")

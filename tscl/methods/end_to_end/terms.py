@@ -108,6 +108,7 @@ class HierarchicalTerm(ContrastTerm):
         masked_views: 2 hides steps in both views, as TS2Vec; 1 compares the representation that
             the forecast was made from with one masked view, as the public code of arXiv
             2306.12086 does: one pass of the encoder fewer.
+        normalize: compare unit vectors.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class HierarchicalTerm(ContrastTerm):
         alpha: float = 0.5,
         temporal_unit: int = 0,
         masked_views: int = 2,
+        normalize: bool = False,
     ) -> None:
         super().__init__()
         if not 0.0 <= mask_rate < 1.0:
@@ -123,7 +125,7 @@ class HierarchicalTerm(ContrastTerm):
         if masked_views not in (1, 2):
             raise InputError("masked_views", masked_views, "choose 1 or 2")
         self.mask_rate, self.masked_views = mask_rate, masked_views
-        self.loss = HierarchicalContrastiveLoss(alpha, temporal_unit)
+        self.loss = HierarchicalContrastiveLoss(alpha, temporal_unit, normalize=normalize)
 
     def forward(
         self,

@@ -15,6 +15,7 @@ from tscl.methods import METHODS
 from tscl.runs.clinical.splits import GroupSplit, Split
 from tscl.runs.config import (
     Component,
+    ExternalData,
     JobTraining,
     MethodConfig,
     check_method,
@@ -73,7 +74,9 @@ class ClinicalDataSection(Section):
     use that unit's own figures, ``train`` figures of the training patients, ``none`` keeps the
     values. ``strict`` stops at the first bad record. ``hash_ids`` replaces patient and record
     names in everything written by digests keyed with the environment variable ``TSCL_ID_SALT``;
-    ``keep_columns`` are then the further columns that stay.
+    ``keep_columns`` are then the further columns that stay. With ``external`` these data train
+    and validate, and those of another hospital are tested; ``split`` is not used then. Samples
+    without a label join pretraining, unless ``unlabelled`` is ``leave_out``.
     """
 
     kind: DataKind = "cohort"
@@ -84,6 +87,8 @@ class ClinicalDataSection(Section):
     strict: bool = False
     hash_ids: bool = False
     keep_columns: list[str] = Field(default_factory=list)
+    external: ExternalData | None = None
+    unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
 
 
 class ClinicalTrainSection(JobTraining):
@@ -144,6 +149,9 @@ class ClinicalEvaluateSection(Section):
     ``umap`` None draws the embedding by UMAP too where umap-learn is installed.
     Of several ``C`` the validation part chooses, or, where the split has none, folds of the
     labelled patients.
+    ``one_vs_rest`` fits a logistic regression a class, as the public code does.
+    ``specificity`` is that of the validation part at which the report's thresholds are set;
+    ``subgroups`` names columns of the data, such as sex, age and site, that scores are told by.
     ``pooling`` is how embeddings are pooled over time, for every row
     (:func:`tscl.pooling.pool_time`).
     """
@@ -156,12 +164,15 @@ class ClinicalEvaluateSection(Section):
     compare: list[str] = Field(default=["random", "supervised", "bandpower", "ts2vec", "simclr"])
     ablations: dict[str, Ablation] = Field(default_factory=dict)
     C: float | list[float] = Field(default=1.0, description="positive numbers")
+    one_vs_rest: bool = False
     n_neighbors: int = Field(default=5, ge=1)
     pooling: Pooling = "max"
     finetune: dict[str, Any] = Field(default_factory=dict)
     finetune_epochs: list[Annotated[int, Field(ge=1)]] | None = None
     bands: Literal["log", "eeg"] = "log"
     n_replicates: int = Field(default=1000, ge=1)
+    specificity: float = Field(default=0.9, gt=0, lt=1)
+    subgroups: list[str] = Field(default_factory=list)
     umap: bool | None = None
 
     @field_validator("C")
@@ -213,7 +224,7 @@ class ClinicalConfig(MethodConfig):
     def results(self) -> dict[str, Any]:
         """All values but those of the report's intervals and embedding."""
         values = super().results()
-        for key in ("umap", "n_replicates"):
+        for key in ("umap", "n_replicates", "specificity", "subgroups"):
             values["evaluate"].pop(key)
         return values
 

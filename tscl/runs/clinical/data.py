@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from data_loaders import (
     load_wfdb,
 )
 from data_loaders.cohort.cohort import CohortConfig, load_cohort, make_cohort, read_truth
+from data_loaders.container.fields import known_labels
 from data_loaders.ecg.protocol import ECGProtocol
 from data_loaders.eeg.ad import load_ad
 from data_loaders.eeg.tdbrain import load_tdbrain
@@ -65,10 +66,20 @@ class Fold:
     Attributes:
         number: name of the split among several.
         parts: ``train``, ``test`` and, where there is one, ``valid`` positions.
+        unlabelled: positions of samples without a label that join pretraining; of no patient that
+            validates or is tested.
     """
 
     number: int
     parts: Parts
+    unlabelled: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @property
+    def pretrain(self) -> NDArray[np.int64]:
+        """Positions of all samples that pretraining without labels sees."""
+        if not len(self.unlabelled):
+            return self.parts["train"]
+        return np.sort(np.concatenate([self.parts["train"], self.unlabelled]))
 
 
 def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
@@ -90,11 +101,7 @@ def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
     known = inspect.signature(loader).parameters
     if "strict" in known:
         params.setdefault("strict", section.strict)
-    takes = [
-        name for name, parameter in known.items() if parameter.kind is not parameter.VAR_KEYWORD
-    ][1:]
-    if len(takes) < len(known) - 1:
-        takes += (ECGProtocol if section.kind in ECG_KINDS else EEGProtocol).keys()
+    takes = loader_keys(section.kind)
     for key in params:
         if key not in takes:
             raise ConfigError(f"data.params.{key}", params[key], nearest(key, takes))
@@ -113,6 +120,15 @@ def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
         raise ConfigError(
             "data.params", section.params, f"a value of the wrong kind: {error}"
         ) from error
+
+
+def loader_keys(kind: str) -> list[str]:
+    """Arguments of the loader of a kind, those of its protocol among them."""
+    known = inspect.signature(LOADERS[kind]).parameters
+    takes = [name for name, one in known.items() if one.kind is not one.VAR_KEYWORD][1:]
+    if len(takes) < len(known) - 1:
+        takes += (ECGProtocol if kind in ECG_KINDS else EEGProtocol).keys()
+    return takes
 
 
 def detect_kind(folder: Path) -> DataKind | None:
@@ -147,21 +163,32 @@ def _made_cohort(settings: dict[str, Any], target: Path) -> Path:
     return make_cohort(target, wanted, overwrite=True)
 
 
-def make_folds(data: MedicalDataset, section: SplitSection, seed: int) -> list[Fold]:
+def make_folds(
+    data: MedicalDataset, section: SplitSection, seed: int, *, unlabelled: str = "pretrain"
+) -> list[Fold]:
     """The splits of a configuration, each checked to hold no patient or trial twice.
 
     Args:
         data: all samples.
-        section: how to split.
+        section: how to split those with a label.
         seed: of the dealing, unless the section has its own.
+        unlabelled: ``pretrain`` or ``leave_out``: what becomes of samples without a label.
 
     Raises:
         ConfigError: parameters that do not fit the data.
         InputError: a class of too few patients, an empty part.
         LeakageError: a patient or trial on two sides.
     """
-    parts = section.parts(data, seed if section.seed is None else section.seed)
-    folds = [Fold(number, check_split(data, part)) for number, part in enumerate(parts)]
+    known = np.flatnonzero(known_labels(data.label))
+    labelled = data if len(known) == len(data) else data.subset(known, lazy=True)
+    own = seed if section.seed is None else section.seed
+    folds = []
+    for number, dealt in enumerate(section.parts(labelled, own)):
+        parts = check_split(data, {name: known[rows] for name, rows in dealt.items()})
+        extra = np.empty(0, np.int64)
+        if unlabelled == "pretrain" and len(known) < len(data):
+            extra = unlabelled_for_training(data, parts)
+        folds.append(Fold(number, parts, extra))
     if section.folds is None:
         return folds
     for number in section.folds:
@@ -170,10 +197,22 @@ def make_folds(data: MedicalDataset, section: SplitSection, seed: int) -> list[F
     return [folds[number] for number in sorted(set(section.folds))]
 
 
+def unlabelled_for_training(data: MedicalDataset, parts: Parts) -> NDArray[np.int64]:
+    """Samples without a label of patients who neither validate nor are tested, nor share a
+    recording with one who does."""
+    held = set(data.patient[np.concatenate([v for k, v in parts.items() if k != "train"])])
+    pairs = data.same_recordings
+    while linked := {b for pair in pairs for a, b in (pair, pair[::-1]) if a in held} - held:
+        held |= linked
+    free = ~known_labels(data.label) & ~np.isin(data.patient, list(held))
+    return np.flatnonzero(free)
+
+
+def training_stats(data: MedicalDataset, how: str, train: NDArray[np.int64]) -> ChannelStats | None:
+    """Figures of the training patients, where the data are standardised by them."""
+    return ChannelStats.fit(data.subset(train, lazy=True)) if how == "train" else None
+
+
 def standardised(data: MedicalDataset, how: str, train: NDArray[np.int64]) -> MedicalDataset:
     """The data set as the encoder sees it; ``how`` as in the configuration's data section."""
-    if how == "none":
-        return data
-    if how == "train":
-        return data.standardize(ChannelStats.fit(data.subset(train, lazy=True)))
-    return data.standardize(how)
+    return data if how == "none" else data.standardize(training_stats(data, how, train) or how)

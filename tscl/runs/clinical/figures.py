@@ -13,67 +13,65 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
-from sklearn.metrics import (
-    auc,
-    average_precision_score,
-    confusion_matrix,
-    precision_recall_curve,
-    roc_curve,
-)
+from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 from sklearn.preprocessing import StandardScaler
 
 from tscl.errors import InputError, MissingExtraError
 from tscl.evaluation.metrics.calibration import check_probabilities, reliability_bins
+from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.seeding import numpy_generator
 
 Predictions = Mapping[str, tuple[ArrayLike, ArrayLike]]
+Curves = Mapping[str, Sequence[tuple[NDArray[Any], NDArray[Any]]]]
+GRID = np.linspace(0.0, 1.0, 401)
 
 
-def roc_pr_figure(
-    predictions: Predictions, *, names: Sequence[str] = (), title: str = ""
-) -> Figure:
-    """ROC and precision-recall curves, one a method, side by side.
+def roc_pr_figure(curves: Curves, *, names: Sequence[str] = (), title: str = "") -> Figure:
+    """ROC and precision-recall curves, one colour a method, side by side.
 
-    Two classes: curves of class 1. More: micro-averaged over one class against the rest. A
-    method whose labels hold one class only is named in the legend without a curve.
+    Thin: each seed. Thick: their mean over a grid. Two classes: curves of class 1. More: the mean
+    over classes of one against the rest, whose areas are those of the tables. A method whose
+    labels hold one class only is named in the legend without a curve.
 
     Args:
-        predictions: name -> (y (n,), proba (n, K)).
+        curves: name -> (y (n,), proba (n, K)) of every seed.
         names: name of each class.
         title: of the figure.
     """
-    if not predictions:
-        raise InputError("predictions", "none", "give at least one method")
-    below = len(predictions) > 4
-    height = 4.8 + (0.22 * len(predictions) if below else 0)
+    if not curves:
+        raise InputError("curves", "none", "give at least one method")
+    below = len(curves) > 4
+    height = 4.8 + (0.22 * len(curves) if below else 0)
     figure = Figure(figsize=(10.5, height), layout="constrained")
-    roc_axes, pr_axes = figure.subplots(1, 2)
-    prevalence = []
-    micro = False
-    for number, (name, (y_true, proba)) in enumerate(predictions.items()):
-        y, p = check_probabilities(y_true, proba)
-        micro = p.shape[1] > 2
-        hit = (np.eye(p.shape[1])[y]).ravel() if micro else (y == 1).astype(float)
-        score = p.ravel() if micro else p[:, 1]
-        colour = qualitative_colours(len(predictions))[number]
-        if hit.min() == hit.max():
-            for axes in (roc_axes, pr_axes):
+    roc_axes, pr_axes = panels = figure.subplots(1, 2)
+    several, chance = False, None
+    for number, (name, seeds) in enumerate(curves.items()):
+        colour = qualitative_colours(len(curves))[number]
+        checked = [check_probabilities(y, p) for y, p in seeds]
+        several = checked[0][1].shape[1] > 2
+        drawn = [_curve_pair(y, p) for y, p in checked if len(np.unique(y)) > 1]
+        if not drawn:
+            for axes in panels:
                 axes.plot([], [], color=colour, label=f"{name} (one class only)")
             continue
-        prevalence.append(float(hit.mean()))
-        false, true, _ = roc_curve(hit, score)
-        style: dict[str, Any] = {"color": colour, "lw": 1.6}
-        roc_axes.plot(false, true, label=f"{name} (area {auc(false, true):.3f})", **style)
-        precision, recall, _ = precision_recall_curve(hit, score)
-        average = average_precision_score(hit, score)
-        label = f"{name} (average precision {average:.3f})"
-        pr_axes.plot(recall, precision, drawstyle="steps-post", label=label, **style)
+        metrics = [classification_metrics(y, p) for y, p in checked if len(np.unique(y)) > 1]
+        if chance is None:
+            chance = drawn[0][2]
+        areas = (
+            f"area {np.mean([one.auroc for one in metrics]):.3f}",
+            f"average precision {np.mean([one.auprc for one in metrics]):.3f}",
+        )
+        for axes, place, area in zip(panels, (0, 1), areas, strict=True):
+            values = np.stack([one[place] for one in drawn])
+            if len(values) > 1 and np.ptp(values, axis=0).max() > 0:
+                axes.plot(GRID, values.T, color=colour, lw=0.6, alpha=0.35)
+            axes.plot(GRID, values.mean(axis=0), color=colour, lw=1.7, label=f"{name} ({area})")
     roc_axes.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--", label="chance")
-    if prevalence:
-        pr_axes.axhline(prevalence[0], color="0.6", lw=1, ls="--", label="chance")
-    kind = "micro average" if micro else (names[1] if len(names) > 1 else "class 1")
+    if chance is not None:
+        pr_axes.axhline(chance, color="0.6", lw=1, ls="--", label="chance")
+    kind = "mean over classes" if several else (names[1] if len(names) > 1 else "class 1")
     labels = [("false positive rate", "true positive rate"), ("recall", "precision")]
-    for axes, (x_label, y_label) in zip((roc_axes, pr_axes), labels, strict=True):
+    for axes, (x_label, y_label) in zip(panels, labels, strict=True):
         axes.set(xlabel=x_label, ylabel=y_label, xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))
         axes.grid(alpha=0.25)
         where: dict[str, Any] = {"loc": "lower right" if axes is roc_axes else "lower left"}
@@ -85,6 +83,23 @@ def roc_pr_figure(
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
+
+
+def _curve_pair(
+    y: NDArray[np.int64], p: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """True positive rate and precision on :data:`GRID`, and the precision of chance."""
+    present = [k for k in range(p.shape[1]) if 0 < (y == k).sum() < len(y)]
+    ranked = [1] if p.shape[1] == 2 else present
+    rates, precisions = [], []
+    for k in ranked:
+        false, true, _ = roc_curve(y == k, p[:, k])
+        rates.append(np.interp(GRID, false, true))
+        precision, recall, _ = precision_recall_curve(y == k, p[:, k])
+        at = np.searchsorted(recall[::-1], GRID)  # a step holds from the recall below it
+        precisions.append(precision[::-1][np.minimum(at, len(recall) - 1)])
+    chance = float(np.mean([(y == k).mean() for k in ranked]))
+    return np.mean(rates, axis=0), np.mean(precisions, axis=0), chance
 
 
 def calibration_figure(predictions: Predictions, *, n_bins: int = 15, title: str = "") -> Figure:

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from data_loaders.splits.leakage import leakage_statement
 from tscl.disk import atomic_file, write_text
 from tscl.errors import InputError
 from tscl.evaluation.clinical.evaluate import pooled_embeddings
+from tscl.evaluation.clinical.operating import operating_points, subgroup_table
 from tscl.evaluation.clinical.paired import paired_differences
 from tscl.evaluation.clinical.table import pooled_predictions, summarise
 from tscl.evaluation.clinical.votes import LEVELS
@@ -26,8 +27,16 @@ from tscl.runs.clinical.figures import (
     embedding_figure,
     roc_pr_figure,
 )
-from tscl.runs.clinical.run import ClinicalRun
-from tscl.runs.clinical.tables import compact_table, difference_table, legend, wide_table
+from tscl.runs.clinical.run import ClinicalRun, class_names
+from tscl.runs.clinical.tables import (
+    class_table,
+    compact_table,
+    difference_table,
+    legend,
+    wide_table,
+    write_predictions,
+)
+from tscl.runs.label_efficiency.figures import label_efficiency_figure
 from tscl.saving.cells import Cell
 
 Name = tuple[str, str, str]
@@ -85,6 +94,9 @@ def write_report(
     wide = wide_table(table)
     several = table["data"].nunique() > 1
     document = Document(Path(directory), title)
+    figure = _by_share(table)
+    if figure is not None:
+        document.figure("label_efficiency", *figure)
     if notes:
         document.items(list(notes))
     document.heading("AUROC on patients never seen")
@@ -114,6 +126,32 @@ def write_report(
     return ReportFiles(markdown, page, markdown.with_name("table.csv"))
 
 
+def _by_share(table: pd.DataFrame) -> tuple[Figure, str] | None:
+    """AUROC against the share of labels, by patient where it is known; None of one share alone.
+
+    Of a method's protocols the first is drawn, of ways to draw labels the first.
+    """
+    own = table[(table["metric"] == "auroc") & table["mean"].notna()]
+    level = "patient" if (own["level"] == "patient").any() else "sample"
+    own = own[own["level"] == level]
+    first = own.groupby("method")["protocol"].transform("first")
+    ways = [way for way in own["by"] if way != "all"]
+    own = own[(own["protocol"] == first) & own["by"].isin(["all", *ways[:1]])]
+    if own["fraction"].nunique() < 2 or own["data"].nunique() > 1:
+        return None
+    columns = {"method": "row", "fraction": "share", "mean": "value"}
+    lines = own.rename(columns=columns).assign(task=level)
+    titles = {name: name for name in own["method"].unique()}
+    plain = {one.title for one in BASELINES.values() if not one.full}
+    figure = label_efficiency_figure(lines, titles, plain, {level: f"By {level}"})
+    protocols = ", ".join(f"{k} `{v}`" for k, v in zip(own["method"], own["protocol"], strict=True))
+    shown = ", ".join(dict.fromkeys(protocols.split(", ")))
+    return figure, (
+        f"AUROC by {level} on patients never seen against the share of the training labels "
+        f"(log axis; shares of {ways[0]}), 95 % intervals. Protocols: {shown}."
+    )
+
+
 def clinical_report(
     directory: str | Path,
     cells: Sequence[Cell],
@@ -133,7 +171,7 @@ def clinical_report(
     """The whole report of evaluation cells: tables, curves, calibration, confusion, embedding.
 
     Curves show every method and protocol (above ten: one protocol a method, and ten at most,
-    variants named "primary, ..." last) at the largest label fraction, first seed, predictions
+    variants named "primary, ..." last) at the largest label fraction, every seed, predictions
     pooled over folds; the confusion matrices are those of ``primary`` at each level.
 
     Args:
@@ -185,57 +223,65 @@ def _prediction_plots(
     if not mine:
         raise InputError("primary", primary, f"choose among {sorted({n[0] for n in chosen})}")
     top = max(cell.key["fraction"] for cell in cells)
-    facts = f"{100 * top:g} % of the labels, seed {cells[0].key.get('seed', 0)}"
+    facts = f"{100 * top:g} % of the labels"
     if len({str(cell.key.get("fold", 0)) for cell in cells}) > 1:
         facts += ", all folds pooled"
     drawn = _readable(list(chosen), primary)
     shown = facts
     if len(drawn) < len(chosen):
         shown += f"; {len(drawn)} of {len(chosen)} rows are drawn"
+    first = f"first seed of {max(map(len, chosen.values()))}" if chosen else ""
     plots = []
     curves = {level: _curves(chosen, drawn, labels, level) for level in ("sample", "patient")}
-    for level in curves:
-        if curves[level]:
-            caption = f"One curve a method, by {level}: {shown}. The tables give means over seeds."
-            figure = roc_pr_figure(curves[level], names=label_names)
-            heading = f"ROC and precision-recall by {level}"
-            plots.append(Plot(f"curves-{level}", heading, figure, caption))
+    for level, rows in curves.items():
+        units = len(next(iter(rows.values()))[0][0]) if rows else 0
+        if units < (1 if level == "sample" else FEWEST_UNITS):
+            continue
+        caption = f"One colour a method, by {level} ({units}): {shown}. Thin: each seed; thick: "
+        caption += "their mean. The areas are the tables' AUROC and AUPRC."
+        figure = roc_pr_figure(rows, names=label_names)
+        heading = f"ROC and precision-recall by {level}"
+        plots.append(Plot(f"curves-{level}", heading, figure, caption))
     caption = (
-        f"By sample: {shown}. Below the diagonal a method is surer than it is right. ECE: "
+        f"By sample: {shown}, {first}. Below the diagonal a method is surer than it is right. ECE: "
         "distance from it, weighted by how often a confidence occurs (lower panel)."
     )
-    figure = calibration_figure(curves["sample"])
+    figure = calibration_figure({label: seeds[0] for label, seeds in curves["sample"].items()})
     plots.append(Plot("calibration", "Calibration", figure, caption))
-    votes = {level: pooled_predictions(chosen[mine[0]], level=level) for level in LEVELS}
+    votes = {level: pooled_predictions(chosen[mine[0]][0], level=level) for level in LEVELS}
     counts = {f"by {level}": (rows.y, rows.proba) for level, rows in votes.items() if len(rows)}
-    caption = f"{labels[mine[0]]}: {facts}. Counts, and shares of the true class."
+    caption = f"{labels[mine[0]]}: {facts}, {first}. Counts, and shares of the true class."
     figure = confusion_figure(counts, names=label_names)
     plots.append(Plot("confusion", "Confusion", figure, caption))
     return plots
 
 
 def _curves(
-    chosen: Mapping[Name, list[Cell]],
+    chosen: Mapping[Name, list[list[Cell]]],
     drawn: Sequence[Name],
     labels: Mapping[Name, str],
     level: str,
-) -> dict[str, tuple[ArrayLike, ArrayLike]]:
-    """Truth and predictions of the rows to draw, by their label."""
-    rows = {labels[name]: pooled_predictions(chosen[name], level=level) for name in drawn}
-    return {label: (cell.y, cell.proba) for label, cell in rows.items() if len(cell)}
+) -> dict[str, list[tuple[NDArray[Any], NDArray[Any]]]]:
+    """Truth and predictions of every seed of the rows to draw, by their label."""
+    curves = {}
+    for name in drawn:
+        rows = [pooled_predictions(cells, level=level) for cells in chosen[name]]
+        if len(rows[0]):
+            curves[labels[name]] = [(one.y, one.proba) for one in rows]
+    return curves
 
 
-def _shown_cells(cells: Sequence[Cell]) -> dict[Name, list[Cell]]:
-    """Cells of each method and protocol at the largest fraction: first seed, all folds."""
+def _shown_cells(cells: Sequence[Cell]) -> dict[Name, list[list[Cell]]]:
+    """Cells of each method and protocol at the largest fraction, all folds of each seed."""
     top = max(cell.key["fraction"] for cell in cells)
-    chosen: dict[Name, list[Cell]] = {}
+    chosen: dict[Name, dict[Any, list[Cell]]] = {}
+    ways: dict[Name, Any] = {}
     for cell in cells:
         key = cell.key
         name = (str(key["method"]), str(key["protocol"]), str(key["data"]))
-        if key["fraction"] != top or (name in chosen and _other_run(chosen[name][0], cell)):
-            continue
-        chosen.setdefault(name, []).append(cell)
-    return chosen
+        if key["fraction"] == top and key["by"] == ways.setdefault(name, key["by"]):
+            chosen.setdefault(name, {}).setdefault(key["seed"], []).append(cell)
+    return {name: list(seeds.values()) for name, seeds in chosen.items()}
 
 
 def _readable(names: list[Name], primary: str, most: int = 10) -> list[Name]:
@@ -254,14 +300,12 @@ def _readable(names: list[Name], primary: str, most: int = 10) -> list[Name]:
     return ordered[:most]
 
 
-def _other_run(cell: Cell, other: Cell) -> bool:
-    """True when the cell is of another seed or way of drawing labels than the first found."""
-    return any(cell.key[part] != other.key[part] for part in ("seed", "by"))
-
-
+FEWEST_UNITS = 10
+"""Patients of one label below which no curve is drawn of them."""
 COMPACT: tuple[tuple[str, str], ...] = (
     ("auroc", "sample"),
     ("auroc", "patient"),
+    ("auprc_macro", "sample"),
     ("accuracy", "sample"),
     ("f1", "sample"),
     ("f1", "patient"),
@@ -269,7 +313,8 @@ COMPACT: tuple[tuple[str, str], ...] = (
 
 
 def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
-    """Write ``report.md``, ``report.html``, ``table.csv``, ``summary.md`` and ``metrics.json``."""
+    """Write ``report.md``, ``report.html``, ``table.csv``, ``predictions.csv``, ``summary.md`` and
+    ``metrics.json``."""
     config, data = run.config, run.data
     fold = run.folds[-1]
     where = f", fold {fold.number}" if len(run.folds) > 1 else ""
@@ -292,17 +337,23 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         label_names=data.label_names,
         primary=main.label,
         embedding=embedding,
-        embedding_note=f"Embeddings of {main.label}{where}, maximum over time, standardised.",
+        embedding_note=f"Embeddings of {main.label}{where}, pooled over time by "
+        f"`{config.evaluate.pooling}`, standardised.",
         umap=config.evaluate.umap,
         n_replicates=config.evaluate.n_replicates,
         notes=notes(run),
         tables={
             **{difference_title(level): frame for level, frame in differences.items()},
+            **by_class(cells, main.label, class_names(data), config.evaluate.n_replicates),
+            **points_and_groups(run, cells),
             **({} if curves.empty else {probe_title(run): curves.map(_shown_score)}),
             **diagnostics(run),
         },
         configuration=config.to_yaml(),
     )
+    tested = {one.number: one.parts["test"] for one in run.folds}
+    path = run.folder.path / "predictions.csv"
+    write_predictions(path, cells, data, tested, class_names(data))
     table = pd.read_csv(files.table)
     write_text(run.folder.path / "summary.md", summary(run, table, differences))
     keep = ["method", "protocol", "fraction", "by", "level", "metric", "mean", "std"]
@@ -314,13 +365,67 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
     return files
 
 
+def by_class(
+    cells: Sequence[Cell], primary: str, names: Sequence[str], n_replicates: int
+) -> dict[str, pd.DataFrame]:
+    """Figures of each class of the row ``primary`` at the largest share, by heading."""
+    tables = {}
+    for (method, protocol, _), seeds in _shown_cells(cells).items():
+        if method == primary:
+            heading = f"Each class against the rest, by sample: {method}, {protocol}"
+            tables[heading] = class_table(seeds, names, n_replicates)
+    return tables
+
+
+def points_and_groups(run: ClinicalRun, cells: Sequence[Cell]) -> dict[str, pd.DataFrame]:
+    """Operating points and subgroups of the main row at the largest share, by heading."""
+    e, data = run.config.evaluate, run.data
+    known = {one.number: data.columns.iloc[one.parts["test"]][e.subgroups] for one in run.folds}
+    tables = {}
+    for (method, protocol, _), seeds in _shown_cells(cells).items():
+        if method != run.rows[0].label:
+            continue
+        levels = [
+            operating_points(
+                seeds,
+                class_names(data),
+                specificity=e.specificity,
+                level=level,
+                n_replicates=e.n_replicates,
+            )
+            for level in ("sample", "patient")
+        ]
+        points = pd.concat(levels, ignore_index=True)
+        if not points.empty:
+            heading = f"At a specificity of {e.specificity:g} in the validation part"
+            tables[f"{heading}: {method}, {protocol}"] = points
+        if e.subgroups:
+            heading = f"Subgroups, by sample: {method}, {protocol}"
+            tables[heading] = subgroup_table(seeds, known, n_replicates=e.n_replicates)
+    return tables
+
+
 def leakage(run: ClinicalRun) -> str:
     """The leakage statement of every fold."""
     parts = []
     for fold in run.folds:
         head = f"Fold {fold.number}. " if len(run.folds) > 1 else ""
-        parts.append(head + leakage_statement(run.data, fold.parts, max_listed=60))
+        text = head + leakage_statement(run.data, fold.parts, max_listed=60)
+        if len(fold.unlabelled):
+            people = len(np.unique(run.data.patient[fold.unlabelled]))
+            text += (
+                f"\nPretraining also sees {len(fold.unlabelled)} samples without a label, of "
+                f"{people} patients, none of whom validates or is tested."
+            )
+        parts.append(text)
     return "\n\n".join(parts)
+
+
+EXTERNAL = (
+    "External validation: trained on the first data, tested on all known patients of the second, "
+    "which were brought to the unit, rate, filter and channels of the first. No patient id stands "
+    "in both, and no recording under two ids."
+)
 
 
 def notes(run: ClinicalRun) -> list[str]:
@@ -330,6 +435,7 @@ def notes(run: ClinicalRun) -> list[str]:
     supervised = [row.label for row in run.rows if row.labels]
     lines = [
         f"Data: {data!r}.",
+        _preprocessing(run),
         f"Input: standardised by `{config.data.standardize}`; band power reads the values as "
         "loaded unless its row says otherwise.",
         f"Every pretrained row: encoder `{config.encoder.name}` {config.encoder.params}, the "
@@ -338,6 +444,8 @@ def notes(run: ClinicalRun) -> list[str]:
         "pretraining sees samples of training patients only and no labels"
         + (", but for the rows said to be with labels." if supervised else "."),
     ]
+    if config.data.external is not None:
+        lines.insert(1, EXTERNAL)
     if supervised:
         lines.append(
             f"{', '.join(supervised)}: pretraining read the labels of all training patients, so "
@@ -362,8 +470,25 @@ def notes(run: ClinicalRun) -> list[str]:
     return lines
 
 
+def _preprocessing(run: ClinicalRun) -> str:
+    """Channels, unit, window and filters, or that the data do not say."""
+    facts = run.input_facts(run.folds[0], "none")
+    unit, band, notch = (facts[name] for name in ("unit", "band", "notch"))
+    edges = "the data name no filter"
+    if band is not None:
+        low, high = ("open" if edge is None else f"{edge:g}" for edge in band)
+        edges = f"filtered from {low} to {high} Hz"
+    if notch:
+        edges += f", without {', '.join(f'{one:g}' for one in np.atleast_1d(notch))} Hz"
+    seconds = facts["window"] / facts["sampling_rate"]
+    return (
+        f"Channels: {', '.join(facts['channels'])}; {unit or 'a unit the data do not name'}; "
+        f"samples of {facts['window']} steps ({seconds:.3g} s); {edges}."
+    )
+
+
 def _steps(run: ClinicalRun) -> str:
-    counts = {run.steps(run.data.subset(f.parts["train"], lazy=True)) for f in run.folds}
+    counts = {run.steps(run.data.subset(f.pretrain, lazy=True)) for f in run.folds}
     low, high = min(counts), max(counts)
     return str(low) if low == high else f"{low} to {high}"
 
@@ -450,7 +575,8 @@ def summary(
         frame = compact_table(table, metric, level)
         if frame.empty:
             continue
-        lines += [f"{metric.upper()} by {level}", "", markdown_table(frame), ""]
+        title = "AUPRC, mean over classes," if metric == "auprc_macro" else metric.upper()
+        lines += [f"{title} by {level}", "", markdown_table(frame), ""]
     for level, frame in (differences or {}).items():
         lines += [difference_title(level), "", markdown_table(frame), ""]
     curves = probe_curves(run)

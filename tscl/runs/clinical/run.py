@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,34 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from data_loaders import MedicalDataset
+from data_loaders.splits.leakage import check_split
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
-from tscl.errors import CheckpointError, ConfigError
+from tscl.errors import CheckpointError, ConfigError, nearest
 from tscl.estimators.labels import supervision
-from tscl.evaluation.clinical.bandpower import BandPower
+from tscl.evaluation.clinical.bandpower import BandPower, bands_within
 from tscl.evaluation.clinical.evaluate import evaluate_cells, pooled_embeddings
+from tscl.evaluation.clinical.fitted import FittedClassifier
 from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.evaluation.probes.classifiers import partial_proba
 from tscl.losses.base import ContrastiveLoss
 from tscl.methods import METHODS
 from tscl.methods.instance_loss import instance_losses
 from tscl.runs.clinical.config import ClinicalConfig, ClinicalTrainSection
-from tscl.runs.clinical.data import Fold, hashed_ids, load_patients, make_folds, standardised
+from tscl.runs.clinical.data import (
+    Fold,
+    hashed_ids,
+    load_patients,
+    make_folds,
+    standardised,
+    training_stats,
+    unlabelled_for_training,
+)
 from tscl.runs.clinical.rows import Row, table_rows
 from tscl.runs.config import under
+from tscl.runs.external import external_parts, with_external
 from tscl.runs.folder import RunFolder
+from tscl.runs.new_data import input_facts
 from tscl.saving.card import ModelCard, RowsOf, sha256_of_array
 from tscl.saving.cells import Cell, ResultStore
 from tscl.saving.encoder import load_encoder, save_encoder, update_card
@@ -39,6 +52,12 @@ from tscl.training.callbacks import ProgressReporter, Silent
 from tscl.training.data import ArraySource, GroupedSampler, RandomSampler, Sampler
 from tscl.training.diagnostics import EmbeddingDiagnostics
 from tscl.training.trainer import Trainer, TrainResult
+
+
+def class_names(data: MedicalDataset) -> tuple[str, ...]:
+    """Names of the columns of predicted probabilities, two or more."""
+    count = max(2, len(data.label_names), int(data.label.max()) + 1)
+    return tuple(data.label_names) + tuple(map(str, range(len(data.label_names), count)))
 
 
 def mean_auroc(cells: Sequence[Cell]) -> dict[str, float]:
@@ -136,12 +155,31 @@ class ClinicalRun:
         self.progress = progress or Silent()
         self.rows: list[Row] = table_rows(config)
         self.data: MedicalDataset = load_patients(config.data, self.folder.path)
-        self.folds: list[Fold] = make_folds(self.data, config.split, config.seed)
+        self.folds: list[Fold] = self._folds()
         if config.data.hash_ids:
             self.data = hashed_ids(self.data, config.data.keep_columns)
+        for name in config.evaluate.subgroups:
+            if name not in self.data.columns:
+                known = [str(column) for column in self.data.columns]
+                raise ConfigError("evaluate.subgroups", name, nearest(name, known))
         if any("valid" not in fold.parts for fold in self.folds):
             config.refuse_probing("give split.params.valid")
         self._seen: tuple[int, MedicalDataset] | None = None
+
+    def _folds(self) -> list[Fold]:
+        """The splits, or training and another hospital's patients; then ``data`` holds both."""
+        config, external = self.config, self.config.data.external
+        if external is None:
+            return make_folds(
+                self.data, config.split, config.seed, unlabelled=config.data.unlabelled
+            )
+        loader = config.data.model_dump(include={"kind", "params"})
+        self.data = with_external(self.data, external, loader)
+        parts = external_parts(self.data, external.valid, config.seed)
+        checked = check_split(self.data, parts)
+        if config.data.unlabelled == "leave_out":
+            return [Fold(0, checked)]
+        return [Fold(0, checked, unlabelled_for_training(self.data, checked))]
 
     def begin(self, *, resume: bool) -> None:
         """Open the run folder and write the record log of the loader there."""
@@ -181,7 +219,7 @@ class ClinicalRun:
             return self.load(row, fold)
         config = self.config
         seed = config.seed + row.repeat
-        data = self.seen(fold).subset(fold.parts["train"])
+        data = self.seen(fold).subset(fold.parts["train"] if row.labels else fold.pretrain)
         with seeded(seed, "weights"):
             encoder = self.fresh_encoder()
         with seeded(seed, "method", len(row.method)):
@@ -191,7 +229,7 @@ class ClinicalRun:
             ids.setdefault(str(column), pd.factorize(data.columns[column])[0].astype(np.int64))
         sampler = self.sampler(row, data)
         probing = config.train.probe or config.train.select == "validation"
-        steps = self.steps(data)
+        steps = self.steps(data if not row.labels else self.data.subset(fold.pretrain, lazy=True))
         settings = config.train.settings(
             seed,
             keep="best" if config.train.select == "validation" else "last",
@@ -281,14 +319,9 @@ class ClinicalRun:
                 "name": data.name,
                 "source": data.source,
                 "fold": fold.number,
-                "training_sha256": sha256_of_array(RowsOf(self.seen(fold).X, fold.parts["train"])),
+                "training_sha256": sha256_of_array(RowsOf(self.seen(fold).X, fold.pretrain)),
             },
-            preprocessing={
-                "channels": list(data.channel_names),
-                "sampling_rate": float(data.sampling_rate[0]),
-                "window": int(data.X.shape[1]),
-                "standardize": self.config.data.standardize,
-            },
+            preprocessing=self.input_facts(fold),
             training={
                 "params": row.params,
                 "seed": self.config.seed,
@@ -299,6 +332,36 @@ class ClinicalRun:
         )
         with new_folder(home) as work:
             save_encoder(work, result.encoder, card)
+
+    def input_facts(self, fold: Fold, how: str | None = None) -> dict[str, Any]:
+        """What cards keep of the input; ``how`` None is the configuration's standardisation."""
+        how = how or self.config.data.standardize
+        return input_facts(self.data, how, training_stats(self.data, how, fold.parts["train"]))
+
+    def keep_classifier(
+        self, row: Row, fold: Fold, key: dict[str, Any], encoder: Any, model: Any
+    ) -> None:
+        """Save what was fitted on the largest share of labels in ``classifiers/``."""
+        e = self.config.evaluate
+        if key["fraction"] < max(e.fractions) or key["by"] not in ("all", e.by[0]):
+            return
+        facts = {name: key[name] for name in ("protocol", "fraction", "seed", "fold")}
+        loaded = row.baseline is not None and row.baseline.loaded
+        fitted = FittedClassifier.of(
+            encoder,
+            model,
+            class_names(self.data),
+            pooling=e.pooling,
+            card={
+                "row": row.label,
+                **facts,
+                "loader": self.config.data.model_dump(include={"kind", "params"}),
+                "preprocessing": self.input_facts(fold, "none" if loaded else None),
+                "licence": self.config.licence,
+            },
+        )
+        name = f"{row.slug}-fold{fold.number}-{key['protocol']}-seed{key['seed']}"
+        fitted.save(self.folder.path / "classifiers" / name)
 
     def load(self, row: Row, fold: Fold) -> nn.Module:
         """The encoder of ``row`` trained earlier in this run folder."""
@@ -362,7 +425,8 @@ class ClinicalRun:
             if "full" in e.protocols and (e.full_rows is None or row.name in e.full_rows):
                 protocols.append("full")
         elif baseline.features:
-            encoder = BandPower(float(self.data.sampling_rate[0]), e.bands)
+            rate = float(self.data.sampling_rate[0])
+            encoder = BandPower(rate, bands_within(e.bands, rate, self.data.source.get("band")))
             protocols = [name for name in frozen if name != "head"]
             data = self.data if baseline.loaded else data
         else:
@@ -385,8 +449,10 @@ class ClinicalRun:
             finetune=e.finetune,
             epochs=e.epochs(),
             pooling=e.pooling,
+            one_vs_rest=e.one_vs_rest,
             store=store,
             on_cell=on_cell,
+            on_fitted=partial(self.keep_classifier, row, fold),
         )
         if baseline is None:
             home = self.folder.model(f"{row.slug}/fold{fold.number}")

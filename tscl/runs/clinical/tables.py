@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from data_loaders import MedicalDataset
+from tscl.disk import atomic_file
 from tscl.errors import InputError
-from tscl.evaluation.clinical.table import GROUP
+from tscl.evaluation.clinical.table import GROUP, pooled_predictions
+from tscl.evaluation.metrics.bootstrap import (
+    bootstrap_replicates,
+    mean_over_drawn_seeds,
+    percentile_interval,
+)
+from tscl.evaluation.metrics.classification import classification_metrics
+from tscl.runs.new_data import further_columns, probability_columns, sample_names
+from tscl.saving.cells import Cell
 
 SHOWN: tuple[str, ...] = ("accuracy", "precision", "recall", "f1", "auroc", "auprc", "ece")
+
+
+PROTOCOL_TEXTS: dict[str, str] = {
+    "partial": "`partial`: the encoder is frozen; logistic regression on its standardised "
+    "embeddings.",
+    "knn": "`knn`: the encoder is frozen; a vote of the nearest embeddings.",
+    "head": "`head`: the encoder is frozen; a head of two layers is trained.",
+    "full": "`full`: encoder and head are trained together on the labels.",
+}
 
 
 def figure_text(row: Mapping[Any, Any]) -> str:
@@ -78,6 +99,88 @@ def difference_table(differences: pd.DataFrame, level: str) -> pd.DataFrame:
     )
 
 
+def class_table(
+    seeds: Sequence[Sequence[Cell]], names: Sequence[str], n_replicates: int
+) -> pd.DataFrame:
+    """Figures of every class against the rest, by sample: one line a class.
+
+    AUROC and average precision are means over seeds with intervals as in the other tables;
+    sensitivity, specificity and positive predictive value are those of the most probable class.
+
+    Args:
+        seeds: all folds of each seed of one row.
+        names: of the classes.
+        n_replicates: of the bootstrap.
+    """
+    pooled = [pooled_predictions(cells) for cells in seeds]
+    lines = []
+    for code, name in enumerate(names):
+        line: dict[str, object] = {"class": name}
+        y = (pooled[0].y == code).astype(np.int64)
+        patients = len(np.unique(pooled[0].patient[y == 1]))
+        line["samples (patients)"] = f"{int(y.sum())} ({patients})"
+        if not 0 < y.sum() < len(y):
+            lines.append(line)
+            continue
+        twos = [np.stack([1 - one.proba[:, code], one.proba[:, code]], axis=1) for one in pooled]
+        drawn = [
+            bootstrap_replicates(y, two, pooled[0].patient, n_replicates=n_replicates)
+            for two in twos
+        ]
+        for metric, title in (("auroc", "AUROC"), ("auprc", "average precision")):
+            exact = [classification_metrics(y, two).as_dict()[metric] for two in twos]
+            values = mean_over_drawn_seeds(np.stack([one[metric] for one in drawn]), 0)
+            low, high = percentile_interval(values)
+            line[title] = f"{np.mean(exact):.3f} [{low:.2f}, {high:.2f}]"
+        said = [one.proba.argmax(axis=1) == code for one in pooled]
+        rates = np.mean([[own[y == 1].mean(), (~own)[y == 0].mean()] for own in said], axis=0)
+        right = float(np.mean([y[own].mean() if own.any() else np.nan for own in said]))
+        line |= {"sensitivity": f"{rates[0]:.3f}", "specificity": f"{rates[1]:.3f}"}
+        line["positive predictive value"] = f"{right:.3f}" if np.isfinite(right) else "-"
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("-")
+
+
+def write_predictions(
+    path: Path,
+    cells: Sequence[Cell],
+    data: MedicalDataset,
+    test: Mapping[int, NDArray[np.int64]],
+    classes: Sequence[str],
+) -> None:
+    """Write a line a test sample of every cell, a cell at a time.
+
+    Columns: record, window (its number in the record), trial, patient; fold, seed, row, protocol,
+    share, by; label and ``p_CLASS``; then what the data's own table says of the sample.
+
+    Args:
+        path: CSV to write.
+        cells: of :func:`tscl.evaluation.clinical.evaluate.evaluate_cells`.
+        data: the samples.
+        test: positions of the test part by fold.
+        classes: names of the columns of probabilities.
+    """
+    names = sample_names(data)
+    facts = ["fold", "seed", "row", "protocol", "share", "by", "label"]
+    taken = [*names.columns, *facts, *(f"p_{name}" for name in classes)]
+    further = further_columns(data, taken)
+    with atomic_file(path) as work, work.open("w", encoding="utf-8", newline="") as file:
+        for number, cell in enumerate(cells):
+            rows, key = test[cell.key["fold"]], cell.key
+            part = names.iloc[rows].assign(
+                fold=key["fold"],
+                seed=key["seed"],
+                row=key["method"],
+                protocol=key["protocol"],
+                share=key["fraction"],
+                by=key["by"],
+                label=np.asarray(classes)[cell.arrays["y"]],
+                **probability_columns(cell.arrays["proba"], classes),
+            )
+            part = pd.concat([part, further.iloc[rows]], axis=1)
+            part.to_csv(file, index=False, header=number == 0, float_format="%.6g")
+
+
 def wide_table(table: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> pd.DataFrame:
     """One row a method, protocol, fraction and level; ``mean ± std [low, high]`` a metric.
 
@@ -109,14 +212,15 @@ def wide_table(table: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> pd.DataFr
 
 def legend(table: pd.DataFrame) -> str:
     """What the figures of the tables are."""
-    seeds = int(table["n_seeds"].max())
+    seeds, protocols = int(table["n_seeds"].max()), set(table["protocol"])
     text = (
         f"Mean ± standard deviation over {seeds} seed{'s' if seeds != 1 else ''} (left out where "
-        "every seed gives the same) [95 % interval of the mean when patients are resampled]. By "
-        "trial and by patient: one vote each, the mean probability of its samples. Precision, "
-        "recall and F1 are means over classes. The best epoch and other choices are made on the "
-        "validation part; where there is none, the last epoch is taken and folds of the labelled "
-        "patients choose the penalty."
+        "every seed gives the same) [95 % interval of the mean when patients, and the seeds that "
+        "draw the labels, are resampled]. By trial and by patient: one vote each, the mean "
+        "probability of its samples. Precision, recall and F1 are means over classes. "
+        + " ".join(text for name, text in PROTOCOL_TEXTS.items() if name in protocols)
+        + " The best epoch and other choices are made on the validation part; where there is "
+        "none, the last epoch is taken and folds of the labelled patients choose the penalty."
     )
     mixed = int(table["n_mixed"].max())
     if mixed:

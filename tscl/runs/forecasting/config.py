@@ -31,8 +31,10 @@ class DataSection(Section):
     ``input_form`` ``relative`` shows the encoder each column's last change and its distance from
     exponential means over ``relative_windows`` steps instead of its value, so that embeddings do
     not carry the level, which drifts between the parts. ``calendar``: seven standardised fields,
-    or those of the series' frequency in [-0.5, 0.5]. ``columns``, ``irregular`` and ``missing``
-    are for a CSV: see :func:`data_loaders.series.series.load_csv`.
+    or those of the series' frequency in [-0.5, 0.5]. ``instances`` makes every column a series of
+    its own: the encoder sees the covariates and one column, and one head serves all. ``columns``,
+    ``irregular`` and ``missing`` are for a CSV: see
+    :func:`data_loaders.series.series.load_csv`.
 
     The keys ``source`` and ``layout`` of earlier versions are still read, with a warning.
     """
@@ -51,6 +53,7 @@ class DataSection(Section):
     split: Literal["own", "ett"] | tuple[float, float, float] = Field(
         default="own", description="own, ett, or three ratios above 0 that sum to 1"
     )
+    instances: bool = False
     input_form: Literal["values", "relative"] = "values"
     relative_windows: tuple[int, ...] = (24, 168)
 
@@ -88,6 +91,12 @@ class DataSection(Section):
             raise ValueError("split named is that of a named data set: say which in data.dataset")
         values.setdefault("split", (0.6, 0.2, 0.2))
         return values
+
+    @model_validator(mode="after")
+    def _instances(self) -> DataSection:
+        if self.instances and (self.features == "MS" or self.input_form != "values"):
+            raise ValueError("instances: use features M and input_form values")
+        return self
 
     @field_validator("split")
     @classmethod

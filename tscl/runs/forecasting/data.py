@@ -47,6 +47,7 @@ class ForecastingData:
         targets: (T, C_target) float32, scaled.
         n_covariates: leading channels of ``inputs`` that are calendar covariates.
         target_scaler: scaler of the target columns.
+        instances: every column is a series of its own.
     """
 
     series: ForecastingSeries
@@ -56,6 +57,22 @@ class ForecastingData:
     targets: NDArray[np.float32]
     n_covariates: int
     target_scaler: TrainScaler
+    instances: bool = False
+
+    def arrays(self, steps: slice = slice(None)) -> NDArray[np.float32]:
+        """The inputs of a span as series (n, T, K): one, or with ``instances`` one a column."""
+        part = self.inputs[steps]
+        if not self.instances:
+            return part[None]
+        n = self.n_covariates
+        values = part[:, n:].T[..., None]
+        marks = np.broadcast_to(part[:, :n], (len(values), *part[:, :n].shape))
+        return np.concatenate([marks, values], axis=2)
+
+    @property
+    def width(self) -> int:
+        """Channels that an encoder sees."""
+        return self.n_covariates + 1 if self.instances else self.inputs.shape[1]
 
 
 def load_series(section: DataSection) -> ForecastingSeries:
@@ -154,6 +171,8 @@ def cell_facts(section: DataSection) -> dict[str, Any]:
     values["time_column"] = values["time_column"] or "date"
     if values["calendar"] == "standard":
         del values["calendar"]
+    if not values["instances"]:
+        del values["instances"]
     return values
 
 
@@ -183,6 +202,7 @@ def prepare(section: DataSection, horizons: list[int]) -> ForecastingData:
         targets=np.ascontiguousarray(values[:, index]),
         n_covariates=blocks[0].shape[1] if section.covariates else 0,
         target_scaler=target_scaler,
+        instances=section.instances,
     )
 
 

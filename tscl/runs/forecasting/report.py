@@ -142,7 +142,7 @@ def plot_data(run: ForecastingRun, trained: list[Trained]) -> PlotData:
     }
     unit = data.series.targets[-1]
     for item in trained:
-        embeddings = run.finite(run.embeddings(item.name).embeddings[0][test])
+        embeddings = np.nan_to_num(run.embeddings(item.name).embeddings[-1][test])
         kept.add_embedding(item.name, embeddings, marks, kind="steps", unit=unit)
         start, stop = _mask_span(run)
         openness = run.learned_mask(item, start, stop)
@@ -168,7 +168,7 @@ def _forecast_part(run: ForecastingRun, document: Document) -> None:
     truth = None
     for name in names:
         result = predict_last(
-            run.finite(run.embeddings(name).embeddings[0]),
+            run.features(run.embeddings(name)),
             data.targets,
             data.split,
             horizon,

@@ -80,7 +80,7 @@ class ForecastingRun:
         config = self.config
         with seeded(config.seed, "weights"):
             encoder = ENCODERS.build(
-                config.encoder.name, input_dims=self.data.inputs.shape[1], **config.encoder.params
+                config.encoder.name, input_dims=self.data.width, **config.encoder.params
             )
         require_every_step(encoder, "forecasting")
         if name == UNTRAINED:
@@ -94,7 +94,7 @@ class ForecastingRun:
     def source(self) -> ArraySource:
         """The training part, cut into sections and cropped as configured."""
         length = self.config.train.max_train_length
-        part = self.data.inputs[self.data.split.train][None]
+        part = self.data.arrays(self.data.split.train)
         return ArraySource(cut_sections(part, length), crop=length)
 
     def train(self, name: str, *, resume: bool = False) -> Trained:
@@ -168,11 +168,11 @@ class ForecastingRun:
     def load(self, name: str) -> Trained:
         """A method trained earlier in this run folder."""
         encoder, _ = load_encoder(self.folder.model(name))
-        if encoder.input_dims != self.data.inputs.shape[1]:
+        if encoder.input_dims != self.data.width:
             raise CheckpointError(
                 "input_dims",
                 encoder.input_dims,
-                f"the data has {self.data.inputs.shape[1]} channels; use the data of the run",
+                f"the data has {self.data.width} channels; use the data of the run",
             )
         _, method = self.build(name)
         if method is not None:
@@ -185,10 +185,9 @@ class ForecastingRun:
     def encode(self, encoder: nn.Module, *, until: int | None = None) -> CausalEmbeddings:
         """Embeddings of the whole series (or its first ``until`` steps), each of its past only."""
         settings = self.config.evaluate
-        inputs = self.data.inputs if until is None else self.data.inputs[:until]
         return encode_causal(
             encoder,  # type: ignore[arg-type]
-            inputs[None],
+            self.data.arrays(slice(until)),
             mode=settings.route,
             window=settings.window,
             batch_size=settings.batch_size,
@@ -208,11 +207,11 @@ class ForecastingRun:
     def validation_score(self, encoder: nn.Module) -> float:
         """Mean RMSE + MAE over horizons on the validation part; the test part is cut off first."""
         split = self.data.split
-        embeddings = self.encode(encoder, until=split.valid.stop).embeddings[0]
+        embeddings = self.encode(encoder, until=split.valid.stop)
         options = self.head_options()
         window = options.pop("window_features")
         return validation_score(
-            self.finite(embeddings),
+            self.features(embeddings),
             self.data.targets[: split.valid.stop],
             split,
             self.config.evaluate.horizons,
@@ -227,7 +226,7 @@ class ForecastingRun:
             result = self.encode(item.encoder)
             self.encoded[item.name] = result
             table[item.name] = forecast_protocol(
-                self.finite(result.embeddings[0]),
+                self.features(result),
                 data.targets,
                 data.split,
                 e.horizons,
@@ -255,16 +254,21 @@ class ForecastingRun:
             raise InputError("method", name, "call evaluate first")
         return self.encoded[name]
 
-    @staticmethod
-    def finite(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Embeddings with the warm-up of sliding windows (NaN) at zero; it is dropped anyway."""
-        return np.nan_to_num(embeddings, nan=0.0)
+    def features(self, embeddings: CausalEmbeddings) -> NDArray[np.float32]:
+        """What the head reads: embeddings (T, D), (C, T, D) of columns that are series.
+
+        The warm-up of sliding windows (NaN) is set to zero; it is dropped anyway.
+        """
+        clean = np.nan_to_num(embeddings.embeddings, nan=0.0)
+        return clean if self.data.instances else clean[0]
 
     def learned_mask(self, trained: Trained, start: int, stop: int) -> NDArray[np.float32] | None:
         """What a learned augmentation keeps of steps [start, stop) of the last input channel."""
         if trained.method is None:
             return None
-        kept = trained.method.learned_mask(torch.from_numpy(self.data.inputs[None, start:stop]))
+        kept = trained.method.learned_mask(
+            torch.from_numpy(self.data.arrays(slice(start, stop))[-1:])
+        )
         return None if kept is None else kept[0, :, -1].numpy()
 
 
@@ -288,7 +292,7 @@ def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:
     embeddings = job.encode(job.load(job.config.method.name).encoder)
     last = len(data.targets) - 1
     result = predict_last(
-        job.finite(embeddings.embeddings[0]),
+        job.features(embeddings),
         data.targets,
         data.split,
         horizon,

@@ -12,10 +12,9 @@ from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, nearest
 from tscl.methods import METHODS
 from tscl.pooling import check_pooling
-from tscl.runs.config import Component, JobConfig, method_needs, under, validate
+from tscl.runs.config import Component, ExternalData, JobConfig, method_needs, under, validate
 from tscl.training.settings import Section, TrainSettings
 
-RecordingKind = Literal["cinc2017", "recordings", "wfdb", "rhythm_cohort"]
 RowKind = Literal[
     "pretrained", "finetuned", "untrained", "supervised", "spectrum", "beats", "minirocket"
 ]
@@ -26,17 +25,22 @@ TRAINED: tuple[RowKind, ...] = ("finetuned", "supervised")
 class RecordingData(Section):
     """Where whole recordings come from.
 
-    ``params`` are the loader's; ``make`` those of :func:`make_rhythm_cohort`, for a cohort written
-    into the run folder. ``standardize`` sets every channel of a recording to mean 0, deviation 1.
-    Recordings without a label join pretraining unless ``unlabelled`` is ``leave_out``.
+    ``kind`` is ``recordings`` for a folder of ``Recordings.save``, or X of a ``load_X`` of
+    data_loaders; samples of a fixed length are recordings of that length. ``params`` are the
+    loader's; ``make`` those of :func:`make_rhythm_cohort`, for a cohort written into the run
+    folder. ``standardize`` sets every channel of a recording to mean 0, deviation 1; a number
+    divides all values by it, such as 10 for microvolts. Recordings without a label join
+    pretraining unless ``unlabelled`` is ``leave_out``. With ``external`` these train and another
+    hospital's are tested; ``split`` is not used then.
     """
 
-    kind: RecordingKind = "rhythm_cohort"
+    kind: str = "rhythm_cohort"
     root: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     make: dict[str, Any] = Field(default_factory=dict)
-    standardize: bool = True
+    standardize: bool | float = True
     unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
+    external: ExternalData | None = None
 
 
 class TaskSection(Section):
@@ -93,9 +97,11 @@ class RowSection(Section):
             with the drawn labels; ``untrained`` and ``supervised`` use the same network;
             ``spectrum``, ``beats`` and ``minirocket`` have none.
         method, params: of a pretrained row.
-        crop, views: see :class:`tscl.training.recordings.RecordingSource`; crop None is the job's.
-        targets: what is told of each crop without labels; ``beats``: see
-            :func:`data_loaders.ecg.beat_knowledge.beat_knowledge`.
+        crop, views, as_samples: see :class:`tscl.training.recordings.RecordingSource`; crop None
+            is the job's.
+        targets: what is told of each crop without labels, one or more of ``beats``, see
+            :func:`data_loaders.ecg.beat_knowledge.beat_knowledge`, and ``minirocket``, see
+            :func:`tscl.evaluation.clinical.recording_features.convolution_targets`.
         train: settings of :class:`tscl.training.settings.TrainSettings`, over the job's.
         labelled: settings over the job's, of a row trained on labels.
         base: of a finetuned row.
@@ -108,13 +114,19 @@ class RowSection(Section):
     params: dict[str, Any] = Field(default_factory=dict)
     crop: int | None = Field(None, ge=2)
     views: int = Field(2, ge=1)
-    targets: Literal["beats"] | None = None
+    as_samples: bool = False
+    targets: list[Literal["beats", "minirocket"]] | None = None
     batch_size: int | None = Field(None, ge=2)
     train: dict[str, Any] = Field(default_factory=dict)
     labelled: dict[str, Any] = Field(default_factory=dict)
     base: str | None = None
     shares: list[float] | None = None
     title: str | None = None
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
 
 class ProbeSection(Section):
@@ -137,8 +149,9 @@ class LabelEfficiencyConfig(JobConfig):
 
     ``whole`` and ``window`` are steps: longer recordings than ``whole`` are read in equally spaced
     windows of ``window`` steps, whose results are averaged. ``bf16`` computes embeddings and
-    training on labels in bfloat16 where it suffices. ``main`` is the row that the others
-    are compared with; None: the first pretrained one.
+    training on labels in bfloat16 where it suffices. ``by: patient`` scores the mean probability of
+    a patient's recordings, over the patients of all folds together. ``main`` is the row that the
+    others are compared with; None: the first pretrained one.
     """
 
     job: Literal["label_efficiency"] = "label_efficiency"
@@ -161,6 +174,7 @@ class LabelEfficiencyConfig(JobConfig):
     main: str | None = None
     shares: list[float] = Field(default_factory=lambda: [1.0, 0.1, 0.05, 0.01])
     draws: int = Field(5, ge=1)
+    by: Literal["recording", "patient"] = "recording"
     probe: ProbeSection = Field(default_factory=lambda: ProbeSection())  # type: ignore[call-arg]
     n_replicates: int = Field(500, ge=1)
 
@@ -172,10 +186,10 @@ class LabelEfficiencyConfig(JobConfig):
         return sorted(value, reverse=True)
 
     def results(self) -> dict[str, Any]:
-        """All values but the folds to run and those that only the report shows."""
+        """All values but the folds to run and those of the report alone."""
         values = super().results()
         values["split"].pop("folds")
-        for key in ("n_replicates", "main"):
+        for key in ("n_replicates", "main", "by"):
             values.pop(key)
         return values
 

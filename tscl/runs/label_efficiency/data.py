@@ -13,7 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+import data_loaders
+from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.recordings import Recordings
+from data_loaders.container.standardize import ChannelStats
 from data_loaders.splits.leakage import assert_disjoint
 from data_loaders.splits.patients import GroupKFold
 from tscl.errors import ConfigError, LeakageError, nearest
@@ -67,26 +70,42 @@ def load_recordings(section: RecordingData, folder: Path) -> Recordings:
         raise ConfigError("data.root", None, f"give the folder of the {section.kind} files")
     _check_params("data.params", loader, section.params)
     data = loader(root, **section.params)
+    if isinstance(data, MedicalDataset):
+        data = Recordings.from_dataset(data)
     if section.unlabelled == "leave_out":
         data = data.subset(data.label >= 0)
-    return data.standardize() if section.standardize else data
+    if isinstance(section.standardize, bool):
+        return data.standardize() if section.standardize else data
+    if section.standardize <= 0:
+        raise ConfigError("data.standardize", section.standardize, "divide by a positive number")
+    unit = ChannelStats(np.zeros(data.n_channels), np.full(data.n_channels, section.standardize), 0)
+    return data.standardize(unit)
 
 
-def _loader(kind: str) -> Callable[..., Recordings]:
-    """The function that reads recordings of a kind; only its module is imported."""
-    if kind == "rhythm_cohort":
-        from data_loaders.cohort.rhythm import load_rhythm_cohort
+def kinds() -> list[str]:
+    """Kinds of recordings that can be loaded: ``recordings``, and X of every ``load_X``."""
+    loaders = [
+        name.removeprefix("load_").removesuffix("_recordings")
+        for name, module in data_loaders.homes().items()
+        if name.startswith("load_") and not module.startswith(("series", "archive"))
+    ]
+    return sorted({"recordings", *loaders})
 
-        return load_rhythm_cohort
-    if kind == "cinc2017":
-        from data_loaders.ecg.cinc2017 import load_cinc2017
 
-        return load_cinc2017
-    if kind == "wfdb":
-        from data_loaders.whole_recordings import load_wfdb_recordings
+def _loader(kind: str) -> Callable[..., Recordings | MedicalDataset]:
+    """The function that reads recordings of a kind; only its module is imported.
 
-        return load_wfdb_recordings
-    return Recordings.load
+    Raises:
+        ConfigError: there is none.
+    """
+    if kind not in kinds():
+        raise ConfigError("data.kind", kind, nearest(kind, kinds()))
+    if kind == "recordings":
+        return Recordings.load
+    names = (f"load_{kind}_recordings", f"load_{kind}")  # whole ones where there are such
+    name = next(name for name in names if name in data_loaders.homes())
+    loader: Callable[..., Recordings | MedicalDataset] = getattr(data_loaders, name)
+    return loader
 
 
 def _check_params(key: str, function: Callable[..., Any], params: dict[str, Any]) -> None:

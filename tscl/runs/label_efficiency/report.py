@@ -18,6 +18,7 @@ from tscl.runs.label_efficiency.pictures import embedding_figure, occlusion, occ
 from tscl.runs.label_efficiency.run import LabelEfficiencyRun
 from tscl.runs.label_efficiency.tables import (
     METRICS,
+    by_patient,
     class_table,
     difference_table,
     prediction_table,
@@ -48,9 +49,11 @@ class LabelReport(NamedTuple):
 def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelReport:
     """Write report.md, report.html, scores.csv, differences.csv and predictions.csv."""
     config = job.config
+    predictions = prediction_table(cells, job.tasks, job.data)
+    if config.by == "patient":
+        cells = by_patient(cells, job.group)
     scores = score_cells(cells, job.group, n_replicates=config.n_replicates, seed=config.seed)
     table, differences = score_table(scores), difference_table(scores, config.main_row)
-    predictions = prediction_table(cells, job.tasks, job.data.record, job.group)
     for name, frame in (
         ("scores", table),
         ("differences", differences),
@@ -239,7 +242,9 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
     """Sentences on splits, draws, probes and intervals."""
     config = job.config
     split = (
-        f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
+        "External validation: all recordings of the other hospital are tested"
+        if config.data.external is not None
+        else f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
         if config.split.column is None
         else f"Sides named in the column {config.split.column}"
     )

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from data_loaders.container.recordings import Recordings
+from data_loaders.container.targets import CropTargets
+from data_loaders.ecg.beat_knowledge import BeatKnowledge, beat_knowledge
 from tscl.augmentations import build_augmentation
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
@@ -23,16 +25,20 @@ from tscl.evaluation.clinical.finetune_recordings import (
     fit_on_labels,
     predict_recordings,
 )
+from tscl.evaluation.clinical.fitted import FittedClassifier
 from tscl.evaluation.clinical.recording_features import (
     beat_features,
+    convolution_targets,
     minirocket_features,
     robust_scaled,
     spectrum_features,
 )
 from tscl.evaluation.metrics.classification import classification_metrics
-from tscl.evaluation.probes.balanced import balanced_proba, ridge_proba
+from tscl.evaluation.probes.balanced import fit_balanced, ridge_proba
+from tscl.evaluation.probes.classifiers import spread_classes
 from tscl.evaluation.recordings import embed_recordings
 from tscl.methods import METHODS
+from tscl.runs.external import SIDE, with_external
 from tscl.runs.folder import RunFolder
 from tscl.runs.label_efficiency.config import (
     TRAINED,
@@ -52,6 +58,7 @@ from tscl.runs.label_efficiency.data import (
     make_folds,
     make_tasks,
 )
+from tscl.runs.new_data import input_facts
 from tscl.saving.card import ModelCard
 from tscl.saving.cells import Cell, ResultStore
 from tscl.saving.encoder import load_encoder, save_encoder
@@ -90,17 +97,23 @@ class LabelEfficiencyRun:
         self.data = (
             load_recordings(config.data, self.folder.path) if recordings is None else recordings
         )
+        split = config.split
+        if config.data.external is not None:
+            loader = config.data.model_dump(include={"kind", "params"})
+            how = "recording" if config.data.standardize else "none"
+            self.data = with_external(self.data, config.data.external, loader, how)
+            split = split.model_copy(update={"column": SIDE, "train": None, "test": ["external"]})
         sums = digests(self.data)
         self.group = group_copies(self.data, sums)
         self.copies = len(sums) - len(set(sums))
         labels = [str(self.data.label.tolist()), str(self.data.patient_codes.tolist())]
         self.data_digest = hashlib.sha256("".join([*sums, *labels]).encode()).hexdigest()[:16]
         self.tasks: list[Task] = make_tasks(self.data, config.tasks)
-        self.folds: list[Fold] = make_folds(self.data, self.group, config.split, config.seed)
+        self.folds: list[Fold] = make_folds(self.data, self.group, split, config.seed)
         self.encoded: Counter[tuple[str, int]] = Counter()
         self._plain: dict[str, NDArray[np.float32]] = {}
         self._features: tuple[tuple[str, int], NDArray[np.float32]] | None = None
-        self._knowledge: Any = None
+        self._knowledge: dict[int, BeatKnowledge] = {}
 
     def begin(self, *, resume: bool) -> None:
         """Open the run folder; without ``resume`` what an earlier run left there goes."""
@@ -150,6 +163,7 @@ class LabelEfficiencyRun:
                 if not missing:
                     continue
                 start = self.encoder(row.base, fold) if row.base is not None else None
+                start = getattr(start, "backbone", start)  # embeddings of steps, without read-out
                 if row.kind not in TRAINED:
                     self.features(name, fold)
                 title = f"{row.title or name}, fold {fold.number}"
@@ -176,22 +190,24 @@ class LabelEfficiencyRun:
         y, classes = task.label[drawn], len(task.classes)
         facts: dict[str, Any] = {"n_labels": len(drawn), "n_test": len(test)}
         if row.kind in TRAINED:
-            proba, chosen = self._trained(name, start, drawn, y, test, classes, key)
-            facts["step"] = chosen
+            proba, facts["step"] = self._trained(name, start, drawn, y, test, task, key)
         else:
             z = self.features(name, fold)
             if row.kind == "minirocket":
                 proba, facts["alpha"] = ridge_proba(z[drawn], y, z[test], classes)
             else:
-                proba, facts["C"] = balanced_proba(
+                model, facts["C"] = fit_balanced(
                     z[drawn],
                     y,
-                    z[test],
                     classes,
                     C=self.config.probe.C,
                     groups=self.group[drawn],
                     inner_folds=self.config.probe.inner_folds,
                 )
+                proba = spread_classes(model, z[test], classes)
+                if row.kind in ("pretrained", "untrained") and self.is_kept(key):
+                    frozen = self.encoder_of(name, fold)
+                    self.keep_classifier(key, task, frozen, model, self.pooling_of(frozen))
         return Cell(dict(key), facts, {"rows": test, "y": task.label[test], "proba": proba})
 
     def _trained(
@@ -201,7 +217,7 @@ class LabelEfficiencyRun:
         drawn: Index,
         y: Index,
         test: Index,
-        classes: int,
+        task: Task,
         key: Mapping[str, Any],
     ) -> tuple[NDArray[np.float64], int]:
         """Probabilities of a network trained on the drawn labels, and the step it was taken at."""
@@ -221,13 +237,49 @@ class LabelEfficiencyRun:
             self.data,
             drawn,
             y,
-            classes,
+            len(task.classes),
             settings,
             augmentation=view,
             groups=self.group[drawn],
             seed=seed,
         )
+        if self.is_kept(key):
+            self.keep_classifier(key, task, None, network, config.pooling)
         return predict_recordings(network, self.data, test, settings), step
+
+    def is_kept(self, key: Mapping[str, Any]) -> bool:
+        """Whether a cell's classifier is saved: that of the largest share of labels, first draw."""
+        return bool(
+            key["share"] == max(self.shares(self.config.rows[str(key["row"])])) and key["draw"] == 0
+        )
+
+    def keep_classifier(
+        self, key: Mapping[str, Any], task: Task, encoder: Any, model: Any, pooling: str
+    ) -> None:
+        """Save a classifier in ``classifiers/``."""
+        config, name = self.config, str(key["row"])
+        fitted = FittedClassifier.of(
+            encoder,
+            model,
+            task.classes,
+            pooling=pooling,
+            card={
+                **{part: key[part] for part in ("row", "task", "fold", "share", "draw")},
+                "loader": config.data.model_dump(include={"kind", "params"}),
+                "preprocessing": self.input_facts(),
+                "whole": config.whole,
+                "window": config.window,
+                "bf16": config.bf16,
+                "average": "embeddings" if encoder is not None else "probabilities",
+                "licence": config.licence,
+            },
+        )
+        place = f"{row_slug(name)}-fold{key['fold']}-{row_slug(task.name)}"
+        fitted.save(self.folder.path / "classifiers" / place)
+
+    def input_facts(self) -> dict[str, Any]:
+        """What cards keep of the input."""
+        return input_facts(self.data, "recording" if self.config.data.standardize else "none")
 
     # -- features --------------------------------------------------------------------------
 
@@ -257,7 +309,7 @@ class LabelEfficiencyRun:
             return minirocket_features(
                 self.data, fold.train, row.crop or config.crop, seed=config.seed, **row.params
             )
-        encoder = self.encoder(name, fold) if row.kind == "pretrained" else self.fresh_encoder()
+        encoder = self.encoder_of(name, fold)
         return embed_recordings(
             encoder,
             self.data,
@@ -266,6 +318,11 @@ class LabelEfficiencyRun:
             window=config.window,
             bf16=config.bf16,
         )
+
+    def encoder_of(self, name: str, fold: Fold) -> nn.Module:
+        """The encoder of a row that is not trained on labels."""
+        pretrained = self.config.rows[name].kind == "pretrained"
+        return self.encoder(name, fold) if pretrained else self.fresh_encoder()
 
     def pooling_of(self, encoder: nn.Module) -> str:
         """The job's pooling, unless the encoder pools by itself."""
@@ -298,10 +355,10 @@ class LabelEfficiencyRun:
             return load_encoder(home)[0]
         config, row = self.config, self.config.rows[name]
         data = without_labels(self.data.subset(fold.train))
-        targets = None
+        targets: CropTargets | None = None
         crop = row.crop or config.crop
-        if row.targets == "beats":
-            targets = self.beat_targets(fold.train, crop).subset(fold.train)
+        if row.targets:
+            targets = self.targets(row.targets, fold.train, crop)
         assert row.method is not None
         checkpoints = self.folder.path / "checkpoints" / f"{row_slug(name)}-fold{fold.number}"
         result = pretrain_recordings(
@@ -309,6 +366,7 @@ class LabelEfficiencyRun:
             targets,
             crop=crop,
             views=row.views,
+            as_samples=row.as_samples,
             batch_size=row.batch_size or config.batch_size,
             encoder={"name": config.encoder.name, **config.encoder.params},
             method=row.method,
@@ -321,11 +379,7 @@ class LabelEfficiencyRun:
         card = ModelCard(
             row.method,
             data={"name": data.name, "source": data.source, "fold": fold.number},
-            preprocessing={
-                "channels": list(data.channel_names),
-                "sampling_rate": data.sampling_rate,
-                "standardize": "recording" if config.data.standardize else "none",
-            },
+            preprocessing=self.input_facts(),
             training={"params": row.params, "seed": config.seed, "steps": result.steps},
             licence=config.licence,
         )
@@ -334,14 +388,17 @@ class LabelEfficiencyRun:
         shutil.rmtree(checkpoints, ignore_errors=True)
         return result.encoder
 
-    def beat_targets(self, fit: Index, crop: int) -> Any:
-        """What beats tell of crops and steps, scaled by the recordings ``fit``."""
-        from data_loaders.ecg.beat_knowledge import beat_knowledge
-
-        if self._knowledge is None:
-            cache = self.folder.path / "knowledge"
-            self._knowledge = beat_knowledge(without_labels(self.data), crop=crop, cache=cache)
-        return self._knowledge.targets(fit=fit)
+    def targets(self, names: Sequence[str], fit: Index, crop: int) -> CropTargets:
+        """What is known without labels of the recordings ``fit``, scaled by themselves."""
+        bare, parts = without_labels(self.data), []
+        if "beats" in names:
+            if crop not in self._knowledge:
+                cache = self.folder.path / "knowledge"
+                self._knowledge[crop] = beat_knowledge(bare, crop=crop, cache=cache)
+            parts.append(self._knowledge[crop].targets(fit=fit).subset(fit))
+        if "minirocket" in names:
+            parts.append(convolution_targets(bare.subset(fit), crop, seed=self.config.seed))
+        return parts[0] if len(parts) == 1 else parts[0].joined(parts[1])
 
     def method_params(self, row: RowSection) -> dict[str, Any]:
         """Arguments of the row's method: the job's augmentation and pooling unless it has its

@@ -10,11 +10,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from tscl.evaluation.metrics.bootstrap import bootstrap_replicates, percentile_interval
+from data_loaders.container.recordings import Recordings
+from tscl.errors import InputError
+from tscl.evaluation.metrics.bootstrap import (
+    bootstrap_replicates,
+    mean_over_drawn_seeds,
+    percentile_interval,
+)
 from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.runs.label_efficiency.data import Index, Task
+from tscl.runs.new_data import further_columns, probability_columns
 from tscl.saving.cells import Cell
-from tscl.seeding import derive_seed, numpy_generator
+from tscl.seeding import derive_seed
 
 METRICS = ("auroc", "f1", "auprc_macro")
 Spot = tuple[str, str, float]
@@ -34,6 +41,46 @@ class Scores:
     drawn: dict[str, NDArray[np.float64]]
     n_labels: float
     n_test: int
+
+
+def by_patient(cells: Sequence[Cell], group: Index) -> list[Cell]:
+    """Cells of patients, of all folds as one: their label and mean probability.
+
+    Args:
+        cells: of recordings; every draw in every fold.
+        group: (n,) patient of each recording.
+
+    Returns:
+        Cells whose ``rows`` are each patient's first tested recording.
+
+    Raises:
+        InputError: a patient with recordings of several classes.
+    """
+    together: dict[tuple[str, str, float, int], list[Cell]] = {}
+    for cell in cells:
+        key = cell.key
+        spot = (str(key["row"]), str(key["task"]), float(key["share"]), int(key["draw"]))
+        together.setdefault(spot, []).append(cell)
+    result = []
+    for parts in together.values():
+        rows, y, proba = (
+            np.concatenate([cell.arrays[name] for cell in parts]) for name in ("rows", "y", "proba")
+        )
+        _, first, patient = np.unique(group[rows], return_index=True, return_inverse=True)
+        if (y != y[first][patient]).any():
+            remedy = "score by recording: a patient has recordings of several classes"
+            raise InputError("by", "patient", remedy)
+        total = np.stack([np.bincount(patient, p) for p in proba.T], axis=1)
+        mean = total / np.bincount(patient)[:, None]
+        facts = {"n_labels": float(np.mean([cell.facts["n_labels"] for cell in parts]))}
+        result.append(
+            Cell(
+                {**parts[0].key, "fold": 0},
+                {**facts, "n_test": len(first)},
+                {"rows": rows[first], "y": y[first], "proba": mean},
+            )
+        )
+    return result
 
 
 def score_cells(
@@ -75,15 +122,11 @@ def score_cells(
                 for name in METRICS:
                     exact[name][i, j] = values[name]
                     drawn[name][i] += again[name] / len(folds)
-        picks = numpy_generator(seed, "label draws").integers(
-            len(draws), size=(len(draws), n_replicates)
-        )
-        replicates = np.arange(n_replicates)
         labels = [cell.facts["n_labels"] for cell in by_place.values()]
         tested = [cell.facts["n_test"] for (draw, _), cell in by_place.items() if draw == draws[0]]
         scores[spot] = Scores(
             exact,
-            {name: drawn[name][picks, replicates].mean(axis=0) for name in METRICS},
+            {name: mean_over_drawn_seeds(drawn[name], seed) for name in METRICS},
             float(np.mean(labels)),
             int(np.sum(tested)),
         )
@@ -158,22 +201,24 @@ def class_table(cells: Sequence[Cell], task: Task, share: float) -> pd.DataFrame
 
 
 def prediction_table(
-    cells: Sequence[Cell], tasks: Sequence[Task], record: NDArray[np.generic], patient: Index
+    cells: Sequence[Cell], tasks: Sequence[Task], data: Recordings
 ) -> pd.DataFrame:
-    """One line a tested recording of every cell, with the probability of every class."""
+    """One line a tested recording of every cell: record, patient, cell, label, the probability of
+    every class, and what the recordings' own table says of it."""
     by_name = {task.name: task for task in tasks}
+    names = pd.DataFrame({"record": data.record, "trial": data.trial, "patient": data.patient})
+    facts = ("row", "task", "fold", "share", "draw")
+    classes = {f"p_{name}" for task in tasks for name in task.classes}
+    further = further_columns(data, [*names.columns, *facts, "label", *classes])
     parts = []
     for cell in cells:
         task, rows = by_name[str(cell.key["task"])], cell.arrays["rows"]
-        part = {
-            "record": record[rows],
-            "patient": patient[rows],
-            **{name: cell.key[name] for name in ("row", "task", "fold", "share", "draw")},
-            "label": np.asarray(task.classes)[cell.arrays["y"]],
-        }
-        for code, name in enumerate(task.classes):
-            part[f"p_{name}"] = cell.arrays["proba"][:, code]
-        parts.append(pd.DataFrame(part))
+        part = names.iloc[rows].assign(
+            **{name: cell.key[name] for name in facts},
+            label=np.asarray(task.classes)[cell.arrays["y"]],
+            **probability_columns(cell.arrays["proba"], task.classes),
+        )
+        parts.append(pd.concat([part, further.iloc[rows]], axis=1))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -39,7 +39,7 @@ class StudyConfig(JobConfig):
     algorithms: dict[str, dict[str, Any]] = Field(default={"hierarchical": {}})
     strategies: list[str] = Field(default_factory=lambda: ["supervised", "end_to_end"])
     backbones: dict[str, dict[str, Any]] = Field(default={"transformer": {}})
-    networks: list[Literal["dlinear", "patch_transformer"]] = Field(
+    networks: list[Literal["dlinear", "patch_transformer", "informer_forecaster"]] = Field(
         default_factory=lambda: ["dlinear"]  # type: ignore[arg-type]
     )
     baselines: bool = True

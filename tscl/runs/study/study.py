@@ -119,7 +119,7 @@ class Study:
             statistical = self.config.statistical[cell.backbone]
             settings = statistical | {"horizons": self.config.horizons}
         else:
-            settings = settings_of(self.config, cell).model_dump()
+            settings = settings_of(self.config, cell).facts()
         return {
             "cell": asdict(cell),
             "settings": settings,

@@ -98,3 +98,22 @@ def test_bad_input_is_named_in_hierarchical_loss() -> None:
     for params in ({"alpha": 2.0}, {"temporal_unit": -1}, {"instance_weight": -1.0}, {"tile": 0}):
         with pytest.raises(InputError, match=next(iter(params))):
             HierarchicalContrastiveLoss(**params)
+
+
+def test_unit_vectors_at_every_scale() -> None:
+    z1, z2 = (2.0 * z for z in views(2, 5, 3))
+
+    def of_units(r: Tensor, s: Tensor) -> float:
+        terms = []
+        while True:
+            a, b = (z / z.norm(dim=-1, keepdim=True) for z in (r, s))
+            instance = slow.ts2vec_instance(a.numpy(), b.numpy())
+            terms.append(0.3 * instance + 0.7 * slow.ts2vec_temporal(a.numpy(), b.numpy()))
+            if r.shape[1] == 1:
+                return sum(terms) / len(terms)
+            r, s = pool_by_two(r), pool_by_two(s)
+
+    loss = HierarchicalContrastiveLoss(0.3, normalize=True)
+    assert float(loss(z1, z2)) == pytest.approx(of_units(z1, z2), abs=1e-10)
+    assert float(loss(z1, z2)) != pytest.approx(float(HierarchicalContrastiveLoss(0.3)(z1, z2)))
+    assert torch.autograd.gradcheck(loss, (z1.requires_grad_(), z2.requires_grad_()))

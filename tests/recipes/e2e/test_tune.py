@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "recipes/e2e"
+FOLDER = Path(__file__).parents[3] / "recipes/e2e"
 
 
 @pytest.fixture

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from data_loaders import load_cinc2017
+from recipes.pretraining import train_ecg_1lead
 from tests.data_loaders.wfdb_files import bumps
 from tscl.evaluation.recordings import embed_recordings
 from tscl.saving.encoder import load_encoder
-
-FILE = Path(__file__).parents[2] / "recipes/pretraining/cinc2017.py"
-
-
-@pytest.fixture(scope="module")
-def recipe():
-    spec = importlib.util.spec_from_file_location("cinc2017_recipe", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -41,15 +29,12 @@ def root(tmp_path):
     return tmp_path / "set"
 
 
-def test_the_saved_encoder_embeds_recordings(recipe, root, tmp_path, capsys):
-    (tmp_path / "part.txt").write_text("A0\nA1\nA3\nA4\nA5\n")
-    recipe.main(
-        [str(root), str(tmp_path / "out"), "--epochs", "1", "--part", str(tmp_path / "part.txt")]
-    )
-    assert capsys.readouterr().out.startswith("5 recordings")
-    encoder, card = load_encoder(tmp_path / "out")
-    assert card["data"] == "CinC 2017, 5 recordings without labels"
-    data = load_cinc2017(root, band=recipe.BAND).standardize()
+def test_the_saved_encoder_embeds_recordings(root, tmp_path):
+    train_ecg_1lead.main(root, tmp_path / "out", epochs=1)
+    encoder, card = load_encoder(tmp_path / "out" / "weights")
+    assert card["data"]["records"] == 6
+    assert card["training"]["settings"]["max_epochs"] == 1
+    data = load_cinc2017(root, band=train_ecg_1lead.BAND).standardize()
     z = embed_recordings(encoder, data)
     assert z.shape == (6, 384 + 83)
     assert np.isfinite(z).all()

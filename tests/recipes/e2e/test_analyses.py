@@ -14,7 +14,7 @@ import torch
 from tscl.forecasters import ForecastNetwork
 from tscl.seeding import seeded
 
-FOLDER = Path(__file__).parents[2] / "recipes/e2e"
+FOLDER = Path(__file__).parents[3] / "recipes/e2e"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "recipes/e2e/collect.py"
+SCRIPT = Path(__file__).parents[3] / "recipes/e2e/collect.py"
 
 
 @pytest.fixture(scope="module")

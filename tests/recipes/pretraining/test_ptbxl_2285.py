@@ -12,7 +12,7 @@ import pytest
 from tests.data_loaders.wfdb_files import bumps, write_record
 from tscl.errors import DataError
 
-FILE = Path(__file__).parents[2] / "recipes/pretraining/ptbxl_2285.py"
+FILE = Path(__file__).parents[3] / "recipes/pretraining/ptbxl_2285.py"
 
 
 @pytest.fixture(scope="module")

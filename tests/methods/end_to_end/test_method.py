@@ -12,6 +12,7 @@ from torch import nn
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, InputError
 from tscl.forecasters import DLinear, ForecastNetwork
+from tscl.losses import HierarchicalContrastiveLoss
 from tscl.masking import draw_mask
 from tscl.methods import METHODS
 from tscl.methods.base import Batch
@@ -257,3 +258,58 @@ def test_bad_uses_are_named():
     with pytest.raises(InputError, match="future"):
         build().losses(Batch(x=torch.zeros(2, 8, 2), index=torch.arange(2)), "encoder", None)
     assert set(CONTRAST_NAMES) - {"infonce"} == set(CONTRASTS.names())
+
+
+def test_the_key_alone_is_augmented_and_both_pass_a_head():
+    params = {"augment": "key", "augmentation": "jitter", "head": True, "queue": 6}
+    method = build(dropout=0.0, contrast="moco", contrast_params=params).train()
+    term, net, data = method.contrast, method.encoder, batch()
+    assert [type(layer).__name__ for layer in term.head] == ["Linear", "ReLU", "Linear"]
+    run(method)
+    method.after_step(0)
+    with torch.no_grad():
+        for p in [*net.parameters(), *term.head.parameters()]:
+            p.add_(0.1)
+    seen = []
+    net.encoder.register_forward_hook(lambda module, args, out: seen.append("query"))
+    hook = term.target.encoder.register_forward_hook(lambda m, args, out: seen.append(args[0]))
+    value = float(run(method, 1)["contrast"])
+    hook.remove()
+    assert seen[0] == "query"
+    assert len(seen) == 2  # the forecast's embeddings are the query
+    marks = data.extra["past_marks"]
+    assert not torch.equal(seen[1][..., :2], data.x)
+    z = term.head(net.represent(data.x, marks).mean(1)).double()
+    k = term.target_head(term.target.represent(seen[1][..., :2], marks).mean(1)).double()
+    total = 0.0
+    for i in range(5):
+        q = z[i] / z[i].norm()
+        logits = [float(q @ k[i] / k[i].norm())]
+        logits += [float(q @ term.queue[j].double()) for j in range(5)]
+        total += math.log(sum(map(math.exp, logits))) - logits[0]
+    assert value == pytest.approx(total / 5, rel=1e-4)
+    before = [p.clone() for p in term.target_head.parameters()]
+    method.after_step(1)
+    for kept, was, now in zip(
+        term.target_head.parameters(), before, term.head.parameters(), strict=True
+    ):
+        torch.testing.assert_close(kept, 0.999 * was + 0.001 * now)
+    assert any(p is term.head[0].weight for g in method.groups().values() for p in g.parameters)
+    with pytest.raises(InputError, match="augment"):
+        MoCoTerm(augment="query")
+
+
+def test_moco_beside_the_hierarchical_loss():
+    params = {"hierarchical": 0.25, "queue": 6}
+    method = build(dropout=0.0, contrast="moco", contrast_params=params).train()
+    run(method)
+    method.after_step(0)
+    found = run(method, 1)
+    data, net, term = batch(), method.encoder, method.contrast
+    marks = data.extra["past_marks"]
+    embeddings, copied = net.represent(data.x, marks), term.target.represent(data.x, marks)
+    levels = HierarchicalContrastiveLoss()(embeddings, copied)
+    torch.testing.assert_close(found["hierarchical"], levels)
+    torch.testing.assert_close(found["contrast"], 0.75 * found["moco"] + 0.25 * levels)
+    with pytest.raises(InputError, match="hierarchical"):
+        MoCoTerm(hierarchical=1.5)

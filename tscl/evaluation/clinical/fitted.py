@@ -1,0 +1,280 @@
+"""A fitted classifier in a folder: encoder, pooling and head as safetensors and JSON, no pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from torch import Tensor, nn
+
+from data_loaders.container.recordings import Recordings
+from tscl.disk import new_folder, sha256_of
+from tscl.errors import CheckpointError, InputError
+from tscl.evaluation.clinical.bandpower import BandPower
+from tscl.evaluation.clinical.evaluate import pooled_embeddings
+from tscl.evaluation.clinical.finetune import FineTuner
+from tscl.evaluation.clinical.finetune_recordings import RecordingNetwork
+from tscl.evaluation.recordings import embed_recordings
+from tscl.pooling import check_pooling, pool_time
+from tscl.saving.encoder import check_folder, load_encoder, save_encoder
+from tscl.saving.tensors import (
+    load_module,
+    load_tensors,
+    read_json,
+    save_tensors,
+    sha256_of_json,
+    write_json,
+)
+
+CARD, WEIGHTS = "classifier.json", "classifier.safetensors"
+FORMAT = 1
+LAYERS: dict[str, Any] = {
+    "linear": nn.Linear,
+    "batch_norm": nn.BatchNorm1d,
+    "relu": nn.ReLU,
+    "log_sigmoid": nn.LogSigmoid,
+}
+"""What a head is made of, by the name in its card; the sizes of a layer follow the name."""
+_MOST = 1 << 16
+
+
+class FittedClassifier(nn.Module):
+    """Encoder, pooling over time and head: series (B, T, C) to class probabilities (B, K).
+
+    Args:
+        encoder: a registered encoder, or :class:`BandPower`.
+        head: of layers in :data:`LAYERS`, from pooled embeddings to logits (B, K).
+        classes: names of the K classes.
+        pooling: see :func:`tscl.pooling.pool_time`.
+        squash: put two sigmoids between logits and softmax, see :class:`FineTuner`.
+        card: what is known about it, JSON values: ``preprocessing`` says how new recordings are
+            prepared; ``whole``, ``window`` and ``bf16`` are those of
+            :func:`tscl.evaluation.recordings.embed_recordings`, ``average`` is ``embeddings`` or
+            ``probabilities``, which are averaged over the windows of a recording.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module | BandPower,
+        head: nn.Sequential,
+        classes: tuple[str, ...],
+        *,
+        pooling: str = "max",
+        squash: bool = False,
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        check_pooling(pooling)
+        self.encoder, self.head, self.classes = encoder, head, classes
+        self.pooling, self.squash, self.card = pooling, squash, dict(card or {})
+
+    @classmethod
+    def of(
+        cls,
+        encoder: Any,
+        model: Pipeline | FineTuner | RecordingNetwork,
+        classes: tuple[str, ...],
+        **options: Any,
+    ) -> FittedClassifier:
+        """What was fitted: a probe on the embeddings of ``encoder``, or a network of its own."""
+        if isinstance(model, FineTuner):
+            own = model.network_
+            options |= {"squash": model.double_sigmoid, "pooling": model.pooling}
+            used = (layer for layer in own.head if not isinstance(layer, nn.Dropout))
+            return cls(own.encoder, nn.Sequential(*used), classes, **options).eval()
+        if isinstance(model, RecordingNetwork):
+            whole: Any = model.encoder
+            return cls(whole, nn.Sequential(model.norm, model.linear), classes, **options)
+        return cls(encoder, linear_head(model, len(classes)), classes, **options)
+
+    @property
+    def classify(self) -> Classify:
+        """What follows the encoder."""
+        return Classify(self.head, self.pooling, self.squash)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Probabilities (B, K) of prepared series (B, T, C)."""
+        result: Tensor = self.classify(self.encoder(x))
+        return result
+
+    @torch.no_grad()
+    def predict_proba(self, data: Recordings | NDArray[np.floating]) -> NDArray[np.float64]:
+        """Probabilities (n, K) of prepared samples (n, T, C) or whole recordings."""
+        if isinstance(data, Recordings):
+            return self._of_recordings(data)
+        if isinstance(self.encoder, BandPower):
+            z = self.encoder.transform(data)
+        else:
+            z = pooled_embeddings(self.encoder, data, pooling=self.pooling)
+        return self.classify.probabilities(torch.from_numpy(z)).double().numpy()
+
+    def _of_recordings(self, data: Recordings) -> NDArray[np.float64]:
+        how: dict[str, Any] = {
+            key: self.card[key] for key in ("whole", "window", "bf16") if key in self.card
+        }
+        if self.card.get("average") == "probabilities":
+            z = embed_recordings(_Windows(self), data, **how).astype(np.float64)
+            result: NDArray[np.float64] = z / z.sum(axis=1, keepdims=True)
+            return result
+        pooled = embed_recordings(
+            self.encoder,
+            data,
+            pooling=self.pooling,
+            **how,
+        )
+        return self.classify.probabilities(torch.from_numpy(pooled)).double().numpy()
+
+    def save(self, folder: Path) -> Path:
+        """Write the encoder's files, ``classifier.safetensors`` and ``classifier.json``."""
+        with new_folder(folder) as work:
+            features = None
+            if isinstance(self.encoder, BandPower):
+                features = self.encoder.get_params()
+            else:
+                save_encoder(work, self.encoder, self.card)
+            save_tensors(work / WEIGHTS, self.head.state_dict())
+            head = {
+                "format": FORMAT,
+                "classes": list(self.classes),
+                "pooling": self.pooling,
+                "squash": self.squash,
+                "band_power": features,
+                "head": [_described(layer) for layer in self.head],
+                "double": next(self.head.parameters()).dtype == torch.float64,
+                "sha256": sha256_of(work / WEIGHTS),
+                "card": self.card,
+            }
+            write_json(work / CARD, head | {"card_sha256": sha256_of_json(head)})
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> FittedClassifier:
+        """Read what :meth:`save` wrote; nothing in the folder is executed.
+
+        Raises:
+            CheckpointError: a missing, damaged or foreign file, or a pickle among them.
+        """
+        folder = Path(folder)
+        check_folder(folder, CARD)
+        card = read_json(folder / CARD)
+        if not isinstance(card, dict) or card.get("format") != FORMAT:
+            raise CheckpointError(CARD, folder, f"this version reads format {FORMAT}")
+        signed = card.pop("card_sha256", None)
+        if signed != sha256_of_json(card):
+            raise CheckpointError(CARD, folder, "damaged or changed by hand")
+        if not (folder / WEIGHTS).is_file() or sha256_of(folder / WEIGHTS) != card["sha256"]:
+            raise CheckpointError(WEIGHTS, folder, "missing, damaged or cut short")
+        try:
+            head = nn.Sequential(*(_built(layer) for layer in card["head"]))
+            head = head.double() if card["double"] else head
+            load_module(head, load_tensors(folder / WEIGHTS), "classifier weights")
+            encoder: Any = (
+                load_encoder(folder)[0]
+                if card["band_power"] is None
+                else BandPower(**card["band_power"])
+            )
+            return cls(
+                encoder,
+                head,
+                tuple(map(str, card["classes"])),
+                pooling=card["pooling"],
+                squash=bool(card["squash"]),
+                card=card["card"],
+            ).eval()
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(CARD, folder, f"cannot be read: {error!r}") from error
+
+
+class Classify(nn.Module):
+    """What follows an encoder: pooling over time, head and softmax, (B, T, D) to (B, K).
+
+    Args:
+        head: pooled embeddings to logits.
+        pooling, squash: see :class:`FittedClassifier`.
+    """
+
+    def __init__(self, head: nn.Module, pooling: str, squash: bool = False) -> None:
+        super().__init__()
+        self.head, self.pooling, self.squash = head, pooling, squash
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Probabilities (B, K) of embeddings of every step."""
+        pooled = pool_time(z.float(), self.pooling)
+        return self.probabilities(pooled)
+
+    def probabilities(self, pooled: Tensor) -> Tensor:
+        """Probabilities (B, K) of pooled embeddings."""
+        logits: Tensor = self.head(pooled.to(next(self.head.parameters()).dtype))
+        if self.squash:
+            logits = torch.sigmoid(torch.sigmoid(logits))
+        return logits.softmax(dim=1)
+
+
+class _Windows(nn.Module):
+    """A classifier as an encoder that gives probabilities, one vector a window."""
+
+    def __init__(self, classifier: FittedClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, K) of series (B, T, C)."""
+        out: Tensor = self.classifier(x).float().unsqueeze(1)
+        return out
+
+
+def linear_head(model: Pipeline, n_classes: int) -> nn.Sequential:
+    """Standardisation and logistic regression as one linear layer in float64, (B, D) to (B, K).
+
+    A class that the labels lacked gets the logit minus infinity, which is the probability 0.
+
+    Args:
+        model: fitted scaler and logistic regression, a model a class (``one_vs_rest``), or a
+            constant classifier.
+        n_classes: K.
+    """
+    scaler, last = model[0], model[-1]
+    layer = nn.Linear(len(scaler.mean_), n_classes, dtype=torch.float64)
+    weight = np.zeros((n_classes, len(scaler.mean_)))
+    bias = np.full(n_classes, -np.inf)
+    bias[last.classes_] = 0.0
+    models = getattr(last, "estimators_", [last])
+    if hasattr(models[0], "coef_"):
+        rows = last.classes_[1:] if len(last.classes_) == 2 else last.classes_
+        weight[rows] = np.concatenate([model.coef_ for model in models]) / scaler.scale_
+        offset = np.concatenate([model.intercept_ for model in models])
+        bias[rows] = offset - weight[rows] @ scaler.mean_
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight))
+        layer.bias.copy_(torch.from_numpy(bias))
+    head = nn.Sequential(layer)
+    if len(models) > 1:  # the softmax of log sigmoids is the sigmoids scaled to sum 1
+        head.append(nn.LogSigmoid())
+    return head.requires_grad_(False)
+
+
+def _described(layer: nn.Module) -> list[Any]:
+    """A layer's name and sizes."""
+    if isinstance(layer, nn.Linear):
+        return ["linear", layer.in_features, layer.out_features]
+    if isinstance(layer, nn.BatchNorm1d):
+        return ["batch_norm", layer.num_features]
+    if isinstance(layer, nn.ReLU):
+        return ["relu"]
+    if isinstance(layer, nn.LogSigmoid):
+        return ["log_sigmoid"]
+    raise InputError("head", type(layer).__name__, f"use layers of {', '.join(LAYERS)}")
+
+
+def _built(described: list[Any]) -> nn.Module:
+    name, *sizes = described
+    if not all(isinstance(size, int) and 0 < size <= _MOST for size in sizes):
+        raise ValueError(f"sizes {sizes}")
+    with torch.random.fork_rng(devices=[]):
+        layer: nn.Module = LAYERS[name](*sizes)
+    return layer
