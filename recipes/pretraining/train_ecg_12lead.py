@@ -1,8 +1,10 @@
-"""The weights "ecg-12lead": beat knowledge of PTB-XL distilled, beside contrast of two crops.
+"""The weights "ecg-12lead": beat and convolution knowledge of PTB-XL, beside contrast of two crops.
 
 No label is read, and folds 9 and 10 take no part, so that figures on them are of unseen patients.
-Every record has one set of figures, of all its 10 s; the network sees crops of 8 s. Training goes
-on from its newest checkpoint when it was interrupted.
+Every record has one set of figures, of all its 10 s: of its beats, and the first components of
+MiniRocket's features (extra minirocket); the network sees crops of 5 s. Training goes on from its
+newest checkpoint when it was interrupted. Weights, crop and epochs were chosen on fold 9
+(docs/results_pretraining.md).
 
     python recipes/pretraining/train_ecg_12lead.py data/ptbxl-1819 data/ptbxl-500 runs/ecg-12lead
 """
@@ -20,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script
 from data_loaders.ecg.beat_knowledge import beat_knowledge
 from recipes.pretraining.ptbxl_2285 import LEADS, load_ptbxl_2285
 from recipes.pretraining.weights import save_weights
+from tscl.evaluation.clinical.recording_features import convolution_targets
 from tscl.runs.label_efficiency.run import without_labels
 from tscl.training.recordings_pretraining import ENCODER, SETTINGS, pretrain_recordings
 
@@ -59,12 +62,13 @@ def main(arrays: Path, files: Path, out: Path) -> None:
     data = load_ptbxl_2285(arrays, files)
     data = without_labels(data.subset(data.columns["side"].to_numpy() == "train"))
     known = beat_knowledge(data, crop=1000, hop=1000, cache=out / "cache")
-    targets = replace(known.targets(np.arange(len(data)), components=24), steps={}, events={})
-    settings = SETTINGS.replace(weight_decay=0.02, ema_decay=0.99)
+    beats = replace(known.targets(np.arange(len(data)), components=24), steps={}, events={})
+    targets = beats.joined(convolution_targets(data, 1000))
+    settings = SETTINGS.replace(weight_decay=0.02, ema_decay=0.99, max_epochs=100)
     result = pretrain_recordings(
         data,
         targets,
-        crop=800,
+        crop=500,
         views=2,
         batch_size=128,
         encoder={**ENCODER, "stem_dims": 48, "widths": [48, 64, 64, 96, 128]},
@@ -72,7 +76,7 @@ def main(arrays: Path, files: Path, out: Path) -> None:
             "augmentation": VIEWS,
             "weights": {"beat_shape": 0.5},
             "contrast": "ntxent",
-            "contrast_weight": 0.2,
+            "contrast_weight": 1.0,
         },
         settings=settings,
         checkpoints=out / "checkpoints",

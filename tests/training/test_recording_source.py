@@ -234,3 +234,22 @@ def test_targets_of_other_recordings_are_named():
         RecordingSource(data.subset([0, 1]), 30, targets=known(data))
     with pytest.raises(InputError, match="divisor of 4"):
         RecordingSource(data, 30, targets=known(data), stride=4, event_stride=3)
+
+
+def test_crops_as_samples_are_the_views_in_a_row_with_their_ids():
+    extra = {"level": np.arange(6.0)}
+    starts = np.zeros(6, np.int64)
+    figures = {"place": np.arange(6, dtype=np.float32)[:, None]}
+    targets = CropTargets(
+        np.arange(6), starts, figures, np.cumsum(LENGTHS) - LENGTHS, np.array(LENGTHS), {}, {}
+    )
+    given = {"views": 3, "extra": extra, "targets": targets}
+    views = batch(RecordingSource(recordings(), 30, **given))
+    samples = batch(RecordingSource(recordings(), 30, as_samples=True, **given))
+    assert samples.views == ()
+    assert torch.equal(samples.x.unflatten(0, (6, 3)), torch.stack(views.views, dim=1))
+    for name, codes in views.ids.items():
+        assert torch.equal(samples.ids[name], codes.repeat_interleave(3))
+    assert torch.equal(samples.extra["level"], views.extra["level"].repeat_interleave(3))
+    assert samples.extra["crops.place"].shape == (18, 1, 1)
+    assert torch.equal(samples.extra["crops.place"].flatten(), views.extra["crops.place"].flatten())

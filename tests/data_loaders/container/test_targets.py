@@ -75,3 +75,23 @@ def test_what_does_not_fit_is_named(targets):
     ):
         with pytest.raises(InputError, match=match):
             replace(targets, **{field: value})
+
+
+def test_figures_of_whole_recordings_are_those_of_every_crop(targets):
+    whole = CropTargets.of_recordings(LENGTHS, {"of": np.array([[5.0], [6.0], [7.0]], np.float32)})
+    both = targets.joined(whole)
+    rows, starts = np.array([2, 0, 1, 2]), np.array([3, 60, 0, 190])
+    read = both.read(rows, starts, 20, 4, 4)
+    assert read["crops.of"][:, 0].tolist() == [7, 5, 6, 7]
+    np.testing.assert_array_equal(
+        read["crops.where"], targets.read(rows, starts, 20, 4, 4)["crops.where"]
+    )
+    alone = whole.subset([2, 1]).read(np.array([0, 1]), np.array([9, 0]), 20, 4, 4)
+    assert alone["crops.of"][:, 0].tolist() == [7, 6]
+
+
+def test_only_figures_of_the_same_recordings_are_joined(targets):
+    with pytest.raises(InputError, match="other"):
+        targets.joined(targets)
+    with pytest.raises(InputError, match="other"):
+        targets.joined(CropTargets.of_recordings(LENGTHS[:2], {"of": np.zeros((2, 1), np.float32)}))

@@ -11,6 +11,7 @@ from data_loaders.container.recordings import Recordings
 from tests.runs.label_efficiency.motifs import motif_recordings
 from tscl.errors import MissingExtraError
 from tscl.evaluation.clinical.recording_features import (
+    convolution_targets,
     minirocket_features,
     robust_scaled,
     spectrum_features,
@@ -45,3 +46,14 @@ def test_minirocket_names_its_extra_or_finds_the_order():
     assert z.shape == (40, 168)
     apart = np.abs(z[::2].mean(axis=0) - z[1::2].mean(axis=0)) / z.std(axis=0)
     assert apart.max() > 1.5
+
+
+def test_convolution_targets_keep_the_order_in_a_few_components():
+    pytest.importorskip("numba")
+    data = motif_recordings(40, noise=0.3)
+    targets = convolution_targets(data, int(data.lengths.max()), components=8)
+    z = targets.crops["convolutions"]
+    assert z.shape == (40, 8)
+    assert np.abs(z).max() <= 4
+    apart = [abs(z[data.label == 0, k].mean() - z[data.label == 1, k].mean()) for k in range(8)]
+    assert max(apart) > 1  # of unit deviation: one component parts the classes, unseen

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from sklearn.metrics import roc_auc_score
 
-from tscl.runs.label_efficiency.tables import difference_table, score_cells, score_table
+from tscl.errors import InputError
+from tscl.runs.label_efficiency.tables import (
+    by_patient,
+    difference_table,
+    score_cells,
+    score_table,
+)
 from tscl.saving.cells import Cell
 
 
@@ -53,3 +60,30 @@ def test_differences_are_paired():
     assert line["ci_low"] > 0
     assert line["ci_high"] - line["ci_low"] < 0.6 * np.ptp(np.quantile(one, [0.025, 0.975]))
     assert (other > one).mean() > 0.99
+
+
+def test_patients_have_the_mean_probability_of_their_recordings_over_all_folds():
+    cells = made_cells(0.5, "a")
+    group = np.arange(80) // 4 * 2 + np.arange(80) % 2  # two recordings of one class a patient
+    together = by_patient(cells, group)
+    assert len(together) == 4
+    for draw, cell in enumerate(together):
+        assert cell.facts == {"n_labels": 4.0, "n_test": 40}
+        parts = [c for c in cells if c.key["draw"] == draw]
+        for place, row in enumerate(cell.arrays["rows"]):
+            own = [
+                (c.arrays["y"][k], c.arrays["proba"][k])
+                for c in parts
+                for k, other in enumerate(c.arrays["rows"])
+                if group[other] == group[row]
+            ]
+            assert len(own) == 2
+            assert {y for y, _ in own} == {cell.arrays["y"][place]}
+            np.testing.assert_allclose(cell.arrays["proba"][place], np.mean([p for _, p in own], 0))
+    line = score_table(score_cells(together, group, n_replicates=50)).iloc[0]
+    assert (line["n_test"], line["n_folds"], line["n_draws"]) == (40, 1, 4)
+
+
+def test_a_patient_of_two_classes_has_no_score_of_its_own():
+    with pytest.raises(InputError, match="by"):
+        by_patient(made_cells(0.5, "a"), np.arange(80) // 2)
