@@ -7,6 +7,7 @@ import colorsys
 import html
 import io
 import re
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ code{background:var(--soft);padding:.1em .3em;border-radius:3px;font-size:.9em}
 pre{background:var(--soft);padding:.7rem;overflow-x:auto;font-size:.82rem}
 summary{cursor:pointer} .note,figure em{font-style:normal;color:var(--faint);font-size:.9rem}
 @media (max-width:44rem){body{margin:1rem auto;padding:0 .7rem}
-figure img{max-width:none;width:44rem}
+figure.wide img{max-width:none;width:44rem}
 table :is(td,th):first-child,table.text td:first-child{max-width:9.5rem;
 white-space:normal;overflow-wrap:anywhere} table.text td:first-child{min-width:8rem}}
 @page{size:A4;margin:14mm}
@@ -125,7 +126,7 @@ max-width:none} table :is(td,th):first-child{overflow-wrap:anywhere;min-width:3r
 pre{white-space:pre-wrap;overflow-wrap:anywhere;overflow:visible}
 details>summary{list-style:none} details::details-content{content-visibility:visible;display:block}
 figure,tr{break-inside:avoid} h2,h3{break-after:avoid} thead{display:table-header-group}
-figure img{width:auto;max-width:100%;max-height:235mm}}
+figure img,figure.wide img{width:auto;max-width:100%;max-height:235mm}}
 """
 
 
@@ -217,7 +218,9 @@ class Document:
         """A PNG, for light and for dark pages; see :func:`read_pictures`."""
         self._pictures |= {f"{name}.png": light, f"{name}-dark.png": dark}
         text = f"![{caption}](figures/{name}.png)\n\n*{caption}*"
-        self._add(text, '<figure class="scroll">', "</figure>")
+        width, height = struct.unpack(">II", light[16:24])  # of the PNG header
+        wide = " wide" if width > 1.5 * height else ""  # scrolls on narrow screens, to be legible
+        self._add(text, f'<figure class="scroll{wide}">', "</figure>")
 
     def page(self) -> str:
         """The HTML page."""
