@@ -246,5 +246,12 @@ class InformerForecaster(nn.Module):
         *,
         freeze: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """The forecast, and the input as its own representation."""
+        """The forecast, and the input as its own representation.
+
+        Args:
+            past: (B, T, C) observed steps.
+            past_marks: (B, T, M) covariates of these, known in advance.
+            future_marks: (B, H, M) those of the steps to forecast.
+            freeze: without effect: there is no encoder apart from the forecast.
+        """
         return self.forward(past, past_marks, future_marks), past

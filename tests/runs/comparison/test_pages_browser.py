@@ -85,8 +85,8 @@ def shown(text: str, folder, width: int, *, dark: bool) -> dict:
         ("comparison", 1200, False, 5),
         ("comparison", 360, False, 5),
         ("comparison", 360, True, 5),
-        ("clinical", 1200, False, 5),
-        ("clinical", 360, True, 5),
+        ("clinical", 1200, False, 4),  # two patients are too few for curves by patient
+        ("clinical", 360, True, 4),
         ("forecasting", 360, True, 3),
     ],
 )
