@@ -105,7 +105,13 @@ def epoch(recordings: Recordings, precision: str) -> None:
             "one_pass": True,
             "pooling": POOLING,
         },
-        settings=TrainSettings(max_epochs=1, lr=2e-3, weight_decay=0.01, precision=precision),
+        settings=TrainSettings(
+            max_epochs=1,
+            lr=2e-3,
+            weight_decay=0.01,
+            precision=precision,
+            averaging="none",  # the loop has none either
+        ),
     )
 
 
