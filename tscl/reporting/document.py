@@ -116,8 +116,8 @@ pre{background:var(--soft);padding:.7rem;overflow-x:auto;font-size:.82rem}
 summary{cursor:pointer} .note,figure em{font-style:normal;color:var(--faint);font-size:.9rem}
 @media (max-width:44rem){body{margin:1rem auto;padding:0 .7rem}
 figure.wide img{max-width:none;width:44rem}
-table :is(td,th):first-child,table.text td:first-child{max-width:9.5rem;
-white-space:normal;overflow-wrap:anywhere} table.text td:first-child{min-width:8rem}}
+table :is(td,th):first-child,table.text td:first-child{max-width:9.5rem;min-width:6rem;
+white-space:normal;overflow-wrap:break-word} table.text td:first-child{min-width:8rem}}
 @page{size:A4;margin:14mm}
 @media print{nav{display:none} body{max-width:none;margin:0;padding:0;font-size:10pt}
 .scroll{overflow:visible} table{font-size:7pt;width:100%}
