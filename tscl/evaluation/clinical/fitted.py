@@ -33,13 +33,13 @@ from tscl.saving.tensors import (
 
 CARD, WEIGHTS = "classifier.json", "classifier.safetensors"
 FORMAT = 1
-LAYERS: dict[str, Any] = {
-    "linear": nn.Linear,
-    "batch_norm": nn.BatchNorm1d,
-    "relu": nn.ReLU,
-    "log_sigmoid": nn.LogSigmoid,
+LAYERS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "linear": (nn.Linear, ("in_features", "out_features")),
+    "batch_norm": (nn.BatchNorm1d, ("num_features",)),
+    "relu": (nn.ReLU, ()),
+    "log_sigmoid": (nn.LogSigmoid, ()),
 }
-"""What a head is made of, by the name in its card; the sizes of a layer follow the name."""
+"""What a head is made of, by the name in its card: the layer, and its sizes, which follow it."""
 _MOST = 1 << 16
 
 
@@ -260,14 +260,9 @@ def linear_head(model: Pipeline, n_classes: int) -> nn.Sequential:
 
 def _described(layer: nn.Module) -> list[Any]:
     """A layer's name and sizes."""
-    if isinstance(layer, nn.Linear):
-        return ["linear", layer.in_features, layer.out_features]
-    if isinstance(layer, nn.BatchNorm1d):
-        return ["batch_norm", layer.num_features]
-    if isinstance(layer, nn.ReLU):
-        return ["relu"]
-    if isinstance(layer, nn.LogSigmoid):
-        return ["log_sigmoid"]
+    for name, (kind, sizes) in LAYERS.items():
+        if isinstance(layer, kind):
+            return [name, *(getattr(layer, size) for size in sizes)]
     raise InputError("head", type(layer).__name__, f"use layers of {', '.join(LAYERS)}")
 
 
@@ -276,5 +271,5 @@ def _built(described: list[Any]) -> nn.Module:
     if not all(isinstance(size, int) and 0 < size <= _MOST for size in sizes):
         raise ValueError(f"sizes {sizes}")
     with torch.random.fork_rng(devices=[]):
-        layer: nn.Module = LAYERS[name](*sizes)
+        layer: nn.Module = LAYERS[name][0](*sizes)
     return layer
