@@ -165,6 +165,7 @@ class ClinicalRun:
         if any("valid" not in fold.parts for fold in self.folds):
             config.refuse_probing("give split.params.valid")
         self._seen: tuple[int, MedicalDataset] | None = None
+        self._facts: dict[tuple[int, str], dict[str, Any]] = {}
 
     def _folds(self) -> list[Fold]:
         """The splits, or training and another hospital's patients; then ``data`` holds both."""
@@ -336,7 +337,11 @@ class ClinicalRun:
     def input_facts(self, fold: Fold, how: str | None = None) -> dict[str, Any]:
         """What cards keep of the input; ``how`` None is the configuration's standardisation."""
         how = how or self.config.data.standardize
-        return input_facts(self.data, how, training_stats(self.data, how, fold.parts["train"]))
+        place = fold.number, how
+        if place not in self._facts:  # asked for by every classifier that is kept
+            stats = training_stats(self.data, how, fold.parts["train"])
+            self._facts[place] = input_facts(self.data, how, stats)
+        return self._facts[place]
 
     def keep_classifier(
         self, row: Row, fold: Fold, key: dict[str, Any], encoder: Any, model: Any
