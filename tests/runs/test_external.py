@@ -18,6 +18,7 @@ from tscl.runs.config import ExternalData
 from tscl.runs.external import external_parts, with_external
 from tscl.runs.jobs import check_job
 from tscl.runs.label_efficiency.run import LabelEfficiencyRun
+from tscl.runs.new_data import adapted
 
 
 def hospital(patients, *, names=("no", "yes"), size=1.0, seed=0):
@@ -118,3 +119,23 @@ def test_whole_recordings(tmp_path):
     assert set(job.data.patient[fold.test]) == set(other.patient)
     assert len(fold.train) == 40
     np.testing.assert_allclose(job.data[45], other[5], atol=1e-3)
+
+
+def test_a_fixed_unit_divides_both_hospitals_and_stands_in_the_card(tmp_path):
+    data, other = motif_recordings(20), motif_recordings(12, seed=1)
+    other.patient = np.asarray([f"o{i}" for i in range(12)])
+    other._number()
+    data.save(tmp_path / "a")
+    other.save(tmp_path / "b")
+    values = motif_values(tmp_path / "run", shares=[1.0])
+    values["rows"] = {"spectrum": {"kind": "spectrum"}}
+    values["data"] |= {
+        "root": str(tmp_path / "a"),
+        "external": {"root": str(tmp_path / "b")},
+        "standardize": 4.0,
+    }
+    job = LabelEfficiencyRun(check_job(values))
+    np.testing.assert_allclose(job.data[3], data[3] / 4, atol=1e-5)
+    np.testing.assert_allclose(job.data[25], other[5] / 4, atol=1e-5)
+    new = adapted(other, job.input_facts())
+    np.testing.assert_allclose(new[5], other[5] / 4, atol=1e-5)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_loaders import MedicalDataset, group_split
+from data_loaders import ChannelStats, MedicalDataset, group_split
 from data_loaders.container.recordings import Recordings
 from tscl.errors import DataError, LeakageError
 from tscl.runs.config import ExternalData
@@ -24,7 +24,11 @@ D = TypeVar("D", MedicalDataset, Recordings)
 
 
 def with_external(
-    data: D, section: ExternalData, loader: Mapping[str, Any], standardize: str = "none"
+    data: D,
+    section: ExternalData,
+    loader: Mapping[str, Any],
+    standardize: str = "none",
+    stats: ChannelStats | None = None,
 ) -> D:
     """``data`` followed by the recordings of another hospital, which are brought to its form.
 
@@ -32,7 +36,8 @@ def with_external(
         data: what is trained on, as loaded.
         section: where the other recordings are.
         loader: kind and parameters that ``data`` were loaded with.
-        standardize: how ``data`` are scaled already, by recording or not at all.
+        standardize, stats: how ``data`` are scaled already, see
+            :func:`tscl.runs.new_data.input_facts`.
 
     Returns:
         Both, with the column :data:`SIDE`. Labels are matched by name.
@@ -41,7 +46,7 @@ def with_external(
         LeakageError: a patient id in both, unless the section says what it means.
         DataError: no recording of the other hospital is of a class of the training data.
     """
-    facts = input_facts(data, standardize)
+    facts = input_facts(data, standardize, stats)
     other = load_new(facts, loader, Path(section.root), section.kind, section.params)
     other = adapted(other, facts)
     assert type(other) is type(data)

@@ -41,8 +41,9 @@ def input_facts(data: Data, standardize: str, stats: ChannelStats | None = None)
 
     Args:
         data: as they were loaded.
-        standardize: as the configuration's data section.
-        stats: of the training patients, where ``standardize`` is ``train``.
+        standardize: ``none``, ``train``, or of what each channel is standardised, such as ``trial``
+            or ``recording``.
+        stats: the figures of ``train``.
     """
     rates = np.atleast_1d(data.sampling_rate)
     keys = {*ECGProtocol.keys(), *EEGProtocol.keys()} - set(OWN_CHANNELS)
@@ -214,7 +215,10 @@ def adapted(data: Data, facts: Mapping[str, Any]) -> Data:
             signal = filtered(signal, rate, band=band, notch=notch)
         signals.append(resample(signal, rate, target))
     own = _recordings(data, signals, [facts["channels"][i] for i in _known(place)], target)
-    own = own.standardize() if facts["standardize"] == "recording" else own
+    if facts["standardize"] == "recording":
+        own = own.standardize()
+    elif facts["standardize"] == "train":
+        own = own.standardize(ChannelStats(*_figures(facts, place), 0))
     if len(here) == len(place):
         return own
     wide = [_with_missing(own[row], place) for row in range(len(own))]
@@ -267,8 +271,7 @@ def _scaled(
     """Samples standardised as the card says, with all its channels."""
     how = facts["standardize"]
     if how == "train":
-        known = _known(place)
-        mean, std = (np.asarray(facts[name])[known] for name in ("mean", "std"))
+        mean, std = _figures(facts, place)
         values = (values - mean) / std
     elif how != "none":
         part = MedicalDataset(
@@ -276,6 +279,14 @@ def _scaled(
         )
         values = np.asarray(part.standardize(how).X)
     return values if len(here) == len(place) else _with_missing(values, place)
+
+
+def _figures(
+    facts: Mapping[str, Any], place: list[int | None]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation that the card scales by, of the channels that are there."""
+    known = _known(place)
+    return np.asarray(facts["mean"])[known], np.asarray(facts["std"])[known]
 
 
 def _known(place: list[int | None]) -> list[int]:

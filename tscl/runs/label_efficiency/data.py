@@ -74,12 +74,22 @@ def load_recordings(section: RecordingData, folder: Path) -> Recordings:
         data = Recordings.from_dataset(data)
     if section.unlabelled == "leave_out":
         data = data.subset(data.label >= 0)
-    if isinstance(section.standardize, bool):
-        return data.standardize() if section.standardize else data
-    if section.standardize <= 0:
-        raise ConfigError("data.standardize", section.standardize, "divide by a positive number")
-    unit = ChannelStats(np.zeros(data.n_channels), np.full(data.n_channels, section.standardize), 0)
-    return data.standardize(unit)
+    how, stats = scaling(section, data.n_channels)
+    return data if how == "none" else data.standardize(stats or how)
+
+
+def scaling(section: RecordingData, channels: int) -> tuple[str, ChannelStats | None]:
+    """How recordings are scaled, as cards say it, and by which fixed figures if so.
+
+    Raises:
+        ConfigError: a number to divide by that is not positive.
+    """
+    by = section.standardize
+    if isinstance(by, bool):
+        return "recording" if by else "none", None
+    if by <= 0:
+        raise ConfigError("data.standardize", by, "divide by a positive number")
+    return "train", ChannelStats(np.zeros(channels), np.full(channels, by), 0)
 
 
 def kinds() -> list[str]:

@@ -204,7 +204,7 @@ def _metric_section(
         summary = None if first else f"{task.title}, {METRIC_NAMES[metric]}"
         if first:
             tested = int(own["n_test"].max())
-            document.subheading(f"{task.title}: {tested} recordings tested")
+            document.subheading(f"{task.title}: {tested} {config.by}s tested")
         document.table(values, summary=summary)
         apart = differences[(differences["task"] == task.name) & (differences["metric"] == metric)]
         if apart.empty:

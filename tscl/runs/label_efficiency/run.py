@@ -57,6 +57,7 @@ from tscl.runs.label_efficiency.data import (
     load_recordings,
     make_folds,
     make_tasks,
+    scaling,
 )
 from tscl.runs.new_data import input_facts
 from tscl.saving.card import ModelCard
@@ -100,8 +101,9 @@ class LabelEfficiencyRun:
         split = config.split
         if config.data.external is not None:
             loader = config.data.model_dump(include={"kind", "params"})
-            how = "recording" if config.data.standardize else "none"
-            self.data = with_external(self.data, config.data.external, loader, how)
+            self.data = with_external(
+                self.data, config.data.external, loader, *scaling(config.data, self.data.n_channels)
+            )
             split = split.model_copy(update={"column": SIDE, "train": None, "test": ["external"]})
         sums = digests(self.data)
         self.group = group_copies(self.data, sums)
@@ -279,7 +281,7 @@ class LabelEfficiencyRun:
 
     def input_facts(self) -> dict[str, Any]:
         """What cards keep of the input."""
-        return input_facts(self.data, "recording" if self.config.data.standardize else "none")
+        return input_facts(self.data, *scaling(self.config.data, self.data.n_channels))
 
     # -- features --------------------------------------------------------------------------
 
