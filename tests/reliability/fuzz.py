@@ -197,10 +197,10 @@ def run(
             process = subprocess.Popen(command, stdout=errors, stderr=errors, env=environment)
             code: int | str | None = None
             with log.open() as lines:
-                current, last = None, time.monotonic()
+                current, last, text = None, time.monotonic(), ""
                 while True:
-                    text = lines.readline()
-                    if not text:
+                    piece = lines.readline()
+                    if not piece:
                         if code is not None:
                             break
                         code = process.poll()
@@ -210,7 +210,10 @@ def run(
                             code = "hang"
                         time.sleep(0.05)
                         continue
-                    last, line = time.monotonic(), json.loads(text)
+                    text += piece
+                    if not text.endswith("\n"):  # the child is still writing this line
+                        continue
+                    last, line, text = time.monotonic(), json.loads(text), ""
                     if "begun" in line:
                         current = tuple(line["begun"])
                         finish(
