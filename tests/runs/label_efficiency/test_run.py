@@ -106,6 +106,24 @@ def test_stopped_and_resumed_gives_the_same_figures(tmp_path, count):
     assert not third.encoded
 
 
+def test_a_row_can_be_added_to_a_finished_run_and_none_changed(tmp_path):
+    data, out = motif_recordings(36), tmp_path / "run"
+    first = LabelEfficiencyRun(small(out), recordings=data)
+    first.begin(resume=False)
+    count = len(first.evaluate())
+    values = small(out).model_dump(mode="json")
+    more = check_job({**values, "rows": {**values["rows"], "untrained": {"kind": "untrained"}}})
+    second = LabelEfficiencyRun(more, recordings=data)
+    second.begin(resume=True)
+    assert len(second.evaluate()) == count + len(second.keys("untrained", second.folds[0]))
+    assert second.encoded == {("untrained", 0): 1}
+    changed = {**values["rows"], "supervised": {"kind": "supervised", "labelled": {"steps": 5}}}
+    for other in (changed, {"spectrum": {"kind": "spectrum"}}):
+        job = LabelEfficiencyRun(check_job({**values, "rows": other}), recordings=data)
+        with pytest.raises(ConfigError, match="another configuration"):
+            job.begin(resume=True)
+
+
 def test_recordings_are_embedded_once_for_all_tasks_shares_and_draws(tmp_path, monkeypatch):
     calls = []
     real = run_module.embed_recordings
