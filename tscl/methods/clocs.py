@@ -28,7 +28,6 @@ from tscl.methods.heads import (
     embed,
     output_dims,
 )
-from tscl.pooling import check_one_pooling
 from tscl.seeding import rand
 
 Variant = Literal["cmsc", "cmlc", "cmsmlc"]
@@ -53,7 +52,7 @@ class CLOCS(Method):
         temperature: softmax temperature, > 0.
         projection_dims: dimensions of a linear-ReLU-linear head; 0 contrasts the pooled
             embeddings themselves.
-        pooling: over time, one of :data:`tscl.pooling.POOLS`.
+        pooling: over time, of :data:`tscl.pooling.POOLS`, several joined by ``+``.
 
     Example:
         >>> from tscl.encoders import ENCODERS
@@ -87,7 +86,7 @@ class CLOCS(Method):
         for name, value in (("segments", segments), ("leads", leads)):
             if value < 2:
                 raise InputError(name, value, "two views or more are contrasted")
-        dims = output_dims(self.encoder)
+        dims = output_dims(self.encoder, pooling)
         self.head: nn.Module = nn.Identity()
         if projection_dims:
             self.head = ProjectionHead(dims, dims, projection_dims, batch_norm=False)
@@ -99,7 +98,7 @@ class CLOCS(Method):
         self.needs = (level,)
         self.segments = segments
         self.leads = leads
-        self.pooling = check_one_pooling(pooling)
+        self.pooling = pooling
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss`` over all pairs of views.

@@ -31,7 +31,6 @@ from tscl.methods.heads import (
     fresh_copy,
     output_dims,
 )
-from tscl.pooling import check_one_pooling
 from tscl.seeding import rand
 
 
@@ -90,9 +89,11 @@ class TFC(Method):
         assert isinstance(frequency_encoder, nn.Module)
         self.frequency_encoder: nn.Module = frequency_encoder
         self.augmentation = build_augmentation(augmentation)
-        self.time_head = ProjectionHead(output_dims(self.encoder), hidden_dims, projection_dims)
+        self.time_head = ProjectionHead(
+            output_dims(self.encoder, pooling), hidden_dims, projection_dims
+        )
         self.frequency_head = ProjectionHead(
-            output_dims(frequency_encoder), hidden_dims, projection_dims
+            output_dims(frequency_encoder, pooling), hidden_dims, projection_dims
         )
         self.contrast = NTXent(temperature)
         self.perturb = check_fraction("perturb", perturb)
@@ -100,7 +101,7 @@ class TFC(Method):
         self.weight = check_fraction("weight", weight)
         self.consistency = consistency
         self.delta = delta
-        self.pooling = check_one_pooling(pooling)
+        self.pooling = pooling
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss`` and its terms ``time``, ``frequency``, ``consistency``.
