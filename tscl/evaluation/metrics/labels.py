@@ -79,7 +79,8 @@ def label_scores(
         names: of several labels; adds ``auroc NAME`` of each.
 
     Example:
-        >>> scores = label_scores([[1.0, 0], [0, 1], [1, np.nan]], [[0.9, 0.2], [0.1, 0.6], [0.8, 1]])
+        >>> y = [[1.0, 0], [0, 1], [1, np.nan]]
+        >>> scores = label_scores(y, [[0.9, 0.2], [0.1, 0.6], [0.8, 1]])
         >>> {name: float(value) for name, value in scores.items()}
         {'auroc': 1.0, 'auprc': 1.0, 'f1': 1.0}
     """
