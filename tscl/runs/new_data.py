@@ -376,7 +376,8 @@ def probability_columns(
 def predict_table(classifier: FittedClassifier, data: Data) -> pd.DataFrame:
     """Probabilities of new recordings, a line a sample or whole recording.
 
-    Columns: record, window (its number in the record), trial, patient, predicted, ``p_CLASS``.
+    Columns: record, window (its number in the record), trial, patient, predicted, ``p_CLASS``. Of
+    several labels ``predicted`` names those of .5 and more; of a number there is no ``p_``.
 
     Args:
         classifier: as loaded.
@@ -392,5 +393,11 @@ def predict_table(classifier: FittedClassifier, data: Data) -> pd.DataFrame:
     except InputError as error:
         raise DataError(error.field, error.value, error.remedy) from None
     frame = sample_names(data)
-    frame["predicted"] = np.asarray(classifier.classes)[proba.argmax(axis=1)]
+    if classifier.kind == "target":
+        return frame.assign(predicted=proba[:, 0])
+    if classifier.kind == "multilabel":
+        chosen = [np.asarray(classifier.classes)[row >= 0.5].tolist() for row in proba]
+        frame["predicted"] = [";".join(names) or "none" for names in chosen]
+    else:
+        frame["predicted"] = np.asarray(classifier.classes)[proba.argmax(axis=1)]
     return frame.assign(**probability_columns(proba, classifier.classes))
