@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,7 +78,9 @@ def _of_known_labels(other: D, data: D) -> D:
     kind, known = label_kind(data.label), list(data.label_names)
     label = np.asarray(other.label)
     if label_kind(label) != kind:
-        raise DataError("label", label_kind(label), f"the training data have {kind}; see data.label")
+        raise DataError(
+            "label", label_kind(label), f"the training data have {kind}; see data.label"
+        )
     if kind == "classes":
         codes: list[int] = [known.index(k) if k in known else -1 for k in other.label_names]
         label = np.asarray([*codes, -1], np.int64)[label]

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_loaders.container.fields import label_kind
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.clinical.table import pooled_predictions
 from tscl.evaluation.metrics.bootstrap import mean_over_drawn_seeds, percentile_interval
 from tscl.evaluation.metrics.labels import MAIN, SCORES, label_replicates, label_scores
@@ -65,12 +65,10 @@ def paired_differences(
     methods = list(dict.fromkeys(str(cell.key["method"]) for cell in every_cell))
     references = [reference] if isinstance(reference, str) else list(reference)
     for reference in references:
-        if reference not in methods:
-            raise InputError("reference", reference, nearest(reference, methods))
+        check_choice("reference", reference, methods)
     kind = label_kind(every_cell[0].arrays["y"]) if every_cell else "classes"
     metric = MAIN[kind] if metric is None else metric
-    if metric not in SCORES[kind]:
-        raise InputError("metric", metric, nearest(metric, SCORES[kind]))
+    check_choice("metric", metric, SCORES[kind])
     rows: dict[str, dict[Group, dict[Any, list[Cell]]]] = {}
     for cell in every_cell:
         key = cell.key

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from data_loaders.container.fields import label_kind
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.metrics.classification import ClassificationMetrics, classification_metrics
 from tscl.evaluation.metrics.labels import check_predictions
 
@@ -39,6 +39,18 @@ class LevelPredictions:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def against(self, code: int) -> LevelPredictions:
+        """One class against the rest, or one of several labels where it is known: ``y`` of 0 and 1
+        and ``proba`` (m, 2)."""
+        y, score, who = self.y, self.proba[:, code], self.patient
+        if y.ndim == 2:
+            known = ~np.isnan(y[:, code])
+            y, score, who = y[known, code] == 1, score[known], who[known]
+        else:
+            y = y == code
+        proba = np.stack([1 - score, score], axis=1)
+        return LevelPredictions(self.level, y.astype(np.int64), proba, who)
 
 
 def vote(
@@ -73,10 +85,7 @@ def vote(
     y, p = check_predictions(y_true, proba)
     if level not in LEVELS:
         raise InputError("level", level, f"choose among {LEVELS}")
-    if how not in ("mean", "majority"):
-        raise InputError("how", how, "choose 'mean' or 'majority'")
-    if how == "majority" and label_kind(y) != "classes":
-        raise InputError("how", how, "labels that are no classes take 'mean'")
+    check_choice("how", how, ("mean", "majority") if label_kind(y) == "classes" else ("mean",))
     who = _ids("patient", patient, len(y))
     if level == "sample":
         return LevelPredictions(level, y, p, who)

@@ -128,7 +128,8 @@ def relabelled(data: MedicalDataset, section: ClinicalDataSection) -> MedicalDat
     """The data with the labels that the configuration names."""
     if section.label is None:
         return data
-    return under("data", data.with_label, section.label, section.label_kind)
+    result: MedicalDataset = under("data", data.with_label, section.label, section.label_kind)
+    return result
 
 
 def loader_keys(kind: str) -> list[str]:

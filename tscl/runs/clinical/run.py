@@ -187,7 +187,9 @@ class ClinicalRun:
             return make_folds(
                 self.data, config.split, config.seed, unlabelled=config.data.unlabelled
             )
-        loader = config.data.model_dump(include={"kind", "params"})
+        loader = config.data.model_dump(include={"kind", "params", "label", "label_kind"})
+        if isinstance(config.data.label, str):
+            loader["label_kind"] = self.data.label_kind
         self.data = with_external(self.data, external, loader)
         parts = external_parts(self.data, external.valid, config.seed)
         checked = check_split(self.data, parts)
