@@ -80,5 +80,5 @@ def _split(texts: pd.Series[str]) -> pd.DataFrame:
     names = sorted(set().union(*sets) - {NONE})
     if not names:
         raise InputError("label", "no label in any row", "name them, such as NORM;MI")
-    frame = pd.DataFrame({name: [float(name in own) for own in sets] for name in names})
-    return frame.where(np.asarray([bool(own) for own in sets])[:, None])
+    rows = [[float(name in own) if own else np.nan for name in names] for own in sets]
+    return pd.DataFrame(rows, columns=names)
