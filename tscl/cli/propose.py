@@ -83,9 +83,7 @@ def _file(path: Path, sets: Sequence[str]) -> Proposal:
         remedy = f"no job reads it: {call} it and fit tscl.ContrastiveClassifier on the arrays"
         raise ConfigError("--data", path, remedy)
     if ending not in SERIES:
-        raise ConfigError(
-            "--data", path, "give a CSV or Parquet file with a time column, or a folder"
-        )
+        raise ConfigError("--data", path, "give a table (CSV, Parquet) with times, or a folder")
     values = _embedded("demo")
     forecasting.use_data(values, path, sets, embedded=True)
     return Proposal(
