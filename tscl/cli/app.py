@@ -48,7 +48,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         help="Data to use instead: a CSV or Parquet file with a time column, or a folder of "
-        "recordings with a table of labels. Without --config the job that fits them is proposed and run.",
+        "recordings with a table of labels. Without --config the job that fits is proposed and run.",
     ),
 ]
 TestOption = Annotated[
