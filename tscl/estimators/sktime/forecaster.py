@@ -17,14 +17,7 @@ from torch import nn
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, InputError, is_number, is_whole
 from tscl.estimators.inputs import draw_seed
-from tscl.estimators.sktime.defaults import (
-    choose_past,
-    describe,
-    network_settings,
-    past_candidates,
-    season_lengths,
-    training_settings,
-)
+from tscl.estimators.sktime.defaults import describe, network_settings, training_settings
 from tscl.estimators.sktime.frames import (
     FrameScaler,
     Marks,
@@ -45,7 +38,8 @@ from tscl.estimators.sktime.frames import (
     until,
     with_freq,
 )
-from tscl.estimators.sktime.training import held_out, joined_data, train_network
+from tscl.estimators.sktime.training import joined_data, train_network
+from tscl.forecasters.choices import choose_past, held_out, past_candidates, season_lengths
 from tscl.forecasters.direct_heads import HEADS, WindowData
 from tscl.forecasters.intervals import (
     AdaptiveIntervals,
