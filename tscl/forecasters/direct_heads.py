@@ -32,7 +32,7 @@ WEIGHTS = (1.0, 0.1)
 """Covariates or embedding are multiplied by one: their penalty is the lags' over its square."""
 LEAST_SCALE = 0.05
 """Added to a window's deviation, so that a constant window has a scale."""
-MAX_ROWS = 50_000
+MAX_ROWS = 20_000
 """Rows boosting is fitted on, drawn when there are more."""
 MAX_WINDOWS = 10_000
 """Windows heads are fitted on; more are thinned out evenly."""
@@ -259,7 +259,7 @@ class BoostedForecast:
 
     ridge: RidgeForecast | None
     seed: int = 0
-    n_trees: int = 200
+    n_trees: int = 150
     level: str = "last"
     embedding: bool = True
     error: float = float("inf")
@@ -389,6 +389,12 @@ def _size(data: WindowData) -> int:
     return data.horizon * int(data.values.shape[1])
 
 
+def naive_forecast(data: WindowData, origins: Origins, season: int) -> Float32:
+    """The value whole seasons before every step, (n, H, C); with a season of 1 the last one."""
+    ahead = np.arange(1, data.horizon + 1)
+    return np.asarray(data.values[origins[:, None] + ahead - season * -(-ahead // season)])
+
+
 HEADS = ("auto", "network", "ridge", "boosting", "trees")
 """Values of ``head``: boosting stands on the ridge, trees on the window's level."""
 
@@ -398,7 +404,7 @@ class Head:
     """What turns a window into a forecast: the network's decoder, a ridge, boosting, or their mean.
 
     Attributes:
-        members: of :data:`HEADS`, whose mean is the forecast.
+        members: of :data:`HEADS`, or ``naive``; their mean is the forecast.
         errors: held-out mean squared error of each that was tried.
     """
 
@@ -407,6 +413,7 @@ class Head:
     ridge: RidgeForecast | None = None
     boosted: dict[str, BoostedForecast] = field(default_factory=dict)
     embedder: Embedder | StepEmbedder | None = None
+    season: int = 1
 
     @property
     def kind(self) -> str:
@@ -460,10 +467,12 @@ class Head:
             head._fit(network, data, train)
             return head, own
         forecasts = head._try(wanted, network, data, train, held, seed)
-        if wanted == "auto" and network is not None:
-            forecasts["network"] = own
+        if wanted == "auto":
+            head._add_naive(forecasts, data, held)
+            if network is not None:
+                forecasts["network"] = own
         head._take_best(wanted, forecasts, data.future(held))
-        if head.members != ("network",):
+        if not set(head.members) <= {"network", "naive"}:
             both = np.sort(np.concatenate([train, held]))
             head._fit(network, data, thinned(both, MAX_WINDOWS))
         result = np.mean([forecasts[name] for name in head.members], axis=0)
@@ -491,6 +500,16 @@ class Head:
                 self.boosted[name] = BoostedForecast(under, seed)
                 forecasts[name] = self.boosted[name].choose(data, train, held, embedded)
         return forecasts
+
+    def _add_naive(
+        self, forecasts: dict[str, NDArray[np.floating]], data: WindowData, held: Origins
+    ) -> None:
+        """The last value, or that of the season with the least error."""
+        errors, truth = {}, data.future(held)
+        for season in (1, *(s for s in data.seasons if s <= data.length)):
+            errors[season] = float(np.square(naive_forecast(data, held, season) - truth).mean())
+        self.season = min(errors, key=errors.__getitem__)
+        forecasts["naive"] = naive_forecast(data, held, self.season)
 
     def _take_best(
         self, wanted: str, forecasts: Mapping[str, NDArray[np.floating]], truth: Float32
@@ -529,7 +548,9 @@ class Head:
             forecasts.append(
                 window_forecasts(network, data.values, origins, data.length, marks=data.marks)
             )
-        if self.members != ("network",):
+        if "naive" in self.members:
+            forecasts.append(naive_forecast(data, origins, self.season))
+        if not set(self.members) <= {"network", "naive"}:
             assert self.embedder is not None
             embedding = self.embedder(data, network, origins)
             if "ridge" in self.members:
@@ -541,6 +562,8 @@ class Head:
     def facts(self) -> dict[str, Any]:
         """What was chosen, for reports: the members, and what each of them sees."""
         result: dict[str, Any] = {"head": self.kind}
+        if "naive" in self.members:
+            result["season"] = self.season
         if self.ridge is not None and {"ridge", "boosting"} & set(self.members):
             result["ridge"] = asdict(self.ridge.choice)
         for name, boosted in self.boosted.items():

@@ -74,7 +74,7 @@ def direct_protocol(
         split: slices ``train``, ``valid``, ``test``; the first two are one here.
         horizons: steps ahead.
         head: one of :data:`tscl.forecasters.direct_heads.HEADS` but ``network``.
-        marks: (T, K) covariates known ahead, or None.
+        marks: (T', K) covariates known ahead, or None; T' is T, or more to forecast beyond it.
         seasons: season lengths in steps, as of :func:`tscl.forecasters.choices.season_lengths`.
         past: steps of the past a head sees; None chooses one.
         drop: steps at the start that are no origins; their embeddings may be NaN.
@@ -88,8 +88,10 @@ def direct_protocol(
     values = check_matrix("data", data)
     check_split(split, len(values), tuple(horizons))
     check_finite("data", values, split.train.start)
-    known = None if marks is None else check_matrix("marks", marks, len(values))
+    known = None if marks is None else check_matrix("marks", marks)
     if known is not None:
+        if len(known) < len(values):
+            raise InputError("marks", f"{len(known)} steps", f"the series has {len(values)}")
         check_finite("marks", known)
     known_at = None
     if embeddings is not None:
