@@ -16,7 +16,7 @@ from data_loaders.ecg.records import read_record
 from data_loaders.protocol import Entry, load_records
 from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.vetting.paths import inside
-from tscl.errors import DataError, InputError, nearest
+from tscl.errors import DataError, InputError, check_choice
 
 LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
@@ -129,13 +129,11 @@ def load_ptbxl(
         InputError: an unknown task, rate or column, or a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
-    if task not in TASKS:
-        raise InputError("task", task, nearest(task, TASKS))
+    check_choice("task", task, TASKS)
     if rate not in (100, 500):
         raise InputError("rate", rate, "choose 100 or 500 Hz")
     for column in columns:
-        if column not in EXTRA_COLUMNS:
-            raise InputError("columns", column, nearest(column, EXTRA_COLUMNS))
+        check_choice("columns", column, EXTRA_COLUMNS)
     protocol = PROTOCOL
     if changes.get("cut") == "beats":
         protocol = replace(PROTOCOL, cut="beats", window_seconds=1.2)

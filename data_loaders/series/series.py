@@ -23,7 +23,7 @@ from data_loaders.series.time_axis import (
     regular_freq,
 )
 from tscl.disk import sha256_of
-from tscl.errors import DataError, nearest
+from tscl.errors import DataError, check_choice, nearest
 
 MAX_LOSS = 0.01
 """Largest rounding error of float32 that is taken, in deviations of the column."""
@@ -111,8 +111,7 @@ class ForecastingSeries:
         if not self.targets:
             raise DataError(f"{self.name}.targets", "()", "name at least one target column")
         for target in self.targets:
-            if target not in self.columns:
-                raise DataError(f"{self.name}.targets", target, nearest(target, self.columns))
+            check_choice(f"{self.name}.targets", target, self.columns, error=DataError)
 
     def _check_values(self, given: NDArray[np.float64]) -> None:
         finite = np.isfinite(given)
@@ -334,8 +333,7 @@ def _chosen(
     targets = values if target is None else [target] if isinstance(target, str) else list(target)
     for field_name, wanted, among in (("columns", values, known), ("target", targets, values)):
         for column in wanted:
-            if column not in among:
-                raise DataError(field_name, column, nearest(column, set(among)))
+            check_choice(field_name, column, among, error=DataError)
     return values, targets
 
 
@@ -389,8 +387,7 @@ def load_builtin(name: str = "west-coast-temps") -> ForecastingSeries:
     Raises:
         DataError: unknown name, with the nearest known one.
     """
-    if name not in BUILTIN_SERIES:
-        raise DataError("name", name, nearest(name, BUILTIN_SERIES))
+    check_choice("name", name, BUILTIN_SERIES, error=DataError)
     cities = ("seattle-temps", "sf-temps") if name == "west-coast-temps" else (name,)
     folder = resources.files("vega_datasets") / "_data"
     if name == "seattle-weather":

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from tscl.encoders.base import EncoderLike
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, check_choice, nearest
 from tscl.losses.series.id_contrast import IdContrastLoss
 from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import (
@@ -83,8 +83,7 @@ class CLOCS(Method):
         pooling: str = "max",
     ) -> None:
         super().__init__(encoder)
-        if variant not in get_args(Variant):
-            raise InputError("variant", variant, nearest(str(variant), get_args(Variant)))
+        check_choice("variant", variant, get_args(Variant))
         for name, value in (("segments", segments), ("leads", leads)):
             if value < 2:
                 raise InputError(name, value, "two views or more are contrasted")

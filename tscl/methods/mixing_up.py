@@ -14,7 +14,7 @@ from scipy import special
 from torch import Tensor, nn
 
 from tscl.encoders.base import EncoderLike
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.losses.mixing_up import MixupContrast
 from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import (
@@ -71,8 +71,7 @@ class MixingUp(Method):
         super().__init__(encoder)
         if not 0 < alpha < float("inf"):
             raise InputError("alpha", alpha, "choose a finite value above 0")
-        if pairing not in ("halves", "shuffle"):
-            raise InputError("pairing", pairing, "choose halves or shuffle")
+        check_choice("pairing", pairing, ("halves", "shuffle"))
         self.head = ProjectionHead(output_dims(self.encoder), hidden_dims, projection_dims)
         self.loss = MixupContrast(temperature)
         self.alpha = float(alpha)

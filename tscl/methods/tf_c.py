@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tscl.augmentations import AugmentationSpec, build_augmentation
 from tscl.augmentations.base import check_fraction
 from tscl.encoders.base import EncoderLike
-from tscl.errors import InputError
+from tscl.errors import check_choice
 from tscl.losses import NTXent
 from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import (
@@ -84,8 +84,7 @@ class TFC(Method):
         pooling: str = "max",
     ) -> None:
         super().__init__(encoder)
-        if consistency not in ("direct", "margin"):
-            raise InputError("consistency", consistency, "choose direct or margin")
+        check_choice("consistency", consistency, ("direct", "margin"))
         if frequency_encoder is None:
             frequency_encoder = fresh_copy(self.encoder)
         assert isinstance(frequency_encoder, nn.Module)

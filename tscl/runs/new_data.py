@@ -20,7 +20,7 @@ from data_loaders.eeg.recording import EXTENSIONS
 from data_loaders.filters import filtered
 from data_loaders.signals import volts
 from data_loaders.vetting.tables import read_text_table
-from tscl.errors import ConfigError, DataError, InputError, nearest
+from tscl.errors import ConfigError, DataError, InputError, check_choice
 from tscl.evaluation.clinical.fitted import CARD, FittedClassifier
 from tscl.runs.clinical.config import ClinicalDataSection, DataKind
 from tscl.runs.clinical.data import LOADERS, detect_kind, load_patients, loader_keys
@@ -86,8 +86,7 @@ def find_classifier(run: Path, name: str | None = None, main: str | None = None)
         if len(known) > 1 and not mine:
             raise ConfigError("--classifier", None, f"choose one of {', '.join(known)}")
         return known[(mine or list(known))[0]]
-    if name not in known:
-        raise ConfigError("--classifier", name, nearest(name, known))
+    check_choice("--classifier", name, known, error=ConfigError)
     return known[name]
 
 
@@ -126,8 +125,7 @@ def load_new(
             RecordingData(**values, params={**given, **listed, **params}),  # type: ignore[arg-type]
             folder,
         )
-    if kind not in LOADERS:
-        raise ConfigError("--kind", kind, nearest(kind, LOADERS))
+    check_choice("--kind", kind, LOADERS, error=ConfigError)
     own = loader_keys(kind)
     given |= {k: v for k, v in facts["protocol"].items() if k in own}
     if kind in RATES:

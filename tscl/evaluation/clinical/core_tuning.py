@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tscl.encoders.base import EncoderLike
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, check_choice, nearest
 from tscl.evaluation.clinical.finetune import FineTuneNetwork, FineTuner
 from tscl.losses.focal_supcon import core_contrast, hard_pairs
 from tscl.losses.mann_whitney import one_against_rest
@@ -213,8 +213,7 @@ def build_tuner(
     Raises:
         InputError: an unknown name, or a setting that it does not have or cannot be.
     """
-    if name not in TUNERS:
-        raise InputError("name", name, nearest(str(name), TUNERS))
+    check_choice("name", name, TUNERS)
     known = TUNERS[name]._get_param_names()
     for key, value in settings.items():
         if key not in known:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.clinical.table import pooled_predictions
 from tscl.evaluation.metrics.bootstrap import (
     bootstrap_replicates,
@@ -67,10 +67,8 @@ def paired_differences(
     methods = list(dict.fromkeys(str(cell.key["method"]) for cell in every_cell))
     references = [reference] if isinstance(reference, str) else list(reference)
     for reference in references:
-        if reference not in methods:
-            raise InputError("reference", reference, nearest(reference, methods))
-    if metric not in METRICS:
-        raise InputError("metric", metric, nearest(metric, METRICS))
+        check_choice("reference", reference, methods)
+    check_choice("metric", metric, METRICS)
     rows: dict[str, dict[Group, dict[Any, list[Cell]]]] = {}
     for cell in every_cell:
         key = cell.key

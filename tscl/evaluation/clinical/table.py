@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.clinical.votes import LEVELS, LevelPredictions, Vote, vote
 from tscl.evaluation.metrics.bootstrap import (
     bootstrap_replicates,
@@ -77,8 +77,7 @@ def summarise(
     Raises:
         InputError: two cells of one configuration, seed and fold.
     """
-    if folds not in ("pool", "mean"):
-        raise InputError("folds", folds, "choose 'pool' or 'mean'")
+    check_choice("folds", folds, ("pool", "mean"))
     groups: dict[tuple[Any, ...], dict[Any, list[Cell]]] = {}
     for cell in cells:
         name = tuple(cell.key.get(part) for part in GROUP)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.metrics.calibration import check_probabilities
 from tscl.evaluation.metrics.classification import ClassificationMetrics, classification_metrics
 
@@ -70,8 +70,7 @@ def vote(
     y, p = check_probabilities(y_true, proba)
     if level not in LEVELS:
         raise InputError("level", level, f"choose among {LEVELS}")
-    if how not in ("mean", "majority"):
-        raise InputError("how", how, "choose 'mean' or 'majority'")
+    check_choice("how", how, ("mean", "majority"))
     who = _ids("patient", patient, len(y))
     if level == "sample":
         return LevelPredictions(level, y, p, who)

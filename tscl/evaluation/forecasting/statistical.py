@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tscl.errors import ConfigError, InputError, MissingExtraError, nearest
+from tscl.errors import ConfigError, InputError, MissingExtraError, check_choice
 from tscl.evaluation.forecasting.scores import (
     ErrorSums,
     Float64,
@@ -75,8 +75,7 @@ def statistical_baseline(
         ConfigError: unknown name or parameter. MissingExtraError: statsforecast is missing.
         InputError: a length below two seasons, non-finite values, a horizon that does not fit.
     """
-    if name not in STATISTICAL:
-        raise ConfigError("statistical", name, nearest(name, STATISTICAL))
+    check_choice("statistical", name, STATISTICAL, error=ConfigError)
     values = check_matrix("data", data)
     check_split(split, len(values), tuple(horizons))
     check_finite("data", values, split.train.start)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from tscl.errors import ConfigError, nearest
+from tscl.errors import ConfigError, check_choice
 from tscl.evaluation.clinical.core_tuning import check_tuning
 from tscl.evaluation.clinical.finetune import Pooling
 from tscl.methods import METHODS
@@ -248,8 +248,7 @@ class ClinicalConfig(MethodConfig):
         for name in {row for row in rows if rows.count(row) > 1}:
             raise ConfigError("evaluate", name, "two rows of the table have this name")
         for name in evaluate.full_rows or []:
-            if name not in rows:
-                raise ConfigError("evaluate.full_rows", name, nearest(name, rows))
+            check_choice("evaluate.full_rows", name, rows, error=ConfigError)
         for name, ablation in evaluate.ablations.items():
             key = f"evaluate.ablations.{name}"
             check_method(
