@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from tscl.forecasters.direct_heads import RidgeForecast, WindowData, thinned
 from tscl.forecasters.windows import WindowSource
 
+SHORT = 1000
+"""Shorter series get a small network."""
 SECONDS = {"day": 86_400, "year": 365.25 * 86_400}
 NORMS = {
     "last": "last",
@@ -79,28 +81,41 @@ def past_candidates(seasons: Sequence[int], n_steps: int, horizon: int) -> list[
 
 
 def choose_past(
-    candidates: Sequence[int], data: WindowData, train: NDArray[np.int64], held: NDArray[np.int64]
+    candidates: Sequence[int],
+    data: WindowData,
+    lengths: Sequence[int],
+    share: float,
+    blocks: int | None = None,
 ) -> tuple[int, str, dict[int, float]]:
-    """Length of the past and level of the window by a ridge on lags, on the held-out windows.
+    """Length of the past and level of the window by a ridge on lags, on held-out windows.
 
-    The shortest length within 1 % of the least error.
+    All lengths are compared on the same windows, and each is fitted on all that fit it: of a short
+    series a long past costs many. The shortest length within 3 % of the least error is taken.
 
     Args:
-        candidates: lengths, all of which fit before the first origin.
-        data: of any length. train, held: origins.
+        candidates: lengths of the past.
+        data: of any length; series of ``lengths`` steps one after the other.
+        lengths, share, blocks: as of :func:`held_out`.
 
     Returns:
-        The length, the instance normalisation, and the error of every length.
+        The length, the instance normalisation, and the error of every length; no errors, and the
+        shortest length, where too few windows are left to hold out.
     """
+    held = held_out(lengths, max(candidates), data.horizon, share, blocks)[1]
+    if not len(held):
+        return min(candidates), "last", {}
     errors, levels = {}, {}
-    train, held = thinned(train, 4000), thinned(held, 1000)
-    nothing = np.zeros((len(train), 0)), np.zeros((len(held), 0))
     for length in candidates:
+        every = np.sort(np.concatenate(held_out(lengths, length, data.horizon, share, blocks)))
+        after = np.searchsorted(held, every).clip(1, len(held) - 1)
+        near = np.minimum(abs(every - held[after - 1]), abs(every - held[after]))
+        train, some = thinned(every[near >= data.horizon], 4000), thinned(held, 1000)
         lags = WindowData(data.values, None, length, data.horizon)
-        ridge = RidgeForecast().choose(lags, train, held, nothing)
+        nothing = np.zeros((len(train), 0)), np.zeros((len(some), 0))
+        ridge = RidgeForecast().choose(lags, train, some, nothing)
         errors[length], levels[length] = ridge.error, NORMS[ridge.choice.level]
     least = min(errors.values())
-    length = next(past for past in sorted(errors) if errors[past] <= 1.01 * least)
+    length = next(past for past in sorted(errors) if errors[past] <= 1.03 * least)
     return length, levels[length], errors
 
 

@@ -472,6 +472,7 @@ class Head:
             if network is not None:
                 forecasts["network"] = own
         head._take_best(wanted, forecasts, data.future(held))
+        head.boosted = {name: head.boosted[name] for name in head.boosted if name in head.members}
         if not set(head.members) <= {"network", "naive"}:
             both = np.sort(np.concatenate([train, held]))
             head._fit(network, data, thinned(both, MAX_WINDOWS))
@@ -536,7 +537,6 @@ class Head:
         embedding = self.embedder(data, network, origins)
         if self.ridge is not None and {"ridge", "boosting"} & set(self.members):
             self.ridge.fit(data, origins, embedding)
-        self.boosted = {name: self.boosted[name] for name in self.boosted if name in self.members}
         for boosted in self.boosted.values():
             boosted.fit(data, origins, embedding)
 

@@ -103,13 +103,13 @@ def direct_protocol(
     for horizon in horizons:
         tried = [past] if past else past_candidates(seasons, stop - first, horizon)
         window = WindowData(values, known, max(tried), horizon, seasons)
-        train, held = _origins(window, first, stop, drop)
         facts: dict[str, Any] = {"past": max(tried)}
         if len(tried) > 1:
-            length, _, errors = choose_past(tried, window, train, held)
+            part = WindowData(values[first:stop], None, max(tried), horizon)
+            length, _, errors = choose_past(tried, part, [stop - first], 0.2)
             window = replace(window, length=length)
             facts = {"past": length, "ridge on lags": {str(k): v for k, v in errors.items()}}
-            train, held = _origins(window, first, stop, drop)
+        train, held = _origins(window, first, stop, drop)
         embedder = None if known_at is None else StepEmbedder(known_at, train)
         held = thinned(held, HELD)
         fitted, forecasts = Head.choose(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SHORT = 1000
-"""Shorter series get the small network."""
+from tscl.forecasters.choices import SHORT
 
 
 def network_settings(length: int, horizon: int, n_steps: int) -> dict[str, Any]:

@@ -456,14 +456,12 @@ class SSCLForecaster(BaseForecaster):
             length = self.context_length
             tried = [length] if length is not None else past_candidates(seasons, n_steps, horizon)
             self._check_lengths(tried[0], horizon, n_steps)
-            share, blocks = self.valid_share, self.valid_blocks
-            train, held = held_out(lengths, max(tried), horizon, share, blocks)
-            if len(held) and (len(tried) > 1 or norm == "auto"):
+            if len(tried) > 1 or norm == "auto":
                 data = joined_data(stretches, max(tried), horizon)
-                length, fitting, past = choose_past(tried, data, train, held)
+                share, blocks = self.valid_share, self.valid_blocks
+                length, fitting, past = choose_past(tried, data, lengths, share, blocks)
                 norm = fitting if norm == "auto" else norm
                 errors = {f"ridge on {steps} lags": error for steps, error in past.items()}
-            length = tried[0] if length is None else length
         self._check_lengths(length, horizon, n_steps)
         self.length_, self.horizon_ = int(length), int(horizon)
         share, blocks = self.valid_share, self.valid_blocks

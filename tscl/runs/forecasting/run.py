@@ -293,7 +293,7 @@ class ForecastingRun:
         """Scaled forecast (horizon, C) of method ``name`` from step ``origin``."""
         if name in self.heads:
             row = self.heads[name][horizon]
-            return row.head.forecast(None, row.data, np.array([origin]))[0]
+            return np.asarray(row.head.forecast(None, row.data, np.array([origin]))[0])
         result = predict_last(
             self.features(self.embeddings(name)),
             self.data.targets,
@@ -302,7 +302,7 @@ class ForecastingRun:
             origins=[origin],
             **self.head_options(),
         )
-        return result.forecast[0]
+        return np.asarray(result.forecast[0])
 
     def embeddings(self, name: str) -> CausalEmbeddings:
         """Embeddings made by :meth:`evaluate` for method ``name``."""
