@@ -17,14 +17,7 @@ from torch import nn
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, InputError, is_number, is_whole
 from tscl.estimators.inputs import draw_seed
-from tscl.estimators.sktime.defaults import (
-    choose_past,
-    describe,
-    network_settings,
-    past_candidates,
-    season_lengths,
-    training_settings,
-)
+from tscl.estimators.sktime.defaults import describe, network_settings, training_settings
 from tscl.estimators.sktime.frames import (
     FrameScaler,
     Marks,
@@ -45,8 +38,9 @@ from tscl.estimators.sktime.frames import (
     until,
     with_freq,
 )
-from tscl.estimators.sktime.training import held_out, joined_data, train_network
+from tscl.estimators.sktime.training import joined_data, train_network
 from tscl.evaluation.forecasting.coverage import window_spread
+from tscl.forecasters.choices import choose_past, held_out, past_candidates, season_lengths
 from tscl.forecasters.direct_heads import HEADS, WindowData
 from tscl.forecasters.intervals import AdaptiveIntervals, check_levels, window_embeddings
 from tscl.forecasters.network import ForecastNetwork, check_network_params
@@ -460,14 +454,12 @@ class SSCLForecaster(BaseForecaster):
             length = self.context_length
             tried = [length] if length is not None else past_candidates(seasons, n_steps, horizon)
             self._check_lengths(tried[0], horizon, n_steps)
-            share, blocks = self.valid_share, self.valid_blocks
-            train, held = held_out(lengths, max(tried), horizon, share, blocks)
-            if len(held) and (len(tried) > 1 or norm == "auto"):
+            if len(tried) > 1 or norm == "auto":
                 data = joined_data(stretches, max(tried), horizon)
-                length, fitting, past = choose_past(tried, data, train, held)
+                share, blocks = self.valid_share, self.valid_blocks
+                length, fitting, past = choose_past(tried, data, lengths, share, blocks)
                 norm = fitting if norm == "auto" else norm
                 errors = {f"ridge on {steps} lags": error for steps, error in past.items()}
-            length = tried[0] if length is None else length
         self._check_lengths(length, horizon, n_steps)
         self.length_, self.horizon_ = int(length), int(horizon)
         share, blocks = self.valid_share, self.valid_blocks

@@ -12,6 +12,7 @@ from torch import nn
 
 from tscl.estimators.sktime.frames import Stretch
 from tscl.evaluation.forecasting.coverage import window_spread
+from tscl.forecasters.choices import held_out
 from tscl.forecasters.direct_heads import Head, WindowData, thinned
 from tscl.forecasters.intervals import (
     LEVELS,
@@ -131,37 +132,3 @@ def _train(
 
     trainer = Trainer(settings, progress=progress, monitor=error if len(held) else None)
     return trainer.fit(method, source, sampler).encoder
-
-
-def held_out(
-    lengths: Sequence[int],
-    length: int,
-    horizon: int,
-    share: float,
-    blocks: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Origins of training windows, and of held-out ones, over joined series.
-
-    Every series is cut into ``blocks`` parts, and the end of each is held out: the last windows
-    alone are one season of the year, and what is chosen on a summer is wrong in winter. None
-    takes up to five, each of at least two horizons. Windows whose future reaches into that of a
-    held-out one are in neither part. Fewer than ten held-out windows are too few to choose or
-    calibrate by: all are then for training.
-    """
-    train, held, every, first = [], [], [], 0
-    for n in lengths:
-        origins = WindowSource.inside(slice(first, first + n), length, horizon)
-        every.append(origins)
-        n_valid = int(len(origins) * share)
-        parts = blocks or max(1, min(5, n_valid // (2 * horizon)))
-        gap = 0  # after the held-out windows of the part before
-        for part in np.array_split(origins, parts):
-            cut = len(part) - int(len(part) * share)
-            held.append(part[cut:])
-            train.append(part[gap : max(gap, cut - horizon + 1)] if cut < len(part) else part)
-            gap = horizon - 1
-        first += n
-    result = np.concatenate(train), np.concatenate(held)
-    if len(result[1]) < 10 or not len(result[0]):
-        return np.concatenate(every), result[1][:0]
-    return result

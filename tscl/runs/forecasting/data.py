@@ -26,8 +26,15 @@ from data_loaders.series.splits import (
     ett_minute,
     ratio_split,
 )
-from data_loaders.series.time_axis import calendar_by_frequency, calendar_features, parse_times
+from data_loaders.series.time_axis import (
+    calendar_by_frequency,
+    calendar_features,
+    parse_times,
+    regular_freq,
+)
 from tscl.errors import ConfigError, DataError
+from tscl.evaluation.forecasting.baselines import season_of
+from tscl.forecasters.choices import SHORT
 from tscl.runs.forecasting.config import DataSection
 
 FORMATS = ("csv", "ett")
@@ -289,10 +296,11 @@ def count_steps(path: Path) -> int:
 
 
 def fit_sizes(values: dict[str, Any], path: Path, sets: Sequence[str]) -> None:
-    """Make sizes of a configuration small enough for the file's series, in place.
+    """Fit a configuration to the file's length and frequency, in place; what ``sets`` name stays.
 
-    Sections of half the training part, horizons of half the test part, and a context of a quarter
-    of the training part are the most that is left; values named in ``sets`` stay.
+    The head is chosen (``evaluate.head: auto``). Horizons are one, two and seven seasons, of half
+    the test part at most. Under 1,000 steps the encoder is smaller. Sections of half the training
+    part and a context of a quarter of it are the most.
     """
     try:
         steps = count_steps(path)
@@ -300,15 +308,26 @@ def fit_sizes(values: dict[str, Any], path: Path, sets: Sequence[str]) -> None:
         return  # its loader says what is wrong
     train, rest = int(0.6 * steps), int(0.2 * steps)
     given = {item.partition("=")[0].strip() for item in sets}
-    for section, key, most in (
-        ("train", "max_train_length", max(2, train // 2)),
-        ("evaluate", "drop", train // 4),
-        ("evaluate", "window_features", train // 4),
-        ("evaluate", "horizons", max(1, rest // 2)),
-    ):
-        part = values.setdefault(section, {})
-        if f"{section}.{key}" in given or key not in part | {"drop": 0}:
-            continue
-        value = part.get(key, 200)
-        fits = [h for h in value if h <= most] or [most] if isinstance(value, list) else None
-        part[key] = min(value, most) if fits is None else fits
+    fitted = {
+        "train.max_train_length": min(257, max(2, train // 2)),
+        "evaluate.drop": min(32, train // 4),
+        "evaluate.head": "auto",
+        "evaluate.horizons": [h for h in _horizons(path) if h <= rest // 2] or [max(1, rest // 2)],
+    }
+    if steps < SHORT:
+        fitted["encoder.params"] = {"output_dims": 32, "hidden_dims": 16, "depth": 4}
+    for key, value in fitted.items():
+        section, _, name = key.partition(".")
+        if not any(item == key or item.startswith(f"{key}.") for item in given):
+            values.setdefault(section, {})[name] = value
+
+
+def _horizons(path: Path) -> list[int]:
+    """One, two and seven seasons of the steps between the first rows of a file."""
+    column = find_time_column(path, column_names(path))
+    try:
+        head = read_frame(path, text=(column,), rows=100)[column]
+        season = season_of(regular_freq(parse_times(head, column)))
+    except (OSError, ValueError, KeyError):
+        season = 24  # no regular times: as for hours
+    return [h for h in (season, 2 * season, 7 * season) if h > 1] or [1]
