@@ -22,6 +22,7 @@ from data_loaders.vetting.arrays import ArrayFileError, read_npz
 from tscl.errors import DataError, InputError
 
 RATE = 256.0
+CITE = 'Begleiter, "EEG Database", UCI Machine Learning Repository 1995, doi 10.24432/C5TS3D'
 CLASSES = ("control", "alcoholic")
 NOT_SCALP = ("X", "Y", "nd")
 KEYS = ("nanovolts", "trial", "condition", "channel", "label")
@@ -113,6 +114,7 @@ def load_uci_eeg(
         name="UCI EEG",
         source={
             "database": "UCI Machine Learning Repository, EEG Database",
+            "cite": CITE,
             "unit": "uV" if standardize == "none" else "standard deviations of a trial",
             "window": window,
             "overlap": overlap,
