@@ -227,7 +227,9 @@ class Document:
         It is shown light and dark; the figure object is recoloured and of no further use to the
         caller.
         """
-        light, self._vectors[f"{name}.svg"] = png(figure), svg(figure)
+        light = png(figure)
+        figure.set_layout_engine("none")  # it is laid out: the other two need not do it again
+        self._vectors[f"{name}.svg"] = svg(figure)
         darken(figure)
         self.picture(name, light, png(figure), caption)
 
