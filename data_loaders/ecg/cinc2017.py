@@ -22,6 +22,7 @@ from data_loaders.filters import as_stops, filtered
 from data_loaders.record_log import RecordError, RecordLog
 from data_loaders.signals import check_quality
 from data_loaders.vetting.paths import inside
+from tscl.disk import data_folder
 from tscl.errors import DataError, InputError, is_number
 
 LABELS = ("N", "A", "O", "~")
@@ -123,8 +124,7 @@ def load_cinc2017(
 
 def _places(root: Path) -> tuple[Path, Path]:
     """The folder of the records and the reference file."""
-    if not root.is_dir():
-        raise DataError("root", root, "give the folder of the challenge's records")
+    data_folder(root, "the challenge's records")
     folder = root / "training" if (root / "training").is_dir() else root
     for path in (place / name for place in (root, folder) for name in REFERENCES):
         if path.is_file():

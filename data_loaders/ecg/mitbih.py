@@ -15,7 +15,8 @@ from data_loaders.protocol import Entry, load_records
 from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.signals import Recording
 from data_loaders.vetting.paths import inside
-from tscl.errors import DataError, InputError
+from tscl.disk import data_folder
+from tscl.errors import InputError
 
 # fmt: off
 DS1 = (
@@ -115,9 +116,7 @@ def load_mitbih(
         InputError: unknown classes, or a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError("root", root, "give the folder of the MIT-BIH records")
+    folder = data_folder(root, "the MIT-BIH records")
     if not classes or len(set(classes)) != len(classes) or not set(classes) <= set(CLASSES):
         raise InputError("classes", classes, f"choose among {CLASSES}")
     protocol = PROTOCOL.changed(changes)

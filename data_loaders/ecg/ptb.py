@@ -12,7 +12,7 @@ from data_loaders.ecg.records import list_records, read_record
 from data_loaders.protocol import Entry, load_records
 from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.vetting.paths import inside
-from tscl.errors import DataError
+from tscl.disk import data_folder
 
 LEADS = (
     *("i", "ii", "iii", "avr", "avl", "avf"),
@@ -74,9 +74,7 @@ def load_ptb(
         InputError: a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError("root", root, "give the folder of the PTB database")
+    folder = data_folder(root, "the PTB database")
     protocol = PROTOCOL.changed(changes)
 
     def read(name: str, line: RecordOutcome, leads: Sequence[str] | None) -> Entry | None:

@@ -9,7 +9,7 @@ from typing import Any
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.eeg.participants import list_recordings, read_participants
 from data_loaders.eeg.protocol import EEGProtocol, load_eeg_files
-from tscl.errors import DataError
+from tscl.disk import data_folder
 
 CHANNELS = (
     *("Fp1", "Fp2", "F3", "F4", "F7", "F8", "C3", "C4"),
@@ -63,9 +63,7 @@ def load_ad(
         InputError: a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError("root", root, "give the folder of the recordings")
+    folder = data_folder(root, "the recordings")
     files = list_recordings(
         folder,
         read_participants(participants or folder),

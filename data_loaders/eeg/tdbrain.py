@@ -15,6 +15,7 @@ from typing import Any
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.eeg.participants import find_column, list_recordings, read_participants
 from data_loaders.eeg.protocol import EEGProtocol, load_eeg_files
+from tscl.disk import data_folder
 from tscl.errors import DataError
 
 CHANNELS = (
@@ -73,9 +74,7 @@ def load_tdbrain(
         InputError: a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError("root", root, "give the folder of the recordings")
+    folder = data_folder(root, "the recordings")
     table = read_participants(participants or folder)
     id_column = find_column(table, ID_COLUMNS, "id")
     # The table has a row for every session of a participant.

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tscl.augmentations import AugmentationSpec, build_augmentation
 from tscl.augmentations.base import check_fraction
 from tscl.encoders.base import EncoderLike
-from tscl.errors import InputError
+from tscl.errors import check_choice
 from tscl.losses import NTXent
 from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import (
@@ -32,7 +32,6 @@ from tscl.methods.heads import (
     fresh_copy,
     output_dims,
 )
-from tscl.pooling import check_one_pooling
 from tscl.seeding import rand
 
 
@@ -85,16 +84,17 @@ class TFC(Method):
         pooling: str = "max",
     ) -> None:
         super().__init__(encoder)
-        if consistency not in ("direct", "margin"):
-            raise InputError("consistency", consistency, "choose direct or margin")
+        check_choice("consistency", consistency, ("direct", "margin"))
         if frequency_encoder is None:
             frequency_encoder = fresh_copy(self.encoder)
         assert isinstance(frequency_encoder, nn.Module)
         self.frequency_encoder: nn.Module = frequency_encoder
         self.augmentation = build_augmentation(augmentation)
-        self.time_head = ProjectionHead(output_dims(self.encoder), hidden_dims, projection_dims)
+        self.time_head = ProjectionHead(
+            output_dims(self.encoder, pooling), hidden_dims, projection_dims
+        )
         self.frequency_head = ProjectionHead(
-            output_dims(frequency_encoder), hidden_dims, projection_dims
+            output_dims(frequency_encoder, pooling), hidden_dims, projection_dims
         )
         self.contrast = NTXent(temperature)
         self.perturb = check_fraction("perturb", perturb)
@@ -102,7 +102,7 @@ class TFC(Method):
         self.weight = check_fraction("weight", weight)
         self.consistency = consistency
         self.delta = delta
-        self.pooling = check_one_pooling(pooling)
+        self.pooling = pooling
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss`` and its terms ``time``, ``frequency``, ``consistency``.

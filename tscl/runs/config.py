@@ -79,6 +79,10 @@ class JobConfig(Section):
         """The values that results depend on: all but what only the report shows."""
         return self.model_dump(mode="json", exclude={"licence"})
 
+    def can_continue(self, earlier: JobConfig) -> bool:
+        """Whether what ``earlier`` left in its folder is part of this run."""
+        return self.results() == earlier.results()
+
     def to_yaml(self) -> str:
         """The resolved configuration as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)

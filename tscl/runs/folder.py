@@ -42,7 +42,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         saved = self.path / "config.yaml"
         text = config.to_yaml()
-        if saved.exists() and resume and self.config().results() != config.results():
+        if saved.exists() and resume and not config.can_continue(self.config()):
             raise ConfigError(
                 "--resume", self.path, "the run there has another configuration; choose another out"
             )

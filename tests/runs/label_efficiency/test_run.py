@@ -106,6 +106,34 @@ def test_stopped_and_resumed_gives_the_same_figures(tmp_path, count):
     assert not third.encoded
 
 
+def test_a_row_can_be_added_to_a_finished_run_and_none_changed(tmp_path):
+    data, out = motif_recordings(36), tmp_path / "run"
+    first = LabelEfficiencyRun(small(out), recordings=data)
+    first.begin(resume=False)
+    count = len(first.evaluate())
+    values = small(out).model_dump(mode="json")
+    more = check_job({**values, "rows": {**values["rows"], "untrained": {"kind": "untrained"}}})
+    second = LabelEfficiencyRun(more, recordings=data)
+    second.begin(resume=True)
+    assert len(second.evaluate()) == count + len(second.keys("untrained", second.folds[0]))
+    assert second.encoded == {("untrained", 0): 1}
+    changed = {**values["rows"], "supervised": {"kind": "supervised", "labelled": {"steps": 5}}}
+    for other in (changed, {"spectrum": {"kind": "spectrum"}}):
+        job = LabelEfficiencyRun(check_job({**values, "rows": other}), recordings=data)
+        with pytest.raises(ConfigError, match="another configuration"):
+            job.begin(resume=True)
+
+
+@pytest.mark.parametrize(("method", "given"), [("simclr", True), ("autotcl", False)])
+def test_a_method_that_learns_its_augmentation_is_given_none(tmp_path, method, given):
+    rows = {"row": {"kind": "pretrained", "method": method, "train": {"max_epochs": 1}}}
+    config = check_job(motif_values(tmp_path, rows=rows, augmentation={"name": "polarity"}))
+    job = LabelEfficiencyRun(config, recordings=motif_recordings(36))
+    job.begin(resume=False)
+    assert ("augmentation" in job.method_params(config.rows["row"])) is given
+    assert job.encoder("row", job.folds[0]).output_dims == 32
+
+
 def test_recordings_are_embedded_once_for_all_tasks_shares_and_draws(tmp_path, monkeypatch):
     calls = []
     real = run_module.embed_recordings

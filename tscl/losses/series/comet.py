@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.losses.base import plain_gradient
 from tscl.losses.series.views import check_series_views, pool_by_two
 from tscl.losses.shared.settings import floor_setting, positive_setting, whole_setting
@@ -79,8 +79,7 @@ def hierarchical_contrast(
     for term in terms:
         positive_setting("temperature", term.temperature)
         floor_setting("weight", term.weight)
-        if term.axis not in ("time", "batch"):
-            raise InputError("axis", term.axis, "choose time or batch")
+        check_choice("axis", term.axis, ("time", "batch"))
         items = a.shape[0] if term.axis == "batch" else a.shape[1]
         if term.exclude is not None:
             if term.exclude.shape != (items, items) or term.exclude.dtype != torch.bool:

@@ -193,6 +193,13 @@ class LabelEfficiencyConfig(JobConfig):
             values.pop(key)
         return values
 
+    def can_continue(self, earlier: JobConfig) -> bool:
+        """As for every job, but rows may be added; one that went could come back as another."""
+        if not isinstance(earlier, LabelEfficiencyConfig):
+            return False
+        values, old = self.results(), earlier.results()
+        return {**values, "rows": values["rows"] | old["rows"]} == {**old, "rows": values["rows"]}
+
     @property
     def main_row(self) -> str:
         """The row the others are compared with."""

@@ -19,7 +19,7 @@ from data_loaders.container.recordings import Recordings
 from data_loaders.container.standardize import ChannelStats
 from data_loaders.splits.leakage import assert_disjoint
 from data_loaders.splits.patients import GroupKFold
-from tscl.errors import ConfigError, LeakageError, nearest
+from tscl.errors import ConfigError, LeakageError, check_choice, nearest
 from tscl.runs.label_efficiency.config import FoldSection, RecordingData, TaskSection
 
 Index = NDArray[np.int64]
@@ -108,8 +108,7 @@ def _loader(kind: str) -> Callable[..., Recordings | MedicalDataset]:
     Raises:
         ConfigError: there is none.
     """
-    if kind not in kinds():
-        raise ConfigError("data.kind", kind, nearest(kind, kinds()))
+    check_choice("data.kind", kind, kinds(), error=ConfigError)
     if kind == "recordings":
         return Recordings.load
     names = (f"load_{kind}_recordings", f"load_{kind}")  # whole ones where there are such
@@ -156,8 +155,7 @@ def make_tasks(data: Recordings, sections: dict[str, TaskSection]) -> list[Task]
     for name, section in sections.items():
         classes = tuple(section.classes or data.label_names)
         for label in classes:
-            if label not in data.label_names:
-                raise ConfigError(f"tasks.{name}.classes", label, nearest(label, data.label_names))
+            check_choice(f"tasks.{name}.classes", label, data.label_names, error=ConfigError)
         if len(classes) < 2:
             raise ConfigError(f"tasks.{name}.classes", classes, "the data have fewer than two")
         codes = np.full(len(data.label_names) + 1, -1)  # the last entry is of label -1
@@ -208,8 +206,7 @@ def make_folds(data: Recordings, group: Index, section: FoldSection, seed: int) 
 def _by_column(table: pd.DataFrame, section: FoldSection) -> Fold:
     """The one fold that a column of the recordings names."""
     column = str(section.column)
-    if column not in table.columns:
-        raise ConfigError("split.column", column, nearest(column, list(table.columns)))
+    check_choice("split.column", column, table.columns, error=ConfigError)
     values = table[column].to_numpy()
     tested = np.isin(values, section.test or [])
     trained = ~tested if section.train is None else np.isin(values, section.train)
