@@ -11,6 +11,7 @@ from tscl.cli import (
     about,
     clinical,
     data,
+    explain,
     forecasting,
     label_efficiency,
     models,
@@ -31,7 +32,17 @@ from tscl.cli.console import (
 from tscl.errors import ConfigError
 
 # imported for the commands they register
-__all__ = ["about", "app", "data", "models", "predict", "pretrained", "proposals", "studies"]
+__all__ = [
+    "about",
+    "app",
+    "data",
+    "explain",
+    "models",
+    "predict",
+    "pretrained",
+    "proposals",
+    "studies",
+]
 
 JOBS: dict[str, Any] = {
     "forecasting": forecasting,
