@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tscl.estimators.sktime.frames import Stretch
+from tscl.evaluation.forecasting.coverage import window_spread
 from tscl.forecasters.choices import held_out
 from tscl.forecasters.direct_heads import Head, WindowData, thinned
 from tscl.forecasters.intervals import (
@@ -21,7 +22,6 @@ from tscl.forecasters.intervals import (
     QuantileIntervals,
     fit_quantile_head,
     window_embeddings,
-    window_spread,
 )
 from tscl.forecasters.windows import EpochSampler, WindowSource, window_forecasts
 from tscl.methods.end_to_end.method import EndToEnd
@@ -82,7 +82,7 @@ def train_network(
         return Trained(trained, head, ConformalIntervals(errors))
     if options["intervals"] == "adaptive":
         spread = window_spread(data.past(calibration))
-        return Trained(trained, head, AdaptiveIntervals(errors, spread, calibration))
+        return Trained(trained, head, AdaptiveIntervals(errors, spread))
     train = thinned(train, 5000)
     levels = options["quantile_levels"]
     quantiles = fit_quantile_head(
