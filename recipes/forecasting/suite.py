@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script, from anywhere
 
+from data_loaders.series.splits import ForecastSplit
 from data_loaders.series.time_axis import calendar_features
 from tscl.disk import atomic_file
 from tscl.estimators.sktime.forecaster import SSCLForecaster
@@ -218,10 +219,7 @@ class Suite:
             ]
             return {result.horizon: (result, {"season": season}) for result, season in best}
         if cell.row in ("AutoETS", "AutoTheta"):
-            name = cell.row.replace("Auto", "auto_").lower()
-            season = seasons[0] if seasons else 1
-            results = statistical_baseline(name, data.targets, data.split, horizons, season=season)
-            return {result.horizon: (result, {"season": season}) for result in results}
+            return _statistical(cell.row, data, horizons, seasons[0] if seasons else 1)
         fit = self._end_to_end if cell.row == "end to end" else self._linear
         return {h: fit(cell, data, index, seasons, h) for h in horizons}
 
@@ -288,6 +286,27 @@ class Suite:
         sums: ErrorSums = score(predict, data.targets, data.split.test, horizon)
         result = make_result(horizon, sums, sums, data.split, None)
         return replace(result, valid_mse=error, valid_mae=float("nan")), {"past": length, "lr": lr}
+
+
+def _statistical(row: str, data: ForecastingData, horizons: list[int], season: int) -> Rows:
+    """The form that is better on the validation part: left to itself, or with its season kept."""
+    own = {"AutoETS": {"model": "ZZA"}, "AutoTheta": {"decomposition_type": "additive"}}
+    name, split = row.replace("Auto", "auto_").lower(), data.split
+    cut = int(0.8 * split.train.stop)
+    earlier = ForecastSplit(slice(0, cut), slice(cut, split.train.stop), split.valid)
+    fitted = []
+    for params in ({}, own[row]):
+        results, before = (
+            statistical_baseline(name, data.targets, part, horizons, season=season, params=params)
+            for part in (split, earlier)
+        )
+        fitted.append((results, [r.mse for r in before], params))
+    rows = {}
+    for i, horizon in enumerate(horizons):
+        results, errors, params = min(fitted, key=lambda item: item[1][i])
+        result = replace(results[i], valid_mse=errors[i])
+        rows[horizon] = (result, {"season": season, "params": params})
+    return rows
 
 
 OPTIONS: dict[str, Any] = {

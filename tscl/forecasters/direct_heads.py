@@ -26,9 +26,9 @@ Float64 = NDArray[np.float64]
 Origins = NDArray[np.int64]
 ALPHAS = (*TS2VEC_ALPHAS[::2], 1e4, 1e5)
 LEVELS = ("last", "none", "mean", "standard", "scaled")
-"""What a forecast is relative to: the window's last value, nothing, its mean; its mean or last value
-in units of its deviation. Lags are relative to the last value in all but ``none``, so that beside
-a mean the level between mean and last value is one direction that a strong penalty leaves free."""
+"""What a forecast is relative to: the window's last value, nothing, its mean; its mean or last
+value in units of its deviation. Lags are relative to the last value in all but ``none``: so a
+strong penalty leaves free where between mean and last value the level is."""
 WEIGHTS = (1.0, 0.1)
 """Covariates or embedding are multiplied by one: their penalty is the lags' over its square."""
 LEAST_SCALE = 0.05
