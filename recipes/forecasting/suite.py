@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,13 +103,13 @@ def wheel_series(name: str) -> pd.Series:
 class Suite:
     """All cells of a configuration, in its folder."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], rows: Sequence[str] | None = None) -> None:
         self.config, self.folder = config, Path(config["out"])
         self.names = [name for name in config["datasets"] if self._available(name)]
         cells = [
             Cell(name, row, seed)
             for name in self.names
-            for row in (*PLAIN[::-1], *LIBRARY[::-1])
+            for row in rows or (*PLAIN[::-1], *LIBRARY[::-1])
             for seed in (config["seeds"] if row in SEEDED else config["seeds"][:1])
         ]
         cells.sort(key=lambda cell: cell.seed)  # the first seed everywhere before the second
@@ -328,6 +329,9 @@ def main() -> None:
     """Run what is missing, or write the tables into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path)
+    parser.add_argument("--rows", nargs="*", help="only these")
+    parser.add_argument("--steps", type=int, help="in the place of the configuration's")
+    parser.add_argument("--out", help="in the place of the configuration's")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--datasets", nargs="*", help="only these")
     parser.add_argument("--page", type=Path, help="write the tables of finished cells into it")
@@ -335,7 +339,8 @@ def main() -> None:
     config = yaml.safe_load(options.config.read_text())
     if options.datasets:
         config["datasets"] = {name: config["datasets"][name] for name in options.datasets}
-    suite = Suite(config)
+    config |= {key: v for key in ("steps", "out") if (v := getattr(options, key)) is not None}
+    suite = Suite(config, options.rows)
     if options.page is not None:
         from recipes.forecasting.tables import write_tables
 
