@@ -22,10 +22,11 @@ from data_loaders.signals import volts
 from data_loaders.vetting.tables import read_text_table
 from tscl.errors import ConfigError, DataError, InputError, check_choice
 from tscl.evaluation.clinical.fitted import CARD, FittedClassifier
-from tscl.runs.clinical.config import ClinicalDataSection, DataKind
-from tscl.runs.clinical.data import LOADERS, detect_kind, load_patients, loader_keys
+from tscl.runs.clinical.config import ClinicalDataSection
+from tscl.runs.clinical.data import detect_kind, load_patients
 from tscl.runs.label_efficiency.config import RecordingData
 from tscl.runs.label_efficiency.data import load_recordings
+from tscl.runs.loaders import find_loader, loader_keys
 
 logger = logging.getLogger(__name__)
 Data = MedicalDataset | Recordings
@@ -126,13 +127,12 @@ def load_new(
             RecordingData(**values, params={**given, **listed, **params}),  # type: ignore[arg-type]
             folder,
         )
-    check_choice("--kind", kind, LOADERS, error=ConfigError)
-    own = loader_keys(kind)
+    own = loader_keys(find_loader(kind, key="--kind"))
     given |= {k: v for k, v in facts["protocol"].items() if k in own}
     if kind in RATES:
         given[RATES[kind]] = facts["sampling_rate"]
     section = ClinicalDataSection(
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         root=str(folder),
         params={**given, **listed, **params},
         label=trained.get("label"),
@@ -143,7 +143,7 @@ def load_new(
 
 def _kind(folder: Path, *, whole: bool) -> str:
     """What the files of a folder are."""
-    kind: DataKind | str | None = detect_kind(folder)
+    kind = detect_kind(folder)
     if whole and (folder / "recordings.json").is_file():
         return "recordings"
     if kind is not None:
