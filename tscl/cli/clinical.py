@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def run(config: ClinicalConfig, quiet: bool, *, resume: bool, begin: bool = True) -> None:
     """Pretrain, evaluate and report; without ``begin`` in a folder as it stands."""
-    from tscl.runs.clinical.report import show_rows, write_clinical_report
+    from tscl.evaluation.metrics.labels import MAIN
+    from tscl.runs.clinical.report import METRIC_TITLES, show_rows, write_clinical_report
     from tscl.runs.clinical.run import ClinicalRun
 
     job = ClinicalRun(config, progress(quiet))
@@ -29,7 +30,8 @@ def run(config: ClinicalConfig, quiet: bool, *, resume: bool, begin: bool = True
     for level in ("sample", "patient"):
         frame = show_rows(files.table, level=level)
         if not frame.empty:
-            title = f"test AUROC by {level}, share of labels [95 % over patients]"
+            score = METRIC_TITLES[MAIN[job.data.label_kind]]
+            title = f"test {score} by {level}, share of labels [95 % over patients]"
             print_table(title, frame)
     console.print(f"report: {files.markdown} and {files.html}")
 

@@ -1,9 +1,10 @@
 """CLOCS: segments in time and leads of one patient attract each other.
 
-Kiyasseh et al. 2021, arXiv 2005.13249, section 4. Views are segments that follow one another in
-time (CMSC), leads at one time (CMLC), or both (CMSMLC). With view embeddings h_i^A, h_j^B, cosine
-similarity s and temperature 0.1, every pair of views A, B and every pair (i, j) of one patient,
-i = j included, gives
+Kiyasseh et al. 2021, "CLOCS: Contrastive Learning of Cardiac Signals Across Space, Time, and
+Patients", arXiv 2005.13249, section 4. Views are segments that follow one another in time (CMSC),
+leads at one time (CMLC), or both (CMSMLC). With view embeddings h_i^A, h_j^B, cosine similarity s
+and temperature 0.1, every pair of views A, B and every pair (i, j) of one patient, i = j included,
+gives
 
     -log exp(s(h_i^A, h_j^B) / tau) / sum_k exp(s(h_i^A, h_k^B) / tau)
 

@@ -1,8 +1,8 @@
 """Mixing-up: tell which two series were mixed and how much of each.
 
-Wickstrøm et al. 2022, arXiv 2203.09270, section 3: x~ = lambda x1 + (1 - lambda) x2 with
-lambda ~ Beta(alpha, alpha) for two mini-batches x1, x2; the loss is
-:class:`tscl.losses.MixupContrast`.
+Wickstrøm et al., "Mixing Up Contrastive Learning: Self-Supervised Representation Learning for Time
+Series", arXiv 2203.09270, section 3: x~ = lambda x1 + (1 - lambda) x2 with lambda ~ Beta(alpha,
+alpha) for two mini-batches x1, x2; the loss is :class:`tscl.losses.MixupContrast`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Contrast of two modalities: lead groups of a recording, or a series with what is known beside it.
 
-CLIP's scheme (Radford et al. 2021, arXiv 2103.00020, section 2.3) with any loss over pairs: both
-modalities are embedded, projected to one space and contrasted, with a learned temperature. The
-losses made for it are ``cwcl`` (arXiv 2309.14580), ``m3col`` (arXiv 2409.17777) and
-``contrastive_gap`` (arXiv 2405.18570); ``infonce`` is CLIP's own.
+CLIP's scheme (Radford et al., "Learning Transferable Visual Models From Natural Language
+Supervision", arXiv 2103.00020, section 2.3) with any loss over pairs: both modalities are embedded,
+projected to one space and contrasted, with a learned temperature. The losses made for it are
+``cwcl`` (arXiv 2309.14580), ``m3col`` (arXiv 2409.17777) and ``contrastive_gap`` (arXiv
+2405.18570); ``infonce`` is CLIP's own.
 """
 
 from __future__ import annotations

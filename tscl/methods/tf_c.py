@@ -1,8 +1,9 @@
 """TF-C: time and frequency views of one series should have close embeddings.
 
-Zhang et al. 2022, arXiv 2206.08496, sections 4.1 to 4.4. A time encoder gives h_T of the series,
-a frequency encoder h_F of its amplitude spectrum, projections z_T and z_F meet in one space; ~
-marks augmented input. With L the NT-Xent loss of a pair of embeddings,
+Zhang et al., "Self-Supervised Contrastive Pre-Training For Time Series via Time-Frequency
+Consistency", arXiv 2206.08496, sections 4.1 to 4.4. A time encoder gives h_T of the series, a
+frequency encoder h_F of its amplitude spectrum, projections z_T and z_F meet in one space; ~ marks
+augmented input. With L the NT-Xent loss of a pair of embeddings,
 
     L_T = L(h_T, h~_T)    L_F = L(h_F, h~_F)    L_TF = L(z_T, z_F)
     direct   lambda (L_T + L_F) + L_TF                               (the public code)

@@ -101,7 +101,8 @@ def load_new(
 
     Args:
         facts: of :func:`input_facts`.
-        trained: ``kind`` and ``params`` of the loader of the training data.
+        trained: ``kind`` and ``params`` of the loader of the training data; ``label`` and
+            ``label_kind`` where labels are read from columns.
         folder: where they lie; a ``labels.csv`` names records and patients where there is one,
             otherwise every WFDB header or EEG file is a record and a patient of its own.
         kind: of the folder; None is told by its files.
@@ -134,6 +135,8 @@ def load_new(
         kind=kind,  # type: ignore[arg-type]
         root=str(folder),
         params={**given, **listed, **params},
+        label=trained.get("label"),
+        label_kind=trained.get("label_kind"),
     )
     return load_patients(section, folder)
 
@@ -374,7 +377,8 @@ def probability_columns(
 def predict_table(classifier: FittedClassifier, data: Data) -> pd.DataFrame:
     """Probabilities of new recordings, a line a sample or whole recording.
 
-    Columns: record, window (its number in the record), trial, patient, predicted, ``p_CLASS``.
+    Columns: record, window (its number in the record), trial, patient, predicted, ``p_CLASS``. Of
+    several labels ``predicted`` names those of .5 and more; of a number there is no ``p_``.
 
     Args:
         classifier: as loaded.
@@ -390,5 +394,11 @@ def predict_table(classifier: FittedClassifier, data: Data) -> pd.DataFrame:
     except InputError as error:
         raise DataError(error.field, error.value, error.remedy) from None
     frame = sample_names(data)
-    frame["predicted"] = np.asarray(classifier.classes)[proba.argmax(axis=1)]
+    if classifier.kind == "target":
+        return frame.assign(predicted=proba[:, 0])
+    if classifier.kind == "multilabel":
+        chosen = [np.asarray(classifier.classes)[row >= 0.5].tolist() for row in proba]
+        frame["predicted"] = [";".join(names) or "none" for names in chosen]
+    else:
+        frame["predicted"] = np.asarray(classifier.classes)[proba.argmax(axis=1)]
     return frame.assign(**probability_columns(proba, classifier.classes))

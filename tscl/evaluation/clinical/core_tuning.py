@@ -8,7 +8,7 @@ see :mod:`tscl.losses.mann_whitney`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -196,7 +196,7 @@ class RankTuner(FineTuner):
 
 TUNERS: dict[str, type[FineTuner]] = {"plain": FineTuner, "core": CoreTuner, "rank": RankTuner}
 """Fine-tuning by name: with cross entropy, with contrast, for the area under the ROC curve."""
-FIXED = ("encoder", "n_classes", "seed", "frozen")
+FIXED = ("encoder", "n_classes", "seed", "frozen", "kind", "class_weight")
 
 
 def build_tuner(
@@ -216,6 +216,10 @@ def build_tuner(
     check_choice("name", name, TUNERS)
     known = TUNERS[name]._get_param_names()
     for key, value in settings.items():
+        if key == "kind" and key not in known:
+            raise InputError("name", name, f"it learns classes, these are {value}; take plain")
+        if key == "class_weight" and key not in known:
+            raise InputError("name", name, "it has no class weights; take plain, or leave them out")
         if key not in known:
             remedy = nearest(key, [one for one in known if one not in FIXED])
             raise InputError(key, value, f"no setting of {name}; {remedy}")
@@ -224,11 +228,21 @@ def build_tuner(
     return tuner
 
 
-def check_tuning(settings: dict[str, Any], protocols: Collection[str] = ()) -> None:
-    """Raise InputError for settings of :func:`build_tuner` that cannot be, before any data."""
+def check_tuning(
+    settings: dict[str, Any],
+    protocols: Collection[str] = (),
+    labels: Mapping[str, Any] | None = None,
+) -> None:
+    """Raise InputError for settings of :func:`build_tuner` that cannot be, before any training.
+
+    Args:
+        settings: without ``n_classes`` and what else the evaluation gives.
+        protocols: of the evaluation.
+        labels: what fine-tuning has to know of the labels: ``kind``, ``class_weight``.
+    """
     for key in FIXED:
         if key in settings:
             raise InputError(key, settings[key], "it is given by the evaluation; leave it out")
-    build_tuner(None, 2, **settings)
+    build_tuner(None, 2, **settings, **(labels or {}))
     if settings.get("name") == "core" and "head" in protocols:
         raise InputError("name", "core", "its contrast trains the encoder: leave head out")

@@ -33,6 +33,7 @@ from data_loaders.splits.leakage import check_split
 from tscl.errors import ConfigError, DataError, TSCLError, nearest
 from tscl.runs.clinical.config import ClinicalDataSection, DataKind
 from tscl.runs.clinical.splits import Parts, SplitSection
+from tscl.runs.config import under
 
 LOADERS: dict[str, Callable[..., MedicalDataset]] = {
     "cohort": load_cohort,
@@ -113,13 +114,22 @@ def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
         ):
             raise ConfigError(f"data.params.{key}", None, f"data of kind {section.kind} need it")
     try:
-        return loader(root, **params)
+        data = loader(root, **params)
+        return relabelled(data, section)
     except (TypeError, AttributeError) as error:
         if isinstance(error, TSCLError):
             raise
         raise ConfigError(
             "data.params", section.params, f"a value of the wrong kind: {error}"
         ) from error
+
+
+def relabelled(data: MedicalDataset, section: ClinicalDataSection) -> MedicalDataset:
+    """The data with the labels that the configuration names."""
+    if section.label is None:
+        return data
+    result: MedicalDataset = under("data", data.with_label, section.label, section.label_kind)
+    return result
 
 
 def loader_keys(kind: str) -> list[str]:
