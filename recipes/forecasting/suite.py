@@ -11,9 +11,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,9 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script, from anywhere
 
+from data_loaders.series.splits import ForecastSplit
+from data_loaders.series.time_axis import calendar_features
+from tscl.disk import atomic_file
 from tscl.estimators.sktime.forecaster import SSCLForecaster
 from tscl.estimators.sktime.training import train_network
 from tscl.evaluation.forecasting.baselines import seasonal_naive
@@ -34,8 +36,8 @@ from tscl.forecasters.choices import held_out, past_candidates, season_lengths
 from tscl.forecasters.direct_protocol import direct_protocol
 from tscl.forecasters.simple_networks import DLinear
 from tscl.forecasters.windows import window_forecasts
-from tscl.runs.forecasting.config import UNTRAINED, check_config
-from tscl.runs.forecasting.data import ForecastingData, prepare
+from tscl.runs.forecasting.config import UNTRAINED, DataSection, check_config
+from tscl.runs.forecasting.data import ForecastingData, load_series, prepare
 from tscl.runs.forecasting.run import ForecastingRun
 from tscl.runs.workers import run_cells
 from tscl.saving.cells import CellFiles
@@ -101,17 +103,17 @@ def wheel_series(name: str) -> pd.Series:
 class Suite:
     """All cells of a configuration, in its folder."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], rows: Sequence[str] | None = None) -> None:
         self.config, self.folder = config, Path(config["out"])
         self.names = [name for name in config["datasets"] if self._available(name)]
         cells = [
             Cell(name, row, seed)
             for name in self.names
-            for row in (*PLAIN[::-1], *LIBRARY[::-1])
+            for row in rows or (*PLAIN[::-1], *LIBRARY[::-1])
             for seed in (config["seeds"] if row in SEEDED else config["seeds"][:1])
         ]
+        cells.sort(key=lambda cell: cell.seed)  # the first seed everywhere before the second
         self.files = CellFiles(self.folder, cells, self.facts)
-        self.data = lru_cache(2)(self._data)
 
     def _available(self, name: str) -> bool:
         path = self.config["datasets"][name].get("data", {}).get("path")
@@ -123,6 +125,7 @@ class Suite:
     def facts(self, cell: Cell) -> dict[str, Any]:
         """What the figures of a cell depend on."""
         parts = {"data": self.config["datasets"][cell.dataset], "seed": cell.seed, "row": cell.row}
+        parts |= {name: self.config[name] for name in ("steps", "split")}
         if cell.row in ENCODERS:
             parts["run"] = self.config["run"]
         return parts | ({"linear": self.config["linear"]} if cell.row in LINEAR else {})
@@ -130,14 +133,24 @@ class Suite:
     def section(self, name: str) -> dict[str, Any]:
         """The data section; a series of a wheel is written into the folder first."""
         entry = self.config["datasets"][name]
-        section = dict(entry.get("data", {}))
-        if "wheel" in entry:
-            path = self.folder / "data" / f"{name}.csv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            wheel_series(entry["wheel"]).rename("value").rename_axis("date").to_csv(path)
-            section = {"dataset": "csv", "path": str(path)}
-        split = {"split": entry["split"]} if "split" in entry else {}
-        return section | {"covariates": False, "input_form": "relative"} | split
+        path = self.folder / "data" / f"{name}.csv"
+        if not path.is_file():
+            if "wheel" in entry:
+                series = wheel_series(entry["wheel"])
+            else:
+                loaded = load_series(DataSection(**entry["data"]))
+                series = pd.Series(loaded.target_values[:, -1], index=loaded.timestamps)
+            with atomic_file(path) as work:
+                series.iloc[-self.config["steps"] :].rename("value").to_csv(
+                    work, index_label="date"
+                )
+        return {
+            "dataset": "csv",
+            "path": str(path),
+            "split": self.config["split"],
+            "covariates": False,
+            "input_form": "relative",
+        }
 
     def run_config(self, name: str, seed: int, row: str) -> Any:
         """The forecasting run of a data set."""
@@ -150,9 +163,8 @@ class Suite:
         values["train"] = {**values["train"], "max_train_length": crop}
         return check_config(values)
 
-    def _data(self, name: str) -> ForecastingData:
-        from tscl.runs.forecasting.config import DataSection
-
+    def data(self, name: str) -> ForecastingData:
+        """The prepared series."""
         horizons = self.config["datasets"][name]["horizons"]
         return prepare(DataSection(**self.section(name)), horizons)
 
@@ -186,8 +198,6 @@ class Suite:
         heads = {"gradient boosting on lags": "trees", "ridge on lags": "ridge"}
         heads["no encoder, same head"] = "auto"
         if cell.row in heads:
-            from data_loaders.series.time_axis import calendar_features
-
             marks = calendar_features(data.series.timestamps, data.split.train)
             rows = direct_protocol(
                 None,
@@ -210,10 +220,7 @@ class Suite:
             ]
             return {result.horizon: (result, {"season": season}) for result, season in best}
         if cell.row in ("AutoETS", "AutoTheta"):
-            name = cell.row.replace("Auto", "auto_").lower()
-            season = seasons[0] if seasons else 1
-            results = statistical_baseline(name, data.targets, data.split, horizons, season=season)
-            return {result.horizon: (result, {"season": season}) for result in results}
+            return _statistical(cell.row, data, horizons, seasons[0] if seasons else 1)
         fit = self._end_to_end if cell.row == "end to end" else self._linear
         return {h: fit(cell, data, index, seasons, h) for h in horizons}
 
@@ -282,6 +289,27 @@ class Suite:
         return replace(result, valid_mse=error, valid_mae=float("nan")), {"past": length, "lr": lr}
 
 
+def _statistical(row: str, data: ForecastingData, horizons: list[int], season: int) -> Rows:
+    """The form that is better on the validation part: left to itself, or with its season kept."""
+    own = {"AutoETS": {"model": "ZZA"}, "AutoTheta": {"decomposition_type": "additive"}}
+    name, split = row.replace("Auto", "auto_").lower(), data.split
+    cut = int(0.8 * split.train.stop)
+    earlier = ForecastSplit(slice(0, cut), slice(cut, split.train.stop), split.valid)
+    fitted = []
+    for params in ({}, own[row]):
+        results, before = (
+            statistical_baseline(name, data.targets, part, horizons, season=season, params=params)
+            for part in (split, earlier)
+        )
+        fitted.append((results, [r.mse for r in before], params))
+    rows = {}
+    for i, horizon in enumerate(horizons):
+        results, errors, params = min(fitted, key=lambda item: item[1][i])
+        result = replace(results[i], valid_mse=errors[i])
+        rows[horizon] = (result, {"season": season, "params": params})
+    return rows
+
+
 OPTIONS: dict[str, Any] = {
     "valid_share": 0.2,
     "valid_blocks": None,
@@ -297,17 +325,22 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def main(page: Callable[[Suite, Path], None] | None = None) -> None:
+def main() -> None:
     """Run what is missing, or write the tables into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path)
+    parser.add_argument("--rows", nargs="*", help="only these")
+    parser.add_argument("--steps", type=int, help="in the place of the configuration's")
+    parser.add_argument("--out", help="in the place of the configuration's")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--datasets", nargs="*", help="only these")
     parser.add_argument("--page", type=Path, help="write the tables of finished cells into it")
     options = parser.parse_args()
     config = yaml.safe_load(options.config.read_text())
     if options.datasets:
         config["datasets"] = {name: config["datasets"][name] for name in options.datasets}
-    suite = Suite(config)
+    config |= {key: v for key in ("steps", "out") if (v := getattr(options, key)) is not None}
+    suite = Suite(config, options.rows)
     if options.page is not None:
         from recipes.forecasting.tables import write_tables
 
@@ -317,6 +350,7 @@ def main(page: Callable[[Suite, Path], None] | None = None) -> None:
         suite.files,
         suite.compute,
         suite.files.write,
+        workers=options.workers,
         report=lambda title, done, total: print(f"{done}/{total} {title}", flush=True),
     )
 

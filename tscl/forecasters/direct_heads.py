@@ -26,8 +26,9 @@ Float64 = NDArray[np.float64]
 Origins = NDArray[np.int64]
 ALPHAS = (*TS2VEC_ALPHAS[::2], 1e4, 1e5)
 LEVELS = ("last", "none", "mean", "standard", "scaled")
-"""What a window and its forecast are relative to: the last value, nothing, the mean; the mean or
-the last value in units of the window's deviation."""
+"""What a forecast is relative to: the window's last value, nothing, its mean; its mean or last
+value in units of its deviation. Lags are relative to the last value in all but ``none``: so a
+strong penalty leaves free where between mean and last value the level is."""
 WEIGHTS = (1.0, 0.1)
 """Covariates or embedding are multiplied by one: their penalty is the lags' over its square."""
 LEAST_SCALE = 0.05
@@ -227,7 +228,8 @@ def _ridge_rows(
     for c in range(past.shape[2]):
         lags = past[:, :, c]
         center, scale = _level(lags, choice.level)
-        yield np.concatenate([(lags - center) / scale, *shared], axis=1), center, scale
+        origin = center if choice.level == "none" else lags[:, -1:]
+        yield np.concatenate([(lags - origin) / scale, *shared], axis=1), center, scale
 
 
 def _level(lags: Float64, kind: str) -> tuple[Float64, Float64]:
@@ -259,7 +261,7 @@ class BoostedForecast:
 
     ridge: RidgeForecast | None
     seed: int = 0
-    n_trees: int = 150
+    n_trees: int = 100
     level: str = "last"
     embedding: bool = True
     error: float = float("inf")
@@ -302,6 +304,7 @@ class BoostedForecast:
         left = ((data.future(origins) - base) / scale[:, None])[at]
         self._model = HistGradientBoostingRegressor(
             max_iter=self.n_trees,
+            learning_rate=0.15,
             # rows of one window are alike, so a leaf of few rows is a single window
             min_samples_leaf=int(np.clip(left.size // 50, 20, 200)),
             early_stopping=False,

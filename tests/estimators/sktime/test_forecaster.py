@@ -64,6 +64,39 @@ def test_learns_a_period_and_its_intervals_cover():
     assert inside.mean() >= 0.6
 
 
+def test_a_network_of_a_panel_serves_a_new_series_without_training():
+    """Henon's map: 30 steps tell a network and a ridge nothing, a panel tells the network."""
+
+    def henon(n: int, start: float, unit: float) -> pd.DataFrame:
+        x = [start, 0.1]
+        while len(x) < n + 100:
+            x.append(1 - 1.4 * x[-1] ** 2 + 0.3 * x[-2])
+        return unit * pd.DataFrame({"y": x[100:]})
+
+    panel = {f"{i}": henon(200, 0.05 * i, 1.0 + i) for i in range(6)}
+    new, known = henon(80, 0.47, 7.0), 30
+
+    def error(model: SSCLForecaster) -> float:
+        model.fit(new[:known])
+        scaler = model.scalers_[next(iter(model.scalers_))]
+        data = model._data(scaler.apply(new), np.zeros((len(new), 0), np.float32))
+        origins = np.arange(known - 1, len(new) - 1)
+        forecasts = model.head_.forecast(model.network_, data, origins)
+        return float(np.square(forecasts - data.future(origins)).mean() / data.values.var())
+
+    network = {"output_dims": 16, "decoder_dims": 16}
+    settings = {"horizon": 1, "context_length": 4, "instance_norm": "none", "calendar": False}
+    settings |= {"encoder": "tcn", "encoder_params": {"hidden_dims": 16, "depth": 2}}
+    settings |= {"network_params": network, "max_epochs": 15, "lr": 1e-2, "finetune_epochs": 0}
+    model = SSCLForecaster(**settings).pretrain(pd.concat(panel, names=["id", "time"]))
+    before = {k: v.copy() for k, v in model.pretrained_["weights"].items()}
+    assert error(model) < 0.1
+    for name, value in model.network_.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name])
+    assert error(SSCLForecaster(**settings)) > 0.3
+    assert error(SSCLForecaster(**settings, head="ridge")) > 0.3
+
+
 def test_pretraining_is_kept_by_fit():
     panel = pd.concat({"a": hours(80).to_frame(), "b": hours(90).to_frame() * 3}, names=["id", "t"])
     model = SSCLForecaster(context_length=24, horizon=6, **TINY | {"max_epochs": 1})

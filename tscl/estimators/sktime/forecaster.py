@@ -55,6 +55,7 @@ OPEN_NUMBERS: dict[str, int | None] = {
     "context_length": None,
     "horizon": None,
     "max_epochs": 0,
+    "finetune_epochs": 0,
     "max_steps": 1,
     "batch_size": 1,
     "stride": 1,
@@ -218,10 +219,14 @@ class SSCLForecaster(BaseForecaster):
     valid_blocks : int or None
         Blocks they are taken from, each at the end of its part of the series; 1 takes the last
         windows, None up to five where they are long enough.
+    finetune_epochs : int or None
+        Passes of ``fit`` over the windows after ``pretrain``; 0 leaves the network as it is and
+        fits the head alone, None takes ``max_epochs``.
     head : str
         ``network``: its own decoder. ``ridge`` and ``boosting`` (gradient boosting of what the
-        ridge leaves over) see the window's lags, the covariates and the embedding together.
-        ``auto``: of these and their mean the one with the least held-out error.
+        ridge leaves over) see the window's lags, the covariates and the embedding together;
+        ``trees`` is boosting of lags and covariates alone. ``auto``: of these, the seasonal naive
+        forecast and the means of some of them the one with the least held-out error.
     calendar : bool
         Calendar covariates for time-stamped series.
     intervals : str
@@ -304,6 +309,7 @@ class SSCLForecaster(BaseForecaster):
         update_epochs: int = 1,
         valid_share: float = 0.2,
         valid_blocks: int | None = None,
+        finetune_epochs: int | None = None,
         head: str = "auto",
         calendar: bool = True,
         intervals: str = "adaptive",
@@ -331,6 +337,7 @@ class SSCLForecaster(BaseForecaster):
         self.update_epochs = update_epochs
         self.valid_share = valid_share
         self.valid_blocks = valid_blocks
+        self.finetune_epochs = finetune_epochs
         self.head = head
         self.calendar = calendar
         self.intervals = intervals
@@ -385,7 +392,10 @@ class SSCLForecaster(BaseForecaster):
         self.marks_ = Marks.fit_parts(list(parts.values()), calendar=self.calendar)
         self._choose(parts, self._stretches(parts), fh)
         network = self._network(y.shape[1], self.marks_.width)
-        self.network_ = self._train(network, parts, self.settings_["max_epochs"])
+        epochs = self.settings_["max_epochs"]
+        if getattr(self, "pretrained_", None) is not None and self.finetune_epochs is not None:
+            epochs = self.settings_["max_epochs"] = self.finetune_epochs
+        self.network_ = self._train(network, parts, epochs)
         return self
 
     def _update(
