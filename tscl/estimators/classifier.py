@@ -26,7 +26,7 @@ from sklearn.utils.validation import (
 )
 from torch import nn
 
-from tscl.errors import InputError, is_whole
+from tscl.errors import ConfigError, InputError, check_choice, is_whole
 from tscl.estimators.base import Arrays, TransformerBased
 from tscl.estimators.inputs import (
     Float32,
@@ -37,7 +37,7 @@ from tscl.estimators.inputs import (
     require_fitted,
 )
 from tscl.estimators.labels import labelled_rows
-from tscl.estimators.pretraining import PretrainingSettings, check_choice
+from tscl.estimators.pretraining import PretrainingSettings
 from tscl.estimators.saved import check_arrays, read_classes, saved_ids
 from tscl.estimators.transformer import ContrastiveTransformer
 from tscl.evaluation.clinical.core_tuning import TUNERS, build_tuner, check_tuning
@@ -200,7 +200,7 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
             if self.finetune_params:
                 raise InputError("finetune_params", self.finetune_params, "name finetune too")
             return
-        check_choice("finetune", self.finetune, tuple(TUNERS))
+        check_choice("finetune", self.finetune, tuple(TUNERS), error=ConfigError)
         if self.head is not None:
             raise InputError("head", self.head, "fine-tuning trains its own head; leave it out")
         check_tuning({"name": self.finetune, **(self.finetune_params or {})})

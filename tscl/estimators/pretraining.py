@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, DataError, InputError, is_number, is_whole, nearest
+from tscl.errors import ConfigError, DataError, InputError, is_number, is_whole
 from tscl.estimators.inputs import RandomState, SeriesInput
 from tscl.estimators.saved import SavedEstimator
 from tscl.losses import LOSSES
@@ -274,9 +274,3 @@ def pretrain(
     return Trainer(settings, checkpoints=checkpoints, progress=progress).fit(
         method, source, drawn, resume=resume, title=title
     )
-
-
-def check_choice(field: str, value: object, known: tuple[str, ...]) -> None:
-    """Raise ConfigError unless ``value`` is one of ``known``."""
-    if value not in known:
-        raise ConfigError(field, value, nearest(str(value), known))

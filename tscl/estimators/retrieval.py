@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.neighbors import NearestNeighbors
 
 from data_loaders.container.fields import as_ids
-from tscl.errors import InputError, MissingExtraError, is_whole
+from tscl.errors import ConfigError, InputError, MissingExtraError, check_choice, is_whole
 from tscl.estimators.base import Arrays, StandardEmbeddings, earlier_name
 from tscl.estimators.inputs import (
     Float32,
@@ -20,7 +20,6 @@ from tscl.estimators.inputs import (
     read_weights,
     require_fitted,
 )
-from tscl.estimators.pretraining import check_choice
 from tscl.estimators.saved import check_arrays, read_ids, saved_ids
 from tscl.estimators.transformer import ContrastiveTransformer
 
@@ -98,7 +97,7 @@ class PatientRetrieval(StandardEmbeddings):
         Raises:
             DataError, InputError, ConfigError: bad series, ids or settings.
         """
-        check_choice("metric", self.metric, METRICS)
+        check_choice("metric", self.metric, METRICS, error=ConfigError)
         if not is_whole(self.rerank) or self.rerank < 0:
             raise InputError("rerank", self.rerank, "use a whole number of patients, or 0")
         if self.rerank:
@@ -251,7 +250,7 @@ class PatientRetrieval(StandardEmbeddings):
         return ids, {"codes": self.embeddings_, **figures, **steps}
 
     def _from_state(self, facts: dict[str, Any], arrays: Arrays) -> None:
-        check_choice("metric", self.metric, METRICS)
+        check_choice("metric", self.metric, METRICS, error=ConfigError)
         patients, trials = read_ids(facts["patient"]), read_ids(facts["trial"])
         width, n = self.transformer_._n_features_out, len(patients)
         check_arrays(arrays, codes=(n, width), mean=(width,), scale=(width,))

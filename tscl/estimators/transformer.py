@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from data_loaders.container.standardize import channel_figures, standardize_groups
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import evaluating
-from tscl.errors import DataError, InputError
+from tscl.errors import ConfigError, DataError, InputError, check_choice
 from tscl.estimators.inputs import (
     Float32,
     RandomState,
@@ -33,7 +33,6 @@ from tscl.estimators.labels import pair_ids, say_missing, supervision
 from tscl.estimators.pretraining import (
     PretrainingSettings,
     build_method,
-    check_choice,
     pretrain,
     with_loss,
 )
@@ -148,7 +147,7 @@ class ContrastiveTransformer(
         weights: NDArray[np.float64] | None = None,
     ) -> None:
         check_pooling(self.pooling)
-        check_choice("scale", self.scale, SCALES)
+        check_choice("scale", self.scale, SCALES, error=ConfigError)
         say_missing(values)
         self._measure(values if weights is None else values[weights > 0])
         seed = draw_seed(self.random_state)
@@ -365,7 +364,7 @@ class ContrastiveTransformer(
         with readable(folder):
             model = cls(**card["params"])
             check_pooling(model.pooling)
-            check_choice("scale", model.scale, SCALES)
+            check_choice("scale", model.scale, SCALES, error=ConfigError)
             model._from_state(card["state"])
             widths = model.part_widths_.values()
             if widths and sum(widths) != encoder.output_dims * len(check_pooling(model.pooling)):

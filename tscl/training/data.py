@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, check_choice
 from tscl.methods.base import Batch
 from tscl.seeding import derive_seed, numpy_generator, randint
 
@@ -98,8 +98,7 @@ class GroupedSampler:
                 "trial, patient", (len(trials), len(patients)), "pass one of each per sample"
             )
         _check_sizes(len(trials), batch_size)
-        if mode not in get_args(GroupMode):
-            raise InputError("mode", mode, nearest(str(mode), get_args(GroupMode)))
+        check_choice("mode", mode, get_args(GroupMode))
         if trials_per_patient < 1:
             raise InputError("trials_per_patient", trials_per_patient, "use 1 or more")
         if drop_last and len(trials) < batch_size:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from data_loaders.container.fields import label_kind
 from data_loaders.splits.leakage import leakage_statement
 from tscl.disk import atomic_file, write_text
 from tscl.errors import InputError
@@ -19,7 +21,9 @@ from tscl.evaluation.clinical.operating import operating_points, subgroup_table
 from tscl.evaluation.clinical.paired import paired_differences
 from tscl.evaluation.clinical.table import pooled_predictions, summarise
 from tscl.evaluation.clinical.votes import LEVELS
+from tscl.evaluation.metrics.labels import MAIN
 from tscl.reporting.document import Document, markdown_table
+from tscl.reporting.references import Reference
 from tscl.runs.clinical.config import BASELINES
 from tscl.runs.clinical.figures import (
     calibration_figure,
@@ -27,7 +31,10 @@ from tscl.runs.clinical.figures import (
     embedding_figure,
     roc_pr_figure,
 )
+from tscl.runs.clinical.label_plots import drawn_groups, label_figures, number_figure
 from tscl.runs.clinical.run import ClinicalRun, class_names
+from tscl.runs.clinical.supplement import calibration_table, missing_values, papers, participants
+from tscl.runs.clinical.supplement import checklist as tripod_checklist
 from tscl.runs.clinical.tables import (
     class_table,
     compact_table,
@@ -51,11 +58,13 @@ class ReportFiles(NamedTuple):
 
 
 class EmbeddingData(NamedTuple):
-    """Embeddings (n, D) to draw, with the label and the patient of each (n,)."""
+    """Embeddings (n, D) to draw, with the label and the patient of each (n,), and the labels'
+    names where they are not those of the report."""
 
     embeddings: ArrayLike
     label: ArrayLike
     patient: ArrayLike
+    names: Sequence[str] | None = None
 
 
 class Plot(NamedTuple):
@@ -76,9 +85,14 @@ def write_report(
     plots: Sequence[Plot] = (),
     notes: Sequence[str] = (),
     tables: Mapping[str, pd.DataFrame] | None = None,
+    checklist: pd.DataFrame | None = None,
+    papers: Sequence[Reference] = (),
     configuration: str = "",
 ) -> ReportFiles:
-    """Write ``report.md``, its ``figures/*.png``, ``report.html`` (one file) and ``table.csv``.
+    """Write ``report.md``, ``report.html`` (one file) and ``table.csv``.
+
+    Figures, tables and references lie beside them too, see
+    :class:`tscl.reporting.document.Document`.
 
     Args:
         directory: created when missing; files of an earlier report are replaced.
@@ -89,6 +103,8 @@ def write_report(
         plots: figures in order.
         notes: sentences on data and methods.
         tables: heading -> further table.
+        checklist: items of a reporting guideline, of :mod:`tscl.runs.clinical.supplement`.
+        papers: references of data and methods.
         configuration: of the run, as YAML.
     """
     wide = wide_table(table)
@@ -99,12 +115,13 @@ def write_report(
         document.figure("label_efficiency", *figure)
     if notes:
         document.items(list(notes))
-    document.heading("AUROC on patients never seen")
-    for level in LEVELS:
-        compact = compact_table(table, "auroc", level)
-        if not compact.empty:
-            document.paragraph(f"By {level}, by share of the training labels:")
-            document.table(compact, names=2 + several)
+    for metric in main_metrics(table):
+        document.heading(f"{METRIC_TITLES[metric]} on patients never seen")
+        for level in LEVELS:
+            compact = compact_table(table, metric, level)
+            if not compact.empty:
+                document.paragraph(f"By {level}, by share of the training labels:")
+                document.table(compact, names=2 + several)
     document.paragraph(legend(table))
     for plot in plots:
         document.heading(plot.heading)
@@ -114,6 +131,10 @@ def write_report(
         document.table(frame)
     document.heading("Patients in each part of the split")
     document.code(leakage)
+    if checklist is not None:
+        document.heading("Reporting checklist (TRIPOD+AI)")
+        document.table(checklist, text=True)
+    document.references(papers)
     document.heading("All metrics")
     rows = f"{len(wide)} rows; the same figures stand in table.csv"
     document.table(wide, names=5, summary=rows)
@@ -124,6 +145,14 @@ def write_report(
     with atomic_file(markdown.with_name("table.csv")) as work:
         table.to_csv(work, index=False)
     return ReportFiles(markdown, page, markdown.with_name("table.csv"))
+
+
+METRIC_TITLES = {"auroc": "AUROC", "r2": "R2", "mae": "Mean absolute error"}
+
+
+def main_metrics(table: pd.DataFrame) -> tuple[str, ...]:
+    """The scores that a report begins with: AUROC, or R2 and the error of a number."""
+    return ("r2", "mae") if (table["metric"] == "r2").any() else ("auroc",)
 
 
 def _by_share(table: pd.DataFrame) -> tuple[Figure, str] | None:
@@ -166,6 +195,8 @@ def clinical_report(
     n_replicates: int = 1000,
     notes: Sequence[str] = (),
     tables: Mapping[str, pd.DataFrame] | None = None,
+    checklist: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    papers: Sequence[Reference] = (),
     configuration: str = "",
 ) -> ReportFiles:
     """The whole report of evaluation cells: tables, curves, calibration, confusion, embedding.
@@ -187,27 +218,33 @@ def clinical_report(
         n_replicates: bootstrap replicates.
         notes: see :func:`write_report`.
         tables: see :func:`write_report`.
+        checklist: from the tidy table to the items.
+        papers: see :func:`write_report`.
         configuration: see :func:`write_report`.
     """
     if not cells:
         raise InputError("cells", "none", "evaluate at least one method")
     plots = _prediction_plots(cells, primary or str(cells[0].key["method"]), label_names)
     if embedding is not None:
-        figure = embedding_figure(*embedding, names=label_names, umap=umap)
+        drawn = label_names if embedding.names is None else embedding.names
+        figure = embedding_figure(*embedding[:3], names=drawn, umap=umap)
         caption = (
             f"{embedding_note} Each point is a test sample; both columns show the same points. "
             "Groups on the right that have no counterpart on the left: the embeddings tell people "
             "apart, not labels."
         ).strip()
         plots.append(Plot("embedding", "Embedding of the test samples", figure, caption))
+    table = summarise(cells, n_replicates=n_replicates)
     return write_report(
         directory,
         title=title,
-        table=summarise(cells, n_replicates=n_replicates),
+        table=table,
         leakage=leakage,
         plots=plots,
         notes=notes,
         tables=tables,
+        checklist=checklist(table) if checklist else None,
+        papers=papers,
         configuration=configuration,
     )
 
@@ -217,6 +254,9 @@ def _prediction_plots(
 ) -> list[Plot]:
     """Curves by sample and by patient, calibration, and the confusion of ``primary``."""
     chosen = _shown_cells(cells)
+    kind = label_kind(cells[0].arrays["y"])
+    if kind != "classes":
+        return _label_plots(chosen, primary, kind, label_names)
     several = len({name[2] for name in chosen}) > 1
     labels = {n: ", ".join(n if several else n[:2]) for n in chosen}
     mine = [name for name in chosen if name[0] == primary]
@@ -254,6 +294,25 @@ def _prediction_plots(
     figure = confusion_figure(counts, names=label_names)
     plots.append(Plot("confusion", "Confusion", figure, caption))
     return plots
+
+
+def _label_plots(
+    chosen: Mapping[Name, list[list[Cell]]], primary: str, kind: str, names: Sequence[str]
+) -> list[Plot]:
+    """Figures of the first protocol of ``primary``, of several labels or a number."""
+    method, protocol, seeds = next(
+        (name[0], name[1], cells) for name, cells in chosen.items() if name[0] == primary
+    )
+    if kind == "multilabel":
+        drawn = label_figures([pooled_predictions(cells) for cells in seeds], names)
+        return [
+            Plot(name, heading, figure, f"{method}, {protocol}, by sample. {caption}")
+            for name, (heading, figure, caption) in drawn.items()
+        ]
+    levels = {f"by {level}": pooled_predictions(seeds[0], level=level) for level in LEVELS}
+    figure = number_figure({k: v for k, v in levels.items() if len(v)}, names[0])
+    caption = f"{method}, {protocol}, first seed. On the dashed line both are equal."
+    return [Plot("predicted", "Predicted and true", figure, caption)]
 
 
 def _curves(
@@ -309,6 +368,7 @@ COMPACT: tuple[tuple[str, str], ...] = (
     ("accuracy", "sample"),
     ("f1", "sample"),
     ("f1", "patient"),
+    *((metric, level) for metric in ("r2", "mae", "spearman") for level in ("sample", "patient")),
 )
 
 
@@ -328,13 +388,14 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         embeddings = pooled_embeddings(
             run.load(main, fold), seen.X, test, pooling=config.evaluate.pooling
         )
-        embedding = EmbeddingData(embeddings, data.label[test], data.patient[test])
+        codes, groups = drawn_groups(data, test)
+        embedding = EmbeddingData(embeddings, codes, data.patient[test], groups)
     files = clinical_report(
         run.folder.path,
         cells,
         title=f"{config.name}: {main.label} on {data.name}",
         leakage=leakage(run),
-        label_names=data.label_names,
+        label_names=class_names(data),
         primary=main.label,
         embedding=embedding,
         embedding_note=f"Embeddings of {main.label}{where}, pooled over time by "
@@ -343,12 +404,16 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         n_replicates=config.evaluate.n_replicates,
         notes=notes(run),
         tables={
-            **{difference_title(level): frame for level, frame in differences.items()},
+            **{difference_title(run, level): frame for level, frame in differences.items()},
             **by_class(cells, main.label, class_names(data), config.evaluate.n_replicates),
             **points_and_groups(run, cells),
+            "Participants": participants(run),
+            "Missing values": missing_values(run),
             **({} if curves.empty else {probe_title(run): curves.map(_shown_score)}),
             **diagnostics(run),
         },
+        checklist=partial(tripod_checklist, run),
+        papers=papers(run),
         configuration=config.to_yaml(),
     )
     tested = {one.number: one.parts["test"] for one in run.folds}
@@ -370,6 +435,8 @@ def by_class(
 ) -> dict[str, pd.DataFrame]:
     """Figures of each class of the row ``primary`` at the largest share, by heading."""
     tables = {}
+    if label_kind(cells[0].arrays["y"]) == "target":
+        return {}
     for (method, protocol, _), seeds in _shown_cells(cells).items():
         if method == primary:
             heading = f"Each class against the rest, by sample: {method}, {protocol}"
@@ -378,7 +445,7 @@ def by_class(
 
 
 def points_and_groups(run: ClinicalRun, cells: Sequence[Cell]) -> dict[str, pd.DataFrame]:
-    """Operating points and subgroups of the main row at the largest share, by heading."""
+    """Calibration, operating points, subgroups of the main row at the largest share, by heading."""
     e, data = run.config.evaluate, run.data
     known = {one.number: data.columns.iloc[one.parts["test"]][e.subgroups] for one in run.folds}
     tables = {}
@@ -395,6 +462,8 @@ def points_and_groups(run: ClinicalRun, cells: Sequence[Cell]) -> dict[str, pd.D
             )
             for level in ("sample", "patient")
         ]
+        calibration = calibration_table(seeds, class_names(data), e.n_replicates)
+        tables[f"Calibration slope and intercept: {method}, {protocol}"] = calibration
         points = pd.concat(levels, ignore_index=True)
         if not points.empty:
             heading = f"At a specificity of {e.specificity:g} in the validation part"
@@ -561,9 +630,10 @@ def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame
     return {level: frame for level, frame in tables.items() if not frame.empty}
 
 
-def difference_title(level: str) -> str:
+def difference_title(run: ClinicalRun, level: str) -> str:
     """Heading of a table of differences."""
-    return f"AUROC by {level} minus that of a baseline, patients resampled for both at once"
+    metric = METRIC_TITLES[MAIN[run.data.label_kind]]
+    return f"{metric} by {level} minus that of a baseline, patients resampled for both at once"
 
 
 def summary(
@@ -578,7 +648,7 @@ def summary(
         title = "AUPRC, mean over classes," if metric == "auprc_macro" else metric.upper()
         lines += [f"{title} by {level}", "", markdown_table(frame), ""]
     for level, frame in (differences or {}).items():
-        lines += [difference_title(level), "", markdown_table(frame), ""]
+        lines += [difference_title(run, level), "", markdown_table(frame), ""]
     curves = probe_curves(run)
     if not curves.empty:
         lines += [probe_title(run), "", markdown_table(curves.map(_shown_score)), ""]
@@ -592,6 +662,7 @@ def _shown_score(value: object) -> str:
     return str(value)
 
 
-def show_rows(path: Path, metric: str = "auroc", level: str = "sample") -> pd.DataFrame:
-    """The compact table of a finished report's ``table.csv``."""
-    return compact_table(pd.read_csv(path), metric, level)
+def show_rows(path: Path, metric: str | None = None, level: str = "sample") -> pd.DataFrame:
+    """The compact table of a finished report's ``table.csv``; None: its first score."""
+    table = pd.read_csv(path)
+    return compact_table(table, metric or main_metrics(table)[0], level)
