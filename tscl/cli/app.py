@@ -10,6 +10,7 @@ import typer
 from tscl.cli import (
     about,
     clinical,
+    continual,
     data,
     explain,
     forecasting,
@@ -48,6 +49,7 @@ JOBS: dict[str, Any] = {
     "forecasting": forecasting,
     "clinical": clinical,
     "label_efficiency": label_efficiency,
+    "continual": continual,
 }
 """Modules with ``run``, ``pretrain`` and ``use_data`` of a job."""
 DEFAULT = "label_efficiency"
