@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script
 
 from data_loaders.series.splits import ForecastSplit
 from data_loaders.series.time_axis import calendar_features
+from recipes.forecasting.tables import ENCODERS, LIBRARY, LINEAR, PLAIN, write_tables
 from tscl.disk import atomic_file
 from tscl.estimators.sktime.forecaster import SSCLForecaster
 from tscl.estimators.sktime.training import train_network
@@ -36,7 +37,7 @@ from tscl.forecasters.choices import held_out, past_candidates, season_lengths
 from tscl.forecasters.direct_protocol import direct_protocol
 from tscl.forecasters.simple_networks import DLinear
 from tscl.forecasters.windows import window_forecasts
-from tscl.runs.forecasting.config import UNTRAINED, DataSection, check_config
+from tscl.runs.forecasting.config import DataSection, check_config
 from tscl.runs.forecasting.data import ForecastingData, load_series, prepare
 from tscl.runs.forecasting.run import ForecastingRun
 from tscl.runs.workers import run_cells
@@ -45,17 +46,6 @@ from tscl.seeding import seeded
 
 Rows = dict[int, tuple[HorizonResult, dict[str, Any]]]
 """By horizon: errors, and what was chosen."""
-ENCODERS = {"AutoTCL": "autotcl", "TS2Vec": "ts2vec", "untrained encoder": UNTRAINED}
-LIBRARY = (*ENCODERS, "end to end", "no encoder, same head")
-LINEAR = ("DLinear", "NLinear")
-PLAIN = (
-    "gradient boosting on lags",
-    "ridge on lags",
-    *LINEAR,
-    "AutoETS",
-    "AutoTheta",
-    "seasonal naive",
-)
 SEEDED = ("AutoTCL", "TS2Vec", "end to end")
 
 
@@ -342,8 +332,6 @@ def main() -> None:
     config |= {key: v for key in ("steps", "out") if (v := getattr(options, key)) is not None}
     suite = Suite(config, options.rows)
     if options.page is not None:
-        from recipes.forecasting.tables import write_tables
-
         write_tables(suite.files.finished(), options.page)
         return
     run_cells(

@@ -9,8 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recipes.forecasting.suite import LIBRARY, PLAIN
 from tscl.disk import write_text
+from tscl.runs.forecasting.config import UNTRAINED
+
+ENCODERS = {"AutoTCL": "autotcl", "TS2Vec": "ts2vec", "untrained encoder": UNTRAINED}
+LIBRARY = (*ENCODERS, "end to end", "no encoder, same head")
+LINEAR = ("DLinear", "NLinear")
+PLAIN = (
+    "gradient boosting on lags",
+    "ridge on lags",
+    *LINEAR,
+    "AutoETS",
+    "AutoTheta",
+    "seasonal naive",
+)
 
 MARKS = "<!-- suite: written from finished cells -->", "<!-- end suite -->"
 CLOSE = 1.02
