@@ -25,7 +25,8 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script, from anywhere
 
 from data_loaders.series.splits import ForecastSplit
-from data_loaders.series.time_axis import calendar_features
+from data_loaders.series.time_axis import calendar_features, seen_cycles
+from recipes.forecasting.tables import LIBRARY, PLAIN, write_tables
 from tscl.disk import atomic_file
 from tscl.estimators.sktime.forecaster import SSCLForecaster
 from tscl.estimators.sktime.training import train_network
@@ -46,16 +47,7 @@ from tscl.seeding import seeded
 Rows = dict[int, tuple[HorizonResult, dict[str, Any]]]
 """By horizon: errors, and what was chosen."""
 ENCODERS = {"AutoTCL": "autotcl", "TS2Vec": "ts2vec", "untrained encoder": UNTRAINED}
-LIBRARY = (*ENCODERS, "end to end", "no encoder, same head")
 LINEAR = ("DLinear", "NLinear")
-PLAIN = (
-    "gradient boosting on lags",
-    "ridge on lags",
-    *LINEAR,
-    "AutoETS",
-    "AutoTheta",
-    "seasonal naive",
-)
 SEEDED = ("AutoTCL", "TS2Vec", "end to end")
 
 
@@ -98,6 +90,15 @@ def wheel_series(name: str) -> pd.Series:
     from statsmodels.datasets import co2
 
     return co2.load_pandas().data["co2"].interpolate()
+
+
+def load_suite(path: Path) -> dict[str, Any]:
+    """The configuration of a file, its run checked for every data set."""
+    config: dict[str, Any] = yaml.safe_load(path.read_text())
+    for entry in config["datasets"].values():
+        evaluate = config["run"]["evaluate"] | {"horizons": entry["horizons"]}
+        check_config({**config["run"], "data": entry.get("data", {}), "evaluate": evaluate})
+    return config
 
 
 class Suite:
@@ -199,6 +200,7 @@ class Suite:
         heads["no encoder, same head"] = "auto"
         if cell.row in heads:
             marks = calendar_features(data.series.timestamps, data.split.train)
+            marks *= seen_cycles(data.series.timestamps[: data.split.valid.stop])
             rows = direct_protocol(
                 None,
                 data.targets,
@@ -336,14 +338,12 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="*", help="only these")
     parser.add_argument("--page", type=Path, help="write the tables of finished cells into it")
     options = parser.parse_args()
-    config = yaml.safe_load(options.config.read_text())
+    config = load_suite(options.config)
     if options.datasets:
         config["datasets"] = {name: config["datasets"][name] for name in options.datasets}
     config |= {key: v for key in ("steps", "out") if (v := getattr(options, key)) is not None}
     suite = Suite(config, options.rows)
     if options.page is not None:
-        from recipes.forecasting.tables import write_tables
-
         write_tables(suite.files.finished(), options.page)
         return
     run_cells(

@@ -9,11 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recipes.forecasting.suite import LIBRARY, PLAIN
 from tscl.disk import write_text
 
 MARKS = "<!-- suite: written from finished cells -->", "<!-- end suite -->"
 CLOSE = 1.02
+LIBRARY = ("AutoTCL", "TS2Vec", "untrained encoder", "end to end", "no encoder, same head")
+PLAIN = (
+    "gradient boosting on lags",
+    "ridge on lags",
+    "DLinear",
+    "NLinear",
+    "AutoETS",
+    "AutoTheta",
+    "seasonal naive",
+)
 
 
 def frame_of(cells: Sequence[dict[str, Any]]) -> pd.DataFrame:
