@@ -115,6 +115,9 @@ def _finished(run: Path, data: Path | None, sets: list[str] | None) -> Forecasti
 def forecast(
     run: RunOption,
     horizon: Annotated[int, typer.Option(help="Steps ahead.")] = 24,
+    coverage: Annotated[
+        float | None, typer.Option(help="Add intervals for this share of the truth, such as 0.9.")
+    ] = None,
     data: NewerDataOption = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV to write.")] = None,
     sets: SetOption = None,
@@ -122,7 +125,7 @@ def forecast(
     """Forecast beyond the end of the series with a finished run's encoder."""
     from tscl.runs.forecasting.run import forecast_beyond
 
-    frame = forecast_beyond(_finished(run, data, sets), horizon)
+    frame = forecast_beyond(_finished(run, data, sets), horizon, coverage)
     target = out or run / "forecast.csv"
     with atomic_file(target) as work:
         frame.to_csv(work, index_label="time")

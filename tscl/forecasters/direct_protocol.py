@@ -117,7 +117,9 @@ def direct_protocol(
         )
         facts |= fitted.facts() | {"errors": fitted.errors}
         valid = ErrorSums()
-        valid.add(forecasts.astype(np.float64), window.future(held).astype(np.float64))
+        truth = window.future(held).astype(np.float64)
+        valid.add(forecasts.astype(np.float64), truth)
+        valid.keep(values, held, forecasts - truth)
 
         def predict(a: int, b: int, fitted: Head = fitted, window: WindowData = window) -> Float64:
             return fitted.forecast(None, window, np.arange(a, b)).astype(np.float64)

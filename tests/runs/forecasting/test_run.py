@@ -94,15 +94,26 @@ def test_whole_job_writes_everything_and_the_stages_agree(settings, tmp_path):
     }
     assert metrics["encoding"]["autotcl"]["route"] in ("full", "chunked")
     assert "base64" in (run / "report.html").read_text()
+    for rows in metrics["results"].values():
+        assert all(0 < row["mase"] < 10 and 0.5 < row["coverage"] <= 1 for row in rows)
+    text = (run / "report.md").read_text()
+    assert "MASE" in text
+    assert "90% intervals" in text
+    cost = metrics["costs"]["autotcl"]
+    assert min(cost.values()) > 0
+    assert set(cost) == {"seconds to train", "seconds to score", "parameters"}
 
     again = RUNNER.invoke(app, ["evaluate", "--run", str(run), "-q"])
     assert again.exit_code == 0, again.output
     assert json.loads((run / "metrics.json").read_text())["results"] == metrics["results"]
 
-    ahead = RUNNER.invoke(app, ["forecast", "--run", str(run), "--horizon", "24"])
+    words = ["forecast", "--run", str(run), "--horizon", "24", "--coverage", "0.9"]
+    ahead = RUNNER.invoke(app, words)
     assert ahead.exit_code == 0, ahead.output
     frame = pd.read_csv(run / "forecast.csv", index_col=0, parse_dates=True)
-    assert frame.shape == (24, 1)
+    assert list(frame) == ["OT", "OT.lower", "OT.upper"]
+    assert len(frame) == 24
+    assert ((frame["OT.lower"] < frame["OT"]) & (frame["OT"] < frame["OT.upper"])).all()
     assert frame.index[0] == hourly()["date"].iloc[-1] + pd.Timedelta(hours=1)
     assert np.abs(frame["OT"]).max() < 3
 

@@ -34,6 +34,7 @@ from tscl.estimators.sktime.frames import (
     future_rows,
     horizon_steps,
     joined,
+    own_cutoff,
     panel_parts,
     until,
     with_freq,
@@ -47,6 +48,7 @@ from tscl.forecasters.network import ForecastNetwork, check_network_params
 from tscl.seeding import seeded
 
 INTERVALS = ("adaptive", "conformal", "quantile")
+DEVICES = ("cpu", "cuda", "mps", "auto")
 MOST_NEW = 500
 """Windows since the last training whose errors adaptive intervals look back on."""
 OPEN_NUMBERS: dict[str, int | None] = {
@@ -71,6 +73,8 @@ def check_forecaster(options: Mapping[str, Any]) -> None:
             raise ConfigError(name, options[name], f"choose one of {', '.join(names)}")
     if options["quantile_levels"] is not None:
         check_quantiles(options["quantile_levels"])
+    if options["device"] not in DEVICES:
+        raise ConfigError("device", options["device"], f"choose one of {', '.join(DEVICES)}")
     if not 0 <= options["weight"] < 1:
         raise InputError("weight", options["weight"], "choose lambda in [0, 1)")
     if not 0 <= options["valid_share"] < 1:
@@ -233,8 +237,11 @@ class SSCLForecaster(BaseForecaster):
     quantile_levels : tuple of float or None
         Levels of the quantile head; None takes .05 .1 .25 .5 .75 .9 .95.
     pooled : bool
-        One network for all series of a panel or hierarchy, each in its own scale; the series must
-        end at the same time.
+        One network for all series of a panel or hierarchy, each in its own scale. A series that
+        ends early is forecast from its own end on; one that ``fit`` has not seen is taken up by
+        ``update(..., update_params=False)``.
+    device : str
+        ``cpu``, ``cuda``, ``mps`` or ``auto``: where the network is trained.
     verbose : bool
         Print what was chosen, and show a progress bar.
     random_state : int, RandomState or None
@@ -308,6 +315,7 @@ class SSCLForecaster(BaseForecaster):
         intervals: str = "adaptive",
         quantile_levels: tuple[float, ...] | None = None,
         pooled: bool = False,
+        device: str = "cpu",
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -335,6 +343,7 @@ class SSCLForecaster(BaseForecaster):
         self.intervals = intervals
         self.quantile_levels = quantile_levels
         self.pooled = pooled
+        self.device = device
         self.verbose = verbose
         self.random_state = random_state
         with warnings.catch_warnings():
@@ -393,7 +402,6 @@ class SSCLForecaster(BaseForecaster):
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
     ) -> SSCLForecaster:
         known = self._y if self._y is not None else y
-        check_ids("y", known, self.scalers_)
         if known.shape[1] != self.network_.channels:
             raise InputError(
                 "y", [str(c) for c in known.columns], "update with the variables of fit"
@@ -402,6 +410,8 @@ class SSCLForecaster(BaseForecaster):
         if X is None and columns and (self._X is None or not known.index.isin(self._X.index).all()):
             raise InputError("X", None, f"fitted with {list(columns)}; pass their new rows too")
         parts = checked_parts(known, self._covariates())
+        for key in parts.keys() - self.scalers_.keys():  # a series that fit has not seen
+            self.scalers_[key] = FrameScaler.fit(parts[key][0])
         shortest = min(len(frame) for frame, _ in parts.values())
         if update_params and self.update_epochs and shortest >= self.length_ + self.horizon_:
             self.network_ = self._train(self.network_, parts, self.update_epochs)
@@ -554,9 +564,10 @@ class SSCLForecaster(BaseForecaster):
         return result.network
 
     def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:
-        steps = horizon_steps(fh, self.cutoff)
         result = {}
-        for key in self._known():
+        for key, (y, _) in self._known().items():
+            _, behind = own_cutoff(y.index, self.cutoff)
+            steps = horizon_steps(fh, self.cutoff) + behind
             values = np.empty((len(steps), self._y.shape[1]))
             ahead = steps > 0
             if ahead.any():
@@ -567,7 +578,7 @@ class SSCLForecaster(BaseForecaster):
         return self._join(result, fh.to_absolute_index(self.cutoff), self._y.columns)
 
     def _one_ahead(self, key: Any, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Forecasts of steps up to the cutoff (0), each from the window that ends before it."""
+        """Forecasts of steps up to the series' end (0), each from the window that ends before."""
         y, X = self._known()[key]
         length, horizon = self.length_, self.horizon_
         at = len(y) - 1 + steps
@@ -587,7 +598,7 @@ class SSCLForecaster(BaseForecaster):
         return WindowData(values, known, self.length_, self.horizon_, self.settings_["seasons"])
 
     def _known(self) -> dict[Any, Part]:
-        """The remembered series up to the cutoff, at which all must end."""
+        """The remembered series up to the cutoff."""
         return until(panel_parts(self._y, self._covariates()), self.cutoff[0])
 
     def _covariates(self) -> pd.DataFrame | None:
@@ -604,7 +615,7 @@ class SSCLForecaster(BaseForecaster):
     def _forecast(
         self, key: Any, steps: NDArray[np.int64], X: pd.DataFrame | None
     ) -> tuple[NDArray[np.float64], WindowData]:
-        """Forecast of one series at ``steps`` in its unit, and the windows of all rounds."""
+        """Forecast of one series ``steps`` after its end in its unit, and all rounds' windows."""
         check_ids("X", X, self.scalers_)
         last = int(steps.max())
         y, past_x = self._known()[key]
@@ -614,7 +625,7 @@ class SSCLForecaster(BaseForecaster):
         check_index(y.index[-length:])
         n_rounds = -(-last // horizon)
         ahead = ForecastingHorizon(np.arange(1, n_rounds * horizon + 1), is_relative=True)
-        times = ahead.to_absolute_index(self.cutoff)
+        times = ahead.to_absolute_index(own_cutoff(y.index, self.cutoff)[0])
         past_x = None if past_x is None else past_x.loc[y.index[-length:]]
         past = self.marks_.make(y.index[-length:], past_x)
         coming = None if self.marks_.columns is None else future_part(X, key)
@@ -635,12 +646,13 @@ class SSCLForecaster(BaseForecaster):
             raise NotImplementedError("SSCLForecaster has intervals after the cutoff only")
         names = self._get_varnames()
         columns = pd.MultiIndex.from_product([names, coverage, ["lower", "upper"]])
-        rounds, at = np.divmod(steps - 1, self.horizon_)
-        at = np.where(rounds > 0, self.horizon_ - 1, at)
-        growth = np.sqrt(np.maximum(1.0, steps / self.horizon_))[:, None]
         result = {}
-        for key in self._known():
-            point, data = self._forecast(key, steps, X)
+        for key, (y, _) in self._known().items():
+            own = steps + own_cutoff(y.index, self.cutoff)[1]
+            rounds, at = np.divmod(own - 1, self.horizon_)
+            at = np.where(rounds > 0, self.horizon_ - 1, at)
+            growth = np.sqrt(np.maximum(1.0, own / self.horizon_))[:, None]
+            point, data = self._forecast(key, own, X)
             origins = self.length_ - 1 + self.horizon_ * np.arange(int(rounds.max()) + 1)
             embeddings = window_embeddings(
                 self.network_, data.values, origins, self.length_, marks=data.marks
@@ -663,7 +675,7 @@ class SSCLForecaster(BaseForecaster):
         """The intervals after what came since the model was trained; ``ahead``: of the forecast."""
         y, X = self._known()[key]
         horizon, length = self.horizon_, self.length_
-        first = max(self.seen_[key] - 1, length - 1, len(y) - horizon - MOST_NEW)
+        first = max(self.seen_.get(key, 0) - 1, length - 1, len(y) - horizon - MOST_NEW)
         origins = np.arange(first, len(y) - 1)
         if not len(origins):
             return intervals

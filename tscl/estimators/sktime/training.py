@@ -61,7 +61,7 @@ def train_network(
         epochs: at most so many.
         options: ``valid_share``, ``valid_blocks``, ``batch_size``, ``stride``, ``max_steps``,
             ``weight``, ``contrast``, ``contrast_params``, ``lr``, ``patience``, ``verbose``,
-            ``head``, ``seasons``, ``intervals``, ``quantile_levels`` and ``seed_``.
+            ``head``, ``device``, ``seasons``, ``intervals``, ``quantile_levels`` and ``seed_``.
     """
     horizon = int(network.horizon)  # type: ignore[arg-type]
     length = int(network.input_length)  # type: ignore[arg-type]
@@ -123,6 +123,7 @@ def _train(
         averaging="none",
         patience=options["patience"],
         seed=seed,
+        accelerator=options["device"],
     )
     progress: ProgressReporter = ProgressBar() if options["verbose"] else Silent()
 
@@ -131,4 +132,4 @@ def _train(
         return float(np.square(data.future(held) - forecasts).mean())
 
     trainer = Trainer(settings, progress=progress, monitor=error if len(held) else None)
-    return trainer.fit(method, source, sampler).encoder
+    return trainer.fit(method, source, sampler).encoder.cpu()

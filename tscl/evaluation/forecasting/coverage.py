@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
@@ -77,3 +79,32 @@ def tracked_widths(
         growth = own / first
         widths[i] = first * np.maximum(growth, growth.cumsum(axis=0) / count)
     return widths
+
+
+@dataclass(frozen=True, eq=False)
+class KeptErrors:
+    """Errors of some windows of a part, in order of time.
+
+    Attributes:
+        errors: (n, H, C) forecast minus truth. spread: (n, C) deviation of the past of each.
+        stride: steps from one window to the next.
+    """
+
+    errors: NDArray[np.float32]
+    spread: Float64
+    stride: int = 1
+
+
+def interval_score(valid: KeptErrors, test: KeptErrors, coverage: float) -> tuple[float, float]:
+    """Share of the truth inside intervals of :func:`tracked_widths`, and their mean width.
+
+    Args:
+        valid: what the widths begin with. test: what they are scored on, and follow.
+        coverage: share that is asked for.
+    """
+    least = 0.1 * np.median(valid.spread, axis=0) + 1e-6
+    held = np.abs(valid.errors) / np.maximum(valid.spread, least)[:, None]
+    unit = np.maximum(test.spread, least)[:, None]
+    scores = np.abs(test.errors) / unit
+    widths = tracked_widths(held, scores, coverage, stride=test.stride)[:-1]
+    return float(np.mean(scores <= widths)), float(np.mean(2.0 * widths * unit))

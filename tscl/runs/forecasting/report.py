@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tscl.evaluation.forecasting.scores import COVERAGE
 from tscl.methods.base import method_title
 from tscl.reporting.document import Document
 from tscl.runs.folder import RunFolder
@@ -22,7 +23,7 @@ from tscl.runs.forecasting.figures import (
     mask_figure,
 )
 from tscl.runs.forecasting.plot_data import PlotData
-from tscl.runs.forecasting.run import ForecastingRun, Table, Trained
+from tscl.runs.forecasting.run import NO_ENCODER, TREES, ForecastingRun, Table, Trained
 
 
 def label(name: str) -> str:
@@ -69,6 +70,7 @@ def metrics_json(run: ForecastingRun, table: Table) -> dict[str, Any]:
             for name, encoding in run.encoded.items()
         },
         "results": {name: [r.as_dict() for r in results] for name, results in table.items()},
+        "costs": run.costs,
         "heads": {
             name: {str(h): row.facts for h, row in rows.items()} for name, rows in run.heads.items()
         },
@@ -106,6 +108,29 @@ def head_frame(run: ForecastingRun) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def coverage_frame(table: Table) -> pd.DataFrame:
+    """One row a method: coverage and width at every horizon."""
+    rows = [
+        {"method": label(name)}
+        | {
+            str(r.horizon): "" if r.coverage is None else f"{r.coverage:.2f} (width {r.width:.3g})"
+            for r in results
+        }
+        for name, results in table.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def cost_frame(run: ForecastingRun) -> pd.DataFrame:
+    """One row a method: seconds to train and to score all horizons, parameters of its encoder."""
+    frame = pd.DataFrame({label(name): cost for name, cost in run.costs.items()}).T
+    digits = {"seconds to train": 1, "seconds to score": 1, "parameters": 0}
+    for name in frame.columns:
+        frame[name] = ["" if pd.isna(v) else f"{v:,.{digits[name]}f}" for v in frame[name]]
+    frame = frame[[name for name in digits if name in frame.columns]]
+    return frame.rename_axis("method").reset_index()
+
+
 def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> Path:
     """Write metrics, figures and the report; returns the path of the Markdown file."""
     config, data = run.config, run.data
@@ -132,11 +157,22 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     for metric, heading in (("mse", "MSE"), ("mae", "MAE")):
         document.heading(f"{heading} on the test part, scaled units (* best)")
         document.table(shown(table_frame(table, metric)))
+    if any(r.mase is not None for rs in table.values() for r in rs):
+        document.heading("MASE: absolute error over the mean change by a season in training")
+        document.table(shown(table_frame(table, "mase")))
+    document.heading(f"Share of the test part inside {COVERAGE:.0%} intervals, and their width")
+    document.table(coverage_frame(table))
+    document.paragraph(
+        "Symmetric intervals that begin with the errors of the validation part and follow those "
+        "of the test part as they become known; about 300 windows; widths in scaled units."
+    )
+    document.heading("Cost: processor seconds and parameters of the encoder")
+    document.table(cost_frame(run))
     by_horizon = {label(n): {r.horizon: r.mse for r in rs} for n, rs in table.items()}
     document.figure(
         "comparison", comparison_figure(by_horizon, metric="test MSE"), "Error by horizon"
     )
-    _forecast_part(run, document)
+    _forecast_part(run, table, document)
     _mask_part(run, trained, document)
     kept = plot_data(run, trained)
     kept.save(folder.path)
@@ -188,16 +224,24 @@ def _mask_span(run: ForecastingRun) -> tuple[int, int]:
     return max(0, stop - min(336, run.config.train.max_train_length)), stop
 
 
-def _forecast_part(run: ForecastingRun, document: Document) -> None:
+def _best_baseline(run: ForecastingRun, table: Table) -> list[str]:
+    """The row without a trained encoder with the least mean error on the test part, if any."""
+    rows = [name for name in table if name in (*run.baselines, NO_ENCODER, TREES)]
+    return sorted(rows, key=lambda name: float(np.mean([r.mse for r in table[name]])))[:1]
+
+
+def _forecast_part(run: ForecastingRun, table: Table, document: Document) -> None:
     data, horizon = run.data, min(168, max(run.config.evaluate.horizons))
     if horizon not in run.config.evaluate.horizons:
         horizon = run.config.evaluate.horizons[-1]
     names = [n for n in run.names() if n in run.encoded]
     if not names:
         return
+    names += _best_baseline(run, table)
     origin, inverse = data.split.test.stop - horizon - 1, data.target_scaler.inverse
     forecasts = {
-        label(name): inverse(run.forecast_from(name, horizon, origin))[:, -1] for name in names
+        label(name): inverse(run.forecasts(name, horizon, np.array([origin]))[0])[:, -1]
+        for name in names
     }
     truth = inverse(data.targets[origin + 1 : origin + 1 + horizon])[:, -1]
     start = max(0, origin - 2 * horizon)
@@ -213,7 +257,8 @@ def _forecast_part(run: ForecastingRun, document: Document) -> None:
             unit=data.series.targets[-1],
             title=f"{horizon} steps ahead from the end of the test part",
         ),
-        f"The last {horizon} steps of the test part, original units",
+        f"The last {horizon} steps of the test part, original units; "
+        "with the baseline of the least test MSE",
     )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,16 @@ from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
 from tscl.errors import CheckpointError, InputError
-from tscl.evaluation.forecasting.baselines import season_of, standard_baselines
+from tscl.evaluation.forecasting.baselines import (
+    Baseline,
+    season_of,
+    season_or_step,
+    standard_forecasters,
+)
+from tscl.evaluation.forecasting.coverage import tracked_widths
 from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, HeadSettings
 from tscl.evaluation.forecasting.protocol import forecast_protocol, predict_last, validation_score
-from tscl.evaluation.forecasting.scores import HorizonResult
+from tscl.evaluation.forecasting.scores import ErrorSums, HorizonResult, seasonal_change
 from tscl.forecasters.choices import season_lengths
 from tscl.forecasters.direct_protocol import DirectRow, direct_protocol
 from tscl.inference.encode import CausalEmbeddings, encode_causal
@@ -39,6 +48,8 @@ from tscl.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 Table = dict[str, list[HorizonResult]]
+NO_ENCODER, TREES = "no encoder, same head", "gradient boosting on lags"
+"""Rows of heads without an encoder."""
 
 
 @dataclass
@@ -50,12 +61,14 @@ class Trained:
         encoder: in evaluation mode.
         method: the whole method; None for ``random``.
         history: one row a training step.
+        seconds: of processor time to train, summed over threads; None where that is not known.
     """
 
     name: str
     encoder: nn.Module
     method: Method | None
     history: list[dict[str, float]]
+    seconds: float | None = None
 
 
 class ForecastingRun:
@@ -73,6 +86,8 @@ class ForecastingRun:
         self.data: ForecastingData = prepare(config.data, config.evaluate.horizons)
         self.encoded: dict[str, CausalEmbeddings] = {}
         self.heads: dict[str, dict[int, DirectRow]] = {}
+        self.baselines: dict[str, Baseline] = {}
+        self.costs: dict[str, dict[str, float | None]] = {}
 
     def names(self) -> list[str]:
         """The configured method, then those it is compared with."""
@@ -109,6 +124,7 @@ class ForecastingRun:
             return self.load(name)
         history: list[dict[str, float]] = []
         training: dict[str, Any] = {"params": self.config.params(name)}
+        began, whole = time.process_time(), not resume
         if method is not None:
             settings = self.config.train.settings(self.config.seed)
             source = self.source()
@@ -137,6 +153,8 @@ class ForecastingRun:
             )
             encoder, history = result.encoder, result.history
             training |= {"steps": result.steps, "best_epoch": result.best_epoch}
+            if whole:
+                training["seconds"] = round(time.process_time() - began, 2)
             self.folder.write_history(name, history)
             if result.monitored:
                 self.folder.write_history(name, result.monitored, kind="probe")
@@ -146,7 +164,7 @@ class ForecastingRun:
             save_encoder(work, encoder, self.card(name, training))
         if method is not None and trainer.store is not None:
             trainer.store.clear()
-        return Trained(name, encoder, method, history)
+        return Trained(name, encoder, method, history, training.get("seconds"))
 
     def card(self, name: str, training: dict[str, Any]) -> ModelCard:
         """What is known of a model before it is evaluated; ``training`` gets the seed."""
@@ -171,7 +189,7 @@ class ForecastingRun:
 
     def load(self, name: str) -> Trained:
         """A method trained earlier in this run folder."""
-        encoder, _ = load_encoder(self.folder.model(name))
+        encoder, card = load_encoder(self.folder.model(name))
         if encoder.input_dims != self.data.width:
             raise CheckpointError(
                 "input_dims",
@@ -184,7 +202,8 @@ class ForecastingRun:
             load_module(method, tensors, "method weights")
             method.encoder = encoder
             method.eval()
-        return Trained(name, encoder, method, self.folder.history(name))
+        seconds = card.get("training", {}).get("seconds")
+        return Trained(name, encoder, method, self.folder.history(name), seconds)
 
     def encode(self, encoder: nn.Module, *, until: int | None = None) -> CausalEmbeddings:
         """Embeddings of the whole series (or its first ``until`` steps), each of its past only."""
@@ -223,40 +242,62 @@ class ForecastingRun:
         )
 
     def evaluate(self, trained: list[Trained]) -> Table:
-        """Rows of the table: every trained method, then the baselines, on the same test rows."""
+        """Rows of the table: every trained method, then the baselines, on the same test rows.
+
+        What each cost stands in ``costs``: seconds to train and to score, parameters.
+        """
         table: Table = {}
         e, data = self.config.evaluate, self.data
+        freq = data.series.freq
+        change = seasonal_change(data.targets, data.split.train, season_or_step(freq))
+
+        def add(name: str, score: Callable[[], list[HorizonResult]], **cost: float | None) -> None:
+            began = time.process_time()
+            table[name] = [result.with_mase(change) for result in score()]
+            self.costs[name] = {**cost, "seconds to score": time.process_time() - began}
+
         for item in trained:
-            result = self.encode(item.encoder)
-            self.encoded[item.name] = result
-            if e.head == "protocol":
-                table[item.name] = forecast_protocol(
-                    self.features(result),
-                    data.targets,
-                    data.split,
-                    e.horizons,
-                    scale=data.target_scaler.scale,
-                    **self.head_options(),
-                )
-            else:
-                table[item.name] = self.direct(item.name, self.features(result), e.head)
+            size = sum(p.numel() for p in item.encoder.parameters())
+            add(
+                item.name,
+                partial(self.scored, item),
+                **{"seconds to train": item.seconds, "parameters": size},
+            )
             if (self.folder.model(item.name) / "encoder.json").is_file():
                 rows = {str(r.horizon): {"mse": r.mse, "mae": r.mae} for r in table[item.name]}
                 update_card(self.folder.model(item.name), metrics={"test, by horizon": rows})
         if e.baselines:
-            table |= standard_baselines(
+            self.baselines = standard_forecasters(
                 data.targets,
                 data.split,
                 e.horizons,
-                season=season_of(data.series.freq),
+                season=season_of(freq),
                 window=min(200, max(1, data.split.train.stop // 4)),  # short series have no 200
                 drop=e.drop,
                 scale=data.target_scaler.scale,
             )
+            for name, baseline in self.baselines.items():
+                add(name, baseline.results)
             if e.head != "protocol":
-                table["no encoder, same head"] = self.direct("no encoder", None, e.head)
-                table["gradient boosting on lags"] = self.direct("boosting", None, "trees")
+                add(NO_ENCODER, partial(self.direct, NO_ENCODER, None, e.head))
+                add(TREES, partial(self.direct, TREES, None, "trees"))
         return table
+
+    def scored(self, item: Trained) -> list[HorizonResult]:
+        """Results of a trained method with the configured head."""
+        e, data = self.config.evaluate, self.data
+        result = self.encode(item.encoder)
+        self.encoded[item.name] = result
+        if e.head != "protocol":
+            return self.direct(item.name, self.features(result), e.head)
+        return forecast_protocol(
+            self.features(result),
+            data.targets,
+            data.split,
+            e.horizons,
+            scale=data.target_scaler.scale,
+            **self.head_options(),
+        )
 
     def direct(
         self, name: str, embeddings: NDArray[np.float32] | None, head: str
@@ -290,20 +331,53 @@ class ForecastingRun:
             seed=self.config.seed,
         )
 
-    def forecast_from(self, name: str, horizon: int, origin: int) -> NDArray[np.float32]:
-        """Scaled forecast (horizon, C) of method ``name`` from step ``origin``."""
+    def forecasts(self, name: str, horizon: int, origins: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scaled forecasts (n, horizon, C) of the row ``name`` from the steps ``origins``."""
+        if name in self.baselines:
+            forecast = self.baselines[name].forecast
+            return np.stack([forecast(horizon, int(o)) for o in origins]).astype(np.float32)
         if name in self.heads:
             row = self.heads[name][horizon]
-            return np.asarray(row.head.forecast(None, row.data, np.array([origin]))[0])
-        result = predict_last(
+            return np.asarray(row.head.forecast(None, row.data, origins))
+        return predict_last(
             self.features(self.embeddings(name)),
             self.data.targets,
             self.data.split,
             horizon,
-            origins=[origin],
+            origins=origins.tolist(),
             **self.head_options(),
-        )
-        return np.asarray(result.forecast[0])
+        ).forecast
+
+    def half_widths(self, name: str, horizon: int, coverage: float) -> NDArray[np.float64]:
+        """Scaled half widths (horizon, C) of intervals after the last step.
+
+        They begin with the errors of the first half of the test part and follow those since, to the
+        end of the series (:func:`tscl.evaluation.forecasting.coverage.tracked_widths`).
+
+        Raises:
+            InputError: a test part too short for that.
+        """
+        values, test = self.data.targets, self.data.split.test
+        middle = (test.start + test.stop) // 2
+        if middle - horizon - test.start < 10:
+            steps = test.stop - test.start
+            remedy = "intervals need 10 windows in its first half: a shorter horizon"
+            raise InputError("test part", f"{steps} steps", remedy)
+        stride = max(1, (middle - test.start) // 150)
+        first = np.arange(test.start, middle - horizon, stride)
+        later = np.arange(middle, len(values) - 1, stride)
+        coming = np.full((horizon, values.shape[1]), np.nan, np.float32)
+        padded = np.concatenate([values, coming]).astype(np.float64)
+        every = np.concatenate([first, later, [len(values) - 1]])
+        truth = padded[every[:, None] + np.arange(1, horizon + 1)]
+        sums = ErrorSums()
+        sums.keep(values, every, truth - self.forecasts(name, horizon, every))
+        assert sums.kept is not None
+        least = 0.1 * np.median(sums.kept.spread, axis=0) + 1e-6
+        unit = np.maximum(sums.kept.spread, least)[:, None]
+        scores = np.abs(sums.kept.errors) / unit
+        held, since = scores[: len(first)], scores[len(first) : -1]
+        return np.asarray(tracked_widths(held, since, coverage, stride=stride)[-1] * unit[-1])
 
     def embeddings(self, name: str) -> CausalEmbeddings:
         """Embeddings made by :meth:`evaluate` for method ``name``."""
@@ -329,14 +403,17 @@ class ForecastingRun:
         return None if kept is None else kept[0, :, -1].numpy()
 
 
-def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:
+def forecast_beyond(
+    job: ForecastingRun, horizon: int, coverage: float | None = None
+) -> pd.DataFrame:
     """Forecast ``horizon`` steps after the last one, in original units.
 
     The head is fitted on the training part with its penalty chosen on validation, as in the
     evaluation.
 
     Returns:
-        One row a future time stamp, one column a target.
+        One row a future time stamp, one column a target; with ``coverage`` also ``TARGET.lower``
+        and ``TARGET.upper``, of intervals that should hold that share.
 
     Raises:
         InputError: a horizon below 1 or too long for the parts; a series without a regular step.
@@ -344,6 +421,8 @@ def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:
     data = job.data
     if horizon < 1:
         raise InputError("horizon", horizon, "forecast at least one step")
+    if coverage is not None and not 0 < coverage < 1:
+        raise InputError("coverage", coverage, "choose a share between 0 and 1")
     if data.series.freq is None:
         raise InputError("freq", None, "the series has no regular step to extend")
     name, head = job.config.method.name, job.config.evaluate.head
@@ -351,9 +430,16 @@ def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:
     if head != "protocol":
         rows = job.direct_rows(job.features(job.encoded[name]), head, [horizon])
         job.heads[name] = {horizon: rows[0]}
-    forecast = job.forecast_from(name, horizon, len(data.targets) - 1)
+    forecast = job.forecasts(name, horizon, np.array([len(data.targets) - 1]))[0]
     times = pd.date_range(data.series.timestamps[-1], periods=horizon + 1, freq=data.series.freq)[
         1:
     ]
-    values = data.target_scaler.inverse(forecast)
-    return pd.DataFrame(values, index=times, columns=list(data.series.targets))
+    inverse, names = data.target_scaler.inverse, data.series.targets
+    frame = pd.DataFrame(inverse(forecast), index=times, columns=list(names))
+    if coverage is None:
+        return frame
+    half = job.half_widths(name, horizon, coverage)
+    low, high = inverse(forecast - half), inverse(forecast + half)
+    for i, target in enumerate(names):
+        frame[f"{target}.lower"], frame[f"{target}.upper"] = low[:, i], high[:, i]
+    return frame
