@@ -188,13 +188,15 @@ def test_the_command_line_starts_cold_without_anything_heavy(arguments):
     ids=lambda p: p.stem,
 )
 def test_recipes_are_valid(path, recwarn):
+    from recipes.forecasting.suite import load_suite
     from recipes.objectives.config import load_objectives
     from tscl.runs.config import read_values
     from tscl.runs.jobs import load_job
     from tscl.runs.study.config import load_study
 
     job = read_values(path).get("job", "forecasting")
-    {"study": load_study, "objectives": load_objectives}.get(job, load_job)(path)
+    loaders = {"study": load_study, "objectives": load_objectives, "forecasting_suite": load_suite}
+    loaders.get(job, load_job)(path)
     assert not [one for one in recwarn if issubclass(one.category, FutureWarning)], "old keys"
 
 

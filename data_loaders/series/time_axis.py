@@ -382,6 +382,20 @@ def calendar_features(
     return np.where(deviation > 0, scaled, 0.0).astype(np.float32)
 
 
+CYCLE_DAYS = np.array([1 / 24, 1.0, 7.0, 31.0, 366.0, 366.0, 366.0])
+"""Days until a field of CALENDAR_NAMES comes round again."""
+
+
+def seen_cycles(timestamps: pd.DatetimeIndex) -> NDArray[np.bool_]:
+    """Which calendar fields have come round in a stretch of time, (7,) bool.
+
+    The day of the year of five months is a trend: a linear model that learned it there goes on with
+    it where nothing is known.
+    """
+    days = (timestamps.max() - timestamps.min()) / pd.Timedelta(days=1)
+    return np.asarray(days >= CYCLE_DAYS)
+
+
 FREQUENCY_FIELDS: dict[str, tuple[str, ...]] = {
     "second": (
         "second",

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script, from anywhere
 
 from data_loaders.series.splits import ForecastSplit
-from data_loaders.series.time_axis import calendar_features
-from recipes.forecasting.tables import ENCODERS, LIBRARY, LINEAR, PLAIN, write_tables
+from data_loaders.series.time_axis import calendar_features, seen_cycles
+from recipes.forecasting.tables import LIBRARY, PLAIN, write_tables
 from tscl.disk import atomic_file
 from tscl.estimators.sktime.forecaster import SSCLForecaster
 from tscl.estimators.sktime.training import train_network
@@ -37,7 +37,7 @@ from tscl.forecasters.choices import held_out, past_candidates, season_lengths
 from tscl.forecasters.direct_protocol import direct_protocol
 from tscl.forecasters.simple_networks import DLinear
 from tscl.forecasters.windows import window_forecasts
-from tscl.runs.forecasting.config import DataSection, check_config
+from tscl.runs.forecasting.config import UNTRAINED, DataSection, check_config
 from tscl.runs.forecasting.data import ForecastingData, load_series, prepare
 from tscl.runs.forecasting.run import ForecastingRun
 from tscl.runs.workers import run_cells
@@ -46,6 +46,8 @@ from tscl.seeding import seeded
 
 Rows = dict[int, tuple[HorizonResult, dict[str, Any]]]
 """By horizon: errors, and what was chosen."""
+ENCODERS = {"AutoTCL": "autotcl", "TS2Vec": "ts2vec", "untrained encoder": UNTRAINED}
+LINEAR = ("DLinear", "NLinear")
 SEEDED = ("AutoTCL", "TS2Vec", "end to end")
 
 
@@ -88,6 +90,15 @@ def wheel_series(name: str) -> pd.Series:
     from statsmodels.datasets import co2
 
     return co2.load_pandas().data["co2"].interpolate()
+
+
+def load_suite(path: Path) -> dict[str, Any]:
+    """The configuration of a file, its run checked for every data set."""
+    config: dict[str, Any] = yaml.safe_load(path.read_text())
+    for entry in config["datasets"].values():
+        evaluate = config["run"]["evaluate"] | {"horizons": entry["horizons"]}
+        check_config({**config["run"], "data": entry.get("data", {}), "evaluate": evaluate})
+    return config
 
 
 class Suite:
@@ -189,6 +200,7 @@ class Suite:
         heads["no encoder, same head"] = "auto"
         if cell.row in heads:
             marks = calendar_features(data.series.timestamps, data.split.train)
+            marks *= seen_cycles(data.series.timestamps[: data.split.valid.stop])
             rows = direct_protocol(
                 None,
                 data.targets,
@@ -286,7 +298,8 @@ def _statistical(row: str, data: ForecastingData, horizons: list[int], season: i
     cut = int(0.8 * split.train.stop)
     earlier = ForecastSplit(slice(0, cut), slice(cut, split.train.stop), split.valid)
     fitted = []
-    for params in ({}, own[row]):
+    # AutoETS has no season above 24 steps
+    for params in ({}, own[row]) if row == "AutoTheta" or season <= 24 else ({},):
         results, before = (
             statistical_baseline(name, data.targets, part, horizons, season=season, params=params)
             for part in (split, earlier)
@@ -326,7 +339,7 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="*", help="only these")
     parser.add_argument("--page", type=Path, help="write the tables of finished cells into it")
     options = parser.parse_args()
-    config = yaml.safe_load(options.config.read_text())
+    config = load_suite(options.config)
     if options.datasets:
         config["datasets"] = {name: config["datasets"][name] for name in options.datasets}
     config |= {key: v for key in ("steps", "out") if (v := getattr(options, key)) is not None}

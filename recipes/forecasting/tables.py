@@ -10,22 +10,19 @@ import numpy as np
 import pandas as pd
 
 from tscl.disk import write_text
-from tscl.runs.forecasting.config import UNTRAINED
 
-ENCODERS = {"AutoTCL": "autotcl", "TS2Vec": "ts2vec", "untrained encoder": UNTRAINED}
-LIBRARY = (*ENCODERS, "end to end", "no encoder, same head")
-LINEAR = ("DLinear", "NLinear")
+MARKS = "<!-- suite: written from finished cells -->", "<!-- end suite -->"
+CLOSE = 1.02
+LIBRARY = ("AutoTCL", "TS2Vec", "untrained encoder", "end to end", "no encoder, same head")
 PLAIN = (
     "gradient boosting on lags",
     "ridge on lags",
-    *LINEAR,
+    "DLinear",
+    "NLinear",
     "AutoETS",
     "AutoTheta",
     "seasonal naive",
 )
-
-MARKS = "<!-- suite: written from finished cells -->", "<!-- end suite -->"
-CLOSE = 1.02
 
 
 def frame_of(cells: Sequence[dict[str, Any]]) -> pd.DataFrame:

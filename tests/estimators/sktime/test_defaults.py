@@ -8,6 +8,7 @@ import pytest
 
 from tscl.errors import InputError
 from tscl.estimators.sktime.forecaster import SSCLForecaster
+from tscl.estimators.sktime.frames import Marks
 from tscl.forecasters.choices import held_out, past_candidates, season_lengths
 
 OLD = {
@@ -124,3 +125,15 @@ def test_a_step_that_stands_twice_is_named():
     twice = pd.concat([y[:50], y[49:]])
     with pytest.raises(InputError, match="stands twice"):
         SSCLForecaster(**OLD, horizon=3).fit(twice)
+
+
+def test_a_field_of_the_calendar_that_has_not_come_round_is_left_out():
+    """Five months of an hourly series: hour and day of the week are kept, the year is a trend."""
+    times = pd.date_range("2021-01-01", periods=24 * 150, freq="h")
+    hour, weekday, month_day, year_day, month, week = range(1, 7)
+    late = pd.date_range("2021-11-01", periods=30, freq="h")
+    fields = Marks.fit(times, None, calendar=True).make(late, None)
+    assert (fields[:, [year_day, month, week]] == 0).all()
+    assert (fields[:, [hour, weekday, month_day]] != 0).any(axis=0).all()
+    years = pd.date_range("2019-01-01", periods=800, freq="D")
+    assert (Marks.fit(years, None, calendar=True).make(late, None)[:, year_day] != 0).all()

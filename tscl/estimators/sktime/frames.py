@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from pandas.tseries.offsets import Day, Tick
 from sktime.forecasting.base import ForecastingHorizon
 
-from data_loaders.series.time_axis import calendar_fields, describe_gaps, offset_name, regular_freq
+from data_loaders.series.time_axis import (
+    calendar_fields,
+    describe_gaps,
+    offset_name,
+    regular_freq,
+    seen_cycles,
+)
 from tscl.errors import InputError, nearest
 
 
@@ -236,7 +242,8 @@ class Marks:
         fields = _fields(index) if calendar else None
         statistics = None
         if fields is not None:
-            statistics = (fields.mean(axis=0), fields.std(axis=0))
+            seen = seen_cycles(index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index)
+            statistics = (fields.mean(axis=0), np.where(seen, fields.std(axis=0), 0.0))
         if X is None or X.shape[1] == 0:
             return cls(None, statistics, None)
         return cls(tuple(X.columns), statistics, FrameScaler.fit(X))

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from data_loaders.series.time_axis import calendar_features
+from data_loaders.series.time_axis import calendar_features, seen_cycles
 from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
@@ -317,6 +317,7 @@ class ForecastingRun:
             more = pd.date_range(times[-1], periods=max(horizons) + 1, freq=series.freq)[1:]
             times = pd.DatetimeIndex(times.append(more), freq=series.freq)
             marks = calendar_features(times, data.split.train)
+            marks *= seen_cycles(times[: data.split.valid.stop])
         return direct_protocol(
             embeddings,
             data.targets,
