@@ -181,6 +181,8 @@ def check_timestamps(timestamps: pd.DatetimeIndex, name: str) -> None:
         remedy = "sort the rows by time"
         if steps[row - 1] == zero:
             remedy = "drop duplicates; where clocks went back, give times of one offset such as UTC"
+        elif not timestamps.is_unique:
+            remedy = "times repeat: give each series a column of its own, one row a time"
         raise DataError(f"{name}.timestamps", f"row {row} ({timestamps[row]}) {kind}", remedy)
 
 
@@ -233,6 +235,8 @@ def load_csv(
     except pd.errors.EmptyDataError:
         raise DataError("path", path, "the file is empty") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            _check_separator(file.readline())
         raise DataError("path", path, f"not a CSV file: {error}") from error
     # Lines that end in a comma have one more cell, which is nameless and always empty.
     nameless = [c for c in frame if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
@@ -309,6 +313,14 @@ NAMELESS = (
 )
 
 
+def _check_separator(header: str) -> None:
+    """Raise DataError for a header that is parted by something else than commas."""
+    marks = [mark for mark in ";\t|" if mark in header and "," not in header]
+    if marks:
+        remedy = "part them by ',' and write decimals with a point"
+        raise DataError("columns", f"columns parted by {marks[0]!r}", remedy)
+
+
 def _time_of(frame: pd.DataFrame, time_column: str | None) -> pd.Series:
     """The times of a frame, from a column or from the index."""
     known = list(frame.columns)
@@ -316,9 +328,8 @@ def _time_of(frame: pd.DataFrame, time_column: str | None) -> pd.Series:
         return pd.Series(frame.index)
     if time_column in known:
         return frame[time_column]
-    if len(known) == 1 and (other := [mark for mark in ";\t|" if mark in known[0]]):
-        value = f"the columns are parted by {other[0]!r}; part them by ','"
-        raise DataError("time_column", time_column, value)
+    if len(known) == 1:
+        _check_separator(known[0])
     raise DataError("time_column", time_column, nearest(time_column, known))
 
 
@@ -346,11 +357,11 @@ def _numbers(column: pd.Series, name: str, times: pd.DatetimeIndex) -> np.ndarra
         bad = (numbers.isna() & column.notna()).to_numpy()
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            raise DataError(
-                name,
-                f"{column.iloc[row]!r} in row {row} ({times[row]})",
-                "every cell must be a number; leave the column out or clean it",
-            )
+            remedy = "every cell must be a number; leave the column out (columns) or clean it"
+            points = column.astype(str).str.replace(",", ".", regex=False)
+            if pd.to_numeric(points[column.notna()], errors="coerce").notna().all():
+                remedy = "write decimals with a point"
+            raise DataError(name, f"{column.iloc[row]!r} in row {row} ({times[row]})", remedy)
         column = numbers
     return column.to_numpy(np.float64, na_value=np.nan)
 

@@ -30,7 +30,7 @@ ShareOf = Literal["samples", "patients", "first"]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 # fmt: off
 DataKind = Literal[
-    "cohort", "wfdb", "eeg", "saved",
+    "cohort", "wfdb", "eeg", "arrays", "saved",
     "ptbxl", "mitbih", "ptb", "uci_eeg", "ad", "tdbrain", "processed",
 ]
 # fmt: on
@@ -69,10 +69,11 @@ class ClinicalDataSection(Section):
 
     ``root`` is the folder of the files (with kind ``cohort`` it may be absent: a cohort with the
     settings of ``make`` is then written into the run folder; ``wfdb`` and ``eeg`` are one's own
-    files listed in a table; ``saved`` is what ``tscl data convert`` or ``MedicalDataset.save``
-    wrote). ``params`` are further arguments of the loader. ``standardize``: ``trial`` or ``sample``
-    use that unit's own figures, ``train`` figures of the training patients, ``none`` keeps the
-    values. ``strict`` stops at the first bad record. ``hash_ids`` replaces patient and record
+    files listed in a table; ``arrays`` one ``.npz`` or ``.ts`` set; ``saved`` is what ``tscl data
+    convert`` or ``MedicalDataset.save`` wrote). ``params`` are further arguments of the loader.
+    ``standardize``: ``trial`` or ``sample`` use that unit's own figures, ``train`` figures of the
+    training patients, ``none`` keeps the values. ``strict`` stops at the first bad record.
+    ``hash_ids`` replaces patient and record
     names in everything written by digests keyed with the environment variable ``TSCL_ID_SALT``;
     ``keep_columns`` are then the further columns that stay. With ``external`` these data train
     and validate, and those of another hospital are tested; ``split`` is not used then. Samples

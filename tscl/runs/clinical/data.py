@@ -16,6 +16,7 @@ from data_loaders import (
     ChannelStats,
     EEGProtocol,
     MedicalDataset,
+    load_arrays,
     load_eeg_table,
     load_mitbih,
     load_processed,
@@ -46,6 +47,7 @@ LOADERS: dict[str, Callable[..., MedicalDataset]] = {
     "saved": MedicalDataset.load,
     "wfdb": load_wfdb,
     "eeg": load_eeg_table,
+    "arrays": load_arrays,
 }
 ECG_KINDS = ("ptbxl", "mitbih", "ptb", "wfdb")
 MARKS: dict[str, DataKind] = {

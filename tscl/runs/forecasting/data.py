@@ -26,7 +26,7 @@ from data_loaders.series.splits import (
     ratio_split,
 )
 from data_loaders.series.time_axis import calendar_by_frequency, calendar_features, parse_times
-from tscl.errors import ConfigError, DataError
+from tscl.errors import ConfigError, DataError, nearest
 from tscl.runs.forecasting.config import DataSection
 
 FORMATS = ("csv", "ett")
@@ -104,6 +104,8 @@ def _load_csv(section: DataSection, path: Path) -> ForecastingSeries:
     if features != "M" and target is None and names:
         remedy = f"features {features} needs the column to forecast, one of {', '.join(values)}"
         raise ConfigError("data.target", None, remedy)
+    if target is not None and names and target not in values:
+        raise ConfigError("data.target", target, nearest(target, values))
     return load_csv(
         path,
         time_column=time_column,
@@ -132,6 +134,9 @@ def find_time_column(path: Path, names: Sequence[str]) -> str:
             with contextlib.suppress(DataError):
                 parse_times(head[name], name)
                 return name
+    if len(names) > 1 and len(head):
+        remedy = "add a column of times such as 2024-01-31 12:00, one row a step"
+        raise DataError("data.time_column", f"no times in {', '.join(names)}", remedy)
     return "date"
 
 
