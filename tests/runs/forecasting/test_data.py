@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data_loaders.series.series import ETT_COLUMNS
 from tscl.errors import ConfigError, DataError
 from tscl.runs.config import validate
 from tscl.runs.forecasting.config import DataSection
@@ -162,3 +163,12 @@ def test_a_csv_tells_its_time_column_and_target(tmp_path):
     assert (only.columns, only.targets) == (("heat",), ("heat",))
     many = load_series(section.replace(target="heat", features="MS"))
     assert (many.columns, many.targets) == (("7", "heat"), ("heat",))
+    every = load_series(section.replace(target="heat", features="M"))
+    assert every.targets == ("7", "heat")
+
+
+def test_all_columns_are_forecast_by_M_whatever_target_a_base_names(tmp_path):
+    source = str(write(tmp_path / "ETTh1.csv", list(ETT_COLUMNS), 400, "h"))
+    section = DataSection(dataset="ETTh1", path=source, features="M", target="OT")
+    assert load_series(section).targets == ETT_COLUMNS
+    assert load_series(section.replace(features="MS")).targets == ("OT",)

@@ -89,7 +89,9 @@ def load_series(section: DataSection) -> ForecastingSeries:
     if section.dataset == "csv":
         return _load_csv(section, Path(str(section.path)))
     series = load_forecasting(section.dataset, section.path, features=section.features or "S")
-    return replace(series, targets=(section.target,)) if section.target else series
+    if section.target is None or section.features == "M":  # all columns, as of the ETT files
+        return series
+    return replace(series, targets=(section.target,))
 
 
 def _load_csv(section: DataSection, path: Path) -> ForecastingSeries:
@@ -101,6 +103,8 @@ def _load_csv(section: DataSection, path: Path) -> ForecastingSeries:
     if target is None and len(values) == 1:
         target = values[0]
     features = features or ("M" if target is None else "S")
+    if features == "M":
+        target = None
     if features != "M" and target is None and names:
         remedy = f"features {features} needs the column to forecast, one of {', '.join(values)}"
         raise ConfigError("data.target", None, remedy)
