@@ -77,6 +77,7 @@ def write_report(
     notes: Sequence[str] = (),
     tables: Mapping[str, pd.DataFrame] | None = None,
     configuration: str = "",
+    cost: str = "",
 ) -> ReportFiles:
     """Write ``report.md``, its ``figures/*.png``, ``report.html`` (one file) and ``table.csv``.
 
@@ -90,10 +91,12 @@ def write_report(
         notes: sentences on data and methods.
         tables: heading -> further table.
         configuration: of the run, as YAML.
+        cost: what the run took, a sentence.
     """
     wide = wide_table(table)
     several = table["data"].nunique() > 1
     document = Document(Path(directory), title)
+    document.paragraph(" ".join([_sentence(table), *([cost] if cost else [])]))
     figure = _by_share(table)
     if figure is not None:
         document.figure("label_efficiency", *figure)
@@ -103,8 +106,8 @@ def write_report(
     for level in LEVELS:
         compact = compact_table(table, "auroc", level)
         if not compact.empty:
-            document.paragraph(f"By {level}, by share of the training labels:")
-            document.table(compact, names=2 + several)
+            document.paragraph(f"By {level}, by share of the training labels (* best):")
+            document.table(compact, names=2 + several, best="high")
     document.paragraph(legend(table))
     for plot in plots:
         document.heading(plot.heading)
@@ -124,6 +127,31 @@ def write_report(
     with atomic_file(markdown.with_name("table.csv")) as work:
         table.to_csv(work, index=False)
     return ReportFiles(markdown, page, markdown.with_name("table.csv"))
+
+
+def _sentence(table: pd.DataFrame) -> str:
+    """The result at the smallest share of labels: the first row's best protocol, and the best row
+    of the others; by patient where that is known."""
+    own = table[(table["metric"] == "auroc") & table["mean"].notna()]
+    own = own[own["level"] == ("patient" if (own["level"] == "patient").any() else "sample")]
+    if own.empty:
+        return "No AUROC could be told: see the metrics below."
+    share, primary = own["fraction"].min(), own["method"].iloc[0]
+    at = own[own["fraction"] == share].sort_values("mean", ascending=False)
+    text = f"With {100 * share:g} % of the training labels"
+    parts = []
+    for rows in (at[at["method"] == primary], at[at["method"] != primary]):
+        if len(rows):
+            line = rows.iloc[0]
+            parts.append(
+                f"{line['method']} ({line['protocol']}) {line['mean']:.3f} "
+                f"({line['ci_low']:.3f} to {line['ci_high']:.3f})"
+            )
+    other = f", the best other row is {parts[1]}" if len(parts) > 1 else ""
+    level = at["level"].iloc[0]
+    return (
+        f"{text} the AUROC by {level} on patients never seen is {parts[0]}{other}; 95 % intervals."
+    )
 
 
 def _by_share(table: pd.DataFrame) -> tuple[Figure, str] | None:
@@ -167,6 +195,7 @@ def clinical_report(
     notes: Sequence[str] = (),
     tables: Mapping[str, pd.DataFrame] | None = None,
     configuration: str = "",
+    cost: str = "",
 ) -> ReportFiles:
     """The whole report of evaluation cells: tables, curves, calibration, confusion, embedding.
 
@@ -187,7 +216,7 @@ def clinical_report(
         n_replicates: bootstrap replicates.
         notes: see :func:`write_report`.
         tables: see :func:`write_report`.
-        configuration: see :func:`write_report`.
+        configuration, cost: see :func:`write_report`.
     """
     if not cells:
         raise InputError("cells", "none", "evaluate at least one method")
@@ -209,6 +238,7 @@ def clinical_report(
         notes=notes,
         tables=tables,
         configuration=configuration,
+        cost=cost,
     )
 
 
@@ -350,6 +380,7 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
             **diagnostics(run),
         },
         configuration=config.to_yaml(),
+        cost=run.folder.cost(),
     )
     tested = {one.number: one.parts["test"] for one in run.folds}
     path = run.folder.path / "predictions.csv"
