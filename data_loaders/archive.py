@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data_loaders.container.rows import narrow
 from data_loaders.vetting.arrays import FREE_BYTES, MAX_RATIO
-from tscl.errors import DataError, nearest
+from tscl.errors import DataError, check_choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,8 +187,7 @@ def load_classification(name: str, root: str | Path | None = None) -> Classifica
     """
     folder = _bundled_folder() if root is None else Path(root)
     known = _sets(folder)
-    if name not in known:
-        raise DataError("name", name, nearest(name, known))
+    check_choice("name", name, known, error=DataError)
     x_train, label_train = load_ts(folder / name / f"{name}_TRAIN.ts")
     x_test, label_test = load_ts(folder / name / f"{name}_TEST.ts")
     if x_train.shape[2] != x_test.shape[2]:

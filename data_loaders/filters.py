@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 
 
 def as_stops(notch: float | Sequence[float] | None) -> list[float]:
@@ -29,8 +29,7 @@ def referenced(signal: np.ndarray, reference: str) -> np.ndarray:
     Raises:
         InputError: another name, or an average of fewer than two channels.
     """
-    if reference not in ("none", "average"):
-        raise InputError("reference", reference, "choose 'none' or 'average'")
+    check_choice("reference", reference, ("none", "average"))
     if reference == "none":
         return signal
     if signal.shape[-1] < 2:

@@ -18,7 +18,8 @@ from data_loaders.protocol import Entry, load_records
 from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.vetting.paths import inside
 from data_loaders.vetting.tables import read_text_table
-from tscl.errors import DataError, InputError, nearest
+from tscl.disk import data_folder
+from tscl.errors import DataError, InputError, check_choice
 
 COLUMNS = ("record", "patient", "label")
 Table = pd.DataFrame | str | Path
@@ -84,14 +85,11 @@ def read_record_table(
         DataError: no such folder or file, a file that is no such table, or a column missing.
         InputError: unknown ``columns`` or ``unlabelled``.
     """
-    if unlabelled not in ("keep", "skip"):
-        raise InputError("unlabelled", unlabelled, "choose 'keep' or 'skip'")
-    if not root.is_dir():
-        raise DataError("root", root, "give the folder of the records")
+    check_choice("unlabelled", unlabelled, ("keep", "skip"))
+    data_folder(root, "the records")
     called = dict(columns or {})
     for key in called:
-        if key not in COLUMNS:
-            raise InputError("columns", key, nearest(key, COLUMNS))
+        check_choice("columns", key, COLUMNS)
     frame = table if isinstance(table, pd.DataFrame) else _read_file(table, root)
     has = [str(column) for column in frame.columns]
     names = [called.get(key, key) for key in COLUMNS]
@@ -102,7 +100,7 @@ def read_record_table(
         raise DataError("table", "no rows", "list one recording a row")
     text = frame[names].astype(object).where(frame[names].notna(), "")
     text = text.map(lambda value: str(value).strip())
-    further = _further_columns(frame.drop(columns=names))
+    further = further_columns(frame.drop(columns=names))
     rows = tuple(
         TableRow(record, patient, label, columns)
         for (record, patient, label), columns in zip(text.to_numpy().tolist(), further, strict=True)
@@ -111,7 +109,7 @@ def read_record_table(
     return RecordTable(rows, tuple(str(name) for name in label_names or labels), unlabelled)
 
 
-def _further_columns(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def further_columns(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """One mapping a row; a name that the container's table has itself stands as ``table name``."""
     result: dict[str, list[Any]] = {}
     taken = ("record", "patient", "label", "trial", "sampling_rate")

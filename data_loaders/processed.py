@@ -12,7 +12,7 @@ from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.saving import load_array, other_files, write_folder
 from data_loaders.container.standardize import standardize_groups
 from data_loaders.container.windows import cut_windows
-from tscl.errors import DataError, InputError
+from tscl.errors import DataError, InputError, check_choice
 
 
 def save_processed(data: MedicalDataset, directory: str | Path, *, overwrite: bool = False) -> Path:
@@ -100,8 +100,7 @@ def load_processed(
         InputError: a window longer than the rows, an overlap outside [0, 1), or another
             ``standardize``.
     """
-    if standardize not in ("none", "trial"):
-        raise InputError("standardize", standardize, "choose 'none' or 'trial'")
+    check_choice("standardize", standardize, ("none", "trial"))
     folder = Path(directory)
     table, files = _listed(folder)
     values, labels, patients, trials = [], [], [], []

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tscl.disk import atomic_file, write_text
-from tscl.errors import DataError, InputError, nearest
+from tscl.errors import DataError, check_choice
 
 REASONS: dict[str, str] = {
     "missing_header": "restore the header file, or take the record off the list",
@@ -53,8 +53,7 @@ class RecordError(DataError):
     _found = ""
 
     def __init__(self, record: str, reason: str, detail: str) -> None:
-        if reason not in REASONS:
-            raise InputError("reason", reason, nearest(reason, REASONS))
+        check_choice("reason", reason, REASONS)
         self.record = record
         self.reason = reason
         self.detail = detail
@@ -118,8 +117,7 @@ class RecordLog:
         Raises:
             InputError: ``reason`` is not a known code.
         """
-        if reason not in REASONS:
-            raise InputError("reason", reason, nearest(reason, REASONS))
+        check_choice("reason", reason, REASONS)
         self.lines.append(RecordOutcome(str(record), "skipped", reason, detail))
 
     @contextmanager

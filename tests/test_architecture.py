@@ -196,3 +196,26 @@ def test_recipes_are_valid(path, recwarn):
     job = read_values(path).get("job", "forecasting")
     {"study": load_study, "objectives": load_objectives}.get(job, load_job)(path)
     assert not [one for one in recwarn if issubclass(one.category, FutureWarning)], "old keys"
+
+
+def statements_of_checks(node: ast.stmt) -> int:
+    """Statements of an ``if`` that does nothing but raise: itself and its body."""
+    if not isinstance(node, ast.If) or node.orelse or not isinstance(node.body[-1], ast.Raise):
+        return 0
+    bare = all(isinstance(line, ast.Assign | ast.Raise) for line in node.body)
+    return 1 + len(node.body) if bare else 0
+
+
+@pytest.mark.parametrize(
+    ("folder", "files", "most"),
+    [("data_loaders", "*.py", 0.15), ("tscl", "config.py", 0.20)],
+)
+def test_checks_are_a_small_part_of_the_code(folder, files, most):
+    nodes = [
+        node
+        for path in (ROOT / folder).rglob(files)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.stmt)
+        and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    ]
+    assert sum(map(statements_of_checks, nodes)) / len(nodes) < most

@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tscl.errors import InputError, WriteError
+from tscl.errors import DataError, InputError, WriteError
 
 _RENAME_EXCHANGE = 2
 _HERE = -100  # AT_FDCWD
@@ -31,6 +31,14 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def data_folder(root: str | Path, content: str) -> Path:
+    """``root`` as a path, else DataError that asks for the folder of ``content``."""
+    folder = Path(root)
+    if not folder.is_dir():
+        raise DataError("root", root, f"give the folder of {content}")
+    return folder
 
 
 @contextmanager

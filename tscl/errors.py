@@ -113,6 +113,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint}known: {', '.join(names) or 'none'}"
 
 
+def check_choice(
+    field: str, value: object, known: Iterable[object], *, error: type[InputError] = InputError
+) -> None:
+    """Raise ``error`` with the nearest name unless ``value`` is one of ``known``."""
+    names = list(known)
+    if value not in names:
+        raise error(field, value, nearest(str(value), map(str, names)))
+
+
 def is_whole(value: object) -> TypeGuard[int]:
     """Whether ``value`` is a whole number, NumPy's too; True and False are none."""
     return isinstance(value, Integral) and not isinstance(value, bool)

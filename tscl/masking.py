@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from tscl.errors import ConfigError, InputError, nearest
+from tscl.errors import ConfigError, InputError, check_choice
 
 MaskMode = Literal["binomial", "continuous", "last", "all_true", "all_false", "channel"]
 MASK_MODES: tuple[str, ...] = get_args(MaskMode)
@@ -49,8 +49,7 @@ def draw_mask(
     Raises:
         ConfigError: unknown mode. InputError: a number out of range.
     """
-    if mode not in MASK_MODES:
-        raise ConfigError("mask mode", mode, nearest(mode, MASK_MODES))
+    check_choice("mask mode", mode, MASK_MODES, error=ConfigError)
     if batch < 1 or length < 1:
         raise InputError("mask shape", (batch, length), "both must be at least 1")
     if not 0.0 <= keep <= 1.0:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tscl.errors import ConfigError, nearest
+from tscl.errors import ConfigError, check_choice, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,8 +61,7 @@ def check_one_pooling(pooling: str, field: str = "pooling", *, more: tuple[str, 
         ConfigError: an unknown name, or several.
     """
     known = (*POOLS, *more)
-    if pooling not in known:
-        raise ConfigError(field, pooling, nearest(str(pooling), known))
+    check_choice(field, pooling, known, error=ConfigError)
     return pooling
 
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from tscl.errors import ConfigError, nearest
+from tscl.errors import ConfigError, check_choice, nearest
 
 T = TypeVar("T")
 
@@ -53,8 +53,7 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> type[T]:
         """The class filed under ``name``; ConfigError with the nearest name otherwise."""
-        if name not in self._entries:
-            raise ConfigError(self.kind, name, nearest(name, self._entries))
+        check_choice(self.kind, name, self._entries, error=ConfigError)
         return self._entries[name]
 
     def parameters(self, name: str) -> dict[str, inspect.Parameter]:

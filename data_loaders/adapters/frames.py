@@ -14,7 +14,7 @@ from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.fields import LABEL, as_list
 from data_loaders.container.rows import narrow
 from data_loaders.container.windows import pad_series, series_lengths
-from tscl.errors import DataError, InputError, nearest
+from tscl.errors import DataError, InputError, check_choice, nearest
 
 MAX_DRIFT = 0.01
 """How far a sample's mean step may be from that of its sampling rate."""
@@ -290,8 +290,7 @@ def to_sktime(X: NDArray[np.floating[Any]], kind: str = "pd-multiindex") -> Any:
     Raises:
         InputError: an unknown kind, another rank, or a series without values.
     """
-    if kind not in PANELS:
-        raise InputError("kind", kind, nearest(kind, PANELS))
+    check_choice("kind", kind, PANELS)
     if X.ndim != 3:
         raise InputError("X", X.shape, "pass (n_samples, n_timesteps, n_channels)")
     if kind == "numpy3D":

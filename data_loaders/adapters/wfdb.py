@@ -11,7 +11,7 @@ from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.fields import as_list
 from data_loaders.container.windows import cut_windows
 from data_loaders.signals import MAX_RATE, MIN_RATE
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, check_choice
 
 
 def from_wfdb_record(
@@ -56,8 +56,7 @@ def from_wfdb_record(
         raise InputError("record.fs", rate, "set it to the sampling rate in Hz")
     chosen = names if leads is None else as_list("leads", leads)
     for name in chosen:
-        if name not in names:
-            raise InputError("leads", name, nearest(str(name), names))
+        check_choice("leads", name, names)
     series = np.asarray(signal)[None, :, [names.index(name) for name in chosen]]
     X = series if window is None else cut_windows(series, window, overlap)
     return MedicalDataset(

@@ -32,7 +32,7 @@ from data_loaders.eeg.recording import read_eeg
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
 from data_loaders.vetting.paths import inside
 from tscl.disk import new_folder, sha256_of
-from tscl.errors import ConfigError, DataError, InputError
+from tscl.errors import ConfigError, DataError, InputError, check_choice
 
 __all__ = ["CohortConfig", "load_cohort", "make_cohort", "read_truth"]
 
@@ -215,8 +215,7 @@ def load_cohort(
         RecordError: with ``strict``, the first bad record.
         InputError: a window longer than a trial, or an overlap outside [0, 1).
     """
-    if flat not in ("skip", "keep"):
-        raise InputError("flat", flat, "choose 'skip' or 'keep'")
+    check_choice("flat", flat, ("skip", "keep"))
     root = Path(directory)
     truth = read_truth(root)
     config: CohortConfig = truth["config"]

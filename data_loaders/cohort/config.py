@@ -9,7 +9,7 @@ from typing import Any
 
 from data_loaders.cohort.ecg_model import LEADS
 from data_loaders.cohort.eeg_model import ELECTRODES
-from tscl.errors import ConfigError, nearest
+from tscl.errors import ConfigError, check_choice, nearest
 
 KINDS = ("ecg", "eeg")
 LABEL_NAMES = ("healthy", "disease")
@@ -62,8 +62,7 @@ class CohortConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError("kind", self.kind, nearest(str(self.kind), KINDS))
+        check_choice("kind", self.kind, KINDS, error=ConfigError)
         if self.sampling_rate == 0:
             object.__setattr__(self, "sampling_rate", _RATE[self.kind])
         if self.n_channels == 0:

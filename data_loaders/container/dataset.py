@@ -25,6 +25,7 @@ from data_loaders.container.fields import (
     known_labels,
     label_kind,
 )
+from data_loaders.container.relabel import labels_from
 from data_loaders.container.rows import (
     Rows,
     RowView,
@@ -273,6 +274,23 @@ class MedicalDataset:
         """
         index = chosen_rows(which, len(self), "sample")
         return self._with(take_rows(self.X, index, lazy=lazy), index)
+
+    def with_label(self, columns: str | Sequence[str], kind: str | None = None) -> MedicalDataset:
+        """The same samples with a label from :attr:`columns`, such as ``age`` or ``["MI", "CD"]``.
+
+        ``label`` names the present classes, whose names may hold several labels, ``NORM;MI``, or
+        be numbers. See :func:`data_loaders.container.relabel.labels_from` for both arguments.
+
+        Raises:
+            InputError: no such column, or values that are not of the kind.
+        """
+        table = self.columns
+        if self.label_kind == "classes":
+            names = np.asarray([*self.label_names, ""], dtype=object)
+            table = table.assign(label=names[self.label])
+        new = self._with()
+        new.label, new.label_names = labels_from(table, columns, kind)
+        return new
 
     def by_patient(self, ids: object | Iterable[Any], *, lazy: bool = False) -> MedicalDataset:
         """The samples of one patient id or of several.

@@ -32,7 +32,7 @@ from data_loaders.container.recordings_windows import Windows
 from data_loaders.container.rows import RowView, chosen_rows
 from data_loaders.container.standardize import ChannelStats
 from data_loaders.record_log import RecordLog
-from tscl.errors import DataError, InputError
+from tscl.errors import DataError, InputError, check_choice
 
 
 class Recordings:
@@ -310,8 +310,7 @@ class Recordings:
         Raises:
             InputError: arrays of different channels, an infinite value, or another ``store``.
         """
-        if store not in ("int16", "float32"):
-            raise InputError("store", store, "choose 'int16' or 'float32'")
+        check_choice("store", store, ("int16", "float32"))
         stored: list[np.ndarray] = []
         units: list[np.ndarray] = []
         for k, given in enumerate(arrays):

@@ -16,7 +16,7 @@ from data_loaders.container.rows import blocks
 from data_loaders.record_log import RecordLog
 from data_loaders.vetting.arrays import ArrayFileError, read_npy, read_npz
 from tscl.disk import new_folder, sha256_of
-from tscl.errors import DataError, InputError, nearest
+from tscl.errors import DataError, InputError, check_choice
 
 FORMAT = "tscl-medical-dataset"
 VERSION = 1
@@ -98,8 +98,7 @@ def save_dataset(data: Any, directory: Path, *, overwrite: bool = False, form: s
         InputError: the folder exists and ``overwrite`` is false, or it holds something else; an
             unknown ``form``; ``source`` is not plain JSON.
     """
-    if form not in ARRAYS:
-        raise InputError("form", form, nearest(form, ARRAYS))
+    check_choice("form", form, ARRAYS)
     meta: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,

@@ -22,11 +22,17 @@ from data_loaders.filters import as_stops, filtered
 from data_loaders.record_log import RecordError, RecordLog
 from data_loaders.signals import check_quality
 from data_loaders.vetting.paths import inside
+from tscl.disk import data_folder
 from tscl.errors import DataError, InputError, is_number
 
 LABELS = ("N", "A", "O", "~")
 """Normal, atrial fibrillation, other rhythm, too noisy."""
 REFERENCES = ("REFERENCE.csv", "REFERENCE-v3.csv")
+CITE = (
+    'Clifford et al., "AF Classification from a Short Single Lead ECG Recording: the '
+    'PhysioNet/Computing in Cardiology Challenge 2017", Computing in Cardiology 2017, '
+    "doi 10.22489/CinC.2017.065-469"
+)
 PER_PROCESS = 2500
 """Records that take one process longer to read than another takes to start."""
 
@@ -118,8 +124,7 @@ def load_cinc2017(
 
 def _places(root: Path) -> tuple[Path, Path]:
     """The folder of the records and the reference file."""
-    if not root.is_dir():
-        raise DataError("root", root, "give the folder of the challenge's records")
+    data_folder(root, "the challenge's records")
     folder = root / "training" if (root / "training").is_dir() else root
     for path in (place / name for place in (root, folder) for name in REFERENCES):
         if path.is_file():
@@ -213,7 +218,7 @@ def _gather(
         label_names=LABELS,
         channel_names=["ECG"],
         name="CinC 2017",
-        source={**source, **filters},
+        source={**source, **filters, "cite": CITE},
         log=log,
     )
 

@@ -15,7 +15,8 @@ from data_loaders.protocol import Entry, load_records
 from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.signals import Recording
 from data_loaders.vetting.paths import inside
-from tscl.errors import DataError, InputError
+from tscl.disk import data_folder
+from tscl.errors import InputError
 
 # fmt: off
 DS1 = (
@@ -40,6 +41,10 @@ AAMI = {
     **dict.fromkeys("/fQ", "Q"),
 }
 """AAMI class of each beat annotation; other annotations are no beats."""
+CITE = (
+    'Moody and Mark, "The impact of the MIT-BIH Arrhythmia Database", '
+    "IEEE Engineering in Medicine and Biology Magazine 2001, doi 10.1109/51.932724"
+)
 CLASSES = ("N", "S", "V", "F", "Q")
 PROTOCOL = ECGProtocol(leads=("MLII",), cut="annotations", keep_remainder=True)
 """From 0.4 s before to 0.6 s behind each annotated beat, ten beats a trial."""
@@ -111,9 +116,7 @@ def load_mitbih(
         InputError: unknown classes, or a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError("root", root, "give the folder of the MIT-BIH records")
+    folder = data_folder(root, "the MIT-BIH records")
     if not classes or len(set(classes)) != len(classes) or not set(classes) <= set(CLASSES):
         raise InputError("classes", classes, f"choose among {CLASSES}")
     protocol = PROTOCOL.changed(changes)
@@ -148,7 +151,7 @@ def load_mitbih(
         name="MIT-BIH",
         label_names=tuple(classes),
         channels=protocol.leads,
-        source={"database": "MIT-BIH Arrhythmia Database"},
+        source={"database": "MIT-BIH Arrhythmia Database", "cite": CITE},
         cache=cache,
         strict=strict,
     )

@@ -12,11 +12,15 @@ from data_loaders.ecg.records import list_records, read_record
 from data_loaders.protocol import Entry, load_records
 from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.vetting.paths import inside
-from tscl.errors import DataError
+from tscl.disk import data_folder
 
 LEADS = (
     *("i", "ii", "iii", "avr", "avl", "avf"),
     *("v1", "v2", "v3", "v4", "v5", "v6", "vx", "vy", "vz"),
+)
+CITE = (
+    'Bousseljot et al., "Nutzung der EKG-Signaldatenbank CARDIODAT der PTB über das Internet", '
+    "Biomedizinische Technik 1995, doi 10.1515/bmte.1995.40.s1.317"
 )
 CLASSES = ("healthy control", "myocardial infarction")
 PROTOCOL = ECGProtocol(leads=LEADS, target_rate=250.0, window_seconds=1.2, standardize="record")
@@ -70,9 +74,7 @@ def load_ptb(
         InputError: a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError("root", root, "give the folder of the PTB database")
+    folder = data_folder(root, "the PTB database")
     protocol = PROTOCOL.changed(changes)
 
     def read(name: str, line: RecordOutcome, leads: Sequence[str] | None) -> Entry | None:
@@ -91,7 +93,7 @@ def load_ptb(
         name="PTB",
         label_names=CLASSES,
         channels=protocol.leads,
-        source={"database": "PTB Diagnostic ECG Database"},
+        source={"database": "PTB Diagnostic ECG Database", "cite": CITE},
         cache=cache,
         strict=strict,
     )

@@ -16,7 +16,7 @@ from data_loaders.ecg.records import read_record
 from data_loaders.protocol import Entry, load_records
 from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.vetting.paths import inside
-from tscl.errors import DataError, InputError, nearest
+from tscl.errors import DataError, InputError, check_choice
 
 LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
@@ -29,7 +29,11 @@ PROTOCOL = ECGProtocol(
     leads=LEADS, cut="windows", window_seconds=2.5, overlap=0.5, samples_per_trial=None
 )
 """Half overlapping windows of 2.5 s, or beats of up to 1.2 s; a record is a trial."""
-EXTRA_COLUMNS = ("strat_fold", "ecg_id", "age", "sex", "site", "device")
+CITE = (
+    'Wagner et al., "PTB-XL, a large publicly available electrocardiography dataset", '
+    "Scientific Data 2020, doi 10.1038/s41597-020-0495-6"
+)
+EXTRA_COLUMNS = ("strat_fold", "ecg_id", "age", "sex", "site", "device", "superclasses")
 
 
 def parse_codes(text: object) -> dict[str, float]:
@@ -112,7 +116,9 @@ def load_ptbxl(
         rate: 100 (``records100``) or 500 (``records500``).
         task: ``"norm_vs_abnormal"``, ``"norm_vs_mi"`` or ``"superclass"`` (records with exactly
             one diagnostic superclass).
-        columns: columns of the table kept per sample, of :data:`EXTRA_COLUMNS`.
+        columns: columns of the table kept per sample, of :data:`EXTRA_COLUMNS`; ``superclasses``
+            names all of the record's, such as ``CD;MI``, for
+            :meth:`data_loaders.MedicalDataset.with_label`.
         ecg_ids: rows to read (default: all).
         limit: read the first rows only.
         cache: folder for the values when memory is short.
@@ -129,13 +135,11 @@ def load_ptbxl(
         InputError: an unknown task, rate or column, or a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
-    if task not in TASKS:
-        raise InputError("task", task, nearest(task, TASKS))
+    check_choice("task", task, TASKS)
     if rate not in (100, 500):
         raise InputError("rate", rate, "choose 100 or 500 Hz")
     for column in columns:
-        if column not in EXTRA_COLUMNS:
-            raise InputError("columns", column, nearest(column, EXTRA_COLUMNS))
+        check_choice("columns", column, EXTRA_COLUMNS)
     protocol = PROTOCOL
     if changes.get("cut") == "beats":
         protocol = replace(PROTOCOL, cut="beats", window_seconds=1.2)
@@ -162,6 +166,7 @@ def load_ptbxl(
         except (ValueError, TypeError) as error:
             raise RecordError(name, "bad_metadata", str(error)) from None
         classes = {superclass[code] for code in codes if code in superclass}
+        row["superclasses"] = ";".join(sorted(classes))
         label = task_label(classes, task)
         if label is None:
             line.leave_out("no_label", f"diagnostic classes {sorted(classes)}")
@@ -178,7 +183,7 @@ def load_ptbxl(
         name="PTB-XL",
         label_names=TASKS[task],
         channels=protocol.leads,
-        source={"database": "PTB-XL", "task": task},
+        source={"database": "PTB-XL", "task": task, "cite": CITE},
         cache=cache,
         strict=strict,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from data_loaders.filters import interpolated
 from data_loaders.record_log import RecordError
 from data_loaders.signals import Recording
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 
 
 def resample(signal: np.ndarray, rate: float, target: float, how: str = "polyphase") -> np.ndarray:
@@ -28,8 +28,7 @@ def resample(signal: np.ndarray, rate: float, target: float, how: str = "polypha
     Returns:
         (T * target / rate, C) float32.
     """
-    if how not in ("polyphase", "linear"):
-        raise InputError("resample", how, "choose 'polyphase' or 'linear'")
+    check_choice("resample", how, ("polyphase", "linear"))
     if not target > 0:
         raise InputError("target_rate", target, "give a positive number of Hz")
     if rate == target:

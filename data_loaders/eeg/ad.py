@@ -9,11 +9,15 @@ from typing import Any
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.eeg.participants import list_recordings, read_participants
 from data_loaders.eeg.protocol import EEGProtocol, load_eeg_files
-from tscl.errors import DataError
+from tscl.disk import data_folder
 
 CHANNELS = (
     *("Fp1", "Fp2", "F3", "F4", "F7", "F8", "C3", "C4"),
     *("T3", "T4", "P3", "P4", "T5", "T6", "O1", "O2"),
+)
+CITE = (
+    "Escudero et al., \"Analysis of electroencephalograms in Alzheimer's disease patients with "
+    'multiscale entropy", Physiological Measurement 2006, doi 10.1088/0967-3334/27/11/004'
 )
 CLASSES: dict[str, tuple[str, ...]] = {
     "healthy": ("healthy", "control", "healthy control", "hc", "nc", "cn", "c", "0"),
@@ -59,9 +63,7 @@ def load_ad(
         InputError: a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError("root", root, "give the folder of the recordings")
+    folder = data_folder(root, "the recordings")
     files = list_recordings(
         folder,
         read_participants(participants or folder),
@@ -69,7 +71,7 @@ def load_ad(
         label_columns=label_columns,
         classes=classes,
     )
-    return load_eeg_files(
+    data = load_eeg_files(
         files,
         PROTOCOL.changed(changes),
         label_names=tuple(classes),
@@ -77,3 +79,5 @@ def load_ad(
         cache=cache,
         strict=strict,
     )
+    data.source["cite"] = CITE
+    return data

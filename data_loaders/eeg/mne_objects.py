@@ -18,7 +18,7 @@ from data_loaders.container.fields import as_list
 from data_loaders.container.windows import cut_windows
 from data_loaders.eeg.protocol import EEGProtocol
 from data_loaders.signals import EEG, Recording, check_quality
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, check_choice, nearest
 
 logger = logging.getLogger(__name__)
 
@@ -192,8 +192,7 @@ def _pick(holder: Any, channels: Sequence[str] | None, exclude_bads: bool) -> li
         return picked
     wanted = as_list("channels", channels)
     for name in wanted:
-        if name not in names:
-            raise InputError("channels", name, nearest(str(name), names))
+        check_choice("channels", name, names)
         if name in bads:
             raise InputError(
                 "channels", name, "it is marked bad; pass exclude_bads=False to take it"

@@ -15,12 +15,17 @@ from typing import Any
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.eeg.participants import find_column, list_recordings, read_participants
 from data_loaders.eeg.protocol import EEGProtocol, load_eeg_files
+from tscl.disk import data_folder
 from tscl.errors import DataError
 
 CHANNELS = (
     *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC3", "FCz", "FC4", "T7", "C3", "Cz", "C4"),
     *("T8", "CP3", "CPz", "CP4", "P7", "P3", "Pz", "P4", "P8", "O1", "Oz", "O2"),
     *("VPVA", "VNVB", "HPHL", "HNHR", "Erbs", "OrbOcc", "Mass"),
+)
+CITE = (
+    'van Dijk et al., "The two decades brainclinics research archive for insights in '
+    'neurophysiology (TDBRAIN) database", Scientific Data 2022, doi 10.1038/s41597-022-01409-z'
 )
 CLASSES: dict[str, tuple[str, ...]] = {
     "healthy": ("healthy", "control", "healthy control", "hc"),
@@ -69,9 +74,7 @@ def load_tdbrain(
         InputError: a change that the protocol does not have.
         RecordError: with ``strict``, the first bad record.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError("root", root, "give the folder of the recordings")
+    folder = data_folder(root, "the recordings")
     table = read_participants(participants or folder)
     id_column = find_column(table, ID_COLUMNS, "id")
     # The table has a row for every session of a participant.
@@ -93,7 +96,7 @@ def load_tdbrain(
         keep=lambda path: marker in path.name.lower(),
         only_first=not all_sessions,
     )
-    return load_eeg_files(
+    data = load_eeg_files(
         files,
         PROTOCOL.changed(changes),
         label_names=tuple(classes),
@@ -101,3 +104,5 @@ def load_tdbrain(
         cache=cache,
         strict=strict,
     )
+    data.source["cite"] = CITE
+    return data

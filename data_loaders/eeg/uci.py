@@ -19,9 +19,11 @@ from data_loaders.filters import referenced
 from data_loaders.record_log import RecordError, RecordLog, RecordOutcome
 from data_loaders.signals import EEG, Recording, check_quality
 from data_loaders.vetting.arrays import ArrayFileError, read_npz
-from tscl.errors import DataError, InputError
+from tscl.disk import data_folder
+from tscl.errors import InputError, check_choice
 
 RATE = 256.0
+CITE = 'Begleiter, "EEG Database", UCI Machine Learning Repository 1995, doi 10.24432/C5TS3D'
 CLASSES = ("control", "alcoholic")
 NOT_SCALP = ("X", "Y", "nd")
 KEYS = ("nanovolts", "trial", "condition", "channel", "label")
@@ -61,15 +63,11 @@ def load_uci_eeg(
         RecordError: with ``strict``, the first bad file.
         InputError: a window, overlap, channel choice, reference or standardising that cannot be.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError("root", root, "give the folder of the .npz files")
-    if standardize not in ("none", "trial"):
-        raise InputError("standardize", standardize, "choose 'none' or 'trial'")
+    folder = data_folder(root, "the .npz files")
+    check_choice("standardize", standardize, ("none", "trial"))
     if isinstance(channels, str) and channels not in ("scalp", "all"):
         raise InputError("channels", channels, "choose 'scalp', 'all' or a list of names")
-    if reference not in ("none", "average"):
-        raise InputError("reference", reference, "choose 'none' or 'average'")
+    check_choice("reference", reference, ("none", "average"))
     log = RecordLog("UCI EEG")
     samples = SampleCollector(log)
     wanted: tuple[str, ...] | None = None if isinstance(channels, str) else tuple(channels)
@@ -113,6 +111,7 @@ def load_uci_eeg(
         name="UCI EEG",
         source={
             "database": "UCI Machine Learning Repository, EEG Database",
+            "cite": CITE,
             "unit": "uV" if standardize == "none" else "standard deviations of a trial",
             "window": window,
             "overlap": overlap,

@@ -26,7 +26,7 @@ from data_loaders.series.series import (
 from data_loaders.series.splits import ForecastSplit, ett_hourly, ett_minute, ratio_split
 from data_loaders.series.time_axis import parse_times
 from tscl.disk import sha256_of
-from tscl.errors import DataError, nearest
+from tscl.errors import DataError, check_choice
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,7 @@ for _entry in (
 
 def forecasting_dataset(name: str) -> ForecastingDataset:
     """The entry of a named data set; DataError with the nearest name when unknown."""
-    if name not in FORECASTING_DATASETS:
-        raise DataError("dataset", name, nearest(name, FORECASTING_DATASETS))
+    check_choice("dataset", name, FORECASTING_DATASETS, error=DataError)
     return FORECASTING_DATASETS[name]
 
 

@@ -23,7 +23,7 @@ from data_loaders.series.time_axis import (
     regular_freq,
 )
 from tscl.disk import sha256_of
-from tscl.errors import DataError, nearest
+from tscl.errors import DataError, check_choice, nearest
 
 MAX_LOSS = 0.01
 """Largest rounding error of float32 that is taken, in deviations of the column."""
@@ -111,8 +111,7 @@ class ForecastingSeries:
         if not self.targets:
             raise DataError(f"{self.name}.targets", "()", "name at least one target column")
         for target in self.targets:
-            if target not in self.columns:
-                raise DataError(f"{self.name}.targets", target, nearest(target, self.columns))
+            check_choice(f"{self.name}.targets", target, self.columns, error=DataError)
 
     def _check_values(self, given: NDArray[np.float64]) -> None:
         finite = np.isfinite(given)
@@ -181,8 +180,8 @@ def check_timestamps(timestamps: pd.DatetimeIndex, name: str) -> None:
         remedy = "sort the rows by time"
         if steps[row - 1] == zero:
             remedy = "drop duplicates; where clocks went back, give times of one offset such as UTC"
-        elif not timestamps.is_unique:
-            remedy = "times repeat: give each series a column of its own, one row a time"
+        elif timestamps.has_duplicates:
+            remedy = "where several series stand one below the other, give each a column (pivot)"
         raise DataError(f"{name}.timestamps", f"row {row} ({timestamps[row]}) {kind}", remedy)
 
 
@@ -205,10 +204,11 @@ def load_csv(
     missing: Missing = "error",
     min_steps: int = 2,
 ) -> ForecastingSeries:
-    """Read a CSV file with one time column and one column per variable.
+    """Read a CSV or Parquet file with one time column and one column per variable.
 
     Args:
-        path: the file.
+        path: the file; in text cells are parted by the most frequent of ``, ; tab |`` in the first
+            line, and with semicolons numbers may have decimal commas.
         time_column: name of the column of times.
         target: column or columns to forecast; all value columns when None.
         columns: value columns to read, in this order; all but the time column when None.
@@ -224,23 +224,7 @@ def load_csv(
             repeated or uneven; NaN or infinite values; constant columns; too few rows.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError("path", path, "no such file: check the path")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells that would be lost
-            frame = pd.read_csv(
-                path, dtype={time_column: "string"}, encoding="utf-8-sig", index_col=False
-            )
-    except pd.errors.EmptyDataError:
-        raise DataError("path", path, "the file is empty") from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            _check_separator(file.readline())
-        raise DataError("path", path, f"not a CSV file: {error}") from error
-    # Lines that end in a comma have one more cell, which is nameless and always empty.
-    nameless = [c for c in frame if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
-    frame = frame.drop(columns=nameless)
+    frame = read_frame(path, text=(time_column,))
     source = {"path": path.name, "sha256": sha256_of(path), "rows": len(frame)}
     return from_frame(
         frame,
@@ -253,6 +237,48 @@ def load_csv(
         min_steps=min_steps,
         source=source,
     )
+
+
+def read_frame(path: Path, *, text: Sequence[str] = (), rows: int | None = None) -> pd.DataFrame:
+    """The table in a CSV or Parquet file.
+
+    Args:
+        path: the file. text: columns that are read as text.
+        rows: read so many alone.
+
+    Raises:
+        DataError: missing, empty or unreadable file.
+    """
+    if not path.is_file():
+        raise DataError("path", path, "no such file: check the path")
+    if path.suffix.lower() == ".parquet":
+        try:
+            frame = pd.read_parquet(path)
+        except (ValueError, OSError) as error:
+            raise DataError("path", path, f"not a Parquet file: {error}") from error
+        return (frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index())[:rows]
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            head = file.readline()
+        sep = max(",;\t|", key=head.count)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells that would be lost
+            frame = pd.read_csv(
+                path,
+                sep=sep,
+                decimal="," if sep == ";" else ".",
+                dtype=dict.fromkeys(text, "string"),
+                encoding="utf-8-sig",
+                index_col=False,
+                nrows=rows,
+            )
+    except pd.errors.EmptyDataError:
+        raise DataError("path", path, "the file is empty") from None
+    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
+        raise DataError("path", path, f"not a CSV file: {error}") from error
+    # Lines that end in a comma have one more cell, which is nameless and always empty.
+    nameless = [c for c in frame if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
+    return frame.drop(columns=nameless)
 
 
 def from_frame(
@@ -313,14 +339,6 @@ NAMELESS = (
 )
 
 
-def _check_separator(header: str) -> None:
-    """Raise DataError for a header that is parted by something else than commas."""
-    marks = [mark for mark in ";\t|" if mark in header and "," not in header]
-    if marks:
-        remedy = "part them by ',' and write decimals with a point"
-        raise DataError("columns", f"columns parted by {marks[0]!r}", remedy)
-
-
 def _time_of(frame: pd.DataFrame, time_column: str | None) -> pd.Series:
     """The times of a frame, from a column or from the index."""
     known = list(frame.columns)
@@ -328,8 +346,6 @@ def _time_of(frame: pd.DataFrame, time_column: str | None) -> pd.Series:
         return pd.Series(frame.index)
     if time_column in known:
         return frame[time_column]
-    if len(known) == 1:
-        _check_separator(known[0])
     raise DataError("time_column", time_column, nearest(time_column, known))
 
 
@@ -345,8 +361,7 @@ def _chosen(
     targets = values if target is None else [target] if isinstance(target, str) else list(target)
     for field_name, wanted, among in (("columns", values, known), ("target", targets, values)):
         for column in wanted:
-            if column not in among:
-                raise DataError(field_name, column, nearest(column, set(among)))
+            check_choice(field_name, column, among, error=DataError)
     return values, targets
 
 
@@ -357,9 +372,9 @@ def _numbers(column: pd.Series, name: str, times: pd.DatetimeIndex) -> np.ndarra
         bad = (numbers.isna() & column.notna()).to_numpy()
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            remedy = "every cell must be a number; leave the column out (columns) or clean it"
-            points = column.astype(str).str.replace(",", ".", regex=False)
-            if pd.to_numeric(points[column.notna()], errors="coerce").notna().all():
+            remedy = "every cell must be a number; leave the column out or clean it"
+            points = column.dropna().astype(str).str.replace(",", ".", regex=False)
+            if pd.to_numeric(points, errors="coerce").notna().all():
                 remedy = "write decimals with a point"
             raise DataError(name, f"{column.iloc[row]!r} in row {row} ({times[row]})", remedy)
         column = numbers
@@ -400,8 +415,7 @@ def load_builtin(name: str = "west-coast-temps") -> ForecastingSeries:
     Raises:
         DataError: unknown name, with the nearest known one.
     """
-    if name not in BUILTIN_SERIES:
-        raise DataError("name", name, nearest(name, BUILTIN_SERIES))
+    check_choice("name", name, BUILTIN_SERIES, error=DataError)
     cities = ("seattle-temps", "sf-temps") if name == "west-coast-temps" else (name,)
     folder = resources.files("vega_datasets") / "_data"
     if name == "seattle-weather":

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from data_loaders.splits.checks import classes_of, group_codes
 from data_loaders.splits.leakage import ClinicalData, Index, table_of
 from data_loaders.splits.patients import group_strata
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.seeding import numpy_generator
 
 
@@ -50,8 +50,7 @@ def label_fraction(
     """
     if not 0 < fraction <= 1:
         raise InputError("fraction", fraction, "give a share above 0 and up to 1")
-    if by not in ("samples", "patients", "first"):
-        raise InputError("by", by, "choose 'samples', 'patients' or 'first'")
+    check_choice("by", by, ("samples", "patients", "first"))
     if table is None and y is None:
         raise InputError("table", None, "give a table with labels, or y=")
     n = len(np.asarray(y)) if table is None else len(table)

@@ -275,5 +275,6 @@ def table_of(data: ClinicalData) -> pd.DataFrame:
     fields |= {name: np.asarray(getattr(data, name)) for name in ("patient", "trial")}
     table = pd.DataFrame(fields)
     pairs = same_recordings(row_digests(data.X), table["patient"].to_numpy(), fields["trial"])
+    table.attrs["label_names"] = list(getattr(data, "label_names", ()))
     table.attrs["same_recordings"] = pairs
     return table

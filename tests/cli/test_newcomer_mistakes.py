@@ -42,15 +42,14 @@ def _commas(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 TABLES = {
-    "no times": (HOURS[["load"]].assign(x=1.5), ",", "add a column of times such as"),
+    "no times": (HOURS[["load"]].assign(x=1.5), ",", "no times in load, x"),
     "numbers for times": (HOURS.assign(date=range(300)), ",", "write every time in one format"),
     "text among values": (HOURS.assign(load=HOURS["load"].astype(str) + "?"), ",", "must be a num"),
     "a column of text": (HOURS.assign(site="north"), ",", "leave the column out"),
     "decimal commas": (_commas(HOURS), ",", "write decimals with a point"),
-    "semicolons": (_commas(HOURS), ";", "part them by ','"),
     "duplicate stamps": (pd.concat([HOURS[:50], HOURS[49:]]), ",", "drop duplicates"),
     "unsorted": (HOURS[::-1], ",", "sort the rows by time"),
-    "series below each other": (pd.concat([HOURS, HOURS]), ",", "a column of its own"),
+    "series below each other": (pd.concat([HOURS, HOURS]), ",", "give each a column"),
     "a gap": (HOURS.drop(index=range(40, 45)), ",", "resample"),
     "shorter than a season": (HOURS[:30], ",", "a season has 24 steps"),
     "one row": (HOURS[:1], ",", "at least 2 are needed"),

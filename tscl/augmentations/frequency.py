@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tscl.augmentations.base import AUGMENTATIONS, Augmentation, Draws, check_fraction, wide
 from tscl.augmentations.mask import draw_start
-from tscl.errors import InputError
+from tscl.errors import check_choice
 from tscl.seeding import rand
 
 
@@ -47,8 +47,7 @@ class FrequencyMask(Augmentation):
     ) -> None:
         super().__init__(p)
         self.ratio = check_fraction("ratio", ratio)
-        if mode not in ("random", "band"):
-            raise InputError("mode", mode, "choose random or band")
+        check_choice("mode", mode, ("random", "band"))
         self.mode = mode
         self.per_channel = per_channel
         self.keep_mean = keep_mean

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.seeding import rand
 
 
@@ -106,8 +106,7 @@ class ParametricAugmentation(nn.Module):
             raise InputError("gamma, zeta", (gamma, zeta), "need gamma <= 0 and zeta >= 1")
         if not temperature > 0.0:
             raise InputError("temperature", temperature, "choose a value above 0")
-        if h_logits not in ("linear", "sigmoid"):
-            raise InputError("h_logits", h_logits, "choose linear or sigmoid")
+        check_choice("h_logits", h_logits, ("linear", "sigmoid"))
         if h_init is not None and not 0.0 < h_init < 1.0:
             raise InputError("h_init", h_init, "choose a probability inside (0, 1)")
         if not 0 <= fixed_channels < channels:

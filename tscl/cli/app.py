@@ -47,8 +47,8 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="Data to use instead: a CSV with a time column, or a folder of recordings with a "
-        "table of labels. Without --config the job that fits them is proposed and run.",
+        help="Data to use instead: a CSV or Parquet file with times, or a folder of recordings "
+        "with a table of labels. Without --config the job that fits is proposed and run.",
     ),
 ]
 TestOption = Annotated[

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def run(config: ClinicalConfig, quiet: bool, *, resume: bool, begin: bool = True) -> None:
     """Pretrain, evaluate and report; without ``begin`` in a folder as it stands."""
-    from tscl.runs.clinical.report import show_rows, write_clinical_report
+    from tscl.evaluation.metrics.labels import MAIN
+    from tscl.runs.clinical.report import METRIC_TITLES, show_rows, write_clinical_report
     from tscl.runs.clinical.run import ClinicalRun
 
     job = ClinicalRun(config, progress(quiet))
@@ -29,7 +30,8 @@ def run(config: ClinicalConfig, quiet: bool, *, resume: bool, begin: bool = True
     for level in ("sample", "patient"):
         frame = show_rows(files.table, level=level)
         if not frame.empty:
-            title = f"test AUROC by {level}, share of labels [95 % over patients]"
+            score = METRIC_TITLES[MAIN[job.data.label_kind]]
+            title = f"test {score} by {level}, share of labels [95 % over patients]"
             print_table(title, frame)
     console.print(f"report: {files.markdown} and {files.html}")
 
@@ -64,7 +66,8 @@ def use_data(
     Raises:
         ConfigError: no such folder, or neither it nor ``sets`` tells the kind of the data.
     """
-    from tscl.runs.clinical.data import LOADERS, detect_kind
+    from tscl.runs.clinical.data import detect_kind
+    from tscl.runs.loaders import kinds
 
     check_folder("--data", path)
     data = values.setdefault("data", {})
@@ -74,6 +77,6 @@ def use_data(
         data["kind"] = kind
         data.pop("params", None)
     elif kind is None and generated and not any(s.strip().startswith("data.kind=") for s in sets):
-        remedy = f"its files do not tell what it holds; say -s data.kind=..., {', '.join(LOADERS)}"
+        remedy = f"its files do not tell what it holds; say -s data.kind=..., {', '.join(kinds())}"
         raise ConfigError("--data", path, remedy)
     data["root"] = str(path)

@@ -31,7 +31,7 @@ NewerDataOption = Annotated[
 
 def run(config: RunConfig, quiet: bool, *, resume: bool, begin: bool = True) -> None:
     """Pretrain what is missing, evaluate and report; without ``begin`` in a folder as it stands."""
-    from tscl.runs.forecasting.report import shown, table_frame, write_report
+    from tscl.runs.forecasting.report import head_frame, shown, table_frame, write_report
     from tscl.runs.forecasting.run import ForecastingRun
 
     job = ForecastingRun(config, progress(quiet))
@@ -40,6 +40,8 @@ def run(config: RunConfig, quiet: bool, *, resume: bool, begin: bool = True) -> 
     trained = [job.train(name, resume=resume) for name in job.names()]
     table = job.evaluate(trained)
     page = write_report(job, trained, table)
+    if job.heads:
+        print_table("heads, chosen on windows held out before the test part", head_frame(job))
     for metric in ("mse", "mae"):
         title = f"test {metric.upper()} by horizon (* best)"
         print_table(title, shown(table_frame(table, metric)), numbers_right=True)

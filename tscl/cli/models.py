@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tscl.cli.console import command, console
-from tscl.errors import ConfigError, nearest
+from tscl.errors import ConfigError, check_choice
 
 RunOption = Annotated[
     Path, typer.Option("--run", help="Run folder, or folder of a saved encoder or estimator.")
@@ -36,8 +36,7 @@ def find_model(run: Path, model: str | None) -> Path:
         if len(models) > 1:
             raise ConfigError("--model", None, f"choose one of {', '.join(sorted(models))}")
         return next(iter(models.values()))
-    if model not in models:
-        raise ConfigError("--model", model, nearest(model, models))
+    check_choice("--model", model, models, error=ConfigError)
     return models[model]
 
 
@@ -113,8 +112,7 @@ def export(
     from tscl.saving.encoder import load_encoder
     from tscl.saving.export import SUFFIXES, export_encoder
 
-    if format not in SUFFIXES:
-        raise ConfigError("--format", format, nearest(format, SUFFIXES))
+    check_choice("--format", format, SUFFIXES, error=ConfigError)
     whole = _classifier(run, classifier) if model is None else None
     if whole is None:
         home = find_model(run, model)

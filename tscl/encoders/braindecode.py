@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tscl.encoders.base import ENCODERS, Encoder, evaluating
 from tscl.encoders.convolution import check_dims
 from tscl.encoders.strided import mask_series
-from tscl.errors import ConfigError, InputError, MissingExtraError, is_number, nearest
+from tscl.errors import ConfigError, InputError, MissingExtraError, check_choice, is_number, nearest
 
 _OWN = ("n_chans", "n_outputs", "n_times", "sfreq", "input_window_seconds")
 """Arguments of braindecode's networks that the encoder sets itself."""
@@ -114,8 +114,7 @@ class BraindecodeEncoder(Encoder):
         self.input_dims, self.causal, self.n_times = input_dims, False, n_times
         self.receptive_field = 2 * n_times - 1
         known = braindecode_models()
-        if model not in known:
-            raise ConfigError("braindecode model", model, nearest(str(model), known))
+        check_choice("braindecode model", model, known, error=ConfigError)
         sizes = {"n_chans": input_dims, "n_times": n_times, "n_outputs": 2, "sfreq": sampling_rate}
         self.network = _build(model, known[model], sizes, params)
         self._steps, self.output_dims, self._tokens = 1, 0, True

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tscl.encoders.base import ENCODERS, Encoder
 from tscl.encoders.convolution import check_dims, exporting, shifted_conv
 from tscl.encoders.mixture import fold_kernels, frequency_conv, separate_convolutions
-from tscl.errors import ConfigError, InputError, nearest
+from tscl.errors import ConfigError, InputError, check_choice
 
 MIXTURES = ("folded_fft", "folded", "separate")
 _FEW_ROWS = 512
@@ -35,8 +35,7 @@ class MixtureEncoder(Encoder):
             InputError: no length, or one below 1.
             ConfigError: unknown ``mixture``.
         """
-        if mixture not in MIXTURES:
-            raise ConfigError("mixture", mixture, nearest(mixture, MIXTURES))
+        check_choice("mixture", mixture, MIXTURES, error=ConfigError)
         if len(kernels) == 0:
             raise InputError("kernels", kernels, "give at least one length")
         weights, biases = [], []

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tscl.encoders.base import ENCODERS, Encoder
 from tscl.encoders.convolution import check_dims
 from tscl.encoders.strided import BatchNorm
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, check_choice
 from tscl.pooling import check_pooling, pool_time
 
 Output = Literal["pooled", "read_out", "both"]
@@ -65,8 +65,7 @@ class ReadOutEncoder(Encoder):
     ) -> None:
         super().__init__()
         check_dims(input_dims=input_dims, output_dims=output_dims)
-        if output not in get_args(Output):
-            raise InputError("output", output, nearest(str(output), get_args(Output)))
+        check_choice("output", output, get_args(Output))
         self.backbone: nn.Module
         if isinstance(backbone, nn.Module):
             if backbone_params:

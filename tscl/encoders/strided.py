@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tscl.encoders.convolution import check_dims, check_series
-from tscl.errors import ConfigError, InputError, is_whole, nearest
+from tscl.errors import ConfigError, InputError, check_choice, is_whole
 
 NORMS = ("batch", "group")
 
@@ -154,8 +154,7 @@ def build_norm(norm: str, dims: int, groups: int = 8, zero: bool = False) -> nn.
 
 def check_norm(norm: str) -> None:
     """Raise ConfigError unless ``norm`` is one of :data:`NORMS`."""
-    if norm not in NORMS:
-        raise ConfigError("norm", norm, nearest(str(norm), NORMS))
+    check_choice("norm", norm, NORMS, error=ConfigError)
 
 
 def conv(

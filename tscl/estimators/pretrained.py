@@ -17,7 +17,7 @@ from data_loaders.filters import filtered
 from data_loaders.record_log import RecordError
 from data_loaders.signals import ECG, MAX_RATE, Recording, check_quality, volts
 from tscl.encoders.base import Encoder
-from tscl.errors import InputError, is_number, nearest
+from tscl.errors import InputError, check_choice, is_number
 from tscl.evaluation.recordings import embed_recordings
 from tscl.saving.encoder import CARD, load_encoder
 
@@ -235,8 +235,7 @@ def load_pretrained(name: str) -> Pretrained:
         >>> tscl.load_pretrained("ecg-1lead").card["preprocessing"]["rate"]
         100.0
     """
-    if name not in pretrained_names():
-        raise InputError("name", name, nearest(str(name), pretrained_names()))
+    check_choice("name", name, pretrained_names())
     encoder, card = load_encoder(HOME / name)
     return Pretrained(name, encoder, card)
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tscl.errors import InputError
+from tscl.errors import check_choice
 
 
 def receptive_field(
@@ -34,8 +34,7 @@ def receptive_field(
     Raises:
         InputError: unknown ``how``.
     """
-    if how not in ("gradient", "occlusion"):
-        raise InputError("how", how, "choose gradient or occlusion")
+    check_choice("how", how, ("gradient", "occlusion"))
     was = network.training
     network.eval()
     rows: list[Tensor] = []

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from torch import nn
 
-from tscl.errors import ConfigError, InputError, nearest
+from tscl.errors import ConfigError, InputError, check_choice
 from tscl.evaluation.forecasting.protocol import forecast_protocol
 from tscl.evaluation.forecasting.scores import (
     ErrorSums,
@@ -325,8 +325,7 @@ def run_strategy(
         InputError: context and horizon longer than the training part, non-finite values.
     """
     s = settings or StrategySettings()
-    if strategy not in STRATEGIES:
-        raise ConfigError("strategy", strategy, nearest(strategy, STRATEGIES))
+    check_choice("strategy", strategy, STRATEGIES, error=ConfigError)
     if s.backbone in SIMPLE_NETWORKS and strategy != "supervised":
         raise ConfigError("strategy", strategy, f"{s.backbone} is trained supervised only")
     run = StrategyRun(

@@ -18,7 +18,7 @@ from tscl.encoders.base import (
     require_every_step,
     stride_of,
 )
-from tscl.errors import ConfigError, InputError, LeakageError, nearest
+from tscl.errors import ConfigError, InputError, LeakageError, check_choice
 from tscl.inference.blocks import block_rows, filled
 from tscl.inference.sinks import ArraySink, Embeddings, Out, PoolSink, Sink
 
@@ -185,8 +185,7 @@ def _sliding(
 
 
 def _route(encoder: EncoderLike, mode: str) -> Route:
-    if mode not in get_args(Mode):
-        raise ConfigError("mode", mode, nearest(mode, get_args(Mode)))
+    check_choice("mode", mode, get_args(Mode), error=ConfigError)
     if mode == "auto":
         finite = encoder.causal and encoder.receptive_field is not None
         return "chunked" if finite and stride_of(encoder) == 1 else "full"

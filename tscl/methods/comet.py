@@ -1,5 +1,7 @@
-"""COMET: hierarchical contrast of observations, samples, trials and patients (arXiv 2310.14017).
+"""COMET: hierarchical contrast of observations, samples, trials and patients.
 
+Wang et al., "Contrast Everything: A Hierarchical Contrastive Framework for Medical Time-Series",
+NeurIPS 2023, arXiv 2310.14017.
 The total is sum_l lambda_l L_l over the levels l (section 4.5). Each level compares two views of
 the batch, made by the encoder's dropout and the level's latent mask. Levels with the same mask
 share their two views; views that differ by output dropout alone share one pass of the encoder.
@@ -18,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tscl.augmentations.base import AugmentationSpec, build_augmentation
 from tscl.encoders.base import EncoderLike
-from tscl.errors import ConfigError, InputError, nearest
+from tscl.errors import ConfigError, InputError, check_choice, nearest
 from tscl.losses.series.comet import PairTerm, hierarchical_contrast
 from tscl.losses.series.id_contrast import IdContrastLoss, check_ids, same_id
 from tscl.losses.shared.tiled_pairs import TILE, Axis
@@ -139,8 +141,7 @@ class COMETMethod(Method):
         if "levels" in params:
             raise ConfigError("levels", list(levels), "method.params.levels lists its own")
         for name in levels:
-            if name not in PAPER_LEVELS:
-                raise ConfigError("levels", name, nearest(name, PAPER_LEVELS))
+            check_choice("levels", name, PAPER_LEVELS, error=ConfigError)
         lambdas = zip(PAPER_LEVELS, params.get("lambdas", _LAMBDAS), strict=True)
         kept = [float(weight) if name in levels else 0.0 for name, weight in lambdas]
         return {**params, "lambdas": kept}

@@ -25,7 +25,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from tscl.augmentations import AugmentationSpec, build_augmentation
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.seeding import torch_generator
 
 TAU = 0.2
@@ -63,8 +63,7 @@ def attack_scores(
     Raises:
         InputError: fewer than two copies, not three axes, fewer than two samples.
     """
-    if score not in ("stability", "contrast"):
-        raise InputError("score", score, "choose stability or contrast")
+    check_choice("score", score, ("stability", "contrast"))
     if copies < 2:
         raise InputError("copies", copies, "compare two copies or more")
     x = torch.as_tensor(np.asarray(X, dtype=np.float32))

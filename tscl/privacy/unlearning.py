@@ -44,7 +44,7 @@ class Forgotten:
     alignment: tuple[float, ...]
 
 
-class CodeVAE(nn.Module):
+class EmbeddingVAE(nn.Module):
     """A small variational auto-encoder of embeddings (B, D)."""
 
     def __init__(self, dims: int, hidden: int = 64, latent: int = 8) -> None:
@@ -176,8 +176,8 @@ def _encode(encoder: nn.Module, x: Tensor, device: torch.device, size: int) -> T
     return torch.cat([_embeddings(encoder, part.to(device)) for part in x.split(size)])
 
 
-def _fit_vae(e: Tensor, noise: torch.Generator, epochs: int, lr: float, size: int) -> CodeVAE:
-    vae = CodeVAE(e.shape[1]).to(e.device)
+def _fit_vae(e: Tensor, noise: torch.Generator, epochs: int, lr: float, size: int) -> EmbeddingVAE:
+    vae = EmbeddingVAE(e.shape[1]).to(e.device)
     optimiser = torch.optim.Adam(vae.parameters(), lr=lr)
     for _ in range(epochs):
         for part in e[torch.randperm(len(e), generator=noise).to(e.device)].split(size):
@@ -185,7 +185,7 @@ def _fit_vae(e: Tensor, noise: torch.Generator, epochs: int, lr: float, size: in
     return vae.requires_grad_(False).eval()
 
 
-def _atypical(vae: CodeVAE, e: Tensor) -> Tensor:
+def _atypical(vae: EmbeddingVAE, e: Tensor) -> Tensor:
     r = (vae(e) - e).square().sum(dim=-1)
     result: Tensor = (r / (r + 1)).exp().mean()
     return result

@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from tscl.errors import ConfigError, InputError, nearest
+from tscl.errors import ConfigError, InputError, check_choice
 
 PairTest = Literal["wilcoxon_holm", "nemenyi"]
 
@@ -100,8 +100,7 @@ def critical_difference(
         InputError: fewer than two methods or data sets, or an empty cell (which is named).
         ConfigError: unknown ``test``.
     """
-    if test not in get_args(PairTest):
-        raise ConfigError("test", test, nearest(test, get_args(PairTest)))
+    check_choice("test", test, get_args(PairTest), error=ConfigError)
     if not 0.0 < alpha < 1.0:
         raise InputError("alpha", alpha, "choose a level in (0, 1)")
     values = _checked(scores)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_loaders import ChannelStats, MedicalDataset, group_split
+from data_loaders.container.fields import known_labels, label_kind
 from data_loaders.container.recordings import Recordings
 from tscl.errors import DataError, LeakageError
 from tscl.runs.config import ExternalData
@@ -50,7 +51,7 @@ def with_external(
     other = load_new(facts, loader, Path(section.root), section.kind, section.params)
     other = adapted(other, facts)
     assert type(other) is type(data)
-    other = _of_known_classes(other, data.label_names)
+    other = _of_known_labels(other, data)
     names = ["" if section.shared != "other_people" else f"{one}:" for one in ("train", "test")]
     mine, theirs = (
         np.asarray([f"{name}{one}" for one in part.patient])
@@ -72,16 +73,27 @@ def with_external(
     return _joined(data, other, mine, theirs, names)
 
 
-def _of_known_classes(other: D, known: Sequence[str]) -> D:
-    """Samples whose class the training data have, with its code."""
-    codes: list[int] = [known.index(k) if k in known else -1 for k in other.label_names]
-    label = np.asarray([*codes, -1], np.int64)[other.label]
-    if not (label >= 0).any():
-        raise DataError("label", ", ".join(other.label_names), f"name classes of {list(known)}")
-    if (label < 0).any():
-        logger.warning("left out of the test: %d samples of no known class", (label < 0).sum())
-    kept: D = other.subset(label >= 0)
-    kept.label, kept.label_names = label[label >= 0], tuple(known)
+def _of_known_labels(other: D, data: D) -> D:
+    """Samples that have a label of those the training data have, with its code or column."""
+    kind, known = label_kind(data.label), list(data.label_names)
+    label = np.asarray(other.label)
+    if label_kind(label) != kind:
+        raise DataError(
+            "label", label_kind(label), f"the training data have {kind}; see data.label"
+        )
+    if kind == "classes":
+        codes: list[int] = [known.index(k) if k in known else -1 for k in other.label_names]
+        label = np.asarray([*codes, -1], np.int64)[label]
+    elif kind == "multilabel":
+        own = pd.DataFrame(label, columns=list(other.label_names))
+        label = own.reindex(columns=known).to_numpy(np.float32)
+    here = known_labels(label)
+    if not here.any():
+        raise DataError("label", ", ".join(other.label_names), f"name labels of {known}")
+    if not here.all():
+        logger.warning("left out of the test: %d samples of no known label", (~here).sum())
+    kept: D = other.subset(here)
+    kept.label, kept.label_names = label[here], tuple(known)
     return kept
 
 
@@ -112,6 +124,8 @@ def _joined(data: D, other: D, mine: NDArray[Any], theirs: NDArray[Any], names: 
         raise DataError("external", found, "cut them alike, by data.external.params")
     values = np.concatenate([np.asarray(data.X), np.asarray(other.X)])
     rate = float(np.atleast_1d(data.sampling_rate)[0])
+    if label_kind(data.label) == "target":
+        fields["label_kind"] = "target"
     return MedicalDataset(values, sampling_rate=rate, allow_nan=True, **fields)
 
 
@@ -128,7 +142,7 @@ def external_parts(data: MedicalDataset, valid: float, seed: int) -> dict[str, N
         valid: share of the training hospital's patients that validate; 0 leaves the part out.
         seed: of their choice.
     """
-    side, labelled = data.columns[SIDE].to_numpy(), np.asarray(data.label) >= 0
+    side, labelled = data.columns[SIDE].to_numpy(), known_labels(data.label)
     own = np.flatnonzero((side == "training") & labelled)
     parts = {"train": own}
     if valid:

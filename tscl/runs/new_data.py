@@ -20,12 +20,13 @@ from data_loaders.eeg.recording import EXTENSIONS
 from data_loaders.filters import filtered
 from data_loaders.signals import volts
 from data_loaders.vetting.tables import read_text_table
-from tscl.errors import ConfigError, DataError, InputError, nearest
+from tscl.errors import ConfigError, DataError, InputError, check_choice
 from tscl.evaluation.clinical.fitted import CARD, FittedClassifier
-from tscl.runs.clinical.config import ClinicalDataSection, DataKind
-from tscl.runs.clinical.data import LOADERS, detect_kind, load_patients, loader_keys
+from tscl.runs.clinical.config import ClinicalDataSection
+from tscl.runs.clinical.data import detect_kind, load_patients
 from tscl.runs.label_efficiency.config import RecordingData
 from tscl.runs.label_efficiency.data import load_recordings
+from tscl.runs.loaders import find_loader, loader_keys
 
 logger = logging.getLogger(__name__)
 Data = MedicalDataset | Recordings
@@ -86,8 +87,7 @@ def find_classifier(run: Path, name: str | None = None, main: str | None = None)
         if len(known) > 1 and not mine:
             raise ConfigError("--classifier", None, f"choose one of {', '.join(known)}")
         return known[(mine or list(known))[0]]
-    if name not in known:
-        raise ConfigError("--classifier", name, nearest(name, known))
+    check_choice("--classifier", name, known, error=ConfigError)
     return known[name]
 
 
@@ -102,7 +102,8 @@ def load_new(
 
     Args:
         facts: of :func:`input_facts`.
-        trained: ``kind`` and ``params`` of the loader of the training data.
+        trained: ``kind`` and ``params`` of the loader of the training data; ``label`` and
+            ``label_kind`` where labels are read from columns.
         folder: where they lie; a ``labels.csv`` names records and patients where there is one,
             otherwise every WFDB header or EEG file is a record and a patient of its own.
         kind: of the folder; None is told by its files.
@@ -126,23 +127,23 @@ def load_new(
             RecordingData(**values, params={**given, **listed, **params}),  # type: ignore[arg-type]
             folder,
         )
-    if kind not in LOADERS:
-        raise ConfigError("--kind", kind, nearest(kind, LOADERS))
-    own = loader_keys(kind)
+    own = loader_keys(find_loader(kind, key="--kind"))
     given |= {k: v for k, v in facts["protocol"].items() if k in own}
     if kind in RATES:
         given[RATES[kind]] = facts["sampling_rate"]
     section = ClinicalDataSection(
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         root=str(folder),
         params={**given, **listed, **params},
+        label=trained.get("label"),
+        label_kind=trained.get("label_kind"),
     )
     return load_patients(section, folder)
 
 
 def _kind(folder: Path, *, whole: bool) -> str:
     """What the files of a folder are."""
-    kind: DataKind | str | None = detect_kind(folder)
+    kind = detect_kind(folder)
     if whole and (folder / "recordings.json").is_file():
         return "recordings"
     if kind is not None:
@@ -376,7 +377,8 @@ def probability_columns(
 def predict_table(classifier: FittedClassifier, data: Data) -> pd.DataFrame:
     """Probabilities of new recordings, a line a sample or whole recording.
 
-    Columns: record, window (its number in the record), trial, patient, predicted, ``p_CLASS``.
+    Columns: record, window (its number in the record), trial, patient, predicted, ``p_CLASS``. Of
+    several labels ``predicted`` names those of .5 and more; of a number there is no ``p_``.
 
     Args:
         classifier: as loaded.
@@ -392,5 +394,11 @@ def predict_table(classifier: FittedClassifier, data: Data) -> pd.DataFrame:
     except InputError as error:
         raise DataError(error.field, error.value, error.remedy) from None
     frame = sample_names(data)
-    frame["predicted"] = np.asarray(classifier.classes)[proba.argmax(axis=1)]
+    if classifier.kind == "target":
+        return frame.assign(predicted=proba[:, 0])
+    if classifier.kind == "multilabel":
+        chosen = [np.asarray(classifier.classes)[row >= 0.5].tolist() for row in proba]
+        frame["predicted"] = [";".join(names) or "none" for names in chosen]
+    else:
+        frame["predicted"] = np.asarray(classifier.classes)[proba.argmax(axis=1)]
     return frame.assign(**probability_columns(proba, classifier.classes))

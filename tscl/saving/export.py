@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from tscl import __version__
 from tscl.disk import atomic_file
 from tscl.encoders.base import Encoder, output_length, stride_of
-from tscl.errors import InputError, MissingExtraError, nearest
+from tscl.errors import InputError, MissingExtraError, check_choice
 from tscl.seeding import numpy_generator
 
 ExportFormat = Literal["onnx", "torch-export"]
@@ -112,8 +112,7 @@ def export_encoder(
             or the file gives other embeddings.
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
     """
-    if format not in get_args(ExportFormat):
-        raise InputError("format", format, nearest(str(format), get_args(ExportFormat)))
+    check_choice("format", format, get_args(ExportFormat))
     if length < 2:
         raise InputError("length", length, "use at least two steps")
     if Path(path).suffix != SUFFIXES[format]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tscl.errors import InputError, MissingExtraError, nearest
+from tscl.errors import InputError, MissingExtraError, check_choice
 from tscl.training.callbacks import Callback, EpochReport, Start, StepReport
 
 
@@ -138,8 +138,7 @@ def build_loggers(names: Sequence[str], folder: Path | None) -> list[Callback]:
         InputError: unknown name, or no folder to write to.
     """
     for name in names:
-        if name not in LOGGERS:
-            raise InputError("loggers", name, nearest(name, LOGGERS))
+        check_choice("loggers", name, LOGGERS)
     if names and folder is None:
         raise InputError("logs", None, "give the trainer a folder for its loggers")
     assert folder is not None or not names

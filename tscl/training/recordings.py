@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tscl.errors import InputError, is_number, is_whole, nearest
+from tscl.errors import InputError, check_choice, is_number, is_whole
 from tscl.methods.base import Batch
 from tscl.seeding import counted_uniform, randint
 
@@ -96,10 +96,8 @@ class RecordingSource:
         if targets is not None and not np.array_equal(targets.lengths, recordings.lengths):
             remedy = f"choose the same {len(recordings)} recordings with targets.subset"
             raise InputError("targets", f"{len(targets)} recordings", remedy)
-        if level not in get_args(CropLevel):
-            raise InputError("level", level, nearest(str(level), get_args(CropLevel)))
-        if short not in get_args(Short):
-            raise InputError("short", short, nearest(str(short), get_args(Short)))
+        check_choice("level", level, get_args(CropLevel))
+        check_choice("short", short, get_args(Short))
         if not is_number(least) or not 0 < least <= 1:
             raise InputError("least", least, "choose a share in (0, 1]")
         too_short = int((recordings.lengths < least * crop).sum())

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tscl.encoders.base import evaluating
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.methods.base import Batch
 from tscl.training.callbacks import History
 from tscl.training.settings import AverageMode
@@ -43,8 +43,7 @@ class WeightAverage:
         decay: float = 0.999,
         warmup: int = 0,
     ) -> None:
-        if mode not in ("none", "swa", "ema"):
-            raise InputError("averaging", mode, "choose none, swa or ema")
+        check_choice("averaging", mode, ("none", "swa", "ema"))
         if not 0.0 < decay < 1.0:
             raise InputError("averaging decay", decay, "choose a value in (0, 1)")
         self.source = module

@@ -186,3 +186,57 @@ def test_several_labels_through_frames_and_xarray():
     from data_loaders import to_xarray
 
     assert to_xarray(data).coords["label: MI"].dims == ("sample",)
+
+
+COLUMNS = {
+    "dx": ["MI;CD", "none", "", "CD", "NORM|MI"],
+    "MI": ["1", "0", "", "0", "1"],
+    "CD": [1, 0, np.nan, 1, 0],
+    "age": [61, 40.5, np.nan, 33, 70],
+    "site": ["a", "b", "", "a", "b"],
+}
+
+
+def with_columns(label=None):
+    return MedicalDataset(np.zeros((5, 4, 1)), label, range(5), range(5), 100.0, columns=COLUMNS)
+
+
+def test_labels_from_columns():
+    nan = np.nan
+    several = with_columns().with_label("dx")
+    assert several.label_names == ("CD", "MI", "NORM")
+    expected = [[1, 1, 0], [0, 0, 0], [nan, nan, nan], [1, 0, 0], [0, 1, 1]]
+    np.testing.assert_array_equal(several.label, np.float32(expected))
+    own = with_columns().with_label(["MI", "CD"])
+    np.testing.assert_array_equal(own.label, [[1, 1], [0, 0], [nan, nan], [0, 1], [1, 0]])
+    age = with_columns().with_label("age")
+    assert (age.label_kind, age.label_names) == ("target", ("age",))
+    np.testing.assert_array_equal(age.label, COLUMNS["age"])
+    site = with_columns().with_label("site")
+    assert (site.label.tolist(), site.label_names) == ([0, 1, -1, 0, 1], ("a", "b"))
+    assert with_columns().with_label("CD", "classes").label.tolist() == [1, 0, -1, 1, 0]
+
+
+def test_labels_that_stand_as_class_names_become_several_or_numbers():
+    names = with_columns(["NORM", "CD;MI", "", "MI", "CD"])
+    assert names.with_label("label", "multilabel").label[1].tolist() == [1, 1, 0]
+    assert np.isnan(names.with_label("label", "multilabel").label[2]).all()
+    ages = with_columns(["61", "40", "", "33", "70"]).with_label("label", "target")
+    np.testing.assert_array_equal(ages.label, [61, 40, np.nan, 33, 70])
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind", "field"),
+    [
+        ("weight", None, "label"),
+        ("dx", "target", "label dx"),
+        (["dx", "CD"], None, "label dx"),
+        (["age", "CD"], None, "label"),
+        (["MI", "CD"], "classes", "label_kind"),
+        ("site", "moon", "label_kind"),
+    ],
+)
+def test_columns_that_hold_no_such_labels_are_named(columns, kind, field):
+    with pytest.raises(InputError) as caught:
+        with_columns().with_label(columns, kind)
+    assert caught.value.field == field

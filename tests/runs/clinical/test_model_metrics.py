@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tscl.runs.clinical.run import mean_auroc
+from tscl.runs.clinical.run import mean_scores
 from tscl.saving.cells import Cell
 
 
@@ -37,8 +37,8 @@ def test_means_over_seeds_by_protocol_fraction_and_way_of_drawing():
             cells.append(cell(y, score, protocol, fraction, by, seed))
             values.append(ranked_right(y, score))
         told[f"{protocol}, {fraction:g} of {by}"] = np.mean(values)
-    assert mean_auroc(cells) == pytest.approx(told)
-    assert list(mean_auroc(cells)) == [
+    assert mean_scores(cells, "auroc") == pytest.approx(told)
+    assert list(mean_scores(cells, "auroc")) == [
         "partial, 1 of samples",
         "full, 0.1 of patients",
         "partial, 0.1 of patients",
@@ -47,7 +47,7 @@ def test_means_over_seeds_by_protocol_fraction_and_way_of_drawing():
 
 def test_undefined_values_are_left_out():
     one_class = cell([1, 1, 1], [0.2, 0.5, 0.9], seed=1)
-    assert mean_auroc([one_class]) == {}
-    assert mean_auroc([]) == {}
+    assert mean_scores([one_class], "auroc") == {}
+    assert mean_scores([], "auroc") == {}
     defined = cell([0, 1, 1], [0.2, 0.1, 0.9])
-    assert mean_auroc([defined, one_class]) == {"partial, 1 of samples": 0.5}
+    assert mean_scores([defined, one_class], "auroc") == {"partial, 1 of samples": 0.5}

@@ -237,7 +237,23 @@ def test_any_csv_runs_with_the_embedded_configuration(tmp_path):
     assert done.exit_code == 0, done.output
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert (metrics["series"], metrics["targets"]) == ("visits", ["visitors"])
-    assert [row["horizon"] for row in metrics["results"]["autotcl"]] == [24]
+    # days: one and two weeks; seven are more than half of the test part
+    assert [row["horizon"] for row in metrics["results"]["autotcl"]] == [7, 14]
+    # a week repeats exactly but for the trend, which the ridge finds
+    assert metrics["results"]["autotcl"][0]["mse"] < 0.1
+    heads = metrics["heads"]["autotcl"]
+    for horizon in ("7", "14"):
+        chosen = heads[horizon]
+        assert chosen["errors"][chosen["head"]] == min(chosen["errors"].values())
+    assert "Heads, chosen on windows" in (tmp_path / "out" / "report.md").read_text()
+    assert "heads, chosen on windows" in done.output
+    words = ["forecast", "--run", str(tmp_path / "out"), "--horizon", "7"]
+    ahead = RUNNER.invoke(app, words)
+    assert ahead.exit_code == 0, ahead.output
+    made = pd.read_csv(tmp_path / "out" / "forecast.csv", index_col=0)["visitors"]
+    future = np.arange(days, days + 7)
+    truth = np.sin(future * 2 * np.pi / 7) + future / (days - 1)
+    np.testing.assert_allclose(made, truth, atol=0.3)
 
 
 def test_a_series_of_one_section_is_named(settings):

@@ -127,6 +127,16 @@ def test_a_row_can_be_added_to_a_finished_run_and_none_changed(tmp_path):
             job.begin(resume=True)
 
 
+@pytest.mark.parametrize(("method", "given"), [("simclr", True), ("autotcl", False)])
+def test_a_method_that_learns_its_augmentation_is_given_none(tmp_path, method, given):
+    rows = {"row": {"kind": "pretrained", "method": method, "train": {"max_epochs": 1}}}
+    config = check_job(motif_values(tmp_path, rows=rows, augmentation={"name": "polarity"}))
+    job = LabelEfficiencyRun(config, recordings=motif_recordings(36))
+    job.begin(resume=False)
+    assert ("augmentation" in job.method_params(config.rows["row"])) is given
+    assert job.encoder("row", job.folds[0]).output_dims == 32
+
+
 def test_recordings_are_embedded_once_for_all_tasks_shares_and_draws(tmp_path, monkeypatch):
     calls = []
     real = run_module.embed_recordings

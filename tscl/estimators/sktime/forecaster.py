@@ -17,14 +17,7 @@ from torch import nn
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, InputError, is_number, is_whole
 from tscl.estimators.inputs import draw_seed
-from tscl.estimators.sktime.defaults import (
-    choose_past,
-    describe,
-    network_settings,
-    past_candidates,
-    season_lengths,
-    training_settings,
-)
+from tscl.estimators.sktime.defaults import describe, network_settings, training_settings
 from tscl.estimators.sktime.frames import (
     FrameScaler,
     Marks,
@@ -46,18 +39,17 @@ from tscl.estimators.sktime.frames import (
     until,
     with_freq,
 )
-from tscl.estimators.sktime.training import held_out, joined_data, train_network
+from tscl.estimators.sktime.training import joined_data, train_network
+from tscl.evaluation.forecasting.coverage import window_spread
+from tscl.forecasters.choices import choose_past, held_out, past_candidates, season_lengths
 from tscl.forecasters.direct_heads import HEADS, WindowData
-from tscl.forecasters.intervals import (
-    AdaptiveIntervals,
-    check_levels,
-    window_embeddings,
-    window_spread,
-)
+from tscl.forecasters.intervals import AdaptiveIntervals, check_levels, window_embeddings
 from tscl.forecasters.network import ForecastNetwork, check_network_params
 from tscl.seeding import seeded
 
 INTERVALS = ("adaptive", "conformal", "quantile")
+MOST_NEW = 500
+"""Windows since the last training whose errors adaptive intervals look back on."""
 OPEN_NUMBERS: dict[str, int | None] = {
     "context_length": None,
     "horizon": None,
@@ -230,8 +222,8 @@ class SSCLForecaster(BaseForecaster):
     calendar : bool
         Calendar covariates for time-stamped series.
     intervals : str
-        ``adaptive``: conformal, in the window's own spread, at a level that follows the errors seen
-        up to the cutoff (adaptive conformal inference), those after ``fit`` too. ``conformal``:
+        ``adaptive``: conformal, in the window's own spread, with widths that follow the errors seen
+        after ``fit`` up to the cutoff (adaptive conformal inference). ``conformal``:
         split conformal, one symmetric width a step. ``quantile``: a quantile head on the window's
         embedding, so that the width follows the input, corrected in the same way.
     quantile_levels : tuple of float or None
@@ -466,14 +458,12 @@ class SSCLForecaster(BaseForecaster):
             length = self.context_length
             tried = [length] if length is not None else past_candidates(seasons, n_steps, horizon)
             self._check_lengths(tried[0], horizon, n_steps)
-            share, blocks = self.valid_share, self.valid_blocks
-            train, held = held_out(lengths, max(tried), horizon, share, blocks)
-            if len(held) and (len(tried) > 1 or norm == "auto"):
+            if len(tried) > 1 or norm == "auto":
                 data = joined_data(stretches, max(tried), horizon)
-                length, fitting, past = choose_past(tried, data, train, held)
+                share, blocks = self.valid_share, self.valid_blocks
+                length, fitting, past = choose_past(tried, data, lengths, share, blocks)
                 norm = fitting if norm == "auto" else norm
                 errors = {f"ridge on {steps} lags": error for steps, error in past.items()}
-            length = tried[0] if length is None else length
         self._check_lengths(length, horizon, n_steps)
         self.length_, self.horizon_ = int(length), int(horizon)
         share, blocks = self.valid_share, self.valid_blocks
@@ -652,7 +642,7 @@ class SSCLForecaster(BaseForecaster):
             unit = self.scalers_[key].scale
             intervals = self.intervals_
             if isinstance(intervals, AdaptiveIntervals):
-                intervals = self._with_new_errors(key, intervals)
+                intervals = self._with_new_errors(key, intervals, data)
                 unit = unit * window_spread(data.past(origins[:1]))[0]
             out = np.empty((len(steps), len(names), len(coverage), 2))
             for i, share in enumerate(coverage):
@@ -661,22 +651,26 @@ class SSCLForecaster(BaseForecaster):
             result[key] = out.reshape(len(steps), -1)
         return self._join(result, fh.to_absolute_index(self.cutoff), columns)
 
-    def _with_new_errors(self, key: Any, intervals: AdaptiveIntervals) -> AdaptiveIntervals:
-        """The intervals after what came since the model was trained."""
+    def _with_new_errors(
+        self, key: Any, intervals: AdaptiveIntervals, ahead: WindowData
+    ) -> AdaptiveIntervals:
+        """The intervals after what came since the model was trained; ``ahead``: of the forecast."""
         y, X = self._known()[key]
         horizon, length = self.horizon_, self.length_
-        first = max(self.seen_[key] - 1, length - 1, len(y) - horizon - intervals.memory)
-        origins = np.arange(first, len(y) - horizon)
+        first = max(self.seen_[key] - 1, length - 1, len(y) - horizon - MOST_NEW)
+        origins = np.arange(first, len(y) - 1)
         if not len(origins):
             return intervals
         tail = y.iloc[first - length + 1 :]
-        values = self.scalers_[key].apply(tail)
+        coming = np.full((horizon, y.shape[1]), np.nan, np.float32)
+        values = np.concatenate([self.scalers_[key].apply(tail), coming])
         marks = self.marks_.make(tail.index, None if X is None else X.loc[tail.index])
+        if ahead.marks is not None:
+            marks = np.concatenate([marks, ahead.marks[length : length + horizon]])
         data = self._data(values, marks)
         at = origins - first + length - 1
         errors = data.future(at) - self.head_.forecast(self.network_, data, at)
-        after = int(intervals.origins.max()) + horizon + origins - first
-        return intervals.followed_by(errors, window_spread(data.past(at)), after)
+        return intervals.followed_by(errors, window_spread(data.past(at)))
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

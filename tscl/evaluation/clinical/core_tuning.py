@@ -8,7 +8,7 @@ see :mod:`tscl.losses.mann_whitney`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tscl.encoders.base import EncoderLike
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, check_choice, nearest
 from tscl.evaluation.clinical.finetune import FineTuneNetwork, FineTuner
 from tscl.losses.focal_supcon import core_contrast, hard_pairs
 from tscl.losses.mann_whitney import one_against_rest
@@ -196,7 +196,7 @@ class RankTuner(FineTuner):
 
 TUNERS: dict[str, type[FineTuner]] = {"plain": FineTuner, "core": CoreTuner, "rank": RankTuner}
 """Fine-tuning by name: with cross entropy, with contrast, for the area under the ROC curve."""
-FIXED = ("encoder", "n_classes", "seed", "frozen")
+FIXED = ("encoder", "n_classes", "seed", "frozen", "kind", "class_weight")
 
 
 def build_tuner(
@@ -213,10 +213,13 @@ def build_tuner(
     Raises:
         InputError: an unknown name, or a setting that it does not have or cannot be.
     """
-    if name not in TUNERS:
-        raise InputError("name", name, nearest(str(name), TUNERS))
+    check_choice("name", name, TUNERS)
     known = TUNERS[name]._get_param_names()
     for key, value in settings.items():
+        if key == "kind" and key not in known:
+            raise InputError("name", name, f"it learns classes, these are {value}; take plain")
+        if key == "class_weight" and key not in known:
+            raise InputError("name", name, "it has no class weights; take plain, or leave them out")
         if key not in known:
             remedy = nearest(key, [one for one in known if one not in FIXED])
             raise InputError(key, value, f"no setting of {name}; {remedy}")
@@ -225,11 +228,21 @@ def build_tuner(
     return tuner
 
 
-def check_tuning(settings: dict[str, Any], protocols: Collection[str] = ()) -> None:
-    """Raise InputError for settings of :func:`build_tuner` that cannot be, before any data."""
+def check_tuning(
+    settings: dict[str, Any],
+    protocols: Collection[str] = (),
+    labels: Mapping[str, Any] | None = None,
+) -> None:
+    """Raise InputError for settings of :func:`build_tuner` that cannot be, before any training.
+
+    Args:
+        settings: without ``n_classes`` and what else the evaluation gives.
+        protocols: of the evaluation.
+        labels: what fine-tuning has to know of the labels: ``kind``, ``class_weight``.
+    """
     for key in FIXED:
         if key in settings:
             raise InputError(key, settings[key], "it is given by the evaluation; leave it out")
-    build_tuner(None, 2, **settings)
+    build_tuner(None, 2, **settings, **(labels or {}))
     if settings.get("name") == "core" and "head" in protocols:
         raise InputError("name", "core", "its contrast trains the encoder: leave head out")

@@ -17,13 +17,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from data_loaders.container.fields import label_kind
 from data_loaders.splits.label_fraction import label_subset
 from data_loaders.splits.leakage import ClinicalData, check_split
 from tscl.errors import InputError
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.core_tuning import build_tuner, check_tuning
 from tscl.evaluation.clinical.table import summarise
-from tscl.evaluation.probes.classifiers import fit_partial, knn_proba, spread_classes
+from tscl.evaluation.probes.any_label import apply_probe, fit_probe, nearest_predictions
 from tscl.pooling import check_pooling, pool_time
 from tscl.saving.cells import Cell, ResultStore
 from tscl.seeding import seeded
@@ -77,8 +78,8 @@ class Job:
         encoder: module, factory of modules or transformer.
         dataset: X, label, patient, trial.
         parts: checked split.
-        label: (n,) class codes.
-        n_classes: columns of the predictions.
+        label: (n,) class codes, (n, L) labels of 0, 1 and NaN, or (n,) numbers.
+        n_outputs: columns of the predictions.
         settings: ``C``, ``n_neighbors``, ``finetune``, ``pooling``, and ``tuned``: ``finetune`` by
             share of the labels where that has its own.
         on_fitted: see :func:`evaluate_cells`.
@@ -89,13 +90,13 @@ class Job:
         encoder: Any,
         dataset: ClinicalData,
         parts: dict[str, NDArray[np.int64]],
-        label: NDArray[np.int64],
-        n_classes: int,
+        label: NDArray[Any],
+        n_outputs: int,
         settings: dict[str, Any],
         on_fitted: OnFitted | None = None,
     ) -> None:
         self.encoder, self.dataset, self.parts = encoder, dataset, parts
-        self.label, self.n_classes, self.settings = label, n_classes, settings
+        self.label, self.n_outputs, self.settings = label, n_outputs, settings
         self.fresh = not isinstance(encoder, nn.Module) and not is_transformer(encoder)
         self.on_fitted = on_fitted
         self._embeddings: dict[int, dict[str, NDArray[Any]]] = {}
@@ -124,6 +125,8 @@ class Job:
             "n_train_patients": len(np.unique(patients[chosen])),
             "n_train_classes": len(np.unique(self.label[chosen])),
         }
+        if label_kind(self.label) == "multilabel":
+            facts["labels"] = list(getattr(self.dataset, "label_names", ()))
         arrays = {
             "y": self.label[test],
             "proba": proba.astype(np.float64),
@@ -142,29 +145,32 @@ class Job:
         train = embeddings["train"][np.searchsorted(self.parts["train"], chosen)]
         y = self.label[chosen]
         if key["protocol"] == "knn":
-            k = self.settings["n_neighbors"]
-            held = None
-            if "valid" in embeddings:
-                held = knn_proba(train, y, embeddings["valid"], self.n_classes, k)
-            return knn_proba(train, y, embeddings["test"], self.n_classes, k), {}, held
+            said = {
+                name: nearest_predictions(
+                    train, y, embeddings[name], self.n_outputs, self.settings["n_neighbors"]
+                )
+                for name in ("test", "valid")
+                if name in embeddings
+            }
+            return said["test"], {}, said.get("valid")
         valid = None
         if "valid" in embeddings:
             valid = embeddings["valid"], self.label[self.parts["valid"]]
-        patients = np.asarray(self.dataset.patient)[chosen]
-        model, best = fit_partial(
+        model, facts = fit_probe(
             train,
             y,
             self.settings["C"],
             valid,
-            patients=patients,
+            patients=np.asarray(self.dataset.patient)[chosen],
             one_vs_rest=self.settings.get("one_vs_rest", False),
+            class_weight=self.settings.get("class_weight"),
         )
         if self.on_fitted is not None:
             self.on_fitted(key, self._module(seed) if self.fresh else self.encoder, model)
         held = None
         if valid is not None:
-            held = spread_classes(model, valid[0], self.n_classes)
-        return spread_classes(model, embeddings["test"], self.n_classes), {"C": best}, held
+            held = apply_probe(model, valid[0], self.n_outputs)
+        return apply_probe(model, embeddings["test"], self.n_outputs), facts, held
 
     def _encoded(self, seed: int) -> dict[str, NDArray[Any]]:
         """Embeddings of every part; those of the last fresh encoders are kept too."""
@@ -199,8 +205,9 @@ class Job:
         }
         if key["protocol"] == "head":
             given["frozen"] = True
+        given |= tuning_of(self.label, self.settings.get("class_weight"))
         tuner = build_tuner(
-            self._module(key["seed"]), self.n_classes, **{**given, "seed": key["seed"]}
+            self._module(key["seed"]), self.n_outputs, **{**given, "seed": key["seed"]}
         )
         valid = None
         if "valid" in self.parts:
@@ -212,6 +219,13 @@ class Job:
         proba = tuner.predict_proba(self.dataset.X[self.parts["test"]])
         held = None if valid is None else tuner.predict_proba(valid[0])
         return proba, {"best_epoch": tuner.best_epoch_}, held
+
+
+def tuning_of(label: NDArray[Any], class_weight: str | None) -> dict[str, Any]:
+    """What fine-tuning has to know of the labels, where they are no plain classes."""
+    kind = label_kind(label)
+    given = {} if kind == "classes" else {"kind": kind}
+    return given if class_weight is None else {**given, "class_weight": class_weight}
 
 
 PROTOCOLS: tuple[str, ...] = ("partial", "knn", "head", "full")
@@ -238,6 +252,7 @@ def evaluate_cells(
     epochs: Mapping[float, int] | None = None,
     pooling: str = "max",
     one_vs_rest: bool = False,
+    class_weight: str | None = None,
     store: ResultStore | None = None,
     on_cell: Callable[[Cell], None] | None = None,
     on_fitted: OnFitted | None = None,
@@ -252,7 +267,8 @@ def evaluate_cells(
         encoder: what gives the embeddings: a torch module (B, T, C) -> (B, T, D); or a function
             without arguments that returns a fresh one (called under each seed: the random
             encoder, or training from scratch); or an object with ``transform(X) -> (n, F)``.
-        dataset: X, label, patient and trial of all samples.
+        dataset: X, label, patient and trial of all samples. Labels may be classes, several a
+            sample or numbers, see :mod:`tscl.evaluation.metrics.labels`.
         split: ``train``, ``test`` and, where wanted, ``valid`` indices; no patient in two.
         method: name of the rows.
         protocols: ``partial``: logistic regression on standardised frozen embeddings; ``knn``:
@@ -277,6 +293,8 @@ def evaluate_cells(
             frozen and fine-tuned encoders alike; ``max`` is the paper's.
         one_vs_rest: a logistic regression a class, see
             :func:`tscl.evaluation.probes.classifiers.partial_proba`.
+        class_weight: ``balanced`` weighs samples by 1 over the share of their class, in probes and
+            in training on labels; not of neighbours.
         store: where finished cells are kept.
         on_cell: called with every cell, finished now or before.
         on_fitted: called with the key of every cell computed now, its encoder (None of a
@@ -297,18 +315,25 @@ def evaluate_cells(
     }
     if one_vs_rest:  # a new key would change the digests of cells finished before
         settings["one_vs_rest"] = True
+    if class_weight is not None:
+        settings["class_weight"] = class_weight
     _check_choices(encoder, protocols, fractions)
-    check_tuning(settings["finetune"], protocols)
+    label = np.asarray(dataset.label)
+    kind = label_kind(label)
+    tuning = tuning_of(label, class_weight) if {"full", "head"} & set(protocols) else {}
+    check_tuning(settings["finetune"], protocols, tuning)
     store = ResultStore() if store is None else store
-    label = np.asarray(dataset.label, dtype=np.int64)
-    n_classes = max(2, len(getattr(dataset, "label_names", ())), int(label.max()) + 1)
+    n_outputs = 1 if kind == "target" else label.shape[-1]
+    if kind == "classes":
+        label = label.astype(np.int64)
+        n_outputs = max(2, len(getattr(dataset, "label_names", ())), int(label.max()) + 1)
     tuned = {share: {**settings["finetune"], "epochs": n} for share, n in (epochs or {}).items()}
     digests = {
         share: _digest(encoder, dataset, parts, settings | {"finetune": tuned[share]})
         for share in tuned
     }
     rest = _digest(encoder, dataset, parts, settings)
-    job = Job(encoder, dataset, parts, label, n_classes, settings | {"tuned": tuned}, on_fitted)
+    job = Job(encoder, dataset, parts, label, n_outputs, settings | {"tuned": tuned}, on_fitted)
     seeds = list(seeds)
     ways = [by] if isinstance(by, str) else list(by)
     cells = []

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from pydantic import AfterValidator, Field, StrictBool
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError, NotFittedError
+from tscl.evaluation.metrics.labels import label_scores
 from tscl.masking import MaskMode
 from tscl.methods.heads import draw_latent_mask
 from tscl.pooling import check_pooling, pool_time
@@ -53,6 +53,8 @@ class FineTuneSettings(Section):
     Attributes: see :class:`FineTuner`.
     """
 
+    kind: Literal["classes", "multilabel", "target"] = "classes"
+    class_weight: Literal["balanced"] | None = None
     epochs: int = Field(default=50, ge=1)
     batch_size: int = Field(default=128, ge=2, description="2 or more, for batch normalisation")
     hidden: int = Field(default=128, ge=1)
@@ -118,7 +120,12 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     Args:
         encoder: a torch module (B, T, C) -> (B, T, D) with ``output_dims``; it is copied in
             ``fit`` and never changed.
-        n_classes: number of classes, also those missing from the labels seen.
+        n_classes: number of classes, also those missing from the labels seen; of labels of another
+            ``kind`` the number of labels, or 1.
+        kind: of the labels: ``classes``; ``multilabel``, (n, L) of 0, 1 and NaN, with the binary
+            cross entropy of what is known; or ``target``, numbers, with the squared error.
+        class_weight: ``balanced`` weighs the loss by 1 over the share of a class, or of a label's
+            presence and absence; not of numbers.
         epochs: passes over the data; the paper uses 50 with all labels, 100 with 10 or 1 %.
         batch_size: samples a step.
         lr: AdamW's learning rate.
@@ -138,17 +145,22 @@ class FineTuner(ClassifierMixin, BaseEstimator):
 
     Attributes:
         network_: the trained network, weights of the best epoch.
-        best_epoch_: epoch (from 1) of the highest macro F1 on the validation part, the first of
-            equals; the last epoch when ``fit`` got no validation part.
-        history_: per epoch ``{"epoch", "loss", "valid_f1"}``.
+        best_epoch_: epoch (from 1) of the highest macro F1 on the validation part (macro AUROC of
+            several labels, R2 of numbers), the first of equals; the last epoch when ``fit`` got no
+            validation part.
+        history_: per epoch ``{"epoch", "loss", "valid_f1"}``, or ``valid_auroc``, ``valid_r2``.
         classes_: 0..n_classes-1.
     """
+
+    _weight: Tensor | None = None
 
     def __init__(
         self,
         encoder: EncoderLike,
         n_classes: int,
         *,
+        kind: str = "classes",
+        class_weight: str | None = None,
         epochs: int = 50,
         batch_size: int = 128,
         lr: float = 1e-4,
@@ -165,6 +177,8 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     ) -> None:
         self.encoder = encoder
         self.n_classes = n_classes
+        self.kind = kind
+        self.class_weight = class_weight
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -182,7 +196,9 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     def fit(
         self, X: ArrayLike, y: ArrayLike, valid: tuple[ArrayLike, ArrayLike] | None = None
     ) -> FineTuner:
-        """Train on X (n, T, C) with embeddings y (n,), choosing the epoch on ``valid`` = (X, y).
+        """Train on X (n, T, C) with labels y (n,), or (n, L), choosing the epoch on ``valid``.
+
+        ``valid`` is (X, y) of other patients.
 
         Raises:
             InputError: shapes or labels that do not fit, infinite values, settings out of range.
@@ -197,6 +213,12 @@ class FineTuner(ClassifierMixin, BaseEstimator):
             if len(held[0]) != len(held[1]):
                 raise InputError("valid y", f"{len(held[1])} labels", f"give {len(held[0])}")
         self.classes_ = np.arange(self.n_classes)
+        self._weight = self._balanced(target) if self.class_weight else None
+        mean, spread = 0.0, 1.0
+        if self.kind == "target":
+            mean, spread = float(target.mean()), float(target.std()) or 1.0
+            target = (target - mean) / spread
+            held = None if held is None else (held[0], (held[1] - mean) / spread)
         with seeded(self.seed, "finetune"):
             encoder = copy.deepcopy(self.encoder)
             if not isinstance(encoder, nn.Module):
@@ -206,11 +228,16 @@ class FineTuner(ClassifierMixin, BaseEstimator):
             self._device = torch.device(where)
             self.network_.to(self._device).requires_grad_(True)
             self._train(x, target, held)
+        if self.kind == "target":  # what it says is then in the numbers' own unit
+            last = next(m for m in reversed(self.network_.head) if isinstance(m, nn.Linear))
+            with torch.no_grad():
+                last.weight.mul_(spread)
+                last.bias.mul_(spread).add_(mean)
         self.network_.eval()
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Class probabilities (n, n_classes) of X (n, T, C).
+        """Probabilities (n, n_classes) of X (n, T, C), or numbers (n, 1).
 
         Raises:
             NotFittedError: before ``fit``.
@@ -219,9 +246,13 @@ class FineTuner(ClassifierMixin, BaseEstimator):
             raise NotFittedError("FineTuner: call fit before predict_proba")
         return self._proba(self.network_, self._samples("X", X))
 
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Most probable class (n,) of X (n, T, C)."""
-        result: NDArray[np.int64] = self.predict_proba(X).argmax(axis=1).astype(np.int64)
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Most probable class (n,) of X (n, T, C); labels (n, L) at .5; numbers (n,)."""
+        proba = self.predict_proba(X)
+        if self.kind == "target":
+            return proba[:, 0]
+        several = self.kind == "multilabel"
+        result: NDArray[Any] = (proba >= 0.5 if several else proba.argmax(axis=1)).astype(np.int64)
         return result
 
     # -- training ------------------------------------------------------------------------------
@@ -229,8 +260,8 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     def _train(
         self,
         x: Any,
-        target: NDArray[np.int64],
-        held: tuple[Any, NDArray[np.int64]] | None,
+        target: NDArray[Any],
+        held: tuple[Any, NDArray[Any]] | None,
     ) -> None:
         network: nn.Module = self.network_
         valid_x = held[0] if held else None
@@ -242,7 +273,8 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         trained = [p for p in network.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(trained, lr=self.lr, weight_decay=self.weight_decay)
         order = np.random.default_rng(derive_seed(self.seed, "finetune order"))
-        best, best_f1, best_state = 0, -1.0, None
+        best, best_score, best_state = 0, -np.inf, None
+        scored = {"classes": "f1", "multilabel": "auroc", "target": "r2"}[self.kind]
         self.history_: list[dict[str, float]] = []
         for epoch in range(1, self.epochs + 1):
             network.train()
@@ -255,15 +287,16 @@ class FineTuner(ClassifierMixin, BaseEstimator):
                 loss.backward()
                 optimiser.step()
                 total += loss.item() * len(rows)
-            row = {"epoch": float(epoch), "loss": total / len(x), "valid_f1": float("nan")}
+            row = {"epoch": float(epoch), "loss": total / len(x)}
+            row[f"valid_{scored}"] = float("nan")
             self.history_.append(row)
             if held is None:
                 best = epoch
                 continue
-            predicted = self._proba(network, valid_x).argmax(axis=1)
-            row["valid_f1"] = float(f1_score(held[1], predicted, average="macro", zero_division=0))
-            if row["valid_f1"] > best_f1:
-                best, best_f1 = epoch, row["valid_f1"]
+            score = label_scores(held[1], self._proba(network, valid_x))[scored]
+            row[f"valid_{scored}"] = score
+            if score > best_score or best_state is None:
+                best, best_score = epoch, score if np.isfinite(score) else -np.inf
                 state = network.state_dict()
                 best_state = {name: value.detach().clone() for name, value in state.items()}
             elif self.patience is not None and epoch - best >= self.patience:
@@ -283,14 +316,34 @@ class FineTuner(ClassifierMixin, BaseEstimator):
             self.latent_mask,
         )
 
-    def _step_loss(self, network: nn.Module, x: Tensor, target: NDArray[np.int64]) -> Tensor:
+    def _step_loss(self, network: nn.Module, x: Tensor, target: NDArray[Any]) -> Tensor:
         """Loss of one batch, given to ``network`` (whole, or the head on embeddings)."""
         return self._loss(network(x), target)
 
-    def _loss(self, logits: Tensor, target: NDArray[np.int64]) -> Tensor:
-        """Cross entropy of the logits, applied once unless ``double_sigmoid``."""
+    def _loss(self, logits: Tensor, target: NDArray[Any]) -> Tensor:
+        """Cross entropy of the logits, applied once unless ``double_sigmoid``; or the squared
+        error of numbers."""
         wanted = torch.from_numpy(target).to(logits.device)
-        return F.cross_entropy(self._squash(logits), wanted)
+        weight = None if self._weight is None else self._weight.to(logits)
+        if self.kind == "classes":
+            return F.cross_entropy(self._squash(logits), wanted, weight)
+        if self.kind == "target":
+            return F.mse_loss(logits[:, 0], wanted.to(logits))
+        known = ~wanted.isnan()
+        wanted = wanted.nan_to_num().to(logits)
+        every = F.binary_cross_entropy_with_logits(
+            logits, wanted, known.to(logits), pos_weight=weight, reduction="sum"
+        )
+        return every / known.sum().clamp_min(1)
+
+    def _balanced(self, target: NDArray[Any]) -> Tensor:
+        """Weight of every class; of several labels that of presence against absence."""
+        if self.kind == "multilabel":
+            here, gone = (target == 1).sum(axis=0), (target == 0).sum(axis=0)
+            return torch.from_numpy(np.where(here * gone, gone / np.maximum(here, 1), 1.0))
+        count = np.bincount(target, minlength=self.n_classes)
+        present = max(1, int((count > 0).sum()))
+        return torch.from_numpy(len(target) / (present * np.maximum(count, 1)))
 
     def _squash(self, logits: Tensor) -> Tensor:
         return torch.sigmoid(torch.sigmoid(logits)) if self.double_sigmoid else logits
@@ -300,7 +353,10 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         """Probabilities with ``network`` (whole, or the head on embeddings) in eval mode."""
         network.eval()
         parts = [self._squash(network(self._batch(x, rows))) for rows in self._slices(len(x))]
-        return torch.cat(parts).double().softmax(dim=1).cpu().numpy()
+        logits = torch.cat(parts).double()
+        if self.kind != "target":
+            logits = logits.sigmoid() if self.kind == "multilabel" else logits.softmax(dim=1)
+        return logits.cpu().numpy()
 
     @torch.no_grad()
     def _embeddings(self, x: Any) -> NDArray[np.float32]:
@@ -318,8 +374,13 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     # -- checks --------------------------------------------------------------------------------
 
     def _check_settings(self) -> None:
-        if self.n_classes < 2:
-            raise InputError("n_classes", self.n_classes, "need at least 2 classes")
+        plain = self.kind == "classes"
+        if self.n_classes < 1 + plain:
+            raise InputError("n_classes", self.n_classes, "need at least 2 classes, or 1 label")
+        if self.double_sigmoid and not plain:
+            raise InputError("double_sigmoid", True, f"it is of classes, these are {self.kind}")
+        if self.class_weight and self.kind == "target":
+            raise InputError("class_weight", self.class_weight, "numbers have no classes")
         FineTuneSettings(**{name: getattr(self, name) for name in FineTuneSettings.model_fields})
 
     def _samples(self, name: str, X: Any) -> Any:
@@ -335,8 +396,17 @@ class FineTuner(ClassifierMixin, BaseEstimator):
                 raise InputError(name, "infinite values", "give finite numbers, or NaN for gaps")
         return x
 
-    def _labels(self, name: str, y: ArrayLike) -> NDArray[np.int64]:
+    def _labels(self, name: str, y: ArrayLike) -> NDArray[Any]:
         labels = np.asarray(y)
+        if self.kind != "classes":
+            n = len(labels) if labels.ndim else 0
+            shape = (n, self.n_classes) if self.kind == "multilabel" else (n,)
+            if labels.shape != shape or labels.dtype.kind not in "fiub":
+                raise InputError(name, f"{labels.dtype} {labels.shape}", f"give numbers {shape}")
+            values = labels.astype(np.float64)
+            if self.kind == "target" and not np.isfinite(values).all():
+                raise InputError(name, "unknown numbers", "leave samples without a label out")
+            return values
         if labels.ndim != 1 or labels.dtype.kind not in "iub":
             raise InputError(name, f"{labels.dtype} {labels.shape}", "give (n,) integer codes")
         if labels.size and (labels.min() < 0 or labels.max() >= self.n_classes):

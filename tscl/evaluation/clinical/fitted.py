@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
@@ -19,6 +20,8 @@ from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.evaluate import pooled_embeddings
 from tscl.evaluation.clinical.finetune import FineTuner
 from tscl.evaluation.clinical.finetune_recordings import RecordingNetwork
+from tscl.evaluation.metrics.labels import SCORES
+from tscl.evaluation.probes.any_label import LabelProbes
 from tscl.evaluation.recordings import embed_recordings
 from tscl.pooling import check_pooling, pool_time
 from tscl.saving.encoder import check_folder, load_encoder, save_encoder
@@ -44,13 +47,15 @@ _MOST = 1 << 16
 
 
 class FittedClassifier(nn.Module):
-    """Encoder, pooling over time and head: series (B, T, C) to class probabilities (B, K).
+    """Encoder, pooling over time and head: series (B, T, C) to probabilities or numbers (B, K).
 
     Args:
         encoder: a registered encoder, or :class:`BandPower`.
         head: of layers in :data:`LAYERS`, from pooled embeddings to logits (B, K).
-        classes: names of the K classes.
+        classes: names of the K classes or labels, or of the number.
         pooling: see :func:`tscl.pooling.pool_time`.
+        kind: of the labels, as in :class:`FineTuner`: ``classes`` take the softmax of the head's
+            output, ``multilabel`` its sigmoid, ``target`` takes it as it is.
         squash: put two sigmoids between logits and softmax, see :class:`FineTuner`.
         card: what is known about it, JSON values: ``preprocessing`` says how new recordings are
             prepared; ``whole``, ``window`` and ``bf16`` are those of
@@ -65,19 +70,23 @@ class FittedClassifier(nn.Module):
         classes: tuple[str, ...],
         *,
         pooling: str = "max",
+        kind: str = "classes",
         squash: bool = False,
         card: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         check_pooling(pooling)
+        if kind not in SCORES:
+            raise InputError("kind", kind, f"choose among {tuple(SCORES)}")
         self.encoder, self.head, self.classes = encoder, head, classes
-        self.pooling, self.squash, self.card = pooling, squash, dict(card or {})
+        self.pooling, self.kind, self.squash = pooling, kind, squash
+        self.card = dict(card or {})
 
     @classmethod
     def of(
         cls,
         encoder: Any,
-        model: Pipeline | FineTuner | RecordingNetwork,
+        model: Pipeline | LabelProbes | FineTuner | RecordingNetwork,
         classes: tuple[str, ...],
         **options: Any,
     ) -> FittedClassifier:
@@ -85,26 +94,31 @@ class FittedClassifier(nn.Module):
         if isinstance(model, FineTuner):
             own = model.network_
             options |= {"squash": model.double_sigmoid, "pooling": model.pooling}
+            options["kind"] = model.kind
             used = (layer for layer in own.head if not isinstance(layer, nn.Dropout))
             return cls(own.encoder, nn.Sequential(*used), classes, **options).eval()
         if isinstance(model, RecordingNetwork):
             whole: Any = model.encoder
             return cls(whole, nn.Sequential(model.norm, model.linear), classes, **options)
+        if isinstance(model, LabelProbes):
+            options["kind"] = "multilabel"
+        elif isinstance(model[-1], Ridge):
+            options["kind"] = "target"
         return cls(encoder, linear_head(model, len(classes)), classes, **options)
 
     @property
     def classify(self) -> Classify:
         """What follows the encoder."""
-        return Classify(self.head, self.pooling, self.squash)
+        return Classify(self.head, self.pooling, self.squash, self.kind)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Probabilities (B, K) of prepared series (B, T, C)."""
+        """Probabilities, or numbers, (B, K) of prepared series (B, T, C)."""
         result: Tensor = self.classify(self.encoder(x))
         return result
 
     @torch.no_grad()
     def predict_proba(self, data: Recordings | NDArray[np.floating]) -> NDArray[np.float64]:
-        """Probabilities (n, K) of prepared samples (n, T, C) or whole recordings."""
+        """Probabilities, or numbers, (n, K) of prepared samples (n, T, C) or whole recordings."""
         if isinstance(data, Recordings):
             return self._of_recordings(data)
         if isinstance(self.encoder, BandPower):
@@ -142,6 +156,7 @@ class FittedClassifier(nn.Module):
                 "format": FORMAT,
                 "classes": list(self.classes),
                 "pooling": self.pooling,
+                "kind": self.kind,
                 "squash": self.squash,
                 "band_power": features,
                 "head": [_described(layer) for layer in self.head],
@@ -183,6 +198,7 @@ class FittedClassifier(nn.Module):
                 head,
                 tuple(map(str, card["classes"])),
                 pooling=card["pooling"],
+                kind=card.get("kind", "classes"),
                 squash=bool(card["squash"]),
                 card=card["card"],
             ).eval()
@@ -195,12 +211,14 @@ class Classify(nn.Module):
 
     Args:
         head: pooled embeddings to logits.
-        pooling, squash: see :class:`FittedClassifier`.
+        pooling, squash, kind: see :class:`FittedClassifier`.
     """
 
-    def __init__(self, head: nn.Module, pooling: str, squash: bool = False) -> None:
+    def __init__(
+        self, head: nn.Module, pooling: str, squash: bool = False, kind: str = "classes"
+    ) -> None:
         super().__init__()
-        self.head, self.pooling, self.squash = head, pooling, squash
+        self.head, self.pooling, self.squash, self.kind = head, pooling, squash, kind
 
     def forward(self, z: Tensor) -> Tensor:
         """Probabilities (B, K) of embeddings of every step."""
@@ -210,6 +228,8 @@ class Classify(nn.Module):
     def probabilities(self, pooled: Tensor) -> Tensor:
         """Probabilities (B, K) of pooled embeddings."""
         logits: Tensor = self.head(pooled.to(next(self.head.parameters()).dtype))
+        if self.kind != "classes":
+            return logits.sigmoid() if self.kind == "multilabel" else logits
         if self.squash:
             logits = torch.sigmoid(torch.sigmoid(logits))
         return logits.softmax(dim=1)
@@ -228,34 +248,50 @@ class _Windows(nn.Module):
         return out
 
 
-def linear_head(model: Pipeline, n_classes: int) -> nn.Sequential:
-    """Standardisation and logistic regression as one linear layer in float64, (B, D) to (B, K).
+def linear_head(model: Pipeline | LabelProbes, n_classes: int) -> nn.Sequential:
+    """Standardisation and linear model as one linear layer in float64, (B, D) to (B, K).
 
     A class that the labels lacked gets the logit minus infinity, which is the probability 0.
 
     Args:
-        model: fitted scaler and logistic regression, a model a class (``one_vs_rest``), or a
-            constant classifier.
+        model: fitted scaler and logistic regression, a model a class (``one_vs_rest``), a
+            constant classifier or a ridge regression; or a model a label.
         n_classes: K.
     """
+    weight, bias = _label_rows(model) if isinstance(model, LabelProbes) else _rows(model, n_classes)
+    layer = nn.Linear(weight.shape[1], n_classes, dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight))
+        layer.bias.copy_(torch.from_numpy(bias))
+    head = nn.Sequential(layer)
+    if not isinstance(model, LabelProbes) and len(getattr(model[-1], "estimators_", [])) > 1:
+        head.append(nn.LogSigmoid())  # the softmax of log sigmoids is sigmoids scaled to sum 1
+    return head.requires_grad_(False)
+
+
+def _rows(model: Pipeline, n_classes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights (K, D) and biases (K,) of embeddings that are not standardised."""
     scaler, last = model[0], model[-1]
-    layer = nn.Linear(len(scaler.mean_), n_classes, dtype=torch.float64)
     weight = np.zeros((n_classes, len(scaler.mean_)))
+    if isinstance(last, Ridge):
+        weight[0] = np.ravel(last.coef_) / scaler.scale_
+        return weight, np.ravel(last.intercept_) - weight @ scaler.mean_
     bias = np.full(n_classes, -np.inf)
     bias[last.classes_] = 0.0
     models = getattr(last, "estimators_", [last])
     if hasattr(models[0], "coef_"):
         rows = last.classes_[1:] if len(last.classes_) == 2 else last.classes_
-        weight[rows] = np.concatenate([model.coef_ for model in models]) / scaler.scale_
-        offset = np.concatenate([model.intercept_ for model in models])
+        weight[rows] = np.concatenate([one.coef_ for one in models]) / scaler.scale_
+        offset = np.concatenate([one.intercept_ for one in models])
         bias[rows] = offset - weight[rows] @ scaler.mean_
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(weight))
-        layer.bias.copy_(torch.from_numpy(bias))
-    head = nn.Sequential(layer)
-    if len(models) > 1:  # the softmax of log sigmoids is the sigmoids scaled to sum 1
-        head.append(nn.LogSigmoid())
-    return head.requires_grad_(False)
+    return weight, bias
+
+
+def _label_rows(probes: LabelProbes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A row a label: its logit of being there; infinite of a label of one value."""
+    weights, biases = zip(*(_rows(one, 2) for one in probes.models), strict=True)
+    weight, bias = np.stack(weights), np.stack(biases)
+    return weight[:, 1] - weight[:, 0], bias[:, 1] - bias[:, 0]
 
 
 def _described(layer: nn.Module) -> list[Any]:

@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data_loaders.container.fields import label_kind
 from tscl.errors import InputError
 from tscl.evaluation.clinical.table import pooled_predictions
 from tscl.evaluation.clinical.votes import vote
 from tscl.evaluation.metrics.bootstrap import (
-    bootstrap_replicates,
     draw_patients,
     mean_over_drawn_seeds,
     percentile_interval,
 )
-from tscl.evaluation.metrics.classification import classification_metrics
+from tscl.evaluation.metrics.labels import label_replicates, label_scores
 from tscl.saving.cells import Cell
 
 Floats = NDArray[np.float64]
@@ -61,7 +61,8 @@ def operating_points(
     Args:
         seeds: all folds of each seed of one row, whose cells hold ``valid_y``, ``valid_proba`` and
             ``valid_patient``.
-        names: of the classes; of two only the second has a line, as the other is its mirror.
+        names: of the classes, of two only the second has a line, as the other is its mirror; or
+            of several labels.
         specificity: wanted in the validation part.
         level: ``sample`` or ``patient``.
         n_replicates: of the bootstrap.
@@ -70,10 +71,13 @@ def operating_points(
     Returns:
         Columns class, level, sensitivity, specificity (with intervals), threshold (mean),
         positives, negatives. A class that some validation or test part lacks has no line; empty
-        where cells hold no validation predictions.
+        where cells hold no validation predictions, or numbers.
     """
     lines = []
-    for code in [1] if len(names) == 2 else range(len(names)):
+    kind = label_kind(seeds[0][0].arrays["y"])
+    if kind == "target":
+        return pd.DataFrame()
+    for code in [1] if len(names) == 2 and kind == "classes" else range(len(names)):
         rates, drawn, thresholds, last = [], [], [], np.empty(0, np.int64)
         for cells in seeds:
             parts = [_decided(cell, code, specificity, level) for cell in cells]
@@ -114,14 +118,16 @@ def _decided(cell: Cell, code: int, specificity: float, level: str) -> _Decided 
     arrays = cell.arrays
     if "valid_proba" not in arrays:
         return None
-    held = vote(arrays["valid_y"], arrays["valid_proba"], arrays["valid_patient"], level=level)
-    y = (held.y == code).astype(np.int64)
-    if len(np.unique(y)) < 2:
+    held, test = (
+        vote(*(arrays[f"{part}{name}"] for name in ("y", "proba", "patient")), level=level).against(
+            code
+        )
+        for part in ("valid_", "")
+    )
+    if len(np.unique(held.y)) < 2:
         return None
-    threshold = threshold_at(y, held.proba[:, code], specificity)
-    test = vote(arrays["y"], arrays["proba"], arrays["patient"], level=level)
-    hit = test.proba[:, code] >= threshold
-    return _Decided((test.y == code).astype(np.int64), hit, test.patient, threshold)
+    threshold = threshold_at(held.y, held.proba[:, 1], specificity)
+    return _Decided(test.y, test.proba[:, 1] >= threshold, test.patient, threshold)
 
 
 def _rates(
@@ -151,7 +157,8 @@ def subgroup_table(
     n_replicates: int = 1000,
     bands: int = 3,
 ) -> pd.DataFrame:
-    """AUROC and macro F1 of every subgroup of the test part, by sample, side by side.
+    """AUROC and macro F1, or R2 and mean absolute error of a number, of every subgroup of the
+    test part, by sample, side by side.
 
     Args:
         seeds: all folds of each seed of one row.
@@ -167,6 +174,9 @@ def subgroup_table(
     pooled = [pooled_predictions(cells) for cells in seeds]
     known = pd.concat([columns[cell.key["fold"]] for cell in seeds[0]], ignore_index=True)
     first, lines = pooled[0], []
+    titles = {"auroc": "AUROC", "f1": "macro F1"}
+    if label_kind(first.y) == "target":
+        titles = {"r2": "R2", "mae": "mean absolute error"}
     for name in known:
         values = _banded(known[name], bands)
         for value in sorted(values.dropna().unique(), key=str):
@@ -174,14 +184,12 @@ def subgroup_table(
             y, patient = first.y[rows], first.patient[rows]
             line: dict[str, Any] = {"subgroup": str(name), "value": str(value)}
             line |= {"samples": int(rows.sum()), "patients": len(np.unique(patient))}
-            line |= dict.fromkeys(("AUROC", "macro F1"), "-")
+            line |= dict.fromkeys(titles.values(), "-")
             if len(np.unique(y)) > 1:
                 kept = [one.proba[rows] for one in pooled]
-                drawn = [
-                    bootstrap_replicates(y, p, patient, n_replicates=n_replicates) for p in kept
-                ]
-                exact = [classification_metrics(y, p).as_dict() for p in kept]
-                for metric, title in (("auroc", "AUROC"), ("f1", "macro F1")):
+                drawn = [label_replicates(y, p, patient, n_replicates=n_replicates) for p in kept]
+                exact = [label_scores(y, p) for p in kept]
+                for metric, title in titles.items():
                     again = mean_over_drawn_seeds(np.stack([d[metric] for d in drawn]), 0)
                     low, high = percentile_interval(again)
                     mean = np.mean([one[metric] for one in exact])

@@ -15,14 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tscl.errors import InputError, nearest
+from data_loaders.container.fields import label_kind
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.clinical.table import pooled_predictions
-from tscl.evaluation.metrics.bootstrap import (
-    bootstrap_replicates,
-    mean_over_drawn_seeds,
-    percentile_interval,
-)
-from tscl.evaluation.metrics.classification import METRICS, classification_metrics
+from tscl.evaluation.metrics.bootstrap import mean_over_drawn_seeds, percentile_interval
+from tscl.evaluation.metrics.labels import MAIN, SCORES, label_replicates, label_scores
 from tscl.saving.cells import Cell
 
 Group = tuple[str, str, float, str]
@@ -33,7 +30,7 @@ def paired_differences(
     cells: Iterable[Cell],
     reference: str | Sequence[str],
     *,
-    metric: str = "auroc",
+    metric: str | None = None,
     levels: Sequence[str] = ("sample", "patient"),
     n_replicates: int = 1000,
     confidence: float = 0.95,
@@ -49,7 +46,8 @@ def paired_differences(
         cells: results of :func:`tscl.evaluation.clinical.evaluate.evaluate_cells` of several
             methods.
         reference: ``method`` of the row to subtract; of several, one after the other.
-        metric: one of :data:`tscl.evaluation.metrics.classification.METRICS`.
+        metric: one of :data:`tscl.evaluation.metrics.labels.SCORES` for the kind of label; None:
+            AUROC, or R2 of numbers.
         levels: of ``sample``, ``trial`` and ``patient``.
         n_replicates: bootstrap replicates.
         confidence: of the interval.
@@ -67,10 +65,10 @@ def paired_differences(
     methods = list(dict.fromkeys(str(cell.key["method"]) for cell in every_cell))
     references = [reference] if isinstance(reference, str) else list(reference)
     for reference in references:
-        if reference not in methods:
-            raise InputError("reference", reference, nearest(reference, methods))
-    if metric not in METRICS:
-        raise InputError("metric", metric, nearest(metric, METRICS))
+        check_choice("reference", reference, methods)
+    kind = label_kind(every_cell[0].arrays["y"]) if every_cell else "classes"
+    metric = MAIN[kind] if metric is None else metric
+    check_choice("metric", metric, SCORES[kind])
     rows: dict[str, dict[Group, dict[Any, list[Cell]]]] = {}
     for cell in every_cell:
         key = cell.key
@@ -124,7 +122,7 @@ def paired_differences(
 class _Scored:
     """One row's metric, as it is and in each replicate, and the tested units behind it."""
 
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     patient: NDArray[Any]
     exact: float
     drawn: NDArray[np.float64]
@@ -139,13 +137,14 @@ class _Scored:
             return cls(rows.y, rows.patient, float("nan"), np.full(n_replicates, np.nan))
         order = np.argsort(rows.patient, kind="stable")
         y, proba, patient = rows.y[order], rows.proba[order], rows.patient[order]
-        exact = classification_metrics(y, proba).as_dict()[metric]
-        drawn = bootstrap_replicates(y, proba, patient, n_replicates=n_replicates, seed=seed)
+        exact = label_scores(y, proba)[metric]
+        drawn = label_replicates(y, proba, patient, n_replicates=n_replicates, seed=seed)
         return cls(y, patient, exact, drawn[metric])
 
     def minus(self, other: _Scored) -> NDArray[np.float64]:
         """Difference in each replicate."""
-        same = np.array_equal(self.y, other.y) and np.array_equal(self.patient, other.patient)
+        same = np.array_equal(self.y, other.y, equal_nan=True)
+        same &= np.array_equal(self.patient, other.patient)
         if not same:
             value = f"{len(self.y)} and {len(other.y)} rows that are not the same"
             raise InputError("cells", value, "compare rows tested on the same samples")

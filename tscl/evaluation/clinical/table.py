@@ -9,14 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.clinical.votes import LEVELS, LevelPredictions, Vote, vote
-from tscl.evaluation.metrics.bootstrap import (
-    bootstrap_replicates,
-    mean_over_drawn_seeds,
-    percentile_interval,
-)
-from tscl.evaluation.metrics.classification import METRICS, classification_metrics
+from tscl.evaluation.metrics.bootstrap import mean_over_drawn_seeds, percentile_interval
+from tscl.evaluation.metrics.labels import label_replicates, label_scores
 from tscl.saving.cells import Cell
 
 GROUP: tuple[str, ...] = ("data", "method", "protocol", "fraction", "by")
@@ -58,7 +54,8 @@ def summarise(
 
     Columns: ``data, method, protocol, fraction, by, level, metric``; ``mean`` and ``std`` (n - 1)
     over seeds; ``ci_low, ci_high``: bootstrap interval of the mean over seeds, patients
-    (the same for every seed) and seeds, which draw the labels, resampled; ``n_seeds, n_folds,
+    (the same for every seed) and seeds, which draw the labels, resampled; metrics are those of
+    :func:`tscl.evaluation.metrics.labels.label_scores` for the kind of label; ``n_seeds, n_folds,
     n_test`` (rows of the level), ``n_test_patients``; ``n_mixed`` (units of several
     labels, left out at that level);
     ``n_skipped`` (replicates without two classes); ``n_train_samples, n_train_patients`` (means
@@ -77,8 +74,7 @@ def summarise(
     Raises:
         InputError: two cells of one configuration, seed and fold.
     """
-    if folds not in ("pool", "mean"):
-        raise InputError("folds", folds, "choose 'pool' or 'mean'")
+    check_choice("folds", folds, ("pool", "mean"))
     groups: dict[tuple[Any, ...], dict[Any, list[Cell]]] = {}
     for cell in cells:
         name = tuple(cell.key.get(part) for part in GROUP)
@@ -120,15 +116,16 @@ def _level_rows(
 ) -> list[dict[str, Any]]:
     """Rows of one configuration and level; ``units`` by seed, then by fold."""
     n_replicates, confidence, seed = bootstrap
-    by_seed = [_score(folds) for folds in units]
-    scores = {name: np.array([figures[name] for figures in by_seed]) for name in METRICS}
+    names: list[str] = list(cells[0].facts.get("labels", []))
+    by_seed = [_score(folds, names) for folds in units]
+    scores = {name: np.array([figures[name] for figures in by_seed]) for name in by_seed[0]}
     drawn: list[dict[str, NDArray[np.float64]]] = []
     if n_replicates:
-        drawn = [_replicates(folds, n_replicates, seed) for folds in units]
+        drawn = [_replicates(folds, names, n_replicates, seed) for folds in units]
     first = units[0]
     patients = np.unique(np.concatenate([rows.patient for rows in first]))
     rows = []
-    for metric in METRICS:
+    for metric in scores:
         low = high = float("nan")
         skipped = 0
         if drawn:
@@ -156,21 +153,22 @@ def _level_rows(
     return rows
 
 
-def _score(folds: list[LevelPredictions]) -> dict[str, float]:
+def _score(folds: list[LevelPredictions], names: list[str]) -> dict[str, float]:
     """Metrics of one seed: of its pooled predictions, or averaged over folds."""
-    metrics = [classification_metrics(fold.y, fold.proba).as_dict() for fold in folds]
-    return {name: _nanmean([figures[name] for figures in metrics]) for name in METRICS}
+    metrics = [label_scores(fold.y, fold.proba, names) for fold in folds]
+    return {name: _nanmean([figures[name] for figures in metrics]) for name in metrics[0]}
 
 
 def _replicates(
-    folds: list[LevelPredictions], n_replicates: int, seed: int
+    folds: list[LevelPredictions], names: list[str], n_replicates: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
     drawn = []
     for number, fold in enumerate(folds):  # by patient: all levels and orders of folds draw alike
         rows = np.argsort(fold.patient, kind="stable")
         y, proba, patient = fold.y[rows], fold.proba[rows], fold.patient[rows]
         own = seed + number
-        drawn.append(bootstrap_replicates(y, proba, patient, n_replicates=n_replicates, seed=own))
+        draws: dict[str, Any] = {"n_replicates": n_replicates, "seed": own}
+        drawn.append(label_replicates(y, proba, patient, names=names, **draws))
     if len(drawn) == 1:
         return drawn[0]
     return {
@@ -180,7 +178,7 @@ def _replicates(
                 for column in zip(*(replicates[name] for replicates in drawn), strict=True)
             ]
         )
-        for name in METRICS
+        for name in drawn[0]
     }
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from tscl.errors import InputError
-from tscl.evaluation.metrics.calibration import check_probabilities
+from data_loaders.container.fields import label_kind
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.metrics.classification import ClassificationMetrics, classification_metrics
+from tscl.evaluation.metrics.labels import check_predictions
 
 LEVELS: tuple[str, ...] = ("sample", "trial", "patient")
 Vote = Literal["mean", "majority"]
@@ -24,20 +25,32 @@ class LevelPredictions:
 
     Attributes:
         level: ``sample``, ``trial`` or ``patient``.
-        y: (m,) class codes.
-        proba: (m, K) probabilities, or shares of votes.
+        y: (m,) class codes, (m, L) labels, or (m,) numbers.
+        proba: (m, K) probabilities, or shares of votes; (m, L); (m, 1) predicted numbers.
         patient: (m,) the patient of each row.
         n_mixed: units left out because their samples carry different labels.
     """
 
     level: str
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     proba: NDArray[np.float64]
     patient: NDArray[Any]
     n_mixed: int = 0
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def against(self, code: int) -> LevelPredictions:
+        """One class against the rest, or one of several labels where it is known: ``y`` of 0 and 1
+        and ``proba`` (m, 2)."""
+        y, score, who = self.y, self.proba[:, code], self.patient
+        if y.ndim == 2:
+            known = ~np.isnan(y[:, code])
+            y, score, who = y[known, code] == 1, score[known], who[known]
+        else:
+            y = y == code
+        proba = np.stack([1 - score, score], axis=1)
+        return LevelPredictions(self.level, y.astype(np.int64), proba, who)
 
 
 def vote(
@@ -53,13 +66,15 @@ def vote(
     """Aggregate sample predictions to one row a trial or a patient.
 
     Args:
-        y_true: (n,) class codes.
-        proba: (n, K) probabilities.
+        y_true: (n,) class codes, (n, L) labels, or (n,) numbers; see
+            :func:`tscl.evaluation.metrics.labels.check_predictions`.
+        proba: (n, K) probabilities, (n, L), or (n, 1) predicted numbers.
         patient: (n,) ids.
         trial: (n,) ids; equal trial ids of two patients are two trials.
         level: ``sample`` (returned as it is), ``trial`` or ``patient``.
         how: ``mean`` averages the probabilities; ``majority`` gives the share of samples that
-            vote for each class, a tie going to the class of the higher mean probability.
+            vote for each class, a tie going to the class of the higher mean probability; only of
+            classes.
         mixed: a unit whose samples have different labels has no label of its own: ``drop`` it
             (counted in ``n_mixed``) or ``raise``.
 
@@ -67,11 +82,10 @@ def vote(
         InputError: unknown level or vote, lengths that differ, no trial ids for ``trial``, a
             unit of mixed labels with ``mixed="raise"``.
     """
-    y, p = check_probabilities(y_true, proba)
+    y, p = check_predictions(y_true, proba)
     if level not in LEVELS:
         raise InputError("level", level, f"choose among {LEVELS}")
-    if how not in ("mean", "majority"):
-        raise InputError("how", how, "choose 'mean' or 'majority'")
+    check_choice("how", how, ("mean", "majority") if label_kind(y) == "classes" else ("mean",))
     who = _ids("patient", patient, len(y))
     if level == "sample":
         return LevelPredictions(level, y, p, who)
@@ -89,7 +103,8 @@ def vote(
         np.add.at(votes, (unit, p.argmax(axis=1)), 1.0)
         mean = (votes / size[:, None] + _TIE * mean) / (1 + _TIE)
     own = y[first]
-    pure = np.bincount(unit, weights=y != own[unit]) == 0
+    differs = (y != own[unit]) & ~((y != y) & (own[unit] != own[unit]))  # unknown equals unknown
+    pure = np.bincount(unit, weights=differs.reshape(len(y), -1).any(axis=1)) == 0
     if mixed == "raise" and not pure.all():
         which = who[first[~pure]][:5].tolist()
         raise InputError(f"{level} label", f"several, patient {which}", "pass mixed='drop'")

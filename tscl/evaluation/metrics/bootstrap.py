@@ -102,7 +102,7 @@ def bootstrap_replicates(
         seed: seed of the draws.
     """
     y, p = check_probabilities(y_true, proba)
-    code, n_patients = _patients(patient, len(y))
+    code, n_patients = patient_codes(patient, len(y))
     counts = draw_patients(n_patients, n_replicates, seed).astype(np.float64)
     out = _from_sums(y, p, code, counts)
     out.update(_from_ranks(y, p, code, counts))
@@ -151,7 +151,7 @@ def bootstrap_metric(
         InputError: see :func:`tscl.evaluation.metrics.calibration.check_probabilities`.
     """
     y, p = check_probabilities(y_true, proba)
-    code, n_patients = _patients(patient, len(y))
+    code, n_patients = patient_codes(patient, len(y))
     order = np.argsort(code, kind="stable")
     rows = np.split(order, np.cumsum(np.bincount(code))[:-1])
     values = np.full(n_replicates, np.nan)
@@ -166,7 +166,7 @@ def bootstrap_metric(
     return Interval(float(metric(y, p)), low, high, n_replicates, skipped)
 
 
-def _patients(patient: ArrayLike, n: int) -> tuple[NDArray[np.int64], int]:
+def patient_codes(patient: ArrayLike, n: int) -> tuple[NDArray[np.int64], int]:
     """Codes (n,) of the patients and how many there are.
 
     Patients are numbered as they first appear, so that the spelling of ids changes no draw.
@@ -212,19 +212,35 @@ def _from_ranks(
     k = p.shape[1]
     areas = np.full((2, k, len(counts)), np.nan)
     for c in [1, 0] if k == 2 else range(k):
-        order = np.argsort(-p[:, c], kind="stable")
-        scores, positive, who = p[order, c], y[order] == c, code[order]
-        last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
-        step = max(1, _CHUNK // len(scores))
-        for start in range(0, len(counts), step):
-            block = slice(start, start + step)
-            areas[:, c, block] = _areas(counts[block][:, who], positive, last)
+        areas[:, c] = weighted_areas(y == c, p[:, c], code, counts)
     present = np.isfinite(areas[0]).sum(axis=0)
     total = np.maximum(present, 1)
     macro = np.where(present > 0, np.nansum(areas, axis=1) / total, np.nan)
     if k == 2:
         return {"auroc": areas[0, 1], "auprc": areas[1, 1], "auprc_macro": macro[1]}
     return {"auroc": macro[0], "auprc": macro[1], "auprc_macro": macro[1]}
+
+
+def weighted_areas(
+    positive: NDArray[np.bool_], score: Array, code: NDArray[np.int64], counts: Array
+) -> Array:
+    """AUROC and average precision in every replicate, (2, R); NaN without both classes.
+
+    Args:
+        positive: (n,) True for the class.
+        score: (n,) of the class.
+        code: (n,) patient of each row.
+        counts: (R, patients) how often each is drawn, see :func:`draw_patients`.
+    """
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    who, positive = code[order], positive[order]
+    step = max(1, _CHUNK // len(score))
+    parts = [
+        _areas(counts[start : start + step][:, who], positive, last)
+        for start in range(0, len(counts), step)
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def _areas(weights: Array, positive: NDArray[np.bool_], last: NDArray[np.int64]) -> Array:

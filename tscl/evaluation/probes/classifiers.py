@@ -68,6 +68,7 @@ def fit_partial(
     max_iter: int = 2000,
     patients: NDArray[Any] | None = None,
     one_vs_rest: bool = False,
+    class_weight: str | None = None,
 ) -> tuple[Pipeline, float]:
     """Standardise and fit a logistic regression: COMET's partial fine-tuning.
 
@@ -82,23 +83,25 @@ def fit_partial(
         patients: (n,) patient of each row of ``train``; never in two folds.
         one_vs_rest: a model a class, their probabilities scaled to sum 1, as COMET's public code;
             False fits all classes at once. For two classes both are the same.
+        class_weight: ``"balanced"`` weighs samples by 1 over their class's share; None equally.
 
     Returns:
         The scaler and classifier (a constant one for labels of one class), and the C used.
     """
-    grid = [float(C)] if isinstance(C, int | float) else sorted(float(c) for c in C)
-    if not grid or grid[0] <= 0:
-        raise InputError("C", C, "give positive numbers")
+    grid = penalties(C)
+    if class_weight not in (None, "balanced"):
+        raise InputError("class_weight", class_weight, "choose 'balanced' or None")
     if len(np.unique(y)) == 1:
         constant = DummyClassifier(strategy="constant", constant=int(y[0]))
         return make_pipeline(StandardScaler(), constant).fit(train, y), grid[0]
     if len(grid) > 1 and valid is None:
         if patients is None:
             raise InputError("C", grid, "several values need a validation part or patients")
-        grid = [_by_inner_folds(train, y, patients, grid, max_iter, one_vs_rest)]
+        settings = max_iter, one_vs_rest, class_weight
+        grid = [_by_inner_folds(train, y, patients, grid, settings)]
     best, chosen = -1.0, None
     for value in grid:
-        model = _logistic(value, max_iter, one_vs_rest).fit(train, y)
+        model = _logistic(value, max_iter, one_vs_rest, class_weight).fit(train, y)
         score = 0.0
         if valid is not None and len(grid) > 1:
             score = f1_score(valid[1], model.predict(valid[0]), average="macro", zero_division=0)
@@ -108,8 +111,20 @@ def fit_partial(
     return chosen, used
 
 
-def _logistic(C: float, max_iter: int, one_vs_rest: bool) -> Pipeline:
-    model = LogisticRegression(C=C, max_iter=max_iter)
+def penalties(C: float | Sequence[float]) -> list[float]:
+    """The values of C in rising order.
+
+    Raises:
+        InputError: none, or one that is not positive.
+    """
+    grid = [float(C)] if isinstance(C, int | float) else sorted(float(c) for c in C)
+    if not grid or grid[0] <= 0:
+        raise InputError("C", C, "give positive numbers")
+    return grid
+
+
+def _logistic(C: float, max_iter: int, one_vs_rest: bool, class_weight: str | None) -> Pipeline:
+    model = LogisticRegression(C=C, max_iter=max_iter, class_weight=class_weight)
     return make_pipeline(StandardScaler(), OneVsRestClassifier(model) if one_vs_rest else model)
 
 
@@ -118,8 +133,7 @@ def _by_inner_folds(
     y: Labels,
     patients: NDArray[Any],
     grid: list[float],
-    max_iter: int,
-    one_vs_rest: bool,
+    settings: tuple[int, bool, str | None],
 ) -> float:
     """The C of the best macro F1 over folds of the labelled patients, each class dealt evenly."""
     group = pd.factorize(np.asarray(patients))[0]  # as they appear: names do not matter
@@ -133,7 +147,7 @@ def _by_inner_folds(
     seen = np.concatenate([held for _, held in folds])
     scores = []
     for value in grid:
-        model = _logistic(value, max_iter, one_vs_rest)
+        model = _logistic(value, *settings)
         said = [model.fit(train[fit], y[fit]).predict(train[held]) for fit, held in folds]
         scores.append(f1_score(y[seen], np.concatenate(said), average="macro", zero_division=0))
     return grid[int(np.argmax(scores))]

@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from tscl.encoders.base import evaluating
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, check_choice
 from tscl.pooling import check_pooling, pool_time
 from tscl.seeding import numpy_generator
 
@@ -65,8 +65,7 @@ def controlled_series(
     Raises:
         InputError: unknown factor, fewer than 32 steps or 20 series.
     """
-    if factor not in FACTORS:
-        raise InputError("factor", factor, nearest(factor, FACTORS))
+    check_choice("factor", factor, FACTORS)
     for field, number, least in (("length", length, 32), ("n", n, 20)):
         if number < least:
             raise InputError(field, number, f"use at least {least}")

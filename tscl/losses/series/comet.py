@@ -1,6 +1,7 @@
 """Observation and sample level of COMET, averaged over a hierarchy of poolings along time.
 
-Wang et al. 2023 (arXiv 2310.14017), section 4. For views z, z' of shape (B, T, D):
+Wang et al., "Contrast Everything: A Hierarchical Contrastive Framework for Medical Time-Series",
+NeurIPS 2023, arXiv 2310.14017, section 4. For views z, z' of shape (B, T, D):
 
     observation   l(b, t): step t of sample b in the other view is the positive; all other steps
                   of both views of sample b are the negatives.
@@ -22,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.losses.base import plain_gradient
 from tscl.losses.series.views import check_series_views, pool_by_two
 from tscl.losses.shared.settings import floor_setting, positive_setting, whole_setting
@@ -78,8 +79,7 @@ def hierarchical_contrast(
     for term in terms:
         positive_setting("temperature", term.temperature)
         floor_setting("weight", term.weight)
-        if term.axis not in ("time", "batch"):
-            raise InputError("axis", term.axis, "choose time or batch")
+        check_choice("axis", term.axis, ("time", "batch"))
         items = a.shape[0] if term.axis == "batch" else a.shape[1]
         if term.exclude is not None:
             if term.exclude.shape != (items, items) or term.exclude.dtype != torch.bool:

@@ -1,5 +1,6 @@
 """End-to-end contrastive forecasting: one loss of forecast error and contrast.
 
+Zhang et al., "What Constitutes Good Contrastive Learning in Time-Series Forecasting?",
 arXiv 2306.12086: with lambda in [0, 1],
 
     L = (1 - lambda) MSE + lambda L_contrast
@@ -14,7 +15,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from tscl.errors import ConfigError, InputError
+from tscl.errors import ConfigError, InputError, check_choice
 from tscl.methods.base import METHODS, Batch, Losses, Method, ParameterGroup
 from tscl.methods.end_to_end.momentum import BYOLTerm, CoSTTerm, MoCoTerm
 from tscl.methods.end_to_end.terms import build_contrast
@@ -76,8 +77,7 @@ class EndToEnd(Method):
             )
         if not 0.0 <= weight <= 1.0:
             raise InputError("weight", weight, "choose lambda in [0, 1]")
-        if schedule not in ("constant", "linear"):
-            raise ConfigError("schedule", schedule, "choose constant or linear")
+        check_choice("schedule", schedule, ("constant", "linear"), error=ConfigError)
         if decay < 0:
             raise InputError("decay", decay, "use 0 or more")
         if schedule == "linear" and (steps_per_epoch is None or steps_per_epoch < 1):

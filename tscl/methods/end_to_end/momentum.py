@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tscl.augmentations import AugmentationSpec, build_augmentation
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.losses.base import unit
 from tscl.losses.series.hierarchical import HierarchicalContrastiveLoss
 from tscl.methods.end_to_end.terms import (
@@ -45,8 +45,7 @@ class MomentumTerm(ContrastTerm):
         augment: Augment = "both",
     ) -> None:
         super().__init__()
-        if augment not in ("both", "key"):
-            raise InputError("augment", augment, "choose both or key")
+        check_choice("augment", augment, ("both", "key"))
         self.augment: Augment = augment
         if not 0.0 <= momentum <= 1.0:
             raise InputError("momentum", momentum, "choose a value in [0, 1]")

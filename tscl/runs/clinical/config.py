@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from tscl.errors import ConfigError, nearest
+from tscl.errors import ConfigError, check_choice, nearest
 from tscl.evaluation.clinical.core_tuning import check_tuning
 from tscl.evaluation.clinical.finetune import Pooling
 from tscl.methods import METHODS
@@ -23,17 +23,12 @@ from tscl.runs.config import (
     under,
     validate,
 )
+from tscl.runs.loaders import kinds
 from tscl.training.settings import Section
 
 Protocol = Literal["partial", "knn", "head", "full"]
 ShareOf = Literal["samples", "patients", "first"]
 Fraction = Annotated[float, Field(gt=0, le=1)]
-# fmt: off
-DataKind = Literal[
-    "cohort", "wfdb", "eeg", "arrays", "saved",
-    "ptbxl", "mitbih", "ptb", "uci_eeg", "ad", "tdbrain", "processed",
-]
-# fmt: on
 
 
 @dataclass(frozen=True)
@@ -67,10 +62,13 @@ BASELINES: dict[str, Baseline] = {
 class ClinicalDataSection(Section):
     """Which patients.
 
-    ``root`` is the folder of the files (with kind ``cohort`` it may be absent: a cohort with the
+    ``kind`` is X of a ``load_X`` of data_loaders, such as ``ptbxl``; ``root`` is the folder of the
+    files (with kind ``cohort`` it may be absent: a cohort with the
     settings of ``make`` is then written into the run folder; ``wfdb`` and ``eeg`` are one's own
     files listed in a table; ``arrays`` one ``.npz`` or ``.ts`` set; ``saved`` is what ``tscl data
     convert`` or ``MedicalDataset.save`` wrote). ``params`` are further arguments of the loader.
+    ``label`` takes the labels from a column of the table, or a label from each of several, and
+    ``label_kind`` says what they are (:meth:`data_loaders.MedicalDataset.with_label`).
     ``standardize``: ``trial`` or ``sample`` use that unit's own figures, ``train`` figures of the
     training patients, ``none`` keeps the values. ``strict`` stops at the first bad record.
     ``hash_ids`` replaces patient and record
@@ -80,16 +78,25 @@ class ClinicalDataSection(Section):
     without a label join pretraining, unless ``unlabelled`` is ``leave_out``.
     """
 
-    kind: DataKind = "cohort"
+    kind: str = "cohort"
     root: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     make: dict[str, Any] = Field(default_factory=dict)
+    label: str | list[str] | None = None
+    label_kind: Literal["classes", "multilabel", "target"] | None = None
     standardize: Literal["trial", "sample", "train", "none"] = "trial"
     strict: bool = False
     hash_ids: bool = False
     keep_columns: list[str] = Field(default_factory=list)
     external: ExternalData | None = None
     unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in kinds():
+            raise ValueError(nearest(value, kinds()))
+        return value
 
 
 class ClinicalTrainSection(JobTraining):
@@ -108,6 +115,8 @@ class ClinicalTrainSection(JobTraining):
     the training patients; its rows are then marked, and the report says what that means.
     ``background`` is the label of the samples that lack what the others have (``sepclr``);
     ``targets`` the column of numbers that a loss over numbers reads instead (``supremix``).
+    ``quality`` above 0 draws samples of an ECG by that power of the quality of their signal
+    (:func:`data_loaders.ecg_quality`, :class:`tscl.training.data.WeightedSampler`).
     ``diagnostics`` adds a table of compactness, alignment and uniformity of the embeddings by
     epoch (:class:`tscl.training.diagnostics.EmbeddingDiagnostics`).
     """
@@ -122,9 +131,10 @@ class ClinicalTrainSection(JobTraining):
     labels: bool = False
     background: str | None = None
     targets: str | None = None
+    quality: float = Field(default=0.0, ge=0)
     diagnostics: bool = False
     probe: bool = False
-    monitor: Literal["auroc", "f1", "accuracy"] = "auroc"
+    monitor: Literal["auroc", "f1", "accuracy", "r2"] = "auroc"
 
 
 class Ablation(Section):
@@ -150,7 +160,8 @@ class ClinicalEvaluateSection(Section):
     ``umap`` None draws the embedding by UMAP too where umap-learn is installed.
     Of several ``C`` the validation part chooses, or, where the split has none, folds of the
     labelled patients.
-    ``one_vs_rest`` fits a logistic regression a class, as the public code does.
+    ``one_vs_rest`` fits a logistic regression a class, as the public code does; ``class_weight``
+    ``balanced`` weighs classes equally, in probes and in training on labels.
     ``specificity`` is that of the validation part at which the report's thresholds are set;
     ``subgroups`` names columns of the data, such as sex, age and site, that scores are told by.
     ``pooling`` is how embeddings are pooled over time, for every row
@@ -166,6 +177,7 @@ class ClinicalEvaluateSection(Section):
     ablations: dict[str, Ablation] = Field(default_factory=dict)
     C: float | list[float] = Field(default=1.0, description="positive numbers")
     one_vs_rest: bool = False
+    class_weight: Literal["balanced"] | None = None
     n_neighbors: int = Field(default=5, ge=1)
     pooling: Pooling = "max"
     finetune: dict[str, Any] = Field(default_factory=dict)
@@ -240,7 +252,12 @@ class ClinicalConfig(MethodConfig):
         if self.train.repeats > evaluate.seeds:
             need = f"evaluate.seeds is {evaluate.seeds}, so some encoders would not be used"
             raise ConfigError("train.repeats", self.train.repeats, need)
-        under("evaluate.finetune", check_tuning, evaluate.finetune, evaluate.protocols)
+        tuned = {"full", "head"} & {*evaluate.protocols}
+        weight = {"class_weight": evaluate.class_weight} if evaluate.class_weight and tuned else {}
+        under("evaluate.finetune", check_tuning, evaluate.finetune, evaluate.protocols, weight)
+        if self.data.label_kind is not None and self.data.label is None:
+            remedy = "name the column in data.label; label itself is one"
+            raise ConfigError("data.label_kind", self.data.label_kind, remedy)
         epochs = evaluate.finetune_epochs
         if epochs is not None and len(epochs) != len(evaluate.fractions):
             need = f"give one number for each of fractions {evaluate.fractions}"
@@ -249,8 +266,7 @@ class ClinicalConfig(MethodConfig):
         for name in {row for row in rows if rows.count(row) > 1}:
             raise ConfigError("evaluate", name, "two rows of the table have this name")
         for name in evaluate.full_rows or []:
-            if name not in rows:
-                raise ConfigError("evaluate.full_rows", name, nearest(name, rows))
+            check_choice("evaluate.full_rows", name, rows, error=ConfigError)
         for name, ablation in evaluate.ablations.items():
             key = f"evaluate.ablations.{name}"
             check_method(

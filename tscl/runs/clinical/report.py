@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from data_loaders.container.fields import label_kind
 from data_loaders.splits.leakage import leakage_statement
 from tscl.disk import atomic_file, write_text
 from tscl.errors import InputError
@@ -19,7 +21,9 @@ from tscl.evaluation.clinical.operating import operating_points, subgroup_table
 from tscl.evaluation.clinical.paired import paired_differences
 from tscl.evaluation.clinical.table import pooled_predictions, summarise
 from tscl.evaluation.clinical.votes import LEVELS
+from tscl.evaluation.metrics.labels import MAIN
 from tscl.reporting.document import Document, markdown_table
+from tscl.reporting.references import Reference
 from tscl.runs.clinical.config import BASELINES
 from tscl.runs.clinical.figures import (
     calibration_figure,
@@ -27,7 +31,10 @@ from tscl.runs.clinical.figures import (
     embedding_figure,
     roc_pr_figure,
 )
+from tscl.runs.clinical.label_plots import drawn_groups, label_figures, number_figure
 from tscl.runs.clinical.run import ClinicalRun, class_names
+from tscl.runs.clinical.supplement import calibration_table, missing_values, papers, participants
+from tscl.runs.clinical.supplement import checklist as tripod_checklist
 from tscl.runs.clinical.tables import (
     class_table,
     compact_table,
@@ -51,11 +58,13 @@ class ReportFiles(NamedTuple):
 
 
 class EmbeddingData(NamedTuple):
-    """Embeddings (n, D) to draw, with the label and the patient of each (n,)."""
+    """Embeddings (n, D) to draw, with the label and the patient of each (n,), and the labels'
+    names where they are not those of the report."""
 
     embeddings: ArrayLike
     label: ArrayLike
     patient: ArrayLike
+    names: Sequence[str] | None = None
 
 
 class Plot(NamedTuple):
@@ -76,10 +85,15 @@ def write_report(
     plots: Sequence[Plot] = (),
     notes: Sequence[str] = (),
     tables: Mapping[str, pd.DataFrame] | None = None,
+    checklist: pd.DataFrame | None = None,
+    papers: Sequence[Reference] = (),
     configuration: str = "",
     cost: str = "",
 ) -> ReportFiles:
-    """Write ``report.md``, its ``figures/*.png``, ``report.html`` (one file) and ``table.csv``.
+    """Write ``report.md``, ``report.html`` (one file) and ``table.csv``.
+
+    Figures, tables and references lie beside them too, see
+    :class:`tscl.reporting.document.Document`.
 
     Args:
         directory: created when missing; files of an earlier report are replaced.
@@ -90,6 +104,8 @@ def write_report(
         plots: figures in order.
         notes: sentences on data and methods.
         tables: heading -> further table.
+        checklist: items of a reporting guideline, of :mod:`tscl.runs.clinical.supplement`.
+        papers: references of data and methods.
         configuration: of the run, as YAML.
         cost: what the run took, a sentence.
     """
@@ -102,12 +118,14 @@ def write_report(
         document.figure("label_efficiency", *figure)
     if notes:
         document.items(list(notes))
-    document.heading("AUROC on patients never seen")
-    for level in LEVELS:
-        compact = compact_table(table, "auroc", level)
-        if not compact.empty:
-            document.paragraph(f"By {level}, by share of the training labels (* best):")
-            document.table(compact, names=2 + several, best="high")
+    for metric in main_metrics(table):
+        document.heading(f"{METRIC_TITLES[metric]} on patients never seen")
+        for level in LEVELS:
+            compact = compact_table(table, metric, level)
+            if not compact.empty:
+                document.paragraph(f"By {level}, by share of the training labels (* best):")
+                best: Literal["high", "low"] = "low" if metric == "mae" else "high"
+                document.table(compact, names=2 + several, best=best)
     document.paragraph(legend(table))
     for plot in plots:
         document.heading(plot.heading)
@@ -117,6 +135,10 @@ def write_report(
         document.table(frame)
     document.heading("Patients in each part of the split")
     document.code(leakage)
+    if checklist is not None:
+        document.heading("Reporting checklist (TRIPOD+AI)")
+        document.table(checklist, text=True)
+    document.references(papers)
     document.heading("All metrics")
     rows = f"{len(wide)} rows; the same figures stand in table.csv"
     document.table(wide, names=5, summary=rows)
@@ -129,16 +151,24 @@ def write_report(
     return ReportFiles(markdown, page, markdown.with_name("table.csv"))
 
 
+METRIC_TITLES = {"auroc": "AUROC", "r2": "R2", "mae": "Mean absolute error"}
+
+
+def main_metrics(table: pd.DataFrame) -> tuple[str, ...]:
+    """The scores that a report begins with: AUROC, or R2 and the error of a number."""
+    return ("r2", "mae") if (table["metric"] == "r2").any() else ("auroc",)
+
+
 def _sentence(table: pd.DataFrame) -> str:
     """The result at the smallest share of labels: the first row's best protocol, and the best row
     of the others; by patient where that is known."""
-    own = table[(table["metric"] == "auroc") & table["mean"].notna()]
+    metric = main_metrics(table)[0]
+    own = table[(table["metric"] == metric) & table["mean"].notna()]
     own = own[own["level"] == ("patient" if (own["level"] == "patient").any() else "sample")]
     if own.empty:
-        return "No AUROC could be told: see the metrics below."
+        return f"No {METRIC_TITLES[metric]} could be told: see the metrics below."
     share, primary = own["fraction"].min(), own["method"].iloc[0]
     at = own[own["fraction"] == share].sort_values("mean", ascending=False)
-    text = f"With {100 * share:g} % of the training labels"
     parts = []
     for rows in (at[at["method"] == primary], at[at["method"] != primary]):
         if len(rows):
@@ -148,9 +178,9 @@ def _sentence(table: pd.DataFrame) -> str:
                 f"({line['ci_low']:.3f} to {line['ci_high']:.3f})"
             )
     other = f", the best other row is {parts[1]}" if len(parts) > 1 else ""
-    level = at["level"].iloc[0]
     return (
-        f"{text} the AUROC by {level} on patients never seen is {parts[0]}{other}; 95 % intervals."
+        f"With {100 * share:g} % of the training labels the {METRIC_TITLES[metric]} by "
+        f"{at['level'].iloc[0]} on patients never seen is {parts[0]}{other}; 95 % intervals."
     )
 
 
@@ -194,6 +224,8 @@ def clinical_report(
     n_replicates: int = 1000,
     notes: Sequence[str] = (),
     tables: Mapping[str, pd.DataFrame] | None = None,
+    checklist: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    papers: Sequence[Reference] = (),
     configuration: str = "",
     cost: str = "",
 ) -> ReportFiles:
@@ -216,27 +248,33 @@ def clinical_report(
         n_replicates: bootstrap replicates.
         notes: see :func:`write_report`.
         tables: see :func:`write_report`.
+        checklist: from the tidy table to the items.
+        papers: see :func:`write_report`.
         configuration, cost: see :func:`write_report`.
     """
     if not cells:
         raise InputError("cells", "none", "evaluate at least one method")
     plots = _prediction_plots(cells, primary or str(cells[0].key["method"]), label_names)
     if embedding is not None:
-        figure = embedding_figure(*embedding, names=label_names, umap=umap)
+        drawn = label_names if embedding.names is None else embedding.names
+        figure = embedding_figure(*embedding[:3], names=drawn, umap=umap)
         caption = (
             f"{embedding_note} Each point is a test sample; both columns show the same points. "
             "Groups on the right that have no counterpart on the left: the embeddings tell people "
             "apart, not labels."
         ).strip()
         plots.append(Plot("embedding", "Embedding of the test samples", figure, caption))
+    table = summarise(cells, n_replicates=n_replicates)
     return write_report(
         directory,
         title=title,
-        table=summarise(cells, n_replicates=n_replicates),
+        table=table,
         leakage=leakage,
         plots=plots,
         notes=notes,
         tables=tables,
+        checklist=checklist(table) if checklist else None,
+        papers=papers,
         configuration=configuration,
         cost=cost,
     )
@@ -247,6 +285,9 @@ def _prediction_plots(
 ) -> list[Plot]:
     """Curves by sample and by patient, calibration, and the confusion of ``primary``."""
     chosen = _shown_cells(cells)
+    kind = label_kind(cells[0].arrays["y"])
+    if kind != "classes":
+        return _label_plots(chosen, primary, kind, label_names)
     several = len({name[2] for name in chosen}) > 1
     labels = {n: ", ".join(n if several else n[:2]) for n in chosen}
     mine = [name for name in chosen if name[0] == primary]
@@ -284,6 +325,25 @@ def _prediction_plots(
     figure = confusion_figure(counts, names=label_names)
     plots.append(Plot("confusion", "Confusion", figure, caption))
     return plots
+
+
+def _label_plots(
+    chosen: Mapping[Name, list[list[Cell]]], primary: str, kind: str, names: Sequence[str]
+) -> list[Plot]:
+    """Figures of the first protocol of ``primary``, of several labels or a number."""
+    method, protocol, seeds = next(
+        (name[0], name[1], cells) for name, cells in chosen.items() if name[0] == primary
+    )
+    if kind == "multilabel":
+        drawn = label_figures([pooled_predictions(cells) for cells in seeds], names)
+        return [
+            Plot(name, heading, figure, f"{method}, {protocol}, by sample. {caption}")
+            for name, (heading, figure, caption) in drawn.items()
+        ]
+    levels = {f"by {level}": pooled_predictions(seeds[0], level=level) for level in LEVELS}
+    figure = number_figure({k: v for k, v in levels.items() if len(v)}, names[0])
+    caption = f"{method}, {protocol}, first seed. On the dashed line both are equal."
+    return [Plot("predicted", "Predicted and true", figure, caption)]
 
 
 def _curves(
@@ -339,6 +399,7 @@ COMPACT: tuple[tuple[str, str], ...] = (
     ("accuracy", "sample"),
     ("f1", "sample"),
     ("f1", "patient"),
+    *((metric, level) for metric in ("r2", "mae", "spearman") for level in ("sample", "patient")),
 )
 
 
@@ -358,13 +419,14 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         embeddings = pooled_embeddings(
             run.load(main, fold), seen.X, test, pooling=config.evaluate.pooling
         )
-        embedding = EmbeddingData(embeddings, data.label[test], data.patient[test])
+        codes, groups = drawn_groups(data, test)
+        embedding = EmbeddingData(embeddings, codes, data.patient[test], groups)
     files = clinical_report(
         run.folder.path,
         cells,
         title=f"{config.name}: {main.label} on {data.name}",
         leakage=leakage(run),
-        label_names=data.label_names,
+        label_names=class_names(data),
         primary=main.label,
         embedding=embedding,
         embedding_note=f"Embeddings of {main.label}{where}, pooled over time by "
@@ -373,12 +435,16 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         n_replicates=config.evaluate.n_replicates,
         notes=notes(run),
         tables={
-            **{difference_title(level): frame for level, frame in differences.items()},
+            **{difference_title(run, level): frame for level, frame in differences.items()},
             **by_class(cells, main.label, class_names(data), config.evaluate.n_replicates),
             **points_and_groups(run, cells),
+            "Participants": participants(run),
+            "Missing values": missing_values(run),
             **({} if curves.empty else {probe_title(run): curves.map(_shown_score)}),
             **diagnostics(run),
         },
+        checklist=partial(tripod_checklist, run),
+        papers=papers(run),
         configuration=config.to_yaml(),
         cost=run.folder.cost(),
     )
@@ -401,6 +467,8 @@ def by_class(
 ) -> dict[str, pd.DataFrame]:
     """Figures of each class of the row ``primary`` at the largest share, by heading."""
     tables = {}
+    if label_kind(cells[0].arrays["y"]) == "target":
+        return {}
     for (method, protocol, _), seeds in _shown_cells(cells).items():
         if method == primary:
             heading = f"Each class against the rest, by sample: {method}, {protocol}"
@@ -409,7 +477,7 @@ def by_class(
 
 
 def points_and_groups(run: ClinicalRun, cells: Sequence[Cell]) -> dict[str, pd.DataFrame]:
-    """Operating points and subgroups of the main row at the largest share, by heading."""
+    """Calibration, operating points, subgroups of the main row at the largest share, by heading."""
     e, data = run.config.evaluate, run.data
     known = {one.number: data.columns.iloc[one.parts["test"]][e.subgroups] for one in run.folds}
     tables = {}
@@ -426,6 +494,8 @@ def points_and_groups(run: ClinicalRun, cells: Sequence[Cell]) -> dict[str, pd.D
             )
             for level in ("sample", "patient")
         ]
+        calibration = calibration_table(seeds, class_names(data), e.n_replicates)
+        tables[f"Calibration slope and intercept: {method}, {protocol}"] = calibration
         points = pd.concat(levels, ignore_index=True)
         if not points.empty:
             heading = f"At a specificity of {e.specificity:g} in the validation part"
@@ -592,9 +662,10 @@ def paired_tables(run: ClinicalRun, cells: list[Cell]) -> dict[str, pd.DataFrame
     return {level: frame for level, frame in tables.items() if not frame.empty}
 
 
-def difference_title(level: str) -> str:
+def difference_title(run: ClinicalRun, level: str) -> str:
     """Heading of a table of differences."""
-    return f"AUROC by {level} minus that of a baseline, patients resampled for both at once"
+    metric = METRIC_TITLES[MAIN[run.data.label_kind]]
+    return f"{metric} by {level} minus that of a baseline, patients resampled for both at once"
 
 
 def summary(
@@ -609,7 +680,7 @@ def summary(
         title = "AUPRC, mean over classes," if metric == "auprc_macro" else metric.upper()
         lines += [f"{title} by {level}", "", markdown_table(frame), ""]
     for level, frame in (differences or {}).items():
-        lines += [difference_title(level), "", markdown_table(frame), ""]
+        lines += [difference_title(run, level), "", markdown_table(frame), ""]
     curves = probe_curves(run)
     if not curves.empty:
         lines += [probe_title(run), "", markdown_table(curves.map(_shown_score)), ""]
@@ -623,6 +694,7 @@ def _shown_score(value: object) -> str:
     return str(value)
 
 
-def show_rows(path: Path, metric: str = "auroc", level: str = "sample") -> pd.DataFrame:
-    """The compact table of a finished report's ``table.csv``."""
-    return compact_table(pd.read_csv(path), metric, level)
+def show_rows(path: Path, metric: str | None = None, level: str = "sample") -> pd.DataFrame:
+    """The compact table of a finished report's ``table.csv``; None: its first score."""
+    table = pd.read_csv(path)
+    return compact_table(table, metric or main_metrics(table)[0], level)

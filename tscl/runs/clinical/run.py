@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from data_loaders import MedicalDataset
+from data_loaders import MedicalDataset, ecg_quality
 from data_loaders.splits.leakage import check_split
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
@@ -24,8 +24,8 @@ from tscl.estimators.labels import supervision
 from tscl.evaluation.clinical.bandpower import BandPower, bands_within
 from tscl.evaluation.clinical.evaluate import evaluate_cells, pooled_embeddings
 from tscl.evaluation.clinical.fitted import FittedClassifier
-from tscl.evaluation.metrics.classification import classification_metrics
-from tscl.evaluation.probes.classifiers import partial_proba
+from tscl.evaluation.metrics.labels import MAIN, SCORES, label_scores
+from tscl.evaluation.probes.any_label import apply_probe, fit_probe
 from tscl.losses.base import ContrastiveLoss
 from tscl.methods import METHODS
 from tscl.methods.instance_loss import instance_losses
@@ -49,19 +49,21 @@ from tscl.saving.cells import Cell, ResultStore
 from tscl.saving.encoder import load_encoder, save_encoder, update_card
 from tscl.seeding import seeded
 from tscl.training.callbacks import ProgressReporter, Silent
-from tscl.training.data import ArraySource, GroupedSampler, RandomSampler, Sampler
+from tscl.training.data import ArraySource, GroupedSampler, RandomSampler, Sampler, WeightedSampler
 from tscl.training.diagnostics import EmbeddingDiagnostics
 from tscl.training.trainer import Trainer, TrainResult
 
 
 def class_names(data: MedicalDataset) -> tuple[str, ...]:
-    """Names of the columns of predicted probabilities, two or more."""
+    """Names of the predictions: of classes, two or more; of labels; or of a number."""
+    if data.label_kind != "classes":
+        return tuple(data.label_names) or ("value",)
     count = max(2, len(data.label_names), int(data.label.max()) + 1)
     return tuple(data.label_names) + tuple(map(str, range(len(data.label_names), count)))
 
 
-def mean_auroc(cells: Sequence[Cell]) -> dict[str, float]:
-    """Mean AUROC over the samples and seeds of the cells of one row and fold, by protocol.
+def mean_scores(cells: Sequence[Cell], metric: str) -> dict[str, float]:
+    """Mean score over the samples and seeds of the cells of one row and fold, by protocol.
 
     Keys read ``partial, 0.1 of patients``; values that are undefined (test samples of one class)
     are left out.
@@ -69,7 +71,7 @@ def mean_auroc(cells: Sequence[Cell]) -> dict[str, float]:
     scores: dict[str, list[float]] = {}
     for cell in cells:
         name = f"{cell.key['protocol']}, {cell.key['fraction']:g} of {cell.key['by']}"
-        value = float(classification_metrics(cell.arrays["y"], cell.arrays["proba"]).auroc)
+        value = label_scores(cell.arrays["y"], cell.arrays["proba"])[metric]
         if np.isfinite(value):
             scores.setdefault(name, []).append(value)
     return {name: float(np.mean(values)) for name, values in scores.items()}
@@ -80,19 +82,19 @@ class ProbeMonitor:
     """1 minus the validation score of a linear probe fitted on training labels.
 
     Attributes:
-        X: (n, T, C) samples, also memory-mapped. label: (n,) class codes.
+        X: (n, T, C) samples, also memory-mapped. label: of each, of any kind.
         train, valid: rows of ``X``; no others are read.
-        n_classes: number of classes.
-        metric: field of the classification metrics, higher is better.
+        n_outputs: number of classes or labels, 1 of a number.
+        metric: of :func:`tscl.evaluation.metrics.labels.label_scores`, higher is better.
         C: of the logistic regression.
         pooling: of the embeddings over time (:func:`tscl.pooling.pool_time`).
     """
 
     X: Any
-    label: NDArray[np.int64]
+    label: NDArray[Any]
     train: NDArray[np.int64]
     valid: NDArray[np.int64]
-    n_classes: int
+    n_outputs: int
     metric: str
     C: float
     pooling: str = "max"
@@ -104,8 +106,8 @@ class ProbeMonitor:
             for index in (self.train, self.valid)
         ]
         train, valid = self.label[self.train], self.label[self.valid]
-        proba, _ = partial_proba(embeddings[0], train, embeddings[1], self.n_classes, self.C)
-        value = float(classification_metrics(valid, proba).as_dict()[self.metric])
+        model, _ = fit_probe(embeddings[0], train, self.C)
+        value = label_scores(valid, apply_probe(model, embeddings[1], self.n_outputs))[self.metric]
         return 1.0 - value if math.isfinite(value) else math.inf
 
 
@@ -121,7 +123,12 @@ def supervised_by(
         ConfigError: losses that read numbers or a background without their column or label.
     """
     needs = {need for loss in losses for need in loss.needs}
-    y: ArrayLike = np.asarray(data.label_names)[data.label]
+    y: ArrayLike = data.label
+    if data.label_kind == "classes":
+        y = np.asarray(data.label_names)[data.label]
+    elif "targets" not in needs:
+        remedy = f"pretraining reads classes, these are {data.label_kind}: set it to false"
+        raise ConfigError("train.labels", True, remedy)
     if "targets" in needs:
         numbers = data.columns.select_dtypes("number")
         if train.targets not in numbers:
@@ -162,6 +169,12 @@ class ClinicalRun:
             if name not in self.data.columns:
                 known = [str(column) for column in self.data.columns]
                 raise ConfigError("evaluate.subgroups", name, nearest(name, known))
+        scores = SCORES[self.data.label_kind]
+        probing = config.train.probe or config.train.select == "validation"
+        if probing and config.train.monitor not in scores:
+            allowed = [name for name in scores if name in ("auroc", "f1", "accuracy", "r2")]
+            remedy = f"the labels are {self.data.label_kind}: choose among {allowed}"
+            raise ConfigError("train.monitor", config.train.monitor, remedy)
         if any("valid" not in fold.parts for fold in self.folds):
             config.refuse_probing("give split.params.valid")
         self._seen: tuple[int, MedicalDataset] | None = None
@@ -174,7 +187,9 @@ class ClinicalRun:
             return make_folds(
                 self.data, config.split, config.seed, unlabelled=config.data.unlabelled
             )
-        loader = config.data.model_dump(include={"kind", "params"})
+        loader = config.data.model_dump(include={"kind", "params", "label", "label_kind"})
+        if isinstance(config.data.label, str):
+            loader["label_kind"] = self.data.label_kind
         self.data = with_external(self.data, external, loader)
         parts = external_parts(self.data, external.valid, config.seed)
         checked = check_split(self.data, parts)
@@ -228,7 +243,7 @@ class ClinicalRun:
         ids = {"patient": data.patient_codes, "trial": data.trial_codes}
         for column in data.columns.columns:
             ids.setdefault(str(column), pd.factorize(data.columns[column])[0].astype(np.int64))
-        sampler = self.sampler(row, data)
+        sampler = self.weighted(self.sampler(row, data), data)
         probing = config.train.probe or config.train.select == "validation"
         steps = self.steps(data if not row.labels else self.data.subset(fold.pretrain, lazy=True))
         settings = config.train.settings(
@@ -266,21 +281,30 @@ class ClinicalRun:
         trainer.store.clear()
         return result.encoder
 
-    def sampler(self, row: Row, data: MedicalDataset) -> Sampler:
+    def sampler(self, row: Row, data: MedicalDataset) -> RandomSampler | GroupedSampler:
         """How the batches of ``row`` are drawn from the training samples ``data``."""
         train = self.config.train
         size = min(train.batch_size, len(data))
-        if row.sampler == "random":
-            return RandomSampler(len(data), size, drop_last=True)
-        return GroupedSampler(
-            data.trial_codes,
-            data.patient_codes,
-            size,
-            row.sampler,
-            trials_per_patient=train.trials_per_patient,
-            refresh=train.refresh,
-            drop_last=True,
-        )
+        sampler: RandomSampler | GroupedSampler = RandomSampler(len(data), size, drop_last=True)
+        if row.sampler != "random":
+            sampler = GroupedSampler(
+                data.trial_codes,
+                data.patient_codes,
+                size,
+                row.sampler,
+                trials_per_patient=train.trials_per_patient,
+                refresh=train.refresh,
+                drop_last=True,
+            )
+        return sampler
+
+    def weighted(self, sampler: RandomSampler | GroupedSampler, data: MedicalDataset) -> Sampler:
+        """``sampler``, drawing ``data`` by the quality of their signal where that is asked for."""
+        power = self.config.train.quality
+        if not power:
+            return sampler
+        quality = under("train.quality", ecg_quality, data.X, float(data.sampling_rate.min()))
+        return WeightedSampler(sampler, quality**power)
 
     def steps(self, data: MedicalDataset) -> int:
         """Optimiser steps of every row: those of the configured method's epochs."""
@@ -296,7 +320,7 @@ class ClinicalRun:
             self.data.label,
             fold.parts["train"],
             fold.parts["valid"],
-            n_classes=len(self.data.label_names),
+            n_outputs=len(class_names(self.data)),
             metric=self.config.train.monitor,
             C=C[0] if isinstance(C, list) else C,
             pooling=self.config.evaluate.pooling,
@@ -455,11 +479,14 @@ class ClinicalRun:
             epochs=e.epochs(),
             pooling=e.pooling,
             one_vs_rest=e.one_vs_rest,
+            class_weight=e.class_weight,
             store=store,
             on_cell=on_cell,
             on_fitted=partial(self.keep_classifier, row, fold),
         )
         if baseline is None:
             home = self.folder.model(f"{row.slug}/fold{fold.number}")
-            update_card(home, metrics={"test AUROC by sample, mean over seeds": mean_auroc(cells)})
+            metric = MAIN[self.data.label_kind]
+            called = f"test {metric.upper()} by sample, mean over seeds"
+            update_card(home, metrics={called: mean_scores(cells, metric)})
         return cells

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_loaders import MedicalDataset
+from data_loaders.container.fields import LABEL, label_kind
 from tscl.disk import atomic_file
 from tscl.errors import InputError
 from tscl.evaluation.clinical.table import GROUP, pooled_predictions
@@ -105,7 +106,8 @@ def class_table(
     """Figures of every class against the rest, by sample: one line a class.
 
     AUROC and average precision are means over seeds with intervals as in the other tables;
-    sensitivity, specificity and positive predictive value are those of the most probable class.
+    sensitivity, specificity and positive predictive value are those of the most probable class, or
+    of several labels those of a probability of .5.
 
     Args:
         seeds: all folds of each seed of one row.
@@ -116,23 +118,24 @@ def class_table(
     lines = []
     for code, name in enumerate(names):
         line: dict[str, object] = {"class": name}
-        y = (pooled[0].y == code).astype(np.int64)
-        patients = len(np.unique(pooled[0].patient[y == 1]))
+        both = [one.against(code) for one in pooled]
+        y, who = both[0].y, both[0].patient
+        patients = len(np.unique(who[y == 1]))
         line["samples (patients)"] = f"{int(y.sum())} ({patients})"
         if not 0 < y.sum() < len(y):
             lines.append(line)
             continue
-        twos = [np.stack([1 - one.proba[:, code], one.proba[:, code]], axis=1) for one in pooled]
-        drawn = [
-            bootstrap_replicates(y, two, pooled[0].patient, n_replicates=n_replicates)
-            for two in twos
-        ]
+        twos = [one.proba for one in both]
+        drawn = [bootstrap_replicates(y, two, who, n_replicates=n_replicates) for two in twos]
         for metric, title in (("auroc", "AUROC"), ("auprc", "average precision")):
             exact = [classification_metrics(y, two).as_dict()[metric] for two in twos]
             values = mean_over_drawn_seeds(np.stack([one[metric] for one in drawn]), 0)
             low, high = percentile_interval(values)
             line[title] = f"{np.mean(exact):.3f} [{low:.2f}, {high:.2f}]"
-        said = [one.proba.argmax(axis=1) == code for one in pooled]
+        several = pooled[0].y.ndim == 2
+        said = [two[:, 1] >= 0.5 for two in twos]
+        if not several:
+            said = [one.proba.argmax(axis=1) == code for one in pooled]
         rates = np.mean([[own[y == 1].mean(), (~own)[y == 0].mean()] for own in said], axis=0)
         right = float(np.mean([y[own].mean() if own.any() else np.nan for own in said]))
         line |= {"sensitivity": f"{rates[0]:.3f}", "specificity": f"{rates[1]:.3f}"}
@@ -151,7 +154,8 @@ def write_predictions(
     """Write a line a test sample of every cell, a cell at a time.
 
     Columns: record, window (its number in the record), trial, patient; fold, seed, row, protocol,
-    share, by; label and ``p_CLASS``; then what the data's own table says of the sample.
+    share, by; label and ``p_CLASS`` (of several labels ``label: NAME`` each, of a number
+    ``predicted``); then what the data's own table says of the sample.
 
     Args:
         path: CSV to write.
@@ -174,24 +178,38 @@ def write_predictions(
                 protocol=key["protocol"],
                 share=key["fraction"],
                 by=key["by"],
-                label=np.asarray(classes)[cell.arrays["y"]],
-                **probability_columns(cell.arrays["proba"], classes),
+                **_said(cell, classes),
             )
             part = pd.concat([part, further.iloc[rows]], axis=1)
             part.to_csv(file, index=False, header=number == 0, float_format="%.6g")
 
 
-def wide_table(table: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> pd.DataFrame:
+def _said(cell: Cell, names: Sequence[str]) -> dict[str, Any]:
+    """Columns of truth and prediction."""
+    y, proba = cell.arrays["y"], cell.arrays["proba"]
+    kind = label_kind(y)
+    if kind == "target":
+        return {"label": y, "predicted": proba[:, 0]}
+    if kind == "classes":
+        return {"label": np.asarray(names)[y], **probability_columns(proba, names)}
+    labels = {f"{LABEL}{name}": column for name, column in zip(names, y.T, strict=True)}
+    return {**labels, **probability_columns(proba, names)}
+
+
+def wide_table(table: pd.DataFrame, metrics: Sequence[str] | None = None) -> pd.DataFrame:
     """One row a method, protocol, fraction and level; ``mean ± std [low, high]`` a metric.
 
     Args:
         table: from :func:`tscl.evaluation.clinical.table.summarise`.
-        metrics: columns to show.
+        metrics: columns to show; None: :data:`SHOWN` of classes, every score of other labels.
     """
     if table.empty:
         raise InputError("table", "no rows", "evaluate at least one method")
     keys = [*GROUP, "level"]
     rows = []
+    if metrics is None:
+        own = list(dict.fromkeys(table["metric"]))
+        metrics = SHOWN if "accuracy" in own else own
     for name, part in table.groupby(keys, sort=False, dropna=False):
         values = part.set_index("metric")
         first = part.iloc[0]
@@ -222,6 +240,13 @@ def legend(table: pd.DataFrame) -> str:
         + " The best epoch and other choices are made on the validation part; where there is "
         "none, the last epoch is taken and folds of the labelled patients choose the penalty."
     )
+    metrics = set(table["metric"])
+    if "r2" in metrics:
+        text += " R2: share of the variance explained, 0 for always saying the mean; MAE: mean "
+        text += "absolute error, in the label's unit; rank correlation: Spearman's."
+    elif "accuracy" not in metrics:
+        text += " AUROC, average precision and F1 (at .5) are means over the labels; samples whose "
+        text += "label is unknown are left out of it."
     mixed = int(table["n_mixed"].max())
     if mixed:
         text += f" Up to {mixed} units of several labels have no vote and are left out there."

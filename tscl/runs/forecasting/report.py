@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tscl.evaluation.forecasting.protocol import predict_last
 from tscl.methods.base import method_title
 from tscl.reporting.document import Document
 from tscl.runs.folder import RunFolder
@@ -70,6 +69,9 @@ def metrics_json(run: ForecastingRun, table: Table) -> dict[str, Any]:
             for name, encoding in run.encoded.items()
         },
         "results": {name: [r.as_dict() for r in results] for name, results in table.items()},
+        "heads": {
+            name: {str(h): row.facts for h, row in rows.items()} for name, rows in run.heads.items()
+        },
         "mean": {
             name: {
                 "mse": float(np.mean([r.mse for r in results])),
@@ -96,6 +98,30 @@ def _sentence(main: str, table: Table) -> str:
     return f"{text}: {word} the best other row, {label(best)} ({others[best]:.4g})."
 
 
+def head_frame(run: ForecastingRun) -> pd.DataFrame:
+    """What was chosen for every method and horizon."""
+    rows = []
+    for name, by_horizon in run.heads.items():
+        for horizon, row in by_horizon.items():
+            ridge = row.facts.get("ridge", {})
+            trees = [k for k in ("boosting", "trees") if k in row.facts]
+            sees = "embedding" * any(
+                [ridge.get("embedding"), *(row.facts[k]["embedding"] for k in trees)]
+            )
+            rows.append(
+                {
+                    "method": label(name),
+                    "horizon": horizon,
+                    "past": row.facts["past"],
+                    "head": row.facts["head"],
+                    "ridge relative to": ridge.get("level", ""),
+                    "beside lags and calendar": sees,
+                    "held-out MSE": f"{row.result.valid_mse:.4g}",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
 def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> Path:
     """Write metrics, figures and the report; returns the path of the Markdown file."""
     config, data = run.config, run.data
@@ -117,6 +143,9 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
             "full": "one causal pass",
         }[embeddings.route]
         document.paragraph(f"{label(name)} was encoded by {how}.")
+    if run.heads:
+        document.heading("Heads, chosen on windows held out before the test part")
+        document.table(head_frame(run))
     for metric, heading in (("mse", "MSE"), ("mae", "MAE")):
         document.heading(f"{heading} on the test part, scaled units (* best)")
         document.table(shown(table_frame(table, metric)))
@@ -181,22 +210,13 @@ def _forecast_part(run: ForecastingRun, document: Document) -> None:
     if horizon not in run.config.evaluate.horizons:
         horizon = run.config.evaluate.horizons[-1]
     names = [n for n in run.names() if n in run.encoded]
-    forecasts, origin = {}, data.split.test.stop - horizon - 1
-    truth = None
-    for name in names:
-        result = predict_last(
-            run.features(run.embeddings(name)),
-            data.targets,
-            data.split,
-            horizon,
-            origins=[origin],
-            **run.head_options(),
-        )
-        inverse = data.target_scaler.inverse
-        forecasts[label(name)] = inverse(result.forecast[0])[:, -1]
-        truth = inverse(result.truth[0])[:, -1]
-    if truth is None:
+    if not names:
         return
+    origin, inverse = data.split.test.stop - horizon - 1, data.target_scaler.inverse
+    forecasts = {
+        label(name): inverse(run.forecast_from(name, horizon, origin))[:, -1] for name in names
+    }
+    truth = inverse(data.targets[origin + 1 : origin + 1 + horizon])[:, -1]
     start = max(0, origin - 2 * horizon)
     values = data.series.target_values[:, -1]
     document.heading("Forecast against truth")

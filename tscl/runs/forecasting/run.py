@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from data_loaders.series.time_axis import calendar_features
 from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
@@ -21,6 +22,8 @@ from tscl.evaluation.forecasting.baselines import season_of, standard_baselines
 from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, HeadSettings
 from tscl.evaluation.forecasting.protocol import forecast_protocol, predict_last, validation_score
 from tscl.evaluation.forecasting.scores import HorizonResult
+from tscl.forecasters.choices import season_lengths
+from tscl.forecasters.direct_protocol import DirectRow, direct_protocol
 from tscl.inference.encode import CausalEmbeddings, encode_causal
 from tscl.methods import METHODS, Method
 from tscl.runs.folder import RunFolder
@@ -69,6 +72,7 @@ class ForecastingRun:
         self.progress = progress or Silent()
         self.data: ForecastingData = prepare(config.data, config.evaluate.horizons)
         self.encoded: dict[str, CausalEmbeddings] = {}
+        self.heads: dict[str, dict[int, DirectRow]] = {}
         self.season = self._season() if config.evaluate.baselines else 1
 
     def _season(self) -> int:
@@ -239,14 +243,17 @@ class ForecastingRun:
         for item in trained:
             result = self.encode(item.encoder)
             self.encoded[item.name] = result
-            table[item.name] = forecast_protocol(
-                self.features(result),
-                data.targets,
-                data.split,
-                e.horizons,
-                scale=data.target_scaler.scale,
-                **self.head_options(),
-            )
+            if e.head == "protocol":
+                table[item.name] = forecast_protocol(
+                    self.features(result),
+                    data.targets,
+                    data.split,
+                    e.horizons,
+                    scale=data.target_scaler.scale,
+                    **self.head_options(),
+                )
+            else:
+                table[item.name] = self.direct(item.name, self.features(result), e.head)
             if (self.folder.model(item.name) / "encoder.json").is_file():
                 rows = {str(r.horizon): {"mse": r.mse, "mae": r.mae} for r in table[item.name]}
                 update_card(self.folder.model(item.name), metrics={"test, by horizon": rows})
@@ -260,7 +267,56 @@ class ForecastingRun:
                 drop=e.drop,
                 scale=data.target_scaler.scale,
             )
+            if e.head != "protocol":
+                table["no encoder, same head"] = self.direct("no encoder", None, e.head)
+                table["gradient boosting on lags"] = self.direct("boosting", None, "trees")
         return table
+
+    def direct(
+        self, name: str, embeddings: NDArray[np.float32] | None, head: str
+    ) -> list[HorizonResult]:
+        """Results of a head on lags, calendar and embeddings; kept in ``heads`` under ``name``."""
+        rows = self.direct_rows(embeddings, head, self.config.evaluate.horizons)
+        self.heads[name] = {row.result.horizon: row for row in rows}
+        return [row.result for row in rows]
+
+    def direct_rows(
+        self, embeddings: NDArray[np.float32] | None, head: str, horizons: list[int]
+    ) -> list[DirectRow]:
+        """Fitted heads that also forecast beyond the end of a series of regular steps."""
+        data, series = self.data, self.data.series
+        times, marks = series.timestamps, None
+        if series.freq is not None:
+            more = pd.date_range(times[-1], periods=max(horizons) + 1, freq=series.freq)[1:]
+            times = pd.DatetimeIndex(times.append(more), freq=series.freq)
+            marks = calendar_features(times, data.split.train)
+        return direct_protocol(
+            embeddings,
+            data.targets,
+            data.split,
+            horizons,
+            head=head,
+            marks=marks,
+            seasons=season_lengths(times[: len(series)], data.targets[data.split.train]),
+            drop=self.config.evaluate.drop,
+            scale=data.target_scaler.scale,
+            seed=self.config.seed,
+        )
+
+    def forecast_from(self, name: str, horizon: int, origin: int) -> NDArray[np.float32]:
+        """Scaled forecast (horizon, C) of method ``name`` from step ``origin``."""
+        if name in self.heads:
+            row = self.heads[name][horizon]
+            return np.asarray(row.head.forecast(None, row.data, np.array([origin]))[0])
+        result = predict_last(
+            self.features(self.embeddings(name)),
+            self.data.targets,
+            self.data.split,
+            horizon,
+            origins=[origin],
+            **self.head_options(),
+        )
+        return np.asarray(result.forecast[0])
 
     def embeddings(self, name: str) -> CausalEmbeddings:
         """Embeddings made by :meth:`evaluate` for method ``name``."""
@@ -303,18 +359,14 @@ def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:
         raise InputError("horizon", horizon, "forecast at least one step")
     if data.series.freq is None:
         raise InputError("freq", None, "the series has no regular step to extend")
-    embeddings = job.encode(job.load(job.config.method.name).encoder)
-    last = len(data.targets) - 1
-    result = predict_last(
-        job.features(embeddings),
-        data.targets,
-        data.split,
-        horizon,
-        origins=[last],
-        **job.head_options(),
-    )
+    name, head = job.config.method.name, job.config.evaluate.head
+    job.encoded[name] = job.encode(job.load(name).encoder)
+    if head != "protocol":
+        rows = job.direct_rows(job.features(job.encoded[name]), head, [horizon])
+        job.heads[name] = {horizon: rows[0]}
+    forecast = job.forecast_from(name, horizon, len(data.targets) - 1)
     times = pd.date_range(data.series.timestamps[-1], periods=horizon + 1, freq=data.series.freq)[
         1:
     ]
-    values = data.target_scaler.inverse(result.forecast[0])
+    values = data.target_scaler.inverse(forecast)
     return pd.DataFrame(values, index=times, columns=list(data.series.targets))

@@ -419,7 +419,10 @@ class LabelEfficiencyRun:
         """Arguments of the row's method: the job's augmentation and pooling unless it has its
         own."""
         takes = METHODS.parameters(str(row.method))
-        shared = {"augmentation": self.config.augmentation, "pooling": self.config.pooling}
+        shared: dict[str, Any] = {"pooling": self.config.pooling}
+        # Where augmentation is learned, the argument of that name is a network.
+        if "AugmentationSpec" in str(getattr(takes.get("augmentation"), "annotation", "")):
+            shared["augmentation"] = self.config.augmentation
         return {**{k: v for k, v in shared.items() if k in takes}, **row.params}
 
 

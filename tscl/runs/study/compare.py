@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tscl.errors import ConfigError, DataError, InputError, nearest
+from tscl.errors import ConfigError, DataError, InputError, check_choice
 from tscl.reporting.critical_difference import CriticalDifference, critical_difference
 from tscl.reporting.document import Document
 from tscl.runs.study.tables import score_table, summary, with_skill
@@ -38,8 +38,7 @@ def compare_studies(
         DataError: a folder without a table, or two of one data set.
         ConfigError: unknown metric or test. InputError: too few common methods or cases.
     """
-    if metric not in ("mse", "mae"):
-        raise ConfigError("metric", metric, "choose mse or mae")
+    check_choice("metric", metric, ("mse", "mae"), error=ConfigError)
     frames: dict[str, pd.DataFrame] = {}
     for folder in folders:
         path = next(
@@ -60,8 +59,7 @@ def compare_studies(
         raise InputError(
             "studies", shape, "ranks need two of each; left out: " + ", ".join(dropped)
         )
-    if test not in ("wilcoxon_holm", "nemenyi"):
-        raise ConfigError("test", test, nearest(test, ("wilcoxon_holm", "nemenyi")))
+    check_choice("test", test, ("wilcoxon_holm", "nemenyi"), error=ConfigError)
     ranks = critical_difference(table, test=test)  # type: ignore[arg-type]
     document = Document(out, f"Methods over {len(frames)} data sets")
     document.heading("Critical difference")

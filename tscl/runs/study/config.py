@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, nearest
+from tscl.errors import ConfigError, check_choice, nearest
 from tscl.evaluation.forecasting.statistical import STATISTICAL, build_model
 from tscl.forecasters.network import check_network_params
 from tscl.forecasters.strategies import STRATEGIES, StrategyTraining
@@ -120,8 +120,7 @@ def check_study(config: StudyConfig) -> StudyConfig:
         except TypeError as error:
             raise ConfigError(f"algorithms.{name}", params, str(error)) from None
     for name, params in config.statistical.items():
-        if name not in STATISTICAL:
-            raise ConfigError("statistical", name, nearest(name, STATISTICAL))
+        check_choice("statistical", name, STATISTICAL, error=ConfigError)
         own = {k: v for k, v in params.items() if k not in ("fit_steps", "context")}
         build_model(name, 1, own)  # an unknown argument or a missing package, before training
     return config

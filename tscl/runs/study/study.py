@@ -180,16 +180,28 @@ class Study:
             row |= {f"mse_raw.{name}": mse * scale**2, f"mae_raw.{name}": mae * scale}
         return row
 
-    def run(self, *, workers: int = 1, ray: bool = False, report: Report | None = None) -> int:
+    def run(
+        self,
+        *,
+        workers: int = 1,
+        ray: bool = False,
+        report: Report | None = None,
+        resume: bool = True,
+    ) -> int:
         """Run what is missing; the number of cells run.
 
         Args:
             workers, ray: see :func:`tscl.runs.workers.run_jobs`.
             report: called with a cell's title, how many are done, and how many there are.
+            resume: keep finished cells and go on from checkpoints; else every cell is run anew.
 
         Raises:
             JobsFailed: at the end, when cells failed; all others are written.
         """
+        if not resume:
+            for cell in self.cells:
+                self.files.path(cell).unlink(missing_ok=True)
+                shutil.rmtree(self._checkpoints(cell), ignore_errors=True)
         for cell in set(self.cells) - set(self.files.missing()):
             # left by a kill just after the cell was written
             shutil.rmtree(self._checkpoints(cell), ignore_errors=True)
@@ -241,12 +253,14 @@ def write_tables(
 ) -> Path:
     """Write ``name``.parquet, ``name``.md and the report; returns the report's page.
 
+    The report of a study stands in its folder, others in one of their name there.
     ``over`` says what the deviations of the tables are taken over.
     """
     with atomic_file(folder / f"{name}.parquet") as work:
         frame.to_parquet(work)
     write_text(folder / f"{name}.md", markdown(frame, over))
-    return write_report(frame, folder, title, over=over)
+    own = folder if name == "study" else folder / name
+    return write_report(frame, own, title, over=over)
 
 
 def statistical_arguments(values: dict[str, Any]) -> dict[str, Any]:

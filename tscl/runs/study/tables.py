@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tscl.errors import InputError, nearest
+from tscl.errors import check_choice
 from tscl.reporting.critical_difference import CriticalDifference, PairTest, critical_difference
 from tscl.reporting.document import Document, markdown_table
 from tscl.runs.forecasting.figures import COLOURS
@@ -111,8 +111,7 @@ def score_table(
     """
     known = ("dataset", "horizon", "variable", "round")
     for part in per:
-        if part not in known:
-            raise InputError("per", part, nearest(part, known))
+        check_choice("per", part, known)
     rows = with_skill(frame)
     keys = [part for part in per if part != "variable" and part in rows]
     if "variable" in per:
