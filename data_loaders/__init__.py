@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from data_loaders.archive import bundled_classification as bundled_classification
     from data_loaders.archive import load_classification as load_classification
     from data_loaders.archive import load_ts as load_ts
+    from data_loaders.arrays import load_arrays as load_arrays
     from data_loaders.cohort.cohort import CohortConfig as CohortConfig
     from data_loaders.cohort.cohort import load_cohort as load_cohort
     from data_loaders.cohort.cohort import make_cohort as make_cohort
@@ -93,6 +94,7 @@ _HOMES = {
     "adapters.frames": "from_long from_sktime from_wide to_long to_sktime to_wide",
     "adapters.wfdb": "from_wfdb_record",
     "archive": "ClassificationData bundled_classification load_classification load_ts",
+    "arrays": "load_arrays",
     "cohort.cohort": "CohortConfig load_cohort make_cohort",
     "cohort.rhythm": "load_rhythm_cohort make_rhythm_cohort",
     "container.dataset": "MedicalDataset",

@@ -143,7 +143,7 @@ def beat_knowledge(
         InputError: another rate, a recording below 1 s, or a size below 1.
     """
     if recordings.sampling_rate != RATE:
-        remedy = f"load the recordings at {RATE:g} Hz, such as load_cinc2017(rate={RATE:g})"
+        remedy = f"load the recordings with rate={RATE:g}"
         raise InputError("recordings", f"{recordings.sampling_rate:g} Hz", remedy)
     for field, size, least in (("crop", crop, int(RATE)), ("hop", hop, 1)):
         if not is_whole(size) or size < least:

@@ -372,11 +372,11 @@ def _numbers(column: pd.Series, name: str, times: pd.DatetimeIndex) -> np.ndarra
         bad = (numbers.isna() & column.notna()).to_numpy()
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            raise DataError(
-                name,
-                f"{column.iloc[row]!r} in row {row} ({times[row]})",
-                "every cell must be a number; leave the column out or clean it",
-            )
+            remedy = "every cell must be a number; leave the column out or clean it"
+            points = column.dropna().astype(str).str.replace(",", ".", regex=False)
+            if pd.to_numeric(points, errors="coerce").notna().all():
+                remedy = "write decimals with a point"
+            raise DataError(name, f"{column.iloc[row]!r} in row {row} ({times[row]})", remedy)
         column = numbers
     return column.to_numpy(np.float64, na_value=np.nan)
 

@@ -13,6 +13,7 @@ import yaml
 from tests.data_loaders.test_processed_public import write_public
 from tscl.runs.clinical.config import ClinicalConfig
 from tscl.runs.clinical.run import ClinicalRun
+from tscl.runs.config import read_values
 from tscl.runs.forecasting.config import RunConfig
 from tscl.runs.jobs import check_job, load_job
 from tscl.runs.study.config import load_study
@@ -262,3 +263,10 @@ def test_a_public_study_runs_over_backbones_terms_and_strategies(tmp_path: Path)
     assert len(rows) == len(WIDTHS) * (1 + 2 * len(STUDY_TERMS)) + 1
     assert np.isfinite(rows["mse"]).all()
     assert set(rows["algorithm"]) == {"none", *STUDY_TERMS}
+
+
+def test_no_recipe_of_all_columns_inherits_a_target():
+    for path in sorted(Path("recipes").rglob("*.yaml")):
+        data = read_values(path).get("data")
+        if isinstance(data, dict) and data.get("features") == "M":
+            assert data.get("target") is None, path

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tscl.reporting.document import Document
+from tscl.reporting.document import Document, starred
 from tscl.reporting.references import Reference
 
 
@@ -25,6 +25,20 @@ def test_text_is_escaped_and_code_marked(tmp_path):
     assert text.count('href="#one-two"') == text.count('id="one-two"') == 1
     assert text.count('href="#one-two-"') == text.count('id="one-two-"') == 1
     assert "standardised by `trial`" in markdown.read_text(encoding="utf-8")
+
+
+def test_the_best_of_each_column_has_a_star():
+    frame = pd.DataFrame(
+        {"row": ["9 a", "b", "c"], "x": ["0.90 [0.8, 0.9]", "0.95 [0, 1]", "-"], "y": [2, -3, -3]}
+    )
+    high, low = starred(frame, 1, "high"), starred(frame, 1, "low")
+    assert high.to_numpy().tolist() == [
+        ["9 a", "0.90 [0.8, 0.9]", "2*"],
+        ["b", "0.95* [0, 1]", "-3"],
+        ["c", "-", "-3"],
+    ]
+    assert low["y"].tolist() == ["2", "-3*", "-3*"]
+    assert starred(frame[:1], 1, "high").iloc[0, 1] == "0.90 [0.8, 0.9]"  # nothing to beat
 
 
 def test_tables_figures_and_papers_lie_beside_the_page(tmp_path):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SERIES = (".csv", ".parquet", ".tsv", ".txt")
+ARRAYS = (".npz", ".ts")
 EEG = (".edf", ".bdf", ".vhdr", ".fif", ".set")
 NAMES = {
     "record": ("record", "recording", "file", "filename", "name", "path", "id"),
@@ -39,9 +40,10 @@ def propose(path: Path, sets: Sequence[str] = ()) -> Proposal:
 
     ``sets`` are overrides that follow: sizes named in them are not fitted to the data.
 
-    A file with a table is a series to forecast. A folder with marks of a known data set is that
-    data set. Otherwise a table of labels is looked for beside WFDB records (whole recordings,
-    label efficiency) or EDF, BDF, BrainVision, FIF and SET files (the clinical job).
+    A file with a table is a series to forecast, ``.npz`` and ``.ts`` are samples with labels. A
+    folder with marks of a known data set is that data set. Otherwise a table of labels is looked
+    for beside WFDB records (whole recordings, label efficiency) or EDF, BDF, BrainVision, FIF and
+    SET files (the clinical job).
 
     Raises:
         ConfigError: nothing there, or nothing that a job reads; the remedy says how to use it.
@@ -74,16 +76,15 @@ def _embedded(name: str) -> dict[str, Any]:
 
 
 def _file(path: Path, sets: Sequence[str]) -> Proposal:
-    """A single file: a series; formats of arrays are for the library."""
+    """A single file: a series, or samples with labels."""
     from tscl.cli import forecasting
 
     ending = path.suffix.lower()
-    if ending in (".ts", ".npz", ".npy"):
-        call = "load_ts" if ending == ".ts" else "numpy.load"
-        remedy = f"no job reads it: {call} it and fit tscl.ContrastiveClassifier on the arrays"
-        raise ConfigError("--data", path, remedy)
+    if ending in ARRAYS:
+        return _arrays(path)
     if ending not in SERIES:
-        raise ConfigError("--data", path, "give a table (CSV, Parquet) with times, or a folder")
+        remedy = "give a table (CSV, Parquet) with times, an .npz, or a folder"
+        raise ConfigError("--data", path, remedy)
     values = _embedded("demo")
     forecasting.use_data(values, path, sets, embedded=True)
     return Proposal(
@@ -105,6 +106,38 @@ def _forecast(values: dict[str, Any], sets: Sequence[str]) -> list[str]:
     return [f"time: {time}; forecast: {', '.join(columns)}{one}"]
 
 
+def _arrays(path: Path) -> Proposal:
+    """Samples with labels in an ``.npz`` or ``.ts`` file, or a folder with one set of them."""
+    import numpy as np
+
+    from data_loaders import load_arrays
+
+    data = load_arrays(path)
+    if len(data.label_names) < 2:
+        value = f"{len(data.label_names)} classes"
+        raise ConfigError("--data", value, "samples of two classes or more are needed")
+    values = _embedded("clinical")
+    values["data"] = {"kind": "arrays", "root": str(path), "standardize": "sample"}
+    patients = len(set(data.patient.tolist()))
+    if "split" in data.columns:
+        ids = {"train": ["train"], "test": ["test"]}
+        values["split"] = {"kind": "fixed", "params": {"column": "split", "ids": ids}}
+        values["train"]["probe"] = False  # nothing validates
+    evaluate = values["evaluate"]
+    spectrum = data.sampling_rate[0] != 1 and not np.isnan(data.X).any()
+    if not spectrum:  # without a rate, or of gaps
+        evaluate["compare"].remove("bandpower")
+    if patients == len(data):  # COMET's patient level has no pairs
+        values["method"] = {"name": "ts2vec", "params": {}}
+        evaluate["ablations"] = {}
+        evaluate["compare"].remove("ts2vec")
+    values |= {"name": data.name, "out": f"runs/{data.name}"}
+    counts = data.describe("label")["samples"]
+    shape = f"{len(data)} samples of {data.X.shape[1]} steps and {data.X.shape[2]} channels"
+    seen = f"{shape}, {patients} patients; " + ", ".join(f"{k} {n}" for k, n in counts.items())
+    return Proposal(values, [f"{path.name}: {seen}", "the clinical job: patients never seen"])
+
+
 def _folder(path: Path, sets: Sequence[str]) -> Proposal:
     """A folder of recordings with a table of labels."""
     endings = Counter(file.suffix.lower() for file in path.rglob("*") if file.is_file())
@@ -113,13 +146,17 @@ def _folder(path: Path, sets: Sequence[str]) -> Proposal:
         series = [file.name for file in sorted(path.iterdir()) if file.suffix.lower() == ".csv"]
         if len(series) == 1 and len(endings) == 1:
             return _file(path / series[0], sets)
+        if any(endings[ending] for ending in ARRAYS):
+            return _arrays(path)
         kinds = ", ".join(f"{n} {end or 'without ending'}" for end, n in endings.most_common(5))
         remedy = (
-            f"it holds {kinds or 'nothing'}; give WFDB or EDF files with a labels.csv, or a CSV"
+            f"it holds {kinds or 'nothing'}; give WFDB or EDF files with a labels.csv, an .npz or "
+            "a CSV"
         )
         raise ConfigError("--data", path, remedy)
     table, columns, frame = _table(path)
-    counts = frame[columns["label"]].dropna().astype(str).str.strip().value_counts()
+    labels = frame[columns["label"]].str.strip()
+    counts = labels[labels != ""].value_counts()
     patients = frame[columns["patient"]].nunique()
     renamed = {key: name for key, name in columns.items() if key != name}
     params: dict[str, Any] = {"table": table} | ({"columns": renamed} if renamed else {})
@@ -130,8 +167,9 @@ def _folder(path: Path, sets: Sequence[str]) -> Proposal:
     ]
     if len(counts) < 2 or patients < 4:
         problem = f"{len(counts)} classes, {patients} patients"
-        raise ConfigError(table, problem, "list two classes and four patients or more")
-    per_class = frame.dropna(subset=[columns["label"]]).groupby(columns["label"])
+        remedy = f"fill the column {columns['label']}: two classes and four patients or more"
+        raise ConfigError(table, problem, remedy)
+    per_class = frame[labels != ""].groupby(labels)
     fewest = int(per_class[columns["patient"]].nunique().min())
     if not records:
         values = _embedded("clinical")
@@ -145,7 +183,11 @@ def _folder(path: Path, sets: Sequence[str]) -> Proposal:
         return Proposal(values, [*seen, "the clinical job: patients never seen"])
     values = _embedded("label_efficiency")
     if fewest < 2:
-        raise ConfigError(table, "a class of one patient", "give each class two patients or more")
+        raise ConfigError(
+            table,
+            f"{len(counts)} classes, a class of one patient",
+            "give each class two patients or more",
+        )
     values["data"] = {
         "kind": "wfdb",
         "root": str(path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from data_loaders.container.rows import float32_loses, unmasked
 from data_loaders.container.windows import pad_series, series_lengths
 from tscl.errors import DataError, InputError, NotFittedError, is_whole
 
+logger = logging.getLogger(__name__)
 Float32 = NDArray[np.float32]
 
 
@@ -238,6 +240,11 @@ def read_panel(estimator: BaseEstimator, X: Any, *, reset: bool) -> Float32:
         if 0 in values.shape:
             raise DataError("X", values.shape, "pass at least one sample, step and channel")
         _check_channels(estimator, values.shape, reset=reset)
+        if reset and values.shape[2] > values.shape[1]:
+            logger.warning(
+                "X has %d channels and %d steps: it is (n_samples, n_timesteps, n_channels)",
+                values.shape[2], values.shape[1],
+            )  # fmt: skip
     else:
         if not reset and getattr(estimator, "n_channels_in_", 1) != 1:
             channels = estimator.n_channels_in_

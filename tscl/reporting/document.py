@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -46,6 +46,22 @@ def markdown_table(frame: pd.DataFrame, *, names: int | None = None) -> str:
     marks += ["---:"] * (width - len(marks))
     rows = [list(frame.columns), marks, *frame.to_numpy().tolist()]
     return "\n".join(line(row) for row in rows)
+
+
+def starred(frame: pd.DataFrame, names: int, best: Literal["high", "low"]) -> pd.DataFrame:
+    """The cells as text, a star behind the best leading number of every column after ``names``."""
+    result = frame.astype(object).astype(str)
+    for place in range(names, frame.shape[1]):
+        cells = result.iloc[:, place].tolist()
+        found = [re.match(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", cell) for cell in cells]
+        values = [float(match[0]) for match in found if match]
+        if len(values) > 1:
+            top = max(values) if best == "high" else min(values)
+            result.iloc[:, place] = [
+                f"{match[0]}*{cell[match.end() :]}" if match and float(match[0]) == top else cell
+                for cell, match in zip(cells, found, strict=True)
+            ]
+    return result
 
 
 BACKGROUND = "#16181c"
@@ -99,7 +115,7 @@ STYLE = """
 @media (prefers-color-scheme:dark){:root{--ink:#d8dce2;--ground:#16181c;--faint:#9aa3ad;
 --line:#363c44;--soft:#20242a;--link:#8ab8f0}}
 *{box-sizing:border-box}
-body{font:15px/1.5 system-ui,sans-serif;max-width:66rem;margin:2rem auto;padding:0 1rem;
+body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;
 color:var(--ink);background:var(--ground)}
 h1{font-size:1.6rem;line-height:1.25} h2{font-size:1.2rem;margin-top:2.2rem}
 h3{font-size:1rem;margin:1.4rem 0 .3rem}
@@ -198,6 +214,7 @@ class Document:
         text: bool = False,
         names: int = 1,
         summary: str | None = None,
+        best: Literal["high", "low"] | None = None,
     ) -> None:
         """A table; the index is left out.
 
@@ -206,7 +223,10 @@ class Document:
             text: align all cells to the left and wrap them.
             names: number of leading columns that hold names, aligned to the left.
             summary: fold the table away under this text, on the page.
+            best: put a star behind the best number of every column, see :func:`starred`.
         """
+        if best is not None:
+            frame = starred(frame, names, best)
         left = frame.shape[1] if text else names
         kind = "scroll text" if text else "scroll"
         self._add(markdown_table(frame, names=left), f'<div class="{kind}">', "</div>", summary)

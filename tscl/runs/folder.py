@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +29,15 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.begun = time.monotonic()
+        self.whole = False
+
+    def cost(self) -> str:
+        """What this call has taken so far, a sentence for the head of a report."""
+        seconds = time.monotonic() - self.begun
+        spent = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+        rest = "" if self.whole else "; what an earlier call had finished was read"
+        return f"Took {spent} on {os.cpu_count()} processor cores{rest}."
 
     def begin(self, config: JobConfig, *, resume: bool) -> None:
         """Create the folder, or take it over.
@@ -38,6 +49,7 @@ class RunFolder:
             ConfigError: the folder holds a run with another configuration.
             WriteError: the folder cannot be written.
         """
+        self.whole = not resume
         with write_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         saved = self.path / "config.yaml"

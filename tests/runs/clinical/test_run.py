@@ -101,6 +101,9 @@ def test_every_row_stands_in_the_table(finished: tuple[ClinicalRun, list]) -> No
     assert "No patient and no trial stands in more than one part" in report
     assert "Validation AUROC" in report
     assert "n_replicates: 10" in report
+    first = report.split("\n\n")[1]
+    assert "AUROC by patient on patients never seen is" in first or "AUROC by sample" in first
+    assert "95 % intervals. Took " in first
     assert "Seeds 0 to 1 draw" in report
     assert (run.folder.path / "report.html").stat().st_size > 10_000
     log = pd.read_csv(run.folder.path / "records.csv")

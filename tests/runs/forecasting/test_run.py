@@ -102,6 +102,9 @@ def test_whole_job_writes_everything_and_the_stages_agree(settings, tmp_path):
     cost = metrics["costs"]["autotcl"]
     assert min(cost.values()) > 0
     assert set(cost) == {"seconds to train", "seconds to score", "parameters"}
+    first = (run / "report.md").read_text().split("\n\n")[1]
+    assert first.startswith("AutoTCL has a test MSE of")
+    assert "the best other row" in first
 
     again = RUNNER.invoke(app, ["evaluate", "--run", str(run), "-q"])
     assert again.exit_code == 0, again.output

@@ -43,6 +43,9 @@ def test_report_begins_with_the_result_and_shows_every_prediction(planted):
     assert report.headline[0].startswith("order: with 10 % of the labels (8 recordings) simclr")
     assert "above untrained, the best row without pretraining." in report.headline[0]
     assert text.split("\n\n")[1] == report.headline[0]
+    assert text.split("\n\n")[2].startswith("Took ")
+    assert "a star marks the best of each column" in text
+    assert "No forecast stands here" not in text
     assert text.index("figures/label_efficiency.png") < text.index("## AUROC")
     assert (job.folder.path / "figures" / "label_efficiency.png").stat().st_size > 5000
     predictions = pd.read_csv(job.folder.path / "predictions.csv")

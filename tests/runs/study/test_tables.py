@@ -139,6 +139,9 @@ def test_report_shows_tables_and_figures(tmp_path):
     page = write_tables(frame("x"), tmp_path, "study", "Made up").read_text()
     text = (tmp_path / "report.md").read_text()
     assert "Skill: 1 - MSE" in text
+    assert text.split("\n\n")[1].startswith(
+        "Least mean test MSE by horizon in steps, scaled units:"
+    )
     assert "Test MSE of every variable, horizon 48" in text
     assert "not independent" in text
     assert page.count("<img") == 3

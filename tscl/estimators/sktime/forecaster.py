@@ -28,6 +28,7 @@ from tscl.estimators.sktime.frames import (
     check_ids,
     check_index,
     check_missing,
+    check_readable,
     checked_parts,
     cutoff_with_freq,
     future_part,
@@ -373,7 +374,10 @@ class SSCLForecaster(BaseForecaster):
         check_frequency(y)
         try:
             return super()._check_X_y(X, y, *args, **kwargs)
-        except ValueError:  # sktime does not say where
+        except (TypeError, ValueError):  # sktime does not say where
+            for field, data in (("y", y), ("X", X)):
+                if data is not None:
+                    check_readable(field, data)
             check_missing("y", y)
             check_missing("X", X)
             check_covers(X, y)

@@ -157,6 +157,29 @@ def check_values(field: str, frame: pd.DataFrame) -> None:
     _name_first(field, frame, np.abs(values) > LARGEST, "pass it in a larger unit")
 
 
+def check_readable(field: str, data: Any) -> None:
+    """Raise InputError for what sktime takes for no series of numbers, naming the likely fault."""
+    if not isinstance(data, pd.DataFrame | pd.Series):
+        value = type(data).__name__
+        raise InputError(field, value, "pass a pandas Series or DataFrame indexed by time")
+    index = data.index
+    if isinstance(data, pd.DataFrame):
+        for name, column in data.items():
+            if pd.api.types.is_datetime64_any_dtype(column):
+                value = f"a column of times, {name!r}"
+                raise InputError(field, value, f"make it the index: set_index({name!r})")
+    if index.nlevels == 1:
+        if not (pd.api.types.is_numeric_dtype(index) or hasattr(index, "freq")):
+            value = f"an index of {type(index[0]).__name__}"
+            raise InputError(f"{field}.index", value, "turn it into times: pd.to_datetime(index)")
+        if not index.is_monotonic_increasing:
+            raise InputError(f"{field}.index", "unsorted times", "sort the rows: sort_index()")
+    for name, column in data.to_frame().items() if isinstance(data, pd.Series) else data.items():
+        if not pd.api.types.is_numeric_dtype(column):
+            value = f"values of type {column.dtype}"
+            raise InputError(f"{field}[{name!r}]", value, "turn them into numbers: pd.to_numeric")
+
+
 def check_missing(field: str, data: Any) -> None:
     """Raise InputError for the first missing value of a frame or series."""
     if isinstance(data, pd.Series):

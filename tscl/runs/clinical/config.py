@@ -65,12 +65,13 @@ class ClinicalDataSection(Section):
     ``kind`` is X of a ``load_X`` of data_loaders, such as ``ptbxl``; ``root`` is the folder of the
     files (with kind ``cohort`` it may be absent: a cohort with the
     settings of ``make`` is then written into the run folder; ``wfdb`` and ``eeg`` are one's own
-    files listed in a table; ``saved`` is what ``tscl data convert`` or ``MedicalDataset.save``
-    wrote). ``params`` are further arguments of the loader. ``label`` takes the labels from a
-    column of the table, or a label from each of several, and ``label_kind`` says what they are
-    (:meth:`data_loaders.MedicalDataset.with_label`). ``standardize``: ``trial`` or ``sample``
-    use that unit's own figures, ``train`` figures of the training patients, ``none`` keeps the
-    values. ``strict`` stops at the first bad record. ``hash_ids`` replaces patient and record
+    files listed in a table; ``arrays`` one ``.npz`` or ``.ts`` set; ``saved`` is what ``tscl data
+    convert`` or ``MedicalDataset.save`` wrote). ``params`` are further arguments of the loader.
+    ``label`` takes the labels from a column of the table, or a label from each of several, and
+    ``label_kind`` says what they are (:meth:`data_loaders.MedicalDataset.with_label`).
+    ``standardize``: ``trial`` or ``sample`` use that unit's own figures, ``train`` figures of the
+    training patients, ``none`` keeps the values. ``strict`` stops at the first bad record.
+    ``hash_ids`` replaces patient and record
     names in everything written by digests keyed with the environment variable ``TSCL_ID_SALT``;
     ``keep_columns`` are then the further columns that stay. With ``external`` these data train
     and validate, and those of another hospital are tested; ``split`` is not used then. Samples

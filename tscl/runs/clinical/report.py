@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -88,6 +88,7 @@ def write_report(
     checklist: pd.DataFrame | None = None,
     papers: Sequence[Reference] = (),
     configuration: str = "",
+    cost: str = "",
 ) -> ReportFiles:
     """Write ``report.md``, ``report.html`` (one file) and ``table.csv``.
 
@@ -106,10 +107,12 @@ def write_report(
         checklist: items of a reporting guideline, of :mod:`tscl.runs.clinical.supplement`.
         papers: references of data and methods.
         configuration: of the run, as YAML.
+        cost: what the run took, a sentence.
     """
     wide = wide_table(table)
     several = table["data"].nunique() > 1
     document = Document(Path(directory), title)
+    document.paragraph(" ".join([_sentence(table), *([cost] if cost else [])]))
     figure = _by_share(table)
     if figure is not None:
         document.figure("label_efficiency", *figure)
@@ -120,8 +123,9 @@ def write_report(
         for level in LEVELS:
             compact = compact_table(table, metric, level)
             if not compact.empty:
-                document.paragraph(f"By {level}, by share of the training labels:")
-                document.table(compact, names=2 + several)
+                document.paragraph(f"By {level}, by share of the training labels (* best):")
+                best: Literal["high", "low"] = "low" if metric == "mae" else "high"
+                document.table(compact, names=2 + several, best=best)
     document.paragraph(legend(table))
     for plot in plots:
         document.heading(plot.heading)
@@ -153,6 +157,31 @@ METRIC_TITLES = {"auroc": "AUROC", "r2": "R2", "mae": "Mean absolute error"}
 def main_metrics(table: pd.DataFrame) -> tuple[str, ...]:
     """The scores that a report begins with: AUROC, or R2 and the error of a number."""
     return ("r2", "mae") if (table["metric"] == "r2").any() else ("auroc",)
+
+
+def _sentence(table: pd.DataFrame) -> str:
+    """The result at the smallest share of labels: the first row's best protocol, and the best row
+    of the others; by patient where that is known."""
+    metric = main_metrics(table)[0]
+    own = table[(table["metric"] == metric) & table["mean"].notna()]
+    own = own[own["level"] == ("patient" if (own["level"] == "patient").any() else "sample")]
+    if own.empty:
+        return f"No {METRIC_TITLES[metric]} could be told: see the metrics below."
+    share, primary = own["fraction"].min(), own["method"].iloc[0]
+    at = own[own["fraction"] == share].sort_values("mean", ascending=False)
+    parts = []
+    for rows in (at[at["method"] == primary], at[at["method"] != primary]):
+        if len(rows):
+            line = rows.iloc[0]
+            parts.append(
+                f"{line['method']} ({line['protocol']}) {line['mean']:.3f} "
+                f"({line['ci_low']:.3f} to {line['ci_high']:.3f})"
+            )
+    other = f", the best other row is {parts[1]}" if len(parts) > 1 else ""
+    return (
+        f"With {100 * share:g} % of the training labels the {METRIC_TITLES[metric]} by "
+        f"{at['level'].iloc[0]} on patients never seen is {parts[0]}{other}; 95 % intervals."
+    )
 
 
 def _by_share(table: pd.DataFrame) -> tuple[Figure, str] | None:
@@ -198,6 +227,7 @@ def clinical_report(
     checklist: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
     papers: Sequence[Reference] = (),
     configuration: str = "",
+    cost: str = "",
 ) -> ReportFiles:
     """The whole report of evaluation cells: tables, curves, calibration, confusion, embedding.
 
@@ -220,7 +250,7 @@ def clinical_report(
         tables: see :func:`write_report`.
         checklist: from the tidy table to the items.
         papers: see :func:`write_report`.
-        configuration: see :func:`write_report`.
+        configuration, cost: see :func:`write_report`.
     """
     if not cells:
         raise InputError("cells", "none", "evaluate at least one method")
@@ -246,6 +276,7 @@ def clinical_report(
         checklist=checklist(table) if checklist else None,
         papers=papers,
         configuration=configuration,
+        cost=cost,
     )
 
 
@@ -415,6 +446,7 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         checklist=partial(tripod_checklist, run),
         papers=papers(run),
         configuration=config.to_yaml(),
+        cost=run.folder.cost(),
     )
     tested = {one.number: one.parts["test"] for one in run.folds}
     path = run.folder.path / "predictions.csv"

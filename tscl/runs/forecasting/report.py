@@ -84,6 +84,22 @@ def metrics_json(run: ForecastingRun, table: Table) -> dict[str, Any]:
     }
 
 
+def _sentence(main: str, table: Table) -> str:
+    """The main row's test MSE, mean over horizons, against the best of the others."""
+    means = {name: float(np.mean([r.mse for r in results])) for name, results in table.items()}
+    horizons = ", ".join(str(r.horizon) for r in table[main])
+    text = (
+        f"{label(main)} has a test MSE of {means[main]:.4g}, mean over {horizons} steps ahead, in "
+        "squared deviations of the training part"
+    )
+    others = {name: value for name, value in means.items() if name != main}
+    if not others:
+        return f"{text}."
+    best = min(others, key=lambda name: others[name])
+    word = "below" if means[main] < others[best] else "not below"
+    return f"{text}: {word} the best other row, {label(best)} ({others[best]:.4g})."
+
+
 def head_frame(run: ForecastingRun) -> pd.DataFrame:
     """What was chosen for every method and horizon."""
     rows = []
@@ -137,6 +153,7 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     folder: RunFolder = run.folder
     folder.write_metrics(metrics_json(run, table))
     document = Document(folder.path, f"{config.name}: {config.method.name} on {data.series.name}")
+    document.paragraph(f"{_sentence(config.method.name, table)} {folder.cost()}")
     bounds = {k: (p.start, p.stop) for k, p in data.split.parts()}
     document.paragraph(
         f"{len(data.series)} steps ({data.series.freq or 'no regular step'}), targets "

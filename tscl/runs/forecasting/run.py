@@ -20,7 +20,7 @@ from data_loaders.series.time_axis import calendar_features, seen_cycles
 from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
-from tscl.errors import CheckpointError, InputError
+from tscl.errors import CheckpointError, DataError, InputError
 from tscl.evaluation.forecasting.baselines import (
     Baseline,
     season_of,
@@ -88,6 +88,20 @@ class ForecastingRun:
         self.heads: dict[str, dict[int, DirectRow]] = {}
         self.baselines: dict[str, Baseline] = {}
         self.costs: dict[str, dict[str, float | None]] = {}
+        self.season = self._season() if config.evaluate.baselines else 1
+
+    def _season(self) -> int:
+        """Steps of the season that baselines repeat.
+
+        Raises:
+            InputError: an uneven axis. DataError: the training part has no whole season.
+        """
+        steps, train = len(self.data.series), self.data.split.train
+        season = season_of(self.data.series.freq)
+        if train.stop - train.start < season:
+            value = f"{steps} steps, {train.stop - train.start} of them to train on"
+            raise DataError("data", value, f"give a longer series: a season has {season} steps")
+        return season
 
     def names(self) -> list[str]:
         """The configured method, then those it is compared with."""
@@ -271,7 +285,7 @@ class ForecastingRun:
                 data.targets,
                 data.split,
                 e.horizons,
-                season=season_of(freq),
+                season=self.season,
                 window=min(200, max(1, data.split.train.stop // 4)),  # short series have no 200
                 drop=e.drop,
                 scale=data.target_scaler.scale,

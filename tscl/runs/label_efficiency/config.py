@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from data_loaders.ecg.beat_numbers import RATE
 from tscl.augmentations import build_augmentation
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, nearest
@@ -226,6 +227,8 @@ class LabelEfficiencyConfig(JobConfig):
         if self.split.column is not None and not self.split.test:
             raise ConfigError("split.test", self.split.test, "list the column's values to test on")
         _check_training("train", self.train)
+        if (rate := self.data.params.get("rate")) is not None:
+            self.check_rate("data.params.rate", rate)
         files: dict[str, str] = {}
         for name, row in self.rows.items():
             _check_row(self, name, row)
@@ -233,6 +236,15 @@ class LabelEfficiencyConfig(JobConfig):
             if other != name:
                 raise ConfigError("rows", name, f"its files would be those of {other!r}; rename it")
         return self
+
+    def check_rate(self, key: str, rate: Any) -> None:
+        """Raise ConfigError for recordings at a rate that beats are not measured at."""
+        rows = [
+            n for n, r in self.rows.items() if r.kind == "beats" or "beats" in (r.targets or [])
+        ]
+        if rows and rate != RATE:
+            remedy = f"beats are measured at {RATE:g} Hz: give that, or leave out {', '.join(rows)}"
+            raise ConfigError(key, rate, remedy)
 
 
 def row_slug(name: str) -> str:

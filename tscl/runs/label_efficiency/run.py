@@ -20,6 +20,7 @@ from data_loaders.ecg.beat_knowledge import BeatKnowledge, beat_knowledge
 from tscl.augmentations import build_augmentation
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
+from tscl.errors import ConfigError
 from tscl.evaluation.clinical.finetune_recordings import (
     LabelledSettings,
     fit_on_labels,
@@ -112,10 +113,22 @@ class LabelEfficiencyRun:
         self.data_digest = hashlib.sha256("".join([*sums, *labels]).encode()).hexdigest()[:16]
         self.tasks: list[Task] = make_tasks(self.data, config.tasks)
         self.folds: list[Fold] = make_folds(self.data, self.group, split, config.seed)
+        config.check_rate("data.params.rate", self.data.sampling_rate)
+        self._check_crops()
         self.encoded: Counter[tuple[str, int]] = Counter()
         self._plain: dict[str, NDArray[np.float32]] = {}
         self._features: tuple[tuple[str, int], NDArray[np.float32]] | None = None
         self._knowledge: dict[int, BeatKnowledge] = {}
+
+    def _check_crops(self) -> None:
+        """Raise ConfigError where no recording fills a crop."""
+        longest = int(self.data.lengths.max())
+        crops = {f"rows.{n}.crop": r.crop for n, r in self.config.rows.items() if r.crop}
+        for key, crop in ({"crop": self.config.crop} | crops).items():
+            if crop > longest:
+                seconds = longest / self.data.sampling_rate
+                remedy = f"the longest recording has {longest} steps ({seconds:.3g} s): give fewer"
+                raise ConfigError(key, crop, remedy)
 
     def begin(self, *, resume: bool) -> None:
         """Open the run folder; without ``resume`` what an earlier run left there goes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -77,6 +78,18 @@ def summary(frame: pd.DataFrame, metric: str = "mse") -> pd.DataFrame:
     )
     table: pd.DataFrame = text.unstack("horizon").fillna("").reset_index()
     return table
+
+
+def _best(metric: str) -> Literal["high", "low"]:
+    return "high" if metric == "skill" else "low"
+
+
+def _sentence(rows: pd.DataFrame) -> str:
+    """The method of the least test MSE at every horizon, mean over seeds."""
+    means = rows.groupby(["horizon", "method"])["mse"].mean().reset_index()
+    best = means.loc[means.groupby("horizon")["mse"].idxmin()]
+    parts = [f"{line.method} at {line.horizon} ({line.mse:.4g})" for line in best.itertuples()]
+    return f"Least mean test MSE by horizon in steps, scaled units: {', '.join(parts)}."
 
 
 def by_variable(frame: pd.DataFrame, horizon: int, metric: str = "mse") -> pd.DataFrame:
@@ -189,22 +202,25 @@ def write_report(
     """
     rows = with_skill(frame)
     document = Document(folder, title)
+    if "mse" in rows and rows["mse"].notna().any():
+        document.paragraph(_sentence(rows))
     document.paragraph(
         f"Scaled units unless said otherwise; mean and standard deviation over {over} (their "
-        "number). Original units average over variables of different units where there are several."
+        "number); a star marks the best of each column. Original units average over variables of "
+        "different units where there are several."
     )
     for metric, name in METRICS.items():
         if metric not in rows or not rows[metric].notna().any():
             continue
         document.heading(f"{name} by horizon")
-        document.table(summary(rows, metric))
+        document.table(summary(rows, metric), names=4, best=_best(metric))
         if metric in ("mse", "skill"):
             document.figure(f"horizons_{metric}", horizon_figure(rows, metric), name)
     variables = variable_columns(rows, "mse")
     if 1 < len(variables) <= 12 and rows.get("dataset", pd.Series([0])).nunique() == 1:
         for horizon in sorted(rows["horizon"].unique()):
             document.heading(f"Test MSE of every variable, horizon {horizon}")
-            document.table(by_variable(frame, horizon))
+            document.table(by_variable(frame, horizon), best="low")
     single = "dataset" not in rows or rows["dataset"].nunique() < 2
     cases = ("horizon", "variable") if single and "variable" not in per else tuple(per)
     ranks = ranks_of(frame, "mse", cases, test=test)
