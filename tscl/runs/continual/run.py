@@ -57,7 +57,8 @@ class ContinualRun:
         self.folder = RunFolder(Path(config.out))
         seeds = range(config.seed, config.seed + config.train.seeds)
         self.cells = [SiteCell(row, seed) for seed in seeds for row in ROWS]
-        facts = config.results()
+        facts = config.model_dump(mode="json", exclude={"licence", "name", "out", "seed"})
+        facts["train"].pop("seeds")  # more of them leave the others as they are
         self.files = CellFiles(self.folder.path, self.cells, lambda one: {**asdict(one), **facts})
 
     def begin(self, *, resume: bool) -> None:
