@@ -113,7 +113,7 @@ class StrategySettings(StrategyTraining):
 
         So the digests of cells finished before stay theirs.
         """
-        later = {"hold_epochs": 0, "ridge_window": None, "ridge_drop": None}
+        later: dict[str, Any] = {"hold_epochs": 0, "ridge_window": None, "ridge_drop": None}
         later |= {"max_steps": None, "accelerator": "cpu"}
         values = self.model_dump()
         return {k: v for k, v in values.items() if k not in later or v != later[k]}
