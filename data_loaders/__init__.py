@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from data_loaders.ecg.ptbxl import load_ptbxl as load_ptbxl
     from data_loaders.ecg.quality import ecg_quality as ecg_quality
     from data_loaders.eeg.ad import load_ad as load_ad
+    from data_loaders.eeg.bids import load_bids as load_bids
     from data_loaders.eeg.mne_objects import from_epochs as from_epochs
     from data_loaders.eeg.mne_objects import from_raw as from_raw
     from data_loaders.eeg.protocol import EEGFile as EEGFile
@@ -108,6 +109,7 @@ _HOMES = {
     "ecg.ptbxl": "load_ptbxl",
     "ecg.quality": "ecg_quality",
     "eeg.ad": "load_ad",
+    "eeg.bids": "load_bids",
     "eeg.mne_objects": "from_epochs from_raw",
     "eeg.protocol": "EEGFile EEGProtocol load_eeg_files",
     "eeg.recording": "read_eeg",

@@ -100,7 +100,7 @@ def read_record_table(
         raise DataError("table", "no rows", "list one recording a row")
     text = frame[names].astype(object).where(frame[names].notna(), "")
     text = text.map(lambda value: str(value).strip())
-    further = _further_columns(frame.drop(columns=names))
+    further = further_columns(frame.drop(columns=names))
     rows = tuple(
         TableRow(record, patient, label, columns)
         for (record, patient, label), columns in zip(text.to_numpy().tolist(), further, strict=True)
@@ -109,7 +109,7 @@ def read_record_table(
     return RecordTable(rows, tuple(str(name) for name in label_names or labels), unlabelled)
 
 
-def _further_columns(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def further_columns(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """One mapping a row; a name that the container's table has itself stands as ``table name``."""
     result: dict[str, list[Any]] = {}
     taken = ("record", "patient", "label", "trial", "sampling_rate")

@@ -66,7 +66,8 @@ def use_data(
     Raises:
         ConfigError: no such folder, or neither it nor ``sets`` tells the kind of the data.
     """
-    from tscl.runs.clinical.data import LOADERS, detect_kind
+    from tscl.runs.clinical.data import detect_kind
+    from tscl.runs.loaders import kinds
 
     check_folder("--data", path)
     data = values.setdefault("data", {})
@@ -76,6 +77,6 @@ def use_data(
         data["kind"] = kind
         data.pop("params", None)
     elif kind is None and generated and not any(s.strip().startswith("data.kind=") for s in sets):
-        remedy = f"its files do not tell what it holds; say -s data.kind=..., {', '.join(LOADERS)}"
+        remedy = f"its files do not tell what it holds; say -s data.kind=..., {', '.join(kinds())}"
         raise ConfigError("--data", path, remedy)
     data["root"] = str(path)

@@ -224,13 +224,14 @@ def plot(
 def _load(folder: Path, kind: str | None, sets: list[str] | None, strict: bool) -> MedicalDataset:
     """The data set of a folder, by the loader of its kind."""
     from tscl.runs.clinical.config import ClinicalDataSection
-    from tscl.runs.clinical.data import LOADERS, detect_kind, load_patients
+    from tscl.runs.clinical.data import detect_kind, load_patients
     from tscl.runs.config import apply_override, validate
+    from tscl.runs.loaders import kinds
 
     check_folder("folder", folder)
     kind = kind or detect_kind(folder)
     if kind is None:
-        known = ", ".join(LOADERS)
+        known = ", ".join(kinds())
         raise ConfigError("--kind", None, f"say what the folder holds, one of {known}")
     params: dict[str, Any] = {}
     for item in sets or []:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self, TypeVar
@@ -42,6 +43,8 @@ from tscl.estimators.saved import check_arrays, read_classes, saved_ids
 from tscl.estimators.transformer import ContrastiveTransformer
 from tscl.evaluation.clinical.core_tuning import TUNERS, build_tuner, check_tuning
 from tscl.evaluation.clinical.finetune import head_layers
+from tscl.evaluation.clinical.fitted import Classify, linear_head
+from tscl.evaluation.explain import Explanation, explain
 from tscl.seeding import numpy_generator
 
 logger = logging.getLogger(__name__)
@@ -272,6 +275,44 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         """The head's scores in float32: (n,) for two classes, else (n, n_classes)."""
         embeddings = self._embeddings(X)
         return np.asarray(self.head_.decision_function(embeddings), np.float32)
+
+    def classify(self) -> Classify:
+        """What follows the encoder, as a module: pooling, head and softmax.
+
+        Raises:
+            InputError: a head of one's own, which is no network.
+        """
+        require_fitted(self, "head_")
+        layers = getattr(self.head_, "layers", None)
+        if layers is None:
+            if self.head is not None:
+                remedy = "only the default head and fine-tuned ones are networks"
+                raise InputError("head", type(self.head).__name__, remedy)
+            pipeline = copy.deepcopy(self.head_)
+            pipeline[-1].classes_ = np.arange(len(self.classes_))
+            layers = linear_head(pipeline, len(self.classes_))
+        return Classify(layers, self.transformer_.pooling)
+
+    def explain(self, X: Any, **options: Any) -> list[Explanation]:
+        """What of each series made the probability of a class higher or lower.
+
+        Args:
+            X: (n, T, C) as for :meth:`predict`, a few of them.
+            **options: of :func:`tscl.evaluation.explain.explain`, such as ``target``.
+
+        Returns:
+            One a series, to draw with :meth:`tscl.evaluation.explain.Explanation.figure`.
+
+        Raises:
+            MissingExtraError: captum is not installed.
+            InputError: a head of one's own, or options that do not fit.
+        """
+        classify = self.classify()
+        parts = {"encoder": self.transformer_.encoder_, "classify": classify}
+        network = nn.Sequential(OrderedDict(parts))
+        values = self.transformer_.scaled(read_panel(self, X, reset=False))
+        names = [str(name) for name in self.classes_]
+        return [explain(network, one, names, **options) for one in values]
 
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         if self.head is not None:

@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tscl.forecasters.direct_heads import RidgeForecast, WindowData, thinned
-from tscl.forecasters.windows import WindowSource
 
 SHORT = 1000
 """Shorter series get a small network."""
@@ -90,7 +89,7 @@ def choose_past(
     """Length of the past and level of the window by a ridge on lags, on held-out windows.
 
     All lengths are compared on the same windows, and each is fitted on all that fit it: of a short
-    series a long past costs many. The shortest length within 3 % of the least error is taken.
+    series a long past costs many.
 
     Args:
         candidates: lengths of the past.
@@ -104,18 +103,14 @@ def choose_past(
     held = held_out(lengths, max(candidates), data.horizon, share, blocks)[1]
     if not len(held):
         return min(candidates), "last", {}
-    errors, levels = {}, {}
+    some, errors, levels = thinned(held, 1000), {}, {}
     for length in candidates:
-        every = np.sort(np.concatenate(held_out(lengths, length, data.horizon, share, blocks)))
-        after = np.searchsorted(held, every).clip(1, len(held) - 1)
-        near = np.minimum(abs(every - held[after - 1]), abs(every - held[after]))
-        train, some = thinned(every[near >= data.horizon], 4000), thinned(held, 1000)
+        train = thinned(held_out(lengths, length, data.horizon, share, blocks)[0], 4000)
         lags = WindowData(data.values, None, length, data.horizon)
         nothing = np.zeros((len(train), 0)), np.zeros((len(some), 0))
         ridge = RidgeForecast().choose(lags, train, some, nothing)
         errors[length], levels[length] = ridge.error, NORMS[ridge.choice.level]
-    least = min(errors.values())
-    length = next(past for past in sorted(errors) if errors[past] <= 1.03 * least)
+    length = min(errors, key=errors.__getitem__)
     return length, levels[length], errors
 
 
@@ -136,15 +131,18 @@ def held_out(
     """
     train, held, every, first = [], [], [], 0
     for n in lengths:
-        origins = WindowSource.inside(slice(first, first + n), length, horizon)
-        every.append(origins)
-        n_valid = int(len(origins) * share)
+        # of the steps, not of the windows: another length of the past has the same held-out windows
+        steps = np.arange(first, first + n - horizon)
+        start = first + length - 1
+        every.append(steps[length - 1 :])
+        n_valid = int(len(steps) * share)
         parts = blocks or max(1, min(5, n_valid // (2 * horizon)))
         gap = 0  # after the held-out windows of the part before
-        for part in np.array_split(origins, parts):
+        for part in np.array_split(steps, parts):
             cut = len(part) - int(len(part) * share)
-            held.append(part[cut:])
-            train.append(part[gap : max(gap, cut - horizon + 1)] if cut < len(part) else part)
+            some = part[gap : max(gap, cut - horizon + 1)] if cut < len(part) else part
+            held.append(part[cut:][part[cut:] >= start])
+            train.append(some[some >= start])
             gap = horizon - 1
         first += n
     result = np.concatenate(train), np.concatenate(held)

@@ -63,11 +63,13 @@ def test_seasons_without_times_are_those_of_the_values():
 def test_held_out_blocks_keep_their_future_apart():
     train, held = held_out([600], 20, 5, 0.2)
     assert len(np.flatnonzero(np.diff(held) > 1)) == 4  # five blocks
-    assert len(held) == pytest.approx(0.2 * 576, abs=5)
+    assert len(held) == pytest.approx(0.2 * 595, abs=5)
     ahead = {int(o) + h for o in held for h in range(1, 6)}
     assert not ahead & {int(o) + h for o in train for h in range(1, 6)}
+    longer = held_out([600], 60, 5, 0.2)[1]
+    np.testing.assert_array_equal(longer, held)  # errors of two lengths can be compared
     one, last = held_out([600], 20, 5, 0.2, blocks=1)
-    assert last.min() == 595 - 115
+    assert last.min() == 595 - 119
     assert one.max() + 5 <= last.min()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,10 @@ from data_loaders.record_log import REASONS
 from tests.runs.clinical.test_run import tiny
 from tscl.cli.app import app
 from tscl.errors import ConfigError
-from tscl.runs.clinical.config import DataKind, check_clinical
+from tscl.runs.clinical.config import check_clinical
 from tscl.runs.clinical.data import load_patients, make_folds
 from tscl.runs.clinical.run import ClinicalRun
+from tscl.runs.loaders import kinds
 
 RUNNER = CliRunner()
 COLUMNS = "columns={record: file, patient: who, label: dx}"
@@ -191,6 +191,6 @@ def test_what_only_the_report_shows_does_not_stop_a_resume(tmp_path: Path) -> No
 
 def test_the_page_on_data_names_every_kind_and_reason() -> None:
     page = (Path(__file__).parents[3] / "docs" / "clinical_data.md").read_text()
-    for name in (*get_args(DataKind), *REASONS):
+    for name in (*kinds(), *REASONS):
         own_kind = name in ("wfdb", "eeg") and f"--kind {name}" in page
         assert f"`{name}`" in page or own_kind, name

@@ -10,7 +10,8 @@ from data_loaders.container.recordings import Recordings
 from tests.data_loaders.eeg.test_uci import write_subject
 from tscl.errors import ConfigError
 from tscl.runs.label_efficiency.config import RecordingData
-from tscl.runs.label_efficiency.data import kinds, load_recordings
+from tscl.runs.label_efficiency.data import load_recordings
+from tscl.runs.loaders import kinds
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from tscl.errors import ConfigError, check_choice
+from tscl.errors import ConfigError, check_choice, nearest
 from tscl.evaluation.clinical.core_tuning import check_tuning
 from tscl.evaluation.clinical.finetune import Pooling
 from tscl.methods import METHODS
@@ -23,17 +23,12 @@ from tscl.runs.config import (
     under,
     validate,
 )
+from tscl.runs.loaders import kinds
 from tscl.training.settings import Section
 
 Protocol = Literal["partial", "knn", "head", "full"]
 ShareOf = Literal["samples", "patients", "first"]
 Fraction = Annotated[float, Field(gt=0, le=1)]
-# fmt: off
-DataKind = Literal[
-    "cohort", "wfdb", "eeg", "saved",
-    "ptbxl", "mitbih", "ptb", "uci_eeg", "ad", "tdbrain", "processed",
-]
-# fmt: on
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,8 @@ BASELINES: dict[str, Baseline] = {
 class ClinicalDataSection(Section):
     """Which patients.
 
-    ``root`` is the folder of the files (with kind ``cohort`` it may be absent: a cohort with the
+    ``kind`` is X of a ``load_X`` of data_loaders, such as ``ptbxl``; ``root`` is the folder of the
+    files (with kind ``cohort`` it may be absent: a cohort with the
     settings of ``make`` is then written into the run folder; ``wfdb`` and ``eeg`` are one's own
     files listed in a table; ``saved`` is what ``tscl data convert`` or ``MedicalDataset.save``
     wrote). ``params`` are further arguments of the loader. ``label`` takes the labels from a
@@ -81,7 +77,7 @@ class ClinicalDataSection(Section):
     without a label join pretraining, unless ``unlabelled`` is ``leave_out``.
     """
 
-    kind: DataKind = "cohort"
+    kind: str = "cohort"
     root: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     make: dict[str, Any] = Field(default_factory=dict)
@@ -93,6 +89,13 @@ class ClinicalDataSection(Section):
     keep_columns: list[str] = Field(default_factory=list)
     external: ExternalData | None = None
     unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in kinds():
+            raise ValueError(nearest(value, kinds()))
+        return value
 
 
 class ClinicalTrainSection(JobTraining):

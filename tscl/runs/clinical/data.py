@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,44 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_loaders import (
-    ChannelStats,
-    EEGProtocol,
-    MedicalDataset,
-    load_eeg_table,
-    load_mitbih,
-    load_processed,
-    load_ptb,
-    load_ptbxl,
-    load_wfdb,
-)
-from data_loaders.cohort.cohort import CohortConfig, load_cohort, make_cohort, read_truth
+from data_loaders import ChannelStats, MedicalDataset
+from data_loaders.cohort.cohort import CohortConfig, make_cohort, read_truth
 from data_loaders.container.fields import known_labels
-from data_loaders.ecg.protocol import ECGProtocol
-from data_loaders.eeg.ad import load_ad
-from data_loaders.eeg.tdbrain import load_tdbrain
-from data_loaders.eeg.uci import load_uci_eeg
 from data_loaders.splits.leakage import check_split
-from tscl.errors import ConfigError, DataError, TSCLError, nearest
-from tscl.runs.clinical.config import ClinicalDataSection, DataKind
+from tscl.errors import ConfigError, DataError, TSCLError
+from tscl.runs.clinical.config import ClinicalDataSection
 from tscl.runs.clinical.splits import Parts, SplitSection
 from tscl.runs.config import under
+from tscl.runs.loaders import check_params, find_loader, loader_keys
 
-LOADERS: dict[str, Callable[..., MedicalDataset]] = {
-    "cohort": load_cohort,
-    "ptbxl": load_ptbxl,
-    "mitbih": load_mitbih,
-    "ptb": load_ptb,
-    "uci_eeg": load_uci_eeg,
-    "ad": load_ad,
-    "tdbrain": load_tdbrain,
-    "processed": load_processed,
-    "saved": MedicalDataset.load,
-    "wfdb": load_wfdb,
-    "eeg": load_eeg_table,
-}
-ECG_KINDS = ("ptbxl", "mitbih", "ptb", "wfdb")
-MARKS: dict[str, DataKind] = {
+MARKS = {
     "cohort.json": "cohort",
     "dataset.json": "saved",
     "ptbxl_database.csv": "ptbxl",
@@ -97,31 +69,23 @@ def load_patients(section: ClinicalDataSection, folder: Path) -> MedicalDataset:
         root = str(_made_cohort(section.make, folder / "cohort"))
     elif section.make:
         raise ConfigError("data.make", section.make, "leave data.root out to make a cohort")
-    loader = LOADERS[section.kind]
+    loader = find_loader(section.kind)
     params = dict(section.params)
-    known = inspect.signature(loader).parameters
-    if "strict" in known:
+    if "strict" in loader_keys(loader):
         params.setdefault("strict", section.strict)
-    takes = loader_keys(section.kind)
-    for key in params:
-        if key not in takes:
-            raise ConfigError(f"data.params.{key}", params[key], nearest(key, takes))
-    for key, parameter in list(known.items())[1:]:
-        if (
-            parameter.default is parameter.empty
-            and parameter.kind is not parameter.VAR_KEYWORD
-            and key not in params
-        ):
-            raise ConfigError(f"data.params.{key}", None, f"data of kind {section.kind} need it")
+    check_params("data.params", loader, params)
     try:
         data = loader(root, **params)
-        return relabelled(data, section)
     except (TypeError, AttributeError) as error:
         if isinstance(error, TSCLError):
             raise
         raise ConfigError(
             "data.params", section.params, f"a value of the wrong kind: {error}"
         ) from error
+    if not isinstance(data, MedicalDataset):
+        remedy = "they are whole recordings: take them to a job label_efficiency"
+        raise ConfigError("data.kind", section.kind, remedy)
+    return relabelled(data, section)
 
 
 def relabelled(data: MedicalDataset, section: ClinicalDataSection) -> MedicalDataset:
@@ -132,16 +96,7 @@ def relabelled(data: MedicalDataset, section: ClinicalDataSection) -> MedicalDat
     return result
 
 
-def loader_keys(kind: str) -> list[str]:
-    """Arguments of the loader of a kind, those of its protocol among them."""
-    known = inspect.signature(LOADERS[kind]).parameters
-    takes = [name for name, one in known.items() if one.kind is not one.VAR_KEYWORD][1:]
-    if len(takes) < len(known) - 1:
-        takes += (ECGProtocol if kind in ECG_KINDS else EEGProtocol).keys()
-    return takes
-
-
-def detect_kind(folder: Path) -> DataKind | None:
+def detect_kind(folder: Path) -> str | None:
     """The kind of data that a folder's own files tell of; None when they do not."""
     for mark, kind in MARKS.items():
         if (folder / mark).exists():

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-import data_loaders
 from data_loaders.container.dataset import MedicalDataset
 from data_loaders.container.recordings import Recordings
 from data_loaders.container.standardize import ChannelStats
 from data_loaders.splits.leakage import assert_disjoint
 from data_loaders.splits.patients import GroupKFold
-from tscl.errors import ConfigError, LeakageError, check_choice, nearest
+from tscl.errors import ConfigError, LeakageError, check_choice
 from tscl.runs.label_efficiency.config import FoldSection, RecordingData, TaskSection
+from tscl.runs.loaders import check_params, find_loader
 
 Index = NDArray[np.int64]
 
@@ -58,17 +55,17 @@ def load_recordings(section: RecordingData, folder: Path) -> Recordings:
         DataError: what the loader raises.
     """
     root = section.root
-    loader = _loader(section.kind)
+    loader = find_loader(section.kind, whole=True)
     if root is None and section.kind == "rhythm_cohort":
         from data_loaders.cohort.rhythm import make_rhythm_cohort
 
         root = str(folder / "cohort")
-        _check_params("data.make", make_rhythm_cohort, section.make)
+        check_params("data.make", make_rhythm_cohort, section.make)
         if not Path(root).is_dir():
             make_rhythm_cohort(root, **section.make)
     if root is None:
         raise ConfigError("data.root", None, f"give the folder of the {section.kind} files")
-    _check_params("data.params", loader, section.params)
+    check_params("data.params", loader, section.params)
     data = loader(root, **section.params)
     if isinstance(data, MedicalDataset):
         data = Recordings.from_dataset(data)
@@ -90,38 +87,6 @@ def scaling(section: RecordingData, channels: int) -> tuple[str, ChannelStats | 
     if by <= 0:
         raise ConfigError("data.standardize", by, "divide by a positive number")
     return "train", ChannelStats(np.zeros(channels), np.full(channels, by), 0)
-
-
-def kinds() -> list[str]:
-    """Kinds of recordings that can be loaded: ``recordings``, and X of every ``load_X``."""
-    loaders = [
-        name.removeprefix("load_").removesuffix("_recordings")
-        for name, module in data_loaders.homes().items()
-        if name.startswith("load_") and not module.startswith(("series", "archive"))
-    ]
-    return sorted({"recordings", *loaders})
-
-
-def _loader(kind: str) -> Callable[..., Recordings | MedicalDataset]:
-    """The function that reads recordings of a kind; only its module is imported.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    check_choice("data.kind", kind, kinds(), error=ConfigError)
-    if kind == "recordings":
-        return Recordings.load
-    names = (f"load_{kind}_recordings", f"load_{kind}")  # whole ones where there are such
-    name = next(name for name in names if name in data_loaders.homes())
-    loader: Callable[..., Recordings | MedicalDataset] = getattr(data_loaders, name)
-    return loader
-
-
-def _check_params(key: str, function: Callable[..., Any], params: dict[str, Any]) -> None:
-    known = list(inspect.signature(function).parameters)[1:]
-    for name in params:
-        if name not in known:
-            raise ConfigError(f"{key}.{name}", params[name], nearest(name, known))
 
 
 def digests(data: Recordings) -> list[str]:
