@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from data_loaders.ecg.mitbih import load_mitbih as load_mitbih
     from data_loaders.ecg.ptb import load_ptb as load_ptb
     from data_loaders.ecg.ptbxl import load_ptbxl as load_ptbxl
+    from data_loaders.ecg.quality import ecg_quality as ecg_quality
     from data_loaders.eeg.ad import load_ad as load_ad
     from data_loaders.eeg.bids import load_bids as load_bids
     from data_loaders.eeg.mne_objects import from_epochs as from_epochs
@@ -106,6 +107,7 @@ _HOMES = {
     "ecg.mitbih": "load_mitbih",
     "ecg.ptb": "load_ptb",
     "ecg.ptbxl": "load_ptbxl",
+    "ecg.quality": "ecg_quality",
     "eeg.ad": "load_ad",
     "eeg.bids": "load_bids",
     "eeg.mne_objects": "from_epochs from_raw",

@@ -28,6 +28,11 @@ from tscl.errors import DataError, InputError, is_number
 LABELS = ("N", "A", "O", "~")
 """Normal, atrial fibrillation, other rhythm, too noisy."""
 REFERENCES = ("REFERENCE.csv", "REFERENCE-v3.csv")
+CITE = (
+    'Clifford et al., "AF Classification from a Short Single Lead ECG Recording: the '
+    'PhysioNet/Computing in Cardiology Challenge 2017", Computing in Cardiology 2017, '
+    "doi 10.22489/CinC.2017.065-469"
+)
 PER_PROCESS = 2500
 """Records that take one process longer to read than another takes to start."""
 
@@ -213,7 +218,7 @@ def _gather(
         label_names=LABELS,
         channel_names=["ECG"],
         name="CinC 2017",
-        source={**source, **filters},
+        source={**source, **filters, "cite": CITE},
         log=log,
     )
 

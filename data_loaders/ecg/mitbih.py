@@ -41,6 +41,10 @@ AAMI = {
     **dict.fromkeys("/fQ", "Q"),
 }
 """AAMI class of each beat annotation; other annotations are no beats."""
+CITE = (
+    'Moody and Mark, "The impact of the MIT-BIH Arrhythmia Database", '
+    "IEEE Engineering in Medicine and Biology Magazine 2001, doi 10.1109/51.932724"
+)
 CLASSES = ("N", "S", "V", "F", "Q")
 PROTOCOL = ECGProtocol(leads=("MLII",), cut="annotations", keep_remainder=True)
 """From 0.4 s before to 0.6 s behind each annotated beat, ten beats a trial."""
@@ -147,7 +151,7 @@ def load_mitbih(
         name="MIT-BIH",
         label_names=tuple(classes),
         channels=protocol.leads,
-        source={"database": "MIT-BIH Arrhythmia Database"},
+        source={"database": "MIT-BIH Arrhythmia Database", "cite": CITE},
         cache=cache,
         strict=strict,
     )

@@ -18,6 +18,10 @@ LEADS = (
     *("i", "ii", "iii", "avr", "avl", "avf"),
     *("v1", "v2", "v3", "v4", "v5", "v6", "vx", "vy", "vz"),
 )
+CITE = (
+    'Bousseljot et al., "Nutzung der EKG-Signaldatenbank CARDIODAT der PTB über das Internet", '
+    "Biomedizinische Technik 1995, doi 10.1515/bmte.1995.40.s1.317"
+)
 CLASSES = ("healthy control", "myocardial infarction")
 PROTOCOL = ECGProtocol(leads=LEADS, target_rate=250.0, window_seconds=1.2, standardize="record")
 """Beats padded to 300 steps, ten a trial."""
@@ -89,7 +93,7 @@ def load_ptb(
         name="PTB",
         label_names=CLASSES,
         channels=protocol.leads,
-        source={"database": "PTB Diagnostic ECG Database"},
+        source={"database": "PTB Diagnostic ECG Database", "cite": CITE},
         cache=cache,
         strict=strict,
     )

@@ -29,6 +29,10 @@ PROTOCOL = ECGProtocol(
     leads=LEADS, cut="windows", window_seconds=2.5, overlap=0.5, samples_per_trial=None
 )
 """Half overlapping windows of 2.5 s, or beats of up to 1.2 s; a record is a trial."""
+CITE = (
+    'Wagner et al., "PTB-XL, a large publicly available electrocardiography dataset", '
+    "Scientific Data 2020, doi 10.1038/s41597-020-0495-6"
+)
 EXTRA_COLUMNS = ("strat_fold", "ecg_id", "age", "sex", "site", "device", "superclasses")
 
 
@@ -179,7 +183,7 @@ def load_ptbxl(
         name="PTB-XL",
         label_names=TASKS[task],
         channels=protocol.leads,
-        source={"database": "PTB-XL", "task": task},
+        source={"database": "PTB-XL", "task": task, "cite": CITE},
         cache=cache,
         strict=strict,
     )

@@ -15,6 +15,10 @@ CHANNELS = (
     *("Fp1", "Fp2", "F3", "F4", "F7", "F8", "C3", "C4"),
     *("T3", "T4", "P3", "P4", "T5", "T6", "O1", "O2"),
 )
+CITE = (
+    "Escudero et al., \"Analysis of electroencephalograms in Alzheimer's disease patients with "
+    'multiscale entropy", Physiological Measurement 2006, doi 10.1088/0967-3334/27/11/004'
+)
 CLASSES: dict[str, tuple[str, ...]] = {
     "healthy": ("healthy", "control", "healthy control", "hc", "nc", "cn", "c", "0"),
     "alzheimer": (
@@ -67,7 +71,7 @@ def load_ad(
         label_columns=label_columns,
         classes=classes,
     )
-    return load_eeg_files(
+    data = load_eeg_files(
         files,
         PROTOCOL.changed(changes),
         label_names=tuple(classes),
@@ -75,3 +79,5 @@ def load_ad(
         cache=cache,
         strict=strict,
     )
+    data.source["cite"] = CITE
+    return data

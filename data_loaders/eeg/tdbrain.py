@@ -23,6 +23,10 @@ CHANNELS = (
     *("T8", "CP3", "CPz", "CP4", "P7", "P3", "Pz", "P4", "P8", "O1", "Oz", "O2"),
     *("VPVA", "VNVB", "HPHL", "HNHR", "Erbs", "OrbOcc", "Mass"),
 )
+CITE = (
+    'van Dijk et al., "The two decades brainclinics research archive for insights in '
+    'neurophysiology (TDBRAIN) database", Scientific Data 2022, doi 10.1038/s41597-022-01409-z'
+)
 CLASSES: dict[str, tuple[str, ...]] = {
     "healthy": ("healthy", "control", "healthy control", "hc"),
     "parkinson": ("parkinson", "parkinsons", "parkinson's", "parkinson's disease", "pd"),
@@ -92,7 +96,7 @@ def load_tdbrain(
         keep=lambda path: marker in path.name.lower(),
         only_first=not all_sessions,
     )
-    return load_eeg_files(
+    data = load_eeg_files(
         files,
         PROTOCOL.changed(changes),
         label_names=tuple(classes),
@@ -100,3 +104,5 @@ def load_tdbrain(
         cache=cache,
         strict=strict,
     )
+    data.source["cite"] = CITE
+    return data

@@ -23,6 +23,7 @@ from tscl.disk import data_folder
 from tscl.errors import InputError, check_choice
 
 RATE = 256.0
+CITE = 'Begleiter, "EEG Database", UCI Machine Learning Repository 1995, doi 10.24432/C5TS3D'
 CLASSES = ("control", "alcoholic")
 NOT_SCALP = ("X", "Y", "nd")
 KEYS = ("nanovolts", "trial", "condition", "channel", "label")
@@ -110,6 +111,7 @@ def load_uci_eeg(
         name="UCI EEG",
         source={
             "database": "UCI Machine Learning Repository, EEG Database",
+            "cite": CITE,
             "unit": "uV" if standardize == "none" else "standard deviations of a trial",
             "window": window,
             "overlap": overlap,

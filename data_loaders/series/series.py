@@ -180,6 +180,8 @@ def check_timestamps(timestamps: pd.DatetimeIndex, name: str) -> None:
         remedy = "sort the rows by time"
         if steps[row - 1] == zero:
             remedy = "drop duplicates; where clocks went back, give times of one offset such as UTC"
+        elif timestamps.has_duplicates:
+            remedy = "where several series stand one below the other, give each a column (pivot)"
         raise DataError(f"{name}.timestamps", f"row {row} ({timestamps[row]}) {kind}", remedy)
 
 
@@ -202,10 +204,11 @@ def load_csv(
     missing: Missing = "error",
     min_steps: int = 2,
 ) -> ForecastingSeries:
-    """Read a CSV file with one time column and one column per variable.
+    """Read a CSV or Parquet file with one time column and one column per variable.
 
     Args:
-        path: the file.
+        path: the file; in text cells are parted by the most frequent of ``, ; tab |`` in the first
+            line, and with semicolons numbers may have decimal commas.
         time_column: name of the column of times.
         target: column or columns to forecast; all value columns when None.
         columns: value columns to read, in this order; all but the time column when None.
@@ -221,21 +224,7 @@ def load_csv(
             repeated or uneven; NaN or infinite values; constant columns; too few rows.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError("path", path, "no such file: check the path")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells that would be lost
-            frame = pd.read_csv(
-                path, dtype={time_column: "string"}, encoding="utf-8-sig", index_col=False
-            )
-    except pd.errors.EmptyDataError:
-        raise DataError("path", path, "the file is empty") from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
-        raise DataError("path", path, f"not a CSV file: {error}") from error
-    # Lines that end in a comma have one more cell, which is nameless and always empty.
-    nameless = [c for c in frame if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
-    frame = frame.drop(columns=nameless)
+    frame = read_frame(path, text=(time_column,))
     source = {"path": path.name, "sha256": sha256_of(path), "rows": len(frame)}
     return from_frame(
         frame,
@@ -248,6 +237,48 @@ def load_csv(
         min_steps=min_steps,
         source=source,
     )
+
+
+def read_frame(path: Path, *, text: Sequence[str] = (), rows: int | None = None) -> pd.DataFrame:
+    """The table in a CSV or Parquet file.
+
+    Args:
+        path: the file. text: columns that are read as text.
+        rows: read so many alone.
+
+    Raises:
+        DataError: missing, empty or unreadable file.
+    """
+    if not path.is_file():
+        raise DataError("path", path, "no such file: check the path")
+    if path.suffix.lower() == ".parquet":
+        try:
+            frame = pd.read_parquet(path)
+        except (ValueError, OSError) as error:
+            raise DataError("path", path, f"not a Parquet file: {error}") from error
+        return (frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index())[:rows]
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            head = file.readline()
+        sep = max(",;\t|", key=head.count)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells that would be lost
+            frame = pd.read_csv(
+                path,
+                sep=sep,
+                decimal="," if sep == ";" else ".",
+                dtype=dict.fromkeys(text, "string"),
+                encoding="utf-8-sig",
+                index_col=False,
+                nrows=rows,
+            )
+    except pd.errors.EmptyDataError:
+        raise DataError("path", path, "the file is empty") from None
+    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
+        raise DataError("path", path, f"not a CSV file: {error}") from error
+    # Lines that end in a comma have one more cell, which is nameless and always empty.
+    nameless = [c for c in frame if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
+    return frame.drop(columns=nameless)
 
 
 def from_frame(
@@ -315,9 +346,6 @@ def _time_of(frame: pd.DataFrame, time_column: str | None) -> pd.Series:
         return pd.Series(frame.index)
     if time_column in known:
         return frame[time_column]
-    if len(known) == 1 and (other := [mark for mark in ";\t|" if mark in known[0]]):
-        value = f"the columns are parted by {other[0]!r}; part them by ','"
-        raise DataError("time_column", time_column, value)
     raise DataError("time_column", time_column, nearest(time_column, known))
 
 

@@ -31,7 +31,22 @@ COST: dict[str, Any] = {"kernels": (1, 2, 4)}
 # the checks' 20 and more rows are then several sections of one series, as contrast needs
 CUT = 5
 
-FAIL_ONE_SERIES = {
+FAIL_ALL = {
+    "check_sample_weight_equivalence_on_dense_data": "weights are shares of random draws: two "
+    "copies of a series, negatives of each other, are not one of weight 2",
+}
+FAIL_ONE_SERIES = FAIL_ALL | {
+    f"check_{name}": "a 2-D X is one series and has one weight, not one a row"
+    for name in (
+        "all_zero_sample_weights_error",
+        "sample_weights_list",
+        "sample_weights_not_an_array",
+        "sample_weights_not_overwritten",
+        "sample_weights_pandas_series",
+        "sample_weights_shape",
+    )
+}
+FAIL_ONE_SERIES |= {
     "check_fit1d": "a 1-D X is one univariate series",
     "check_fit2d_1sample": "a 2-D X of one row is one series of one step; the error says so",
     "check_fit2d_predict1d": "a 1-D X is one univariate series; the error names its channels",
@@ -68,7 +83,7 @@ def _encoder_params(name: str) -> dict[str, Any]:
 def _expected(estimator: BaseEstimator) -> dict[str, str]:
     if isinstance(estimator, Representation):
         return FAIL_ONE_CODE
-    return FAIL_ONE_SERIES if isinstance(estimator, ContrastiveAnomalyDetector) else {}
+    return FAIL_ONE_SERIES if isinstance(estimator, ContrastiveAnomalyDetector) else FAIL_ALL
 
 
 def _classifiers() -> list[BaseEstimator]:

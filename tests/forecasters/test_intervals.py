@@ -7,17 +7,16 @@ import pytest
 import torch
 
 from tscl.errors import InputError
+from tscl.evaluation.forecasting.coverage import calibrated, tracked_widths, window_spread
 from tscl.forecasters import ForecastNetwork
 from tscl.forecasters.intervals import (
     AdaptiveIntervals,
     ConformalIntervals,
     QuantileHead,
     QuantileIntervals,
-    calibrated,
     fit_quantile_head,
     pinball,
     window_embeddings,
-    window_spread,
 )
 from tscl.seeding import seeded
 
@@ -115,13 +114,15 @@ def drifting(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_adaptive_intervals_follow_a_drift_that_split_conformal_misses():
     errors, spread = drifting(800)
-    steps = np.arange(800)
     fixed = ConformalIntervals(errors[:300])
-    first = AdaptiveIntervals(errors[:300], spread[:300], steps[:300])
+    first = AdaptiveIntervals(errors[:300], spread[:300])
     inside: dict[str, list[bool]] = {"fixed": [], "adaptive": []}
     embeddings = np.zeros((1, 1), np.float32)
-    for i in range(500, 800, 3):  # errors are known two steps after their window
-        seen = first.followed_by(errors[300 : i - 1], spread[300 : i - 1], steps[300 : i - 1])
+    for i in range(500, 800, 3):
+        known = errors[300:i].copy()
+        known[-1, 1] = np.nan  # two steps after its window
+        seen = first.followed_by(known[:50], spread[300:350])
+        seen = seen.followed_by(known[50:], spread[350:i])
         for name, kind in (("fixed", fixed), ("adaptive", seen)):
             low, high = kind.bounds(0.9, embeddings)
             inside[name].append(((errors[i] >= low[0]) & (errors[i] <= high[0])).mean())
@@ -130,26 +131,28 @@ def test_adaptive_intervals_follow_a_drift_that_split_conformal_misses():
     assert first.width(0.5).max() < first.width(0.9).min()
 
 
-def test_the_level_of_adaptive_intervals_against_loops():
-    errors, spread = drifting(60)
-    spread = spread * np.linspace(1, 2, 60)[:, None]
-    origins = np.concatenate([np.arange(30), np.arange(50, 80)])  # a gap between two blocks
-    kind = AdaptiveIntervals(errors, spread, origins, gamma=0.05, memory=40)
-    scores = np.abs(errors.astype(np.float64)) / spread[:, None]
-    for h in range(2):
-        alpha = 0.2
-        for i in range(20, 60):
-            known = [j for j in range(i) if origins[j] + 2 <= origins[i]]
-            if len(known) < 10:
-                continue
-            past = np.sort([scores[j, h, 0] for j in known[-40:]])
-            rank = min(len(past), max(1, int(np.ceil((len(past) + 1) * (1 - alpha) - 1e-9))))
-            width = past[rank - 1] * (1 - 20 * alpha if alpha < 0 else 1.0)
-            alpha = min(0.2, alpha + 0.05 * (0.2 - (scores[i, h, 0] > width)))
-        last = np.sort(scores[20:, h, 0])
-        rank = min(40, int(np.ceil(41 * (1 - alpha) - 1e-9)))
-        wanted = last[rank - 1] * (1 - 20 * alpha if alpha < 0 else 1.0)
-        assert kind.width(0.8)[h, 0] == pytest.approx(wanted, rel=1e-5)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_tracked_widths_against_loops(stride):
+    rng = np.random.default_rng(2)
+    held, later = rng.random((12, 3, 1)), 2 * rng.random((9, 3, 1))
+    result = tracked_widths(held, later, 0.8, stride=stride, rate=0.3, memory=5)
+    first = [sorted(held[:, s, 0])[10] for s in range(3)]  # the ceil(13 * .8) = 11th
+    own, used = list(first), []
+    for i in range(10):
+        for s in range(3):
+            for j in range(i):
+                if (i - j - 1) * stride < s + 1 <= (i - j) * stride:  # known since the last window
+                    recent = [*held[:, s, 0], *later[: j + 1, s, 0]][-5:]
+                    own[s] += 0.3 * max(recent) * ((later[j, s, 0] > used[j][s]) - 0.2)
+                    own[s] = max(own[s], 0.0)
+        ratios = [own[s] / first[s] for s in range(3)]
+        used.append([first[s] * max(ratios[s], np.mean(ratios[: s + 1])) for s in range(3)])
+    np.testing.assert_allclose(result[:, :, 0], used, rtol=1e-10)
+    unknown = later.copy()
+    unknown[-1] = np.nan
+    np.testing.assert_allclose(
+        tracked_widths(held, unknown, 0.8, stride=stride, rate=0.3, memory=5)[:-1], result[:-1]
+    )
 
 
 def test_the_spread_of_constant_windows_is_not_zero():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tscl.encoders import ENCODERS, Encoder
 from tscl.encoders.base import project_input
-from tscl.errors import InputError
+from tscl.errors import ConfigError, InputError
 from tscl.methods import METHODS, Method
 from tscl.methods.base import Batch
 from tscl.seeding import seeded, torch_generator
@@ -127,6 +127,27 @@ def test_a_few_steps_lower_the_loss(name: str) -> None:
         value(method, batch, step)["loss"].backward()
         optimizer.step()
     assert mean() < before - 0.02 * abs(before)
+
+
+POOLED = [
+    name
+    for name in METHODS.names()
+    if "pooling" in METHODS.parameters(name)
+    and name not in ("end_to_end", "knowledge_distillation")
+]
+"""Beside forecasts, and a method that needs targets (in its own test)."""
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_embeddings_are_pooled_in_several_ways_at_once(name: str) -> None:
+    params = {"projection_dims": 8} if "projection_dims" in METHODS.parameters(name) else {}
+    with seeded(0, "method"):
+        method = METHODS.build(name, encoder=dilated(), pooling="mean+std+max", **params)
+    terms = value(method, planted())
+    terms["loss"].backward()
+    assert torch.isfinite(terms["loss"])
+    with pytest.raises(ConfigError, match="nowhere"):
+        METHODS.build(name, encoder=dilated(), pooling="mean+nowhere", **params)
 
 
 @pytest.mark.parametrize("name", NAMES)

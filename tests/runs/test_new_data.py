@@ -16,12 +16,13 @@ from tests.data_loaders.eeg_writers import write_edf
 from tests.runs.label_efficiency.motifs import motif_recordings, motif_values
 from tscl.cli.app import app
 from tscl.errors import ConfigError, InputError
+from tscl.evaluation.clinical.fitted import FittedClassifier
 from tscl.runs.clinical.config import check_clinical
 from tscl.runs.clinical.report import write_clinical_report
 from tscl.runs.clinical.run import ClinicalRun
 from tscl.runs.jobs import check_job
 from tscl.runs.label_efficiency.run import LabelEfficiencyRun
-from tscl.runs.new_data import adapted, find_classifier, input_facts
+from tscl.runs.new_data import adapted, explain_record, find_classifier, input_facts, load_new
 
 CHANNELS = ["Fp1", "C3", "O1"]
 
@@ -251,3 +252,28 @@ def test_whole_recordings_go_through_the_same_steps(tmp_path):
     np.testing.assert_allclose(again["p_up-down"], frame["p_up-down"], atol=0.25)
     same = again["predicted"] == frame["predicted"]
     assert same.mean() > 0.9
+
+
+def test_a_new_recording_is_explained_in_its_own_unit(ward, tmp_path):
+    pytest.importorskip("captum")
+    _, _, home = ward
+    folder = write_ward(tmp_path / "new", 64.0, first=30, n=2)
+    base = ["explain", "--model", str(home / "run"), "--data", str(folder), "--out"]
+    picture = tmp_path / "why.svg"
+    result = CliRunner().invoke(app, [*base, str(picture), "--record", "p31.edf"])
+    assert result.exit_code == 0, result.output
+    assert "weights drawn anew" in result.output
+    assert picture.read_text(encoding="utf-8").startswith("<?xml")
+    fitted = FittedClassifier.load(find_classifier(home / "run", main="comet"))
+    facts = fitted.card["preprocessing"]
+    data = load_new(facts, fitted.card["loader"], folder, None, {})
+    answer, figure = explain_record(fitted, data, "p31.edf", window=1, target="large")
+    assert figure.axes[0].get_ylabel() == "Fp1\n(uV)"
+    second = data.X[np.flatnonzero(data.columns["record"] == "p31.edf")[1]]
+    drawn = figure.axes[0].lines[0]
+    np.testing.assert_allclose(drawn.get_ydata(), second[:, 0], rtol=1e-5)
+    assert drawn.get_xdata()[1] == 1 / 64
+    assert answer.maps["occlusion"].shape == second.shape
+    for options, field in (({"record": "p99"}, "record"), ({"window": 99}, "window")):
+        with pytest.raises(InputError, match=field):
+            explain_record(fitted, data, **{"record": "p31.edf", **options})

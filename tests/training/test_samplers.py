@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tscl.errors import InputError
-from tscl.training.data import GroupedSampler, RandomSampler
+from tscl.training.data import GroupedSampler, RandomSampler, WeightedSampler
 
 
 def table(patients: int, trials: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -160,3 +160,33 @@ def test_bad_arguments_of_samplers_are_named() -> None:
         RandomSampler(4, 0)
     with pytest.raises(InputError, match="trial"):
         GroupedSampler([], [], 4)
+
+
+def test_samples_are_drawn_in_proportion_to_their_weights() -> None:
+    weights = np.tile([4.0, 1.0, 2.0, 0.0], 12)
+    trial, patient = table(6, 2, 4)
+    for inner in (RandomSampler(48, 10, drop_last=True), GroupedSampler(trial, patient, 16)):
+        sampler = WeightedSampler(inner, weights)
+        seen = np.zeros(48)
+        for epoch in range(200):
+            batches = sampler.epoch(0, epoch)
+            assert len(batches) == len(inner.epoch(0, epoch))
+            for batch in batches:
+                assert 2 <= len(np.unique(batch)) == len(batch) <= inner.batch_size
+                seen[batch] += 1
+        share = seen.reshape(12, 4).sum(axis=0) / seen.reshape(12, 4)[:, 0].sum()
+        np.testing.assert_allclose(share, [1, 0.25, 0.5, 0], atol=0.04)
+        assert all(
+            np.array_equal(*pair)
+            for pair in zip(sampler.epoch(1, 2), sampler.epoch(1, 2), strict=True)
+        )
+        same = WeightedSampler(inner, np.full(48, 0.2)).epoch(0, 1)
+        assert all(np.array_equal(*pair) for pair in zip(same, inner.epoch(0, 1), strict=True))
+
+
+def test_weighted_batches_keep_a_trial_together() -> None:
+    trial, patient = table(6, 2, 4)
+    sampler = WeightedSampler(GroupedSampler(trial, patient, 16), np.tile([1.0, 1.0, 1.0, 0.5], 12))
+    for batch in sampler.epoch(0, 0):
+        keys, counts = np.unique(patient[batch] * 2 + trial[batch], return_counts=True)
+        assert counts.min() >= 3, keys

@@ -10,7 +10,9 @@ import typer
 from tscl.cli import (
     about,
     clinical,
+    continual,
     data,
+    explain,
     forecasting,
     label_efficiency,
     models,
@@ -31,12 +33,23 @@ from tscl.cli.console import (
 from tscl.errors import ConfigError
 
 # imported for the commands they register
-__all__ = ["about", "app", "data", "models", "predict", "pretrained", "proposals", "studies"]
+__all__ = [
+    "about",
+    "app",
+    "data",
+    "explain",
+    "models",
+    "predict",
+    "pretrained",
+    "proposals",
+    "studies",
+]
 
 JOBS: dict[str, Any] = {
     "forecasting": forecasting,
     "clinical": clinical,
     "label_efficiency": label_efficiency,
+    "continual": continual,
 }
 """Modules with ``run``, ``pretrain`` and ``use_data`` of a job."""
 DEFAULT = "label_efficiency"
@@ -47,8 +60,8 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="Data to use instead: a CSV with a time column, or a folder of recordings with a "
-        "table of labels. Without --config the job that fits them is proposed and run.",
+        help="Data to use instead: a CSV or Parquet file with times, or a folder of recordings "
+        "with a table of labels. Without --config the job that fits is proposed and run.",
     ),
 ]
 TestOption = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import sys
 import warnings
@@ -48,6 +49,9 @@ def command(
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
+        resumes = "resume" in inspect.signature(function).parameters
+        on_resume = "; run the same command with --resume to continue" if resumes else ""
+
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
             try:
@@ -61,7 +65,7 @@ def command(
                     raise
                 _fail(WriteError(error.filename, error))
             except KeyboardInterrupt:
-                errors.print("interrupted; run the same command with --resume to continue")
+                errors.print(f"interrupted{on_resume}")
                 raise typer.Exit(130) from None
 
         group.command(name)(guarded)

@@ -31,7 +31,7 @@ NewerDataOption = Annotated[
 
 def run(config: RunConfig, quiet: bool, *, resume: bool, begin: bool = True) -> None:
     """Pretrain what is missing, evaluate and report; without ``begin`` in a folder as it stands."""
-    from tscl.runs.forecasting.report import shown, table_frame, write_report
+    from tscl.runs.forecasting.report import head_frame, shown, table_frame, write_report
     from tscl.runs.forecasting.run import ForecastingRun
 
     job = ForecastingRun(config, progress(quiet))
@@ -40,6 +40,8 @@ def run(config: RunConfig, quiet: bool, *, resume: bool, begin: bool = True) -> 
     trained = [job.train(name, resume=resume) for name in job.names()]
     table = job.evaluate(trained)
     page = write_report(job, trained, table)
+    if job.heads:
+        print_table("heads, chosen on windows held out before the test part", head_frame(job))
     for metric in ("mse", "mae"):
         title = f"test {metric.upper()} by horizon (* best)"
         print_table(title, shown(table_frame(table, metric)), numbers_right=True)
@@ -113,6 +115,9 @@ def _finished(run: Path, data: Path | None, sets: list[str] | None) -> Forecasti
 def forecast(
     run: RunOption,
     horizon: Annotated[int, typer.Option(help="Steps ahead.")] = 24,
+    coverage: Annotated[
+        float | None, typer.Option(help="Add intervals for this share of the truth, such as 0.9.")
+    ] = None,
     data: NewerDataOption = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV to write.")] = None,
     sets: SetOption = None,
@@ -120,7 +125,7 @@ def forecast(
     """Forecast beyond the end of the series with a finished run's encoder."""
     from tscl.runs.forecasting.run import forecast_beyond
 
-    frame = forecast_beyond(_finished(run, data, sets), horizon)
+    frame = forecast_beyond(_finished(run, data, sets), horizon, coverage)
     target = out or run / "forecast.csv"
     with atomic_file(target) as work:
         frame.to_csv(work, index_label="time")

@@ -67,7 +67,7 @@ def _classifier(run: Path, name: str | None) -> tuple[Path, Any, Any] | None:
     """Folder, encoder and :class:`Classify` of a classifier; None where an encoder is meant."""
     from tscl.estimators.saved import CARD
     from tscl.evaluation.clinical.fitted import CARD as FITTED
-    from tscl.evaluation.clinical.fitted import Classify, FittedClassifier, linear_head
+    from tscl.evaluation.clinical.fitted import FittedClassifier
     from tscl.runs.new_data import find_classifier
     from tscl.saving.tensors import read_json
 
@@ -82,15 +82,7 @@ def _classifier(run: Path, name: str | None) -> tuple[Path, Any, Any] | None:
     from tscl.estimators.classifier import ContrastiveClassifier
 
     model = ContrastiveClassifier.load(run)
-    head = getattr(model.head_, "layers", None)
-    if head is None:
-        import numpy as np
-
-        pipeline = model.head_
-        pipeline[-1].classes_ = np.arange(len(model.classes_))
-        head = linear_head(pipeline, len(model.classes_))
-    transformer = model.transformer_
-    return run, transformer.encoder_, Classify(head, transformer.pooling)
+    return run, model.transformer_.encoder_, model.classify()
 
 
 @command()

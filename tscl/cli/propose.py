@@ -83,10 +83,26 @@ def _file(path: Path, sets: Sequence[str]) -> Proposal:
         remedy = f"no job reads it: {call} it and fit tscl.ContrastiveClassifier on the arrays"
         raise ConfigError("--data", path, remedy)
     if ending not in SERIES:
-        raise ConfigError("--data", path, "give a CSV with a time column, or a folder")
+        raise ConfigError("--data", path, "give a table (CSV, Parquet) with times, or a folder")
     values = _embedded("demo")
     forecasting.use_data(values, path, sets, embedded=True)
-    return Proposal(values, [f"{path.name}: a series, the forecasting job"])
+    return Proposal(
+        values, [f"{path.name}: a series, the forecasting job", *_forecast(values, sets)]
+    )
+
+
+def _forecast(values: dict[str, Any], sets: Sequence[str]) -> list[str]:
+    """Which columns of a table are forecast, unless that is said."""
+    from tscl.runs.forecasting.data import column_names, find_time_column
+
+    path = Path(values["data"]["path"])
+    names = column_names(path)
+    if values["data"]["dataset"] != "csv" or not names or any("data.target" in s for s in sets):
+        return []
+    time = find_time_column(path, names)
+    columns = [name for name in names if name != time]
+    one = f"; one alone: -s data.target={columns[-1]}" if len(columns) > 1 else ""
+    return [f"time: {time}; forecast: {', '.join(columns)}{one}"]
 
 
 def _folder(path: Path, sets: Sequence[str]) -> Proposal:

@@ -20,6 +20,13 @@ WorkersOption = Annotated[
 RayOption = Annotated[
     bool, typer.Option("--ray", help="Run cells on Ray (RAY_ADDRESS, or this machine).")
 ]
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume/--restart",
+        help="Keep finished cells and go on from checkpoints, or run every cell anew.",
+    ),
+]
 
 
 def _overrides(sets: list[str] | None, out: Path | None) -> list[str]:
@@ -43,6 +50,7 @@ def study(
     out: OutOption = None,
     workers: WorkersOption = 1,
     ray: RayOption = False,
+    resume: ResumeOption = True,
     collect_only: Annotated[bool, typer.Option(help="Only write the tables.")] = False,
 ) -> None:
     """Run the missing cells of a study (a killed one goes on) and write its tables."""
@@ -51,7 +59,7 @@ def study(
 
     job = Study(load_study(config, _overrides(sets, out)))
     if not collect_only:
-        job.run(workers=workers, ray=ray, report=_report)
+        job.run(workers=workers, ray=ray, report=_report, resume=resume)
     _show(job.collect(), "test MSE by horizon")
     console.print(f"tables and figures: {job.folder / 'report.html'}, study.md, study.parquet")
 
@@ -63,15 +71,17 @@ def backtest(
     out: OutOption = None,
     workers: WorkersOption = 1,
     ray: RayOption = False,
+    resume: ResumeOption = True,
 ) -> None:
-    """Rolling-origin backtest of a study's cells; finished cells are not run again."""
+    """Rolling-origin backtest of a study's cells; a stopped one goes on."""
     from tscl.runs.study.backtest import run_backtest
     from tscl.runs.study.config import load_study
 
     loaded = load_study(config, _overrides(sets, out))
-    frame = run_backtest(loaded, _report, workers=workers, ray=ray)
+    frame = run_backtest(loaded, _report, workers=workers, ray=ray, resume=resume)
     _show(frame, f"test MSE over {loaded.rounds} origins and the seeds")
-    console.print(f"table: {Path(loaded.out) / 'backtest.parquet'}")
+    folder = Path(loaded.out)
+    console.print(f"tables and figures: {folder / 'backtest/report.html'}, backtest.parquet")
 
 
 @command()

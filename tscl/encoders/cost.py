@@ -1,4 +1,8 @@
-"""CoST's encoder (arXiv 2202.01575): a dilated backbone, then a mixture of causal convolutions."""
+"""CoST's encoder: a dilated backbone, then a mixture of causal convolutions.
+
+Woo et al., "CoST: Contrastive Learning of Disentangled Seasonal-Trend Representations for Time
+Series Forecasting", ICLR 2022, arXiv 2202.01575.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Stack of residual dilated convolutions (TS2Vec, arXiv 2106.10466), centred or causal."""
+"""Stack of residual dilated convolutions, centred or causal.
+
+Yue et al., "TS2Vec: Towards Universal Representation of Time Series", AAAI 2022, arXiv 2106.10466.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""EEGNet: filters over time, over electrodes, and a separable convolution."""
+"""EEGNet: filters over time, over electrodes, and a separable convolution.
+
+Lawhern et al., "EEGNet: A Compact Convolutional Network for EEG-based Brain-Computer Interfaces",
+arXiv 1611.08024.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""InceptionTime: parallel convolutions of several lengths, with residuals."""
+"""InceptionTime: parallel convolutions of several lengths, with residuals.
+
+Ismail Fawaz et al., "InceptionTime: Finding AlexNet for Time Series Classification", arXiv
+1909.04939.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Informer's encoder: a Transformer whose layers attend from the most active queries only."""
+"""Informer's encoder: a Transformer whose layers attend from the most active queries only.
+
+Zhou et al., "Informer: Beyond Efficient Transformer for Long Sequence Time-Series Forecasting",
+arXiv 2012.07436.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Strided residual network over time, with the tweaks of xresnet."""
+"""Strided residual network over time, with the tweaks of xresnet.
+
+He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385; He et al., "Bag of
+Tricks for Image Classification with Convolutional Neural Networks", arXiv 1812.01187.
+"""
 
 from __future__ import annotations
 

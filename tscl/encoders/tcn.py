@@ -1,4 +1,8 @@
-"""Temporal convolutional network (Bai et al., arXiv 1803.01271): causal by construction."""
+"""Temporal convolutional network: causal by construction.
+
+Bai et al., "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence
+Modeling", arXiv 1803.01271.
+"""
 
 from __future__ import annotations
 

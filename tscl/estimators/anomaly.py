@@ -6,12 +6,18 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
 from tscl.errors import DataError, InputError
 from tscl.estimators.base import Arrays, TransformerBased
-from tscl.estimators.inputs import as_array, as_panel, kept_on_error, require_fitted
+from tscl.estimators.inputs import (
+    as_array,
+    as_panel,
+    kept_on_error,
+    read_weights,
+    require_fitted,
+)
 from tscl.estimators.saved import check_arrays
 from tscl.estimators.transformer import ContrastiveTransformer
 from tscl.inference.masked_distance import masked_distance
@@ -73,12 +79,15 @@ class ContrastiveAnomalyDetector(TransformerBased):
         self.quiet = quiet
         self.batch_size = batch_size
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Train on ``X`` and set the threshold on it; ``y`` is ignored.
+    def fit(self, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None) -> Self:
+        """Train on ``X`` and set the threshold on it.
 
         Args:
             X: training part, taken to be mostly normal: (T, C), (T,) or a frame of one series,
                 (n, T, C) of several.
+            y: ignored.
+            sample_weight: (n,) weights of the series in training
+                (:meth:`ContrastiveTransformer.fit`) and in the mean and deviation of the threshold.
 
         Raises:
             DataError: bad input, or series no longer than ``average``. InputError: settings.
@@ -88,11 +97,13 @@ class ContrastiveAnomalyDetector(TransformerBased):
         if self.quiet < 0:
             raise InputError("quiet", self.quiet, "use 0 steps or more")
         values = as_panel(X)
+        weights = read_weights(sample_weight, len(values))
+        given = {} if weights is None else {"sample_weight": weights}
         base = ContrastiveTransformer() if self.transformer is None else self.transformer
         with kept_on_error(self):
-            self.transformer_ = clone(base).fit(values, None)
+            self.transformer_ = clone(base).fit(values, None, **given)
             self.n_features_in_ = values.shape[2]
-            return self._calibrate(values)
+            return self._calibrate(values, weights)
 
     def calibrate(self, X: Any) -> Self:
         """Set the threshold on another training part, such as each patient's, keeping the encoder.
@@ -102,13 +113,21 @@ class ContrastiveAnomalyDetector(TransformerBased):
         """
         return self._calibrate(self._read(X))
 
-    def _calibrate(self, values: NDArray[np.float32]) -> Self:
+    def _calibrate(
+        self, values: NDArray[np.float32], weights: NDArray[np.float64] | None = None
+    ) -> Self:
         scores = self._adjust(self._raw(values))
-        known = scores[~np.isnan(scores)]
+        held = ~np.isnan(scores)
+        known = scores[held]
         if known.size < 2:
             remedy = f"the threshold needs series longer than average = {self.average} steps"
             raise DataError("X", values.shape, remedy)
-        self.threshold_ = float(known.mean() + self.beta * known.std())
+        mean, spread = known.mean(), known.std()
+        if weights is not None:
+            every = np.broadcast_to(weights[:, None], scores.shape)[held]
+            mean = np.average(known, weights=every)
+            spread = np.sqrt(np.average((known - mean) ** 2, weights=every))
+        self.threshold_ = float(mean + self.beta * spread)
         return self
 
     def scores(self, X: Any, *, past: Any = None) -> Scores:

@@ -93,19 +93,21 @@ class StandardEmbeddings(TransformerBased):
     code_scale_ = earlier_name("embedding_scale_")
 
     def _fit_embeddings(
-        self, transformer: BaseEstimator, values: Float32, y: Any, **ids: Any
+        self, transformer: BaseEstimator, values: Float32, y: Any, **columns: Any
     ) -> NDArray[np.float64]:
         """Train a clone of ``transformer`` on (n, T, C); the standardised embeddings (n, D) of it.
 
-        Ids that are None are not passed on.
+        Ids and weights that are None are not passed on.
         """
-        given = {name: value for name, value in ids.items() if value is not None}
+        given = {name: value for name, value in columns.items() if value is not None}
         self.transformer_ = clone(transformer).fit(values, y, **given)
         embeddings = self.transformer_.pool(values).astype(np.float64)
-        deviation = embeddings.std(axis=0)
-        self.embedding_mean_ = embeddings.mean(axis=0)
+        weights = given.get("sample_weight")
+        shown = embeddings if weights is None else embeddings[weights > 0]
+        deviation = shown.std(axis=0)
+        self.embedding_mean_ = shown.mean(axis=0)
         # embeddings are float32: one that varies by less than their spacing holds only rounding
-        spacing = np.spacing(np.abs(embeddings).max(axis=0).astype(np.float32))
+        spacing = np.spacing(np.abs(shown).max(axis=0).astype(np.float32))
         self.embedding_scale_ = np.where(deviation > spacing, deviation, 1.0)
         return np.asarray((embeddings - self.embedding_mean_) / self.embedding_scale_)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self, TypeVar
@@ -18,18 +19,32 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_memory, column_or_1d
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_memory,
+    column_or_1d,
+    has_fit_parameter,
+)
 from torch import nn
 
 from tscl.errors import ConfigError, InputError, check_choice, is_whole
 from tscl.estimators.base import Arrays, TransformerBased
-from tscl.estimators.inputs import Float32, draw_seed, kept_on_error, read_panel, require_fitted
+from tscl.estimators.inputs import (
+    Float32,
+    draw_seed,
+    kept_on_error,
+    read_panel,
+    read_weights,
+    require_fitted,
+)
 from tscl.estimators.labels import labelled_rows
 from tscl.estimators.pretraining import PretrainingSettings
 from tscl.estimators.saved import check_arrays, read_classes, saved_ids
 from tscl.estimators.transformer import ContrastiveTransformer
 from tscl.evaluation.clinical.core_tuning import TUNERS, build_tuner, check_tuning
 from tscl.evaluation.clinical.finetune import head_layers
+from tscl.evaluation.clinical.fitted import Classify, linear_head
+from tscl.evaluation.explain import Explanation, explain
 from tscl.seeding import numpy_generator
 
 logger = logging.getLogger(__name__)
@@ -98,6 +113,7 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         patient: ArrayLike | None = None,
         trial: ArrayLike | None = None,
         background: Any = None,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Pretrain on all series, then fit the head on the embeddings of the labelled ones.
 
@@ -111,19 +127,32 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
             patient: (n,) ids, see :meth:`ContrastiveTransformer.fit`.
             trial: (n,) ids, likewise.
             background: label of the background samples, likewise.
+            sample_weight: (n,) weights of the series of ``X`` in pretraining, likewise, and in the
+                fit of the head, which must take them; only their ratios count. Not with
+                ``X_unlabelled`` or ``finetune``.
 
         Raises:
             DataError, InputError, ConfigError: as of the transformer. ValueError of scikit-learn
                 for labels it cannot use.
         """
         with kept_on_error(self):
-            return self._fit(X, y, X_unlabelled, patient, trial, background)
+            return self._fit(X, y, X_unlabelled, patient, trial, background, sample_weight)
 
     def _fit(
-        self, X: Any, y: Any, X_unlabelled: Any, patient: Any, trial: Any, background: Any
+        self,
+        X: Any,
+        y: Any,
+        X_unlabelled: Any,
+        patient: Any,
+        trial: Any,
+        background: Any,
+        sample_weight: Any,
     ) -> Self:
         self._check_finetune()
         values = read_panel(self, X, reset=True)
+        weights = read_weights(sample_weight, len(values))
+        if weights is not None:
+            self._check_weighted(X_unlabelled)
         labelled = labelled_rows(y)
         if y is not None:
             check_consistent_length(values, labelled)
@@ -152,14 +181,16 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         cached = check_memory(self.memory).cache(_pretrained, ignore=["verbose"])
         fit = cached if is_whole(self.random_state) else _pretrained
         transformer = fit(
-            transformer, series, known, patient, trial, background, verbose=self.verbose
+            transformer, series, known, patient, trial, background, weights, verbose=self.verbose
         )
         shown = values[labelled]
         if self.channel_dropout:
             shown = np.concatenate([shown, _without_channels(shown, self.channel_dropout)])
             labels = np.concatenate([labels, labels])
         if self.finetune is None:
-            head = self._new_head().fit(transformer.pool(shown).astype(np.float64), labels)
+            head = self._new_head()
+            given = {} if weights is None else self._head_weights(head, weights[labelled])
+            head.fit(transformer.pool(shown).astype(np.float64), labels, **given)
         else:
             transformer, head = self._tuned(transformer, shown, labels)
         self.transformer_ = transformer
@@ -176,6 +207,25 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         if self.head is not None:
             raise InputError("head", self.head, "fine-tuning trains its own head; leave it out")
         check_tuning({"name": self.finetune, **(self.finetune_params or {})})
+
+    def _check_weighted(self, X_unlabelled: Any) -> None:
+        for name, value in (("X_unlabelled", X_unlabelled), ("finetune", self.finetune)):
+            if value is not None:
+                remedy = f"not together with {name}; leave one of both out"
+                raise InputError("sample_weight", "given", remedy)
+
+    def _head_weights(self, head: Any, weights: NDArray[np.float64]) -> dict[str, Any]:
+        """Arguments of the head's ``fit`` that weigh its samples, by 1 in the mean."""
+        weights = weights / max(weights[weights > 0].mean(), np.finfo(np.float64).tiny)
+        if self.channel_dropout:
+            weights = np.concatenate([weights, weights])
+        if self.head is None:
+            steps = [name for name, _ in head.steps]
+            return {f"{name}__sample_weight": weights for name in steps}
+        if not has_fit_parameter(head, "sample_weight"):
+            remedy = f"{type(head).__name__} takes none; choose another head"
+            raise InputError("sample_weight", "given", remedy)
+        return {"sample_weight": weights}
 
     def _tuned(
         self, transformer: ContrastiveTransformer, shown: Float32, labels: NDArray[Any]
@@ -225,6 +275,44 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         """The head's scores in float32: (n,) for two classes, else (n, n_classes)."""
         embeddings = self._embeddings(X)
         return np.asarray(self.head_.decision_function(embeddings), np.float32)
+
+    def classify(self) -> Classify:
+        """What follows the encoder, as a module: pooling, head and softmax.
+
+        Raises:
+            InputError: a head of one's own, which is no network.
+        """
+        require_fitted(self, "head_")
+        layers = getattr(self.head_, "layers", None)
+        if layers is None:
+            if self.head is not None:
+                remedy = "only the default head and fine-tuned ones are networks"
+                raise InputError("head", type(self.head).__name__, remedy)
+            pipeline = copy.deepcopy(self.head_)
+            pipeline[-1].classes_ = np.arange(len(self.classes_))
+            layers = linear_head(pipeline, len(self.classes_))
+        return Classify(layers, self.transformer_.pooling)
+
+    def explain(self, X: Any, **options: Any) -> list[Explanation]:
+        """What of each series made the probability of a class higher or lower.
+
+        Args:
+            X: (n, T, C) as for :meth:`predict`, a few of them.
+            **options: of :func:`tscl.evaluation.explain.explain`, such as ``target``.
+
+        Returns:
+            One a series, to draw with :meth:`tscl.evaluation.explain.Explanation.figure`.
+
+        Raises:
+            MissingExtraError: captum is not installed.
+            InputError: a head of one's own, or options that do not fit.
+        """
+        classify = self.classify()
+        parts = {"encoder": self.transformer_.encoder_, "classify": classify}
+        network = nn.Sequential(OrderedDict(parts))
+        values = self.transformer_.scaled(read_panel(self, X, reset=False))
+        names = [str(name) for name in self.classes_]
+        return [explain(network, one, names, **options) for one in values]
 
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         if self.head is not None:
@@ -311,11 +399,12 @@ def _pretrained(
     patient: Any,
     trial: Any,
     background: Any,
+    weights: Any,
     verbose: bool,
 ) -> ContrastiveTransformer:
     """``transformer`` trained on checked series: what ``memory`` keeps."""
     transformer.verbose = verbose
-    transformer._fit(values, labels, patient, trial, background)
+    transformer._fit(values, labels, patient, trial, background, weights=weights)
     return transformer
 
 

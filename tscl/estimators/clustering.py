@@ -11,7 +11,14 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin
 
 from tscl.estimators.base import Arrays, StandardEmbeddings
-from tscl.estimators.inputs import RandomState, draw_seed, kept_on_error, read_panel, require_fitted
+from tscl.estimators.inputs import (
+    RandomState,
+    draw_seed,
+    kept_on_error,
+    read_panel,
+    read_weights,
+    require_fitted,
+)
 from tscl.estimators.saved import check_arrays
 from tscl.estimators.transformer import ContrastiveTransformer
 
@@ -61,24 +68,28 @@ class ContrastiveClusterer(ClusterMixin, StandardEmbeddings):
         *,
         patient: ArrayLike | None = None,
         trial: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Train the transformer on ``X`` and cluster its embeddings; ``y`` is ignored.
 
-        Args and errors: see :meth:`ContrastiveTransformer.fit`. ValueError of scikit-learn for
+        Args and errors: see :meth:`ContrastiveTransformer.fit`; ``sample_weight`` counts in k-means
+        too. ValueError of scikit-learn for
         more clusters than series.
         """
         with kept_on_error(self):
-            return self._fit(X, patient, trial)
+            return self._fit(X, patient, trial, sample_weight)
 
-    def _fit(self, X: Any, patient: Any, trial: Any) -> Self:
+    def _fit(self, X: Any, patient: Any, trial: Any, sample_weight: Any) -> Self:
         values = read_panel(self, X, reset=True)
+        weights = read_weights(sample_weight, len(values))
         seed = draw_seed(self.random_state)
         base: Any = self.transformer
         if base is None:
             base = ContrastiveTransformer(random_state=seed)
-        embeddings = self._fit_embeddings(base, values, None, patient=patient, trial=trial)
+        ids = {"patient": patient, "trial": trial}
+        embeddings = self._fit_embeddings(base, values, None, **ids, sample_weight=weights)
         means = KMeans(self.n_clusters, n_init=self.n_init, random_state=seed)
-        means.fit(embeddings)
+        means.fit(embeddings, sample_weight=weights)
         self.labels_ = means.labels_
         self.cluster_centers_ = means.cluster_centers_
         self.inertia_ = float(means.inertia_)

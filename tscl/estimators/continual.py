@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from data_loaders.container.fields import as_ids
 from tscl.errors import InputError
-from tscl.estimators.inputs import draw_seed, kept_on_error, require_fitted
+from tscl.estimators.inputs import draw_seed, kept_on_error, read_weights, require_fitted
 from tscl.estimators.labels import check_labelled
 from tscl.estimators.pretraining import build_method, pretrain
 from tscl.estimators.transformer import ContrastiveTransformer
@@ -68,7 +68,14 @@ class ContinualTransformer(ContrastiveTransformer):
     method: str = "coconut"
     averaging: str = "none"
 
-    def fit(self, X: Any, y: ArrayLike | None = None, **ids: Any) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        **ids: Any,
+    ) -> Self:
         """Learn the first site anew; see :meth:`partial_fit`."""
         if ids:
             raise InputError(next(iter(ids)), "given", "sites have labels only: partial_fit(X, y)")
@@ -76,35 +83,41 @@ class ContinualTransformer(ContrastiveTransformer):
             for name in ("encoder_", "classes_", "sites_"):
                 if hasattr(self, name):
                     delattr(self, name)
-            return self.partial_fit(X, y)
+            return self.partial_fit(X, y, sample_weight=sample_weight)
 
-    def partial_fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: ArrayLike | None = None, *, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Learn a further site; a model that was fitted stays as it was when this fails.
 
         Args:
             X: (n, T, C), T as in the first site.
             y: (n,) classes, of earlier sites or new.
+            sample_weight: (n,) weights of the series, as of ``fit`` of the base class.
 
         Raises:
             DataError, InputError: as of ``fit`` of the base class; also a model that was loaded,
                 another method than ``coconut``, or series longer than ``max_train_length``.
         """
         with kept_on_error(self):
-            return self._learn(X, y)
+            return self._learn(X, y, sample_weight)
 
-    def _learn(self, X: Any, y: Any) -> Self:
+    def _learn(self, X: Any, y: Any, sample_weight: Any) -> Self:
         first = not hasattr(self, "encoder_")
         values = self._read_series(X, reset=first)
+        weights = read_weights(sample_weight, len(values))
+        rows = np.arange(len(values)) if weights is None else np.flatnonzero(weights)
         if values.shape[1] > self.max_train_length:
             remedy = f"series of {values.shape[1]} steps are rehearsed whole: set it as high"
             raise InputError("max_train_length", self.max_train_length, remedy)
         if first:
-            self._measure(values)
+            self._measure(values[rows])
             self.classes_: list[Any] = []
             self.sites_ = 0
         seed = draw_seed(self.random_state)
         method = self._next_method(first, values.shape[2], seed)
-        codes, series = self._site_codes(y, len(values)), self.scaled(values)
+        codes = self._site_codes(y, len(values))[rows]
+        series = self.scaled(values[rows])
         site = derive_seed(seed, "site", self.sites_) % 2**31
         settings = TrainSettings(
             max_epochs=self.max_epochs,
@@ -119,6 +132,7 @@ class ContinualTransformer(ContrastiveTransformer):
             batch_size=self.batch_size,
             max_train_length=self.max_train_length,
             labels=codes,
+            weights=None if weights is None else weights[rows],
             channel_dropout=self.channel_dropout,
             verbose=self.verbose,
             title=f"site {self.sites_ + 1}",

@@ -287,6 +287,28 @@ def read_paired(paired: ArrayLike, n: int | None, method: str) -> Float32:
     return values
 
 
+def read_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
+    """Weights (n,) of samples: of ``sample_weight``, or None.
+
+    Raises:
+        InputError: not one finite number of at least 0 a sample, or all of them 0.
+    """
+    if sample_weight is None:
+        return None
+    try:
+        weights = np.asarray(sample_weight, np.float64)
+    except (TypeError, ValueError):
+        raise InputError("sample_weight", sample_weight, f"give numbers, ({n},)") from None
+    if weights.shape != (n,):
+        raise InputError("sample_weight", f"shape {weights.shape}", f"give one a sample, ({n},)")
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        raise InputError("sample_weight", weights[bad][0], "give finite weights of at least 0")
+    if not weights.any():
+        raise InputError("sample_weight", "all zero", "give a weight above zero")
+    return weights
+
+
 def id_codes(field: str, ids: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
     """Ids as codes (n,), or None.
 

@@ -29,6 +29,7 @@ from tscl.training.data import (
     RandomSampler,
     Sampler,
     Source,
+    WeightedSampler,
     cut_sections,
 )
 from tscl.training.trainer import Trainer, TrainResult, TrainSettings
@@ -204,6 +205,7 @@ def pretrain(
     labels: NDArray[Any] | None = None,
     ids: Mapping[str, NDArray[np.int64]] | None = None,
     extra: Mapping[str, NDArray[Any]] | None = None,
+    weights: NDArray[np.float64] | None = None,
     channel_dropout: float = 0.0,
     checkpoints: Path | None = None,
     resume: bool = False,
@@ -219,6 +221,7 @@ def pretrain(
         ids: ``patient`` and ``trial`` codes (n,); for a method that reads them batches hold whole
             trials, two of a patient next to each other.
         extra: further values of each series, (n, ...), for the batches' ``extra``.
+        weights: (n,) of the series, see :class:`tscl.training.data.WeightedSampler`.
         channel_dropout: see :class:`PretrainingSettings`.
         checkpoints: folder for ``resume``.
         resume: go on from what is there.
@@ -235,8 +238,10 @@ def pretrain(
         raise InputError("channel_dropout", channel_dropout, "use a share in [0, 1)")
     if values.shape[1] < 2:
         raise DataError("X", values.shape, "series need at least two time steps")
+    rows = np.arange(len(values)) if weights is None else np.flatnonzero(weights)
+    values = values if len(rows) == len(values) else values[rows]
     sections = cut_sections(values, max_train_length)
-    owner = section_owners(values, max_train_length)
+    owner = rows[section_owners(values, max_train_length)]
     batch = min(batch_size, len(sections))
     if batch < 2:
         raise DataError(
@@ -249,12 +254,13 @@ def pretrain(
     if missing:
         remedy = f"{title} contrasts by ids: fit(X, patient=..., trial=...)"
         raise InputError(", ".join(sorted(missing)), sorted(known) or "none", remedy)
-    sampler: Sampler = RandomSampler(len(sections), batch, drop_last=True)
+    sampler: RandomSampler | GroupedSampler = RandomSampler(len(sections), batch, drop_last=True)
     if "patient" in known and set(method.needs) & {"patient", "trial"}:
         trials = known.get("trial", known["patient"])
         sampler = GroupedSampler(
             trials, known["patient"], batch, trials_per_patient=2, drop_last=True
         )
+    drawn: Sampler = sampler if weights is None else WeightedSampler(sampler, weights[owner])
     progress: ProgressReporter = ProgressBar() if verbose else Silent()
     source: Source = ArraySource(
         sections,
@@ -266,5 +272,5 @@ def pretrain(
     if channel_dropout:
         source = ChannelDropout(source, channel_dropout)
     return Trainer(settings, checkpoints=checkpoints, progress=progress).fit(
-        method, source, sampler, resume=resume, title=title
+        method, source, drawn, resume=resume, title=title
     )

@@ -13,7 +13,13 @@ from sklearn.neighbors import NearestNeighbors
 from data_loaders.container.fields import as_ids
 from tscl.errors import ConfigError, InputError, MissingExtraError, check_choice, is_whole
 from tscl.estimators.base import Arrays, StandardEmbeddings, earlier_name
-from tscl.estimators.inputs import Float32, kept_on_error, read_panel, require_fitted
+from tscl.estimators.inputs import (
+    Float32,
+    kept_on_error,
+    read_panel,
+    read_weights,
+    require_fitted,
+)
 from tscl.estimators.saved import check_arrays, read_ids, saved_ids
 from tscl.estimators.transformer import ContrastiveTransformer
 
@@ -70,7 +76,13 @@ class PatientRetrieval(StandardEmbeddings):
         self.rerank = rerank
 
     def fit(
-        self, X: Any, y: Any = None, *, patient: ArrayLike, trial: ArrayLike | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        patient: ArrayLike,
+        trial: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Train the transformer on ``X`` (and ``y``, when it is supervised) and index its output.
 
@@ -79,6 +91,8 @@ class PatientRetrieval(StandardEmbeddings):
             y: (n,) classes or targets; read by supervised objectives only.
             patient: (n,) ids.
             trial: (n,) ids; by default the number of the series.
+            sample_weight: (n,) weights in training, see :meth:`ContrastiveTransformer.fit`; the
+                index holds every series alike.
 
         Raises:
             DataError, InputError, ConfigError: bad series, ids or settings.
@@ -89,14 +103,16 @@ class PatientRetrieval(StandardEmbeddings):
         if self.rerank:
             _warping()
         with kept_on_error(self):
-            return self._fit(X, y, patient, trial)
+            return self._fit(X, y, patient, trial, sample_weight)
 
-    def _fit(self, X: Any, y: Any, patient: Any, trial: Any) -> Self:
+    def _fit(self, X: Any, y: Any, patient: Any, trial: Any, sample_weight: Any) -> Self:
         values = read_panel(self, X, reset=True)
         patients = as_ids("patient", patient, len(values))
         trials = np.arange(len(values)) if trial is None else as_ids("trial", trial, len(values))
         base: Any = ContrastiveTransformer() if self.transformer is None else self.transformer
-        embeddings = self._fit_embeddings(base, values, y, patient=patients, trial=trials)
+        weights = read_weights(sample_weight, len(values))
+        columns = {"patient": patients, "trial": trials, "sample_weight": weights}
+        embeddings = self._fit_embeddings(base, values, y, **columns)
         if self.rerank:
             steps = self._steps(values)
             flat = steps.reshape(-1, steps.shape[2])

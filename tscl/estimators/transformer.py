@@ -26,6 +26,7 @@ from tscl.estimators.inputs import (
     kept_on_error,
     read_paired,
     read_panel,
+    read_weights,
     require_fitted,
 )
 from tscl.estimators.labels import pair_ids, say_missing, supervision
@@ -102,6 +103,7 @@ class ContrastiveTransformer(
         trial: ArrayLike | None = None,
         background: Any = None,
         paired: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         resume: bool = False,
     ) -> Self:
         """Train on ``X``; an estimator that was fitted stays as it was when this fails.
@@ -118,6 +120,9 @@ class ContrastiveTransformer(
                 values below zero is zero.
             paired: (n, D) vectors or (n, T, C) series that belong to the series, such as vectors of
                 their reports, for ``method="paired"``; see :meth:`similarity`.
+            sample_weight: (n,) how often a series is drawn, in proportion to the largest, such as
+                the quality of its signal (:func:`data_loaders.ecg_quality`); one of weight 0 is
+                left out (:class:`tscl.training.data.WeightedSampler`).
             resume: go on from what is in ``checkpoints``.
 
         Raises:
@@ -126,7 +131,8 @@ class ContrastiveTransformer(
         """
         with kept_on_error(self):
             values = self._read_series(X, reset=True)
-            self._fit(values, y, patient, trial, background, resume, paired)
+            weights = read_weights(sample_weight, len(values))
+            self._fit(values, y, patient, trial, background, resume, paired, weights)
         return self
 
     def _fit(
@@ -138,11 +144,12 @@ class ContrastiveTransformer(
         background: Any = None,
         resume: bool = False,
         paired: Any = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
         check_pooling(self.pooling)
         check_choice("scale", self.scale, SCALES, error=ConfigError)
         say_missing(values)
-        self._measure(values)
+        self._measure(values if weights is None else values[weights > 0])
         seed = draw_seed(self.random_state)
         arguments, extra = self._arguments(), {}
         if paired is not None:
@@ -181,6 +188,7 @@ class ContrastiveTransformer(
             labels=labels,
             ids=ids,
             extra=extra,
+            weights=weights,
             channel_dropout=self.channel_dropout,
             checkpoints=None if self.checkpoints is None else Path(self.checkpoints),
             resume=resume,

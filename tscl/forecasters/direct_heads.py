@@ -6,8 +6,10 @@ the horizon directly, and both choose on windows held out from training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import combinations, islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +25,24 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Origins = NDArray[np.int64]
 ALPHAS = (*TS2VEC_ALPHAS[::2], 1e4, 1e5)
-LEVELS = ("last", "none", "mean")
-"""What is subtracted from a window and added to its forecast: last value, nothing, mean."""
-MAX_ROWS = 50_000
+LEVELS = ("last", "none", "mean", "standard", "scaled")
+"""What a forecast is relative to: the window's last value, nothing, its mean; its mean or last
+value in units of its deviation. Lags are relative to the last value in all but ``none``: so a
+strong penalty leaves free where between mean and last value the level is."""
+WEIGHTS = (1.0, 0.1)
+"""Covariates or embedding are multiplied by one: their penalty is the lags' over its square."""
+LEAST_SCALE = 0.05
+"""Added to a window's deviation, so that a constant window has a scale."""
+MAX_ROWS = 20_000
 """Rows boosting is fitted on, drawn when there are more."""
 MAX_WINDOWS = 10_000
 """Windows heads are fitted on; more are thinned out evenly."""
-MAX_EMBEDDING = 16
-"""Principal components of an embedding that a head sees."""
+MAX_EMBEDDING = 64
+"""Principal components of an embedding that a ridge sees."""
+TREE_EMBEDDING = 16
+"""The first of them, which trees see."""
+MAX_AHEAD = 200
+"""Columns of covariates a ridge sees; of more steps ahead, evenly spaced ones are taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +71,12 @@ class WindowData:
         return np.asarray(self.values[origins[:, None] + np.arange(1 - self.length, 1)])
 
     def ahead(self, origins: Origins) -> Float32:
-        """Covariates (n, H, K) of the steps forecast; K is 0 without any."""
+        """Covariates (n, H', K) of steps forecast, evenly spaced ones of many; K may be 0."""
         if self.marks is None:
-            return np.zeros((len(origins), self.horizon, 0), np.float32)
-        return np.asarray(self.marks[origins[:, None] + np.arange(1, self.horizon + 1)])
+            return np.zeros((len(origins), 1, 0), np.float32)
+        most = max(1, min(self.horizon, MAX_AHEAD // max(1, self.marks.shape[1])))
+        steps = np.unique(np.linspace(1, self.horizon, most).astype(np.int64))
+        return np.asarray(self.marks[origins[:, None] + steps])
 
 
 class Embedder:
@@ -78,24 +92,52 @@ class Embedder:
             embeddings = window_embeddings(
                 network, data.values, thinned(origins, 2000), data.length, marks=data.marks
             )
-            size = min(MAX_EMBEDDING, *embeddings.shape)
-            self._components = PCA(size, whiten=True, svd_solver="covariance_eigh").fit(embeddings)
+            self._components = _components(embeddings)
 
-    def __call__(self, data: WindowData, network: nn.Module, origins: Origins) -> Float64:
+    def __call__(self, data: WindowData, network: nn.Module | None, origins: Origins) -> Float64:
         """Embeddings of the windows that end at ``origins``."""
-        if self._components is None:
+        if self._components is None or network is None:
             return np.zeros((len(origins), 0))
         embeddings = window_embeddings(network, data.values, origins, data.length, marks=data.marks)
         return np.asarray(self._components.transform(embeddings), np.float64)
 
 
+class StepEmbedder:
+    """Embeddings of single steps, standardised principal components, in the place of a network's.
+
+    Args:
+        embeddings: (T, D), each of its past only; rows before the first origin may be NaN.
+        origins: steps the components are fitted on.
+    """
+
+    def __init__(self, embeddings: Float32, origins: Origins) -> None:
+        self.embeddings = embeddings
+        self._components = _components(embeddings[thinned(origins, 2000)])
+
+    def __call__(self, data: WindowData, network: nn.Module | None, origins: Origins) -> Float64:
+        """Embeddings of the steps ``origins``, (n, F)."""
+        return np.asarray(self._components.transform(self.embeddings[origins]), np.float64)
+
+
+def _components(embeddings: Float32) -> PCA:
+    """Principal components of unit variance, without those that are rounding errors."""
+
+    def fit(size: int) -> PCA:
+        return PCA(size, whiten=True, svd_solver="covariance_eigh").fit(embeddings)
+
+    every = fit(min(MAX_EMBEDDING, *embeddings.shape))
+    varied = int((every.explained_variance_ratio_ > 1e-6).sum())
+    return every if varied == every.n_components_ else fit(max(1, varied))
+
+
 @dataclass(frozen=True)
 class RidgeChoice:
-    """What a ridge sees: a member of ``LEVELS``, covariates, embeddings; and its penalty."""
+    """What a ridge sees: a member of ``LEVELS``; weights of covariates and embedding (0: none);
+    and its penalty."""
 
     level: str = "last"
-    calendar: bool = False
-    embedding: bool = False
+    calendar: float = 0.0
+    embedding: float = 0.0
     alpha: float = 1.0
 
 
@@ -120,11 +162,13 @@ class RidgeForecast:
         for level in LEVELS:
             self._try(data, train, held, embedded, RidgeChoice(level))
         if data.marks is not None:
-            chosen = RidgeChoice(self.choice.level, True, self.choice.embedding)
-            self._try(data, train, held, embedded, chosen)
+            chosen = self.choice
+            for weight in WEIGHTS:
+                self._try(data, train, held, embedded, replace(chosen, calendar=weight))
         if embedded[0].shape[1]:
-            chosen = RidgeChoice(self.choice.level, self.choice.calendar, True)
-            self._try(data, train, held, embedded, chosen)
+            chosen = self.choice
+            for weight in WEIGHTS:
+                self._try(data, train, held, embedded, replace(chosen, embedding=weight))
         return self.fit(data, train, embedded[0])
 
     def fit(self, data: WindowData, origins: Origins, embedding: Float64) -> RidgeForecast:
@@ -136,9 +180,9 @@ class RidgeForecast:
     def predict(self, data: WindowData, origins: Origins, embedding: Float64) -> Float64:
         """Forecasts (n, H, C)."""
         result = np.empty((len(origins), data.horizon, data.values.shape[1]))
-        for c, (x, level) in enumerate(_ridge_rows(data, origins, embedding, self.choice)):
+        for c, (x, center, scale) in enumerate(_ridge_rows(data, origins, embedding, self.choice)):
             weights, intercept = self._weights[c]
-            result[:, :, c] = x @ weights + intercept + level
+            result[:, :, c] = (x @ weights + intercept) * scale + center
         return result
 
     def _try(
@@ -153,106 +197,158 @@ class RidgeForecast:
         truth = data.future(held)
         paths = self._paths(data, train, embedded[0], choice)
         rows = _ridge_rows(data, held, embedded[1], choice)
-        for c, (path, (x, level)) in enumerate(zip(paths, rows, strict=True)):
+        for c, (path, (x, center, scale)) in enumerate(zip(paths, rows, strict=True)):
             for alpha, forecast in path.predict_path(x):
-                errors[alpha] += float(np.square(forecast + level - truth[:, :, c]).mean())
+                error = forecast * scale + center - truth[:, :, c]
+                errors[alpha] += float(np.square(error).mean())
         alpha = min(errors, key=errors.__getitem__)
         error = errors[alpha] / truth.shape[2]
         if error < self.error:
-            self.error = error
-            self.choice = RidgeChoice(choice.level, choice.calendar, choice.embedding, alpha)
+            self.error, self.choice = error, replace(choice, alpha=alpha)
 
     def _paths(
         self, data: WindowData, origins: Origins, embedding: Float64, choice: RidgeChoice
     ) -> list[RidgePath]:
         truth = data.future(origins)
-        rows = _ridge_rows(data, origins, embedding, choice)
         return [
-            RidgePath(ALPHAS).fit(x, truth[:, :, c] - level) for c, (x, level) in enumerate(rows)
+            RidgePath(ALPHAS).fit(x, (truth[:, :, c] - center) / scale)
+            for c, (x, center, scale) in enumerate(_ridge_rows(data, origins, embedding, choice))
         ]
 
 
 def _ridge_rows(
     data: WindowData, origins: Origins, embedding: Float64, choice: RidgeChoice
-) -> Iterator[tuple[Float64, Float64]]:
-    """Features (n, F) and level (n, 1) of each variable."""
-    shared = [embedding] if choice.embedding else []
+) -> Iterator[tuple[Float64, Float64, Float64]]:
+    """Features (n, F), centre (n, 1) and scale (n, 1) of each variable."""
+    shared = [choice.embedding * embedding] if choice.embedding else []
     if choice.calendar:
-        shared.append(data.ahead(origins).reshape(len(origins), -1).astype(np.float64))
+        ahead = data.ahead(origins).reshape(len(origins), -1).astype(np.float64)
+        shared.append(choice.calendar * ahead)
     past = data.past(origins).astype(np.float64)
     for c in range(past.shape[2]):
         lags = past[:, :, c]
-        level = _level(lags, choice.level)
-        yield np.concatenate([lags - level, *shared], axis=1), level
+        center, scale = _level(lags, choice.level)
+        origin = center if choice.level == "none" else lags[:, -1:]
+        yield np.concatenate([(lags - origin) / scale, *shared], axis=1), center, scale
 
 
-def _level(lags: Float64, kind: str) -> Float64:
-    if kind == "last":
-        return lags[:, -1:]
-    return lags.mean(axis=1, keepdims=True) if kind == "mean" else np.zeros((len(lags), 1))
+def _level(lags: Float64, kind: str) -> tuple[Float64, Float64]:
+    """Centre and scale of windows (n, L), (n, 1) each."""
+    one = np.ones((len(lags), 1))
+    center = {"last": lags[:, -1:], "scaled": lags[:, -1:], "none": 0 * one}.get(kind)
+    if center is None:
+        center = lags.mean(axis=1, keepdims=True)
+    if kind in ("standard", "scaled"):
+        return center, lags.std(axis=1, keepdims=True) + LEAST_SCALE
+    return center, one
 
 
 @dataclass(eq=False)
 class BoostedForecast:
-    """Gradient boosting of what the ridge leaves over, one model for all steps and variables.
+    """Gradient boosting, one model for all steps and variables: of what the ridge leaves over, or
+    without a ridge of the difference to the window's level.
 
     A row is a step ahead of a window: which step it is, its covariates, the window's last values,
     the values whole seasons before the step, means over seasons (all without the window's last
-    value), the ridge's forecast and the embedding. Trees cannot go beyond the values they have
+    value), the forecast under it and the embedding. Trees cannot go beyond the values they have
     seen; the ridge under them can.
 
     Attributes:
-        ridge: fitted. seed: of the trees and of the rows they are fitted on.
-        n_trees: chosen by the held-out error. error: that error.
+        ridge: fitted, or None. seed: of the trees and of the rows they are fitted on.
+        n_trees, level, embedding: chosen by the held-out error; with a ridge the level is the
+            ridge's. error: that error.
     """
 
-    ridge: RidgeForecast
+    ridge: RidgeForecast | None
     seed: int = 0
-    n_trees: int = 200
+    n_trees: int = 100
+    level: str = "last"
+    embedding: bool = True
     error: float = float("inf")
+    _model: HistGradientBoostingRegressor = field(init=False, repr=False)
 
     def choose(
         self, data: WindowData, train: Origins, held: Origins, embedded: tuple[Float64, Float64]
     ) -> Float64:
-        """Fit on ``train``; as many trees as the held-out windows want, and their forecasts."""
-        self.fit(data, train, embedded[0])
-        base = self.ridge.predict(data, held, embedded[1])
-        truth = data.future(held)
-        stages = self._model.staged_predict(self._rows(data, held, embedded[1], base))
-        best: Float64 = base
-        for i, more in enumerate(stages):
-            forecast = np.asarray(base + more.reshape(base.shape), np.float64)
-            error = float(np.square(forecast - truth).mean())
-            if error < self.error:
-                self.error, self.n_trees, best = error, i + 1, forecast
-        return best
+        """Fit on ``train``; what the held-out windows want, and their forecasts."""
+        some = thinned(np.arange(len(held)), max(100, MAX_ROWS // _size(data)))
+        part = held[some], embedded[1][some]
+        truth = data.future(part[0])
+        levels = ("last", "scaled") if self.ridge is None else (self.ridge.choice.level,)
+        tried = [(level, False) for level in levels]
+        if embedded[0].shape[1] and self.ridge is not None:
+            tried.append((levels[0], True))
+        best: tuple[str, bool, int, HistGradientBoostingRegressor] | None = None
+        n_trees = self.n_trees
+        for self.level, self.embedding in tried:
+            self.n_trees = n_trees
+            self.fit(data, train, embedded[0])
+            base, scale = self._under(data, *part)
+            rows = self._rows(data, part[0], part[1], base, scale)
+            for i, more in enumerate(self._model.staged_predict(rows)):
+                forecast = base + more.reshape(base.shape) * scale[:, None]
+                error = float(np.square(forecast - truth).mean())
+                if error < self.error:
+                    self.error, best = error, (self.level, self.embedding, i + 1, self._model)
+        assert best is not None
+        self.level, self.embedding, self.n_trees, self._model = best
+        return self.predict(data, held, embedded[1], stages=self.n_trees)
 
     def fit(self, data: WindowData, origins: Origins, embedding: Float64) -> BoostedForecast:
-        """Fit by the choice made, under the ridge as it is."""
-        base = self.ridge.predict(data, origins, embedding)
+        """Fit by the choice made, over the ridge as it is."""
+        base, scale = self._under(data, origins, embedding)
         n_pairs = len(origins) * data.horizon
         wanted = min(n_pairs, MAX_ROWS // data.values.shape[1])
         pairs = np.random.default_rng(self.seed).permutation(n_pairs)[:wanted]
         at = np.divmod(pairs, data.horizon)
-        left = (data.future(origins) - base)[at]
+        left = ((data.future(origins) - base) / scale[:, None])[at]
         self._model = HistGradientBoostingRegressor(
-            max_iter=self.n_trees, early_stopping=False, random_state=self.seed
+            max_iter=self.n_trees,
+            learning_rate=0.15,
+            # rows of one window are alike, so a leaf of few rows is a single window
+            min_samples_leaf=int(np.clip(left.size // 50, 20, 200)),
+            early_stopping=False,
+            random_state=self.seed,
         )
-        self._model.fit(self._rows(data, origins, embedding, base, at), left.reshape(-1))
+        self._model.fit(self._rows(data, origins, embedding, base, scale, at), left.reshape(-1))
         return self
 
-    def predict(self, data: WindowData, origins: Origins, embedding: Float64) -> Float64:
-        """Forecasts (n, H, C)."""
-        base = self.ridge.predict(data, origins, embedding)
-        more = self._model.predict(self._rows(data, origins, embedding, base))
-        return np.asarray(base + more.reshape(base.shape), np.float64)
+    def predict(
+        self, data: WindowData, origins: Origins, embedding: Float64, stages: int | None = None
+    ) -> Float64:
+        """Forecasts (n, H, C), of the first ``stages`` trees where given."""
+        blocks = np.array_split(np.arange(len(origins)), -(-len(origins) * _size(data) // 200_000))
+        parts = []
+        for block in blocks:
+            base, scale = self._under(data, origins[block], embedding[block])
+            rows = self._rows(data, origins[block], embedding[block], base, scale)
+            if stages is None:
+                more = self._model.predict(rows)
+            else:
+                more = next(islice(self._model.staged_predict(rows), stages - 1, None))
+            parts.append(base + more.reshape(base.shape) * scale[:, None])
+        return np.concatenate(parts) if parts else np.zeros((0, data.horizon, 1))
 
-    @staticmethod
+    def _under(
+        self, data: WindowData, origins: Origins, embedding: Float64
+    ) -> tuple[Float64, Float64]:
+        """The forecast (n, H, C) that trees add to, and the scale (n, C) of what they add."""
+        past = data.past(origins).astype(np.float64)
+        level = self.level if self.ridge is None else self.ridge.choice.level
+        each = [_level(past[:, :, c], level) for c in range(past.shape[2])]
+        scale = np.concatenate([one for _, one in each], axis=1)
+        if self.ridge is not None:
+            return self.ridge.predict(data, origins, embedding), scale
+        center = np.concatenate([one for one, _ in each], axis=1)
+        return np.repeat(center[:, None], data.horizon, axis=1), scale
+
     def _rows(
+        self,
         data: WindowData,
         origins: Origins,
         embedding: Float64,
         base: Float64,
+        scale: Float64,
         at: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     ) -> Float32:
         """A row for every pair ``at`` of a window and a step (all when None) and variable."""
@@ -262,12 +358,7 @@ class BoostedForecast:
         window, step = at
         now = origins[window]
         last = values[now]  # (pairs, C)
-        columns: list[NDArray[np.floating]] = [
-            np.broadcast_to(step[:, None], last.shape),
-            np.broadcast_to(np.arange(last.shape[1]), last.shape),
-            last,
-            base[window, step] - last,
-        ]
+        columns: list[NDArray[np.floating]] = [base[window, step] - last]
         columns += [values[now - lag] - last for lag in range(1, min(data.length, 8))]
         total = np.concatenate([np.zeros((1, last.shape[1])), values.cumsum(0, dtype=np.float64)])
         for season in (s for s in data.seasons if s <= data.length):
@@ -279,103 +370,214 @@ class BoostedForecast:
                     np.where(inside, values[now + np.maximum(lag, 1 - data.length)] - last, 0)
                 )
             columns.append((total[now + 1] - total[now + 1 - season]) / season - last)
-        shared = [embedding[window]]
+        columns = [column / scale[window] for column in columns]
+        columns += [
+            last,
+            np.broadcast_to(step[:, None], last.shape),
+            np.broadcast_to(np.arange(last.shape[1]), last.shape),
+        ]
+        shared = [embedding[window, :TREE_EMBEDDING]] if self.embedding else []
         if data.marks is not None:
             shared.append(data.marks[now + step + 1])
         table = np.stack(columns, axis=-1).astype(np.float32)
-        more = np.concatenate(shared, axis=1).astype(np.float32)[:, None]
-        more = np.broadcast_to(more, (*last.shape, more.shape[-1]))
-        return np.concatenate([table, more], axis=-1).reshape(last.size, -1)
+        if shared:
+            more = np.concatenate(shared, axis=1).astype(np.float32)[:, None]
+            more = np.broadcast_to(more, (*last.shape, more.shape[-1]))
+            table = np.concatenate([table, more], axis=-1)
+        return table.reshape(last.size, -1)
 
 
-HEADS = ("auto", "network", "ridge", "boosting")
+def _size(data: WindowData) -> int:
+    """Forecast values of a window."""
+    return data.horizon * int(data.values.shape[1])
+
+
+def naive_forecast(data: WindowData, origins: Origins, season: int) -> Float32:
+    """The value whole seasons before every step, (n, H, C); with a season of 1 the last one."""
+    ahead = np.arange(1, data.horizon + 1)
+    return np.asarray(data.values[origins[:, None] + ahead - season * -(-ahead // season)])
+
+
+HEADS = ("auto", "network", "ridge", "boosting", "trees")
+"""Values of ``head``: boosting stands on the ridge, trees on the window's level."""
 
 
 @dataclass(eq=False)
 class Head:
-    """What turns a window into a forecast: the network's decoder, a ridge, boosting, their mean.
+    """What turns a window into a forecast: the network's decoder, a ridge, boosting, or their mean.
 
     Attributes:
-        kind: ``network``, ``ridge``, ``boosting`` or ``mean``.
+        members: of :data:`HEADS`, or ``naive``; their mean is the forecast.
         errors: held-out mean squared error of each that was tried.
     """
 
-    kind: str = "network"
+    members: tuple[str, ...] = ("network",)
     errors: dict[str, float] = field(default_factory=dict)
     ridge: RidgeForecast | None = None
-    boosted: BoostedForecast | None = None
-    embedder: Embedder | None = None
+    boosted: dict[str, BoostedForecast] = field(default_factory=dict)
+    embedder: Embedder | StepEmbedder | None = None
+    season: int = 1
+
+    @property
+    def kind(self) -> str:
+        """The members in words, as in ``errors``."""
+        return mean_name(self.members)
 
     @classmethod
     def choose(
         cls,
         wanted: str,
-        network: nn.Module,
+        network: nn.Module | None,
         data: WindowData,
         train: Origins,
         held: Origins,
         *,
         seed: int = 0,
+        embedder: StepEmbedder | None = None,
     ) -> tuple[Head, Float32]:
-        """The head ``wanted``, or with ``auto`` the one with the least held-out error.
+        """The head ``wanted``, or with ``auto`` the mean with the least held-out error.
 
         Errors come from fits on ``train`` alone; what was chosen is then fitted again on both
         parts (a network's own decoder is not).
 
+        Args:
+            wanted: one of :data:`HEADS`.
+            network: with a decoder and ``represent``; None for heads on lags alone.
+            data: series.
+            train: origins to fit on.
+            held: origins to choose by; without any, ``auto`` is the network or else the ridge.
+            seed: of the trees.
+            embedder: takes the place of the network's embedding.
+
         Returns:
             The head, and its forecasts (n, H, C) of the held-out windows before that second fit.
         """
-        own = window_forecasts(network, data.values, held, data.length, marks=data.marks)
-        truth = data.future(held)
-        if wanted == "network" or (wanted == "auto" and not len(held)):
-            errors = {"network": float(np.square(own - truth).mean())} if len(held) else {}
-            return cls("network", errors), own
+        own = np.zeros((len(held), data.horizon, data.values.shape[1]), np.float32)
+        if network is not None:
+            own = window_forecasts(network, data.values, held, data.length, marks=data.marks)
+        if wanted == "auto" and not len(held):
+            wanted = "ridge" if network is None else "network"
+        if wanted == "network":
+            errors = {wanted: float(np.square(own - data.future(held)).mean())} if len(held) else {}
+            return cls((wanted,), errors), own
         train = thinned(train, MAX_WINDOWS)
-        embedder = Embedder(data, network, train)
+        head = cls((wanted,), embedder=embedder or Embedder(data, network, train))
         if not len(held):
-            embedding = embedder(data, network, train)
-            ridge = RidgeForecast().fit(data, train, embedding)
-            boosted = BoostedForecast(ridge, seed, 50) if wanted == "boosting" else None
-            if boosted is not None:
-                boosted.fit(data, train, embedding)
-            return cls(wanted, {}, ridge, boosted, embedder), own
-        embedded = embedder(data, network, train), embedder(data, network, held)
-        ridge = RidgeForecast().choose(data, train, held, embedded)
-        forecasts: dict[str, NDArray[np.floating]] = {"network": own}
-        forecasts["ridge"] = ridge.predict(data, held, embedded[1])
-        boosted = None
-        if wanted in ("auto", "boosting"):
-            boosted = BoostedForecast(ridge, seed)
-            forecasts["boosting"] = boosted.choose(data, train, held, embedded)
-            forecasts["mean"] = np.mean(list(forecasts.values()), axis=0)
-        errors = {k: float(np.square(v - truth).mean()) for k, v in forecasts.items()}
-        kind = min(errors, key=errors.__getitem__) if wanted == "auto" else wanted
-        head = cls(kind, errors, ridge, boosted, embedder)
-        if kind != "network":
-            both = thinned(np.sort(np.concatenate([train, held])), MAX_WINDOWS)
-            embedding = embedder(data, network, both)
-            ridge.fit(data, both, embedding)
-            if boosted is not None and kind != "ridge":
-                boosted.fit(data, both, embedding)
-        return head, forecasts[kind].astype(np.float32)
+            head.ridge = RidgeForecast()
+            if wanted != "ridge":
+                under = head.ridge if wanted == "boosting" else None
+                head.boosted[wanted] = BoostedForecast(under, seed, 50)
+            head._fit(network, data, train)
+            return head, own
+        forecasts = head._try(wanted, network, data, train, held, seed)
+        if wanted == "auto":
+            head._add_naive(forecasts, data, held)
+            if network is not None:
+                forecasts["network"] = own
+        head._take_best(wanted, forecasts, data.future(held))
+        head.boosted = {name: head.boosted[name] for name in head.boosted if name in head.members}
+        if not set(head.members) <= {"network", "naive"}:
+            both = np.sort(np.concatenate([train, held]))
+            head._fit(network, data, thinned(both, MAX_WINDOWS))
+        result = np.mean([forecasts[name] for name in head.members], axis=0)
+        return head, result.astype(np.float32)
 
-    def forecast(self, network: nn.Module, data: WindowData, origins: Origins) -> Float32:
+    def _try(
+        self,
+        wanted: str,
+        network: nn.Module | None,
+        data: WindowData,
+        train: Origins,
+        held: Origins,
+        seed: int,
+    ) -> dict[str, NDArray[np.floating]]:
+        """Fit on ``train`` what may be needed, choose by ``held``, and its forecasts there."""
+        assert self.embedder is not None
+        train = thinned(train, max(1000, MAX_WINDOWS // data.values.shape[1]))
+        embedded = self.embedder(data, network, train), self.embedder(data, network, held)
+        forecasts: dict[str, NDArray[np.floating]] = {}
+        if wanted != "trees":
+            self.ridge = RidgeForecast().choose(data, train, held, embedded)
+            forecasts["ridge"] = self.ridge.predict(data, held, embedded[1])
+        for name, under in (("boosting", self.ridge), ("trees", None)):
+            if wanted in ("auto", name):
+                self.boosted[name] = BoostedForecast(under, seed)
+                forecasts[name] = self.boosted[name].choose(data, train, held, embedded)
+        return forecasts
+
+    def _add_naive(
+        self, forecasts: dict[str, NDArray[np.floating]], data: WindowData, held: Origins
+    ) -> None:
+        """The last value, or that of the season with the least error."""
+        errors, truth = {}, data.future(held)
+        for season in (1, *(s for s in data.seasons if s <= data.length)):
+            errors[season] = float(np.square(naive_forecast(data, held, season) - truth).mean())
+        self.season = min(errors, key=errors.__getitem__)
+        forecasts["naive"] = naive_forecast(data, held, self.season)
+
+    def _take_best(
+        self, wanted: str, forecasts: Mapping[str, NDArray[np.floating]], truth: Float32
+    ) -> None:
+        """Set the errors, and with ``auto`` the members."""
+
+        def error(names: tuple[str, ...]) -> float:
+            mean = np.mean([forecasts[name] for name in names], axis=0)
+            return float(np.square(mean - truth).mean())
+
+        single = {(name,): error((name,)) for name in sorted(forecasts)}
+        self.errors = {mean_name(names): value for names, value in single.items()}
+        if wanted != "auto":
+            return
+        several = [m for n in range(2, len(forecasts) + 1) for m in combinations(forecasts, n)]
+        tried = single | {names: error(names) for names in several}
+        self.members = min(tried, key=tried.__getitem__)
+        best = min(several, key=tried.__getitem__)
+        self.errors[mean_name(best)] = tried[best]
+
+    def _fit(self, network: nn.Module | None, data: WindowData, origins: Origins) -> None:
+        """Fit what the members need by the choices made."""
+        assert self.embedder is not None
+        embedding = self.embedder(data, network, origins)
+        if self.ridge is not None and {"ridge", "boosting"} & set(self.members):
+            self.ridge.fit(data, origins, embedding)
+        for boosted in self.boosted.values():
+            boosted.fit(data, origins, embedding)
+
+    def forecast(self, network: nn.Module | None, data: WindowData, origins: Origins) -> Float32:
         """Forecasts (n, H, C) from ``origins``."""
         forecasts: list[NDArray[np.floating]] = []
-        if self.kind in ("network", "mean"):
+        if "network" in self.members:
+            assert network is not None
             forecasts.append(
                 window_forecasts(network, data.values, origins, data.length, marks=data.marks)
             )
-        if self.kind != "network":
+        if "naive" in self.members:
+            forecasts.append(naive_forecast(data, origins, self.season))
+        if not set(self.members) <= {"network", "naive"}:
             assert self.embedder is not None
-            assert self.ridge is not None
             embedding = self.embedder(data, network, origins)
-            if self.kind in ("ridge", "mean"):
+            if "ridge" in self.members:
+                assert self.ridge is not None
                 forecasts.append(self.ridge.predict(data, origins, embedding))
-            if self.kind in ("boosting", "mean"):
-                assert self.boosted is not None
-                forecasts.append(self.boosted.predict(data, origins, embedding))
+            forecasts += [b.predict(data, origins, embedding) for b in self.boosted.values()]
         return np.asarray(np.mean(forecasts, axis=0, dtype=np.float64), np.float32)
+
+    def facts(self) -> dict[str, Any]:
+        """What was chosen, for reports: the members, and what each of them sees."""
+        result: dict[str, Any] = {"head": self.kind}
+        if "naive" in self.members:
+            result["season"] = self.season
+        if self.ridge is not None and {"ridge", "boosting"} & set(self.members):
+            result["ridge"] = asdict(self.ridge.choice)
+        for name, boosted in self.boosted.items():
+            seen = {"n_trees": boosted.n_trees, "embedding": boosted.embedding}
+            result[name] = seen | ({"level": boosted.level} if boosted.ridge is None else {})
+        return result
+
+
+def mean_name(members: Sequence[str]) -> str:
+    """``ridge``, or ``mean of boosting, ridge``."""
+    return members[0] if len(members) == 1 else f"mean of {', '.join(sorted(members))}"
 
 
 def thinned(origins: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from tscl.encoders.base import evaluating
 from tscl.errors import InputError
+from tscl.evaluation.forecasting.coverage import calibrated, tracked_widths
 from tscl.seeding import seeded, torch_generator
 
 Float32 = NDArray[np.float32]
@@ -31,17 +32,6 @@ class Intervals(Protocol):
     def bounds(self, coverage: float, embeddings: Float32) -> tuple[Float64, Float64]:
         """Lower and upper offsets (n, H, C) for n windows with embeddings (n, F)."""
         ...
-
-
-def calibrated(scores: NDArray[np.floating], coverage: float) -> Float64:
-    """The ceil((n + 1) coverage)-th smallest score of n along the first axis (1st to n-th).
-
-    Split conformal prediction (Vovk et al. 2005; Lei et al. 2018, arXiv 1604.04173, algorithm 2).
-    """
-    n = len(scores)
-    rank = min(n, max(1, int(np.ceil((n + 1) * coverage - 1e-9))))
-    result: Float64 = np.sort(scores, axis=0)[rank - 1].astype(np.float64)
-    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,51 +51,29 @@ class ConformalIntervals:
         return -result, result
 
 
-def window_spread(past: NDArray[np.floating]) -> Float64:
-    """Deviation of every variable within its window (n, L, C), (n, C), none near zero."""
-    spread = past.std(axis=1, dtype=np.float64)
-    return np.asarray(np.maximum(spread, 0.1 * np.median(spread, axis=0) + 1e-6))
-
-
 @dataclass(frozen=True, eq=False)
 class AdaptiveIntervals:
-    """Symmetric conformal intervals whose level follows the errors seen of late.
+    """Symmetric conformal intervals whose widths follow the errors seen of late.
 
-    A score is an absolute error over the spread of its window. Going through the held-out windows
-    in time, the level that is asked for moves by
-
-        alpha' = alpha + gamma (miscoverage - err),    err = 1 when the truth was outside
-
-    (adaptive conformal inference, Gibbs and Candes 2021, arXiv 2106.00170, eq. 2, with gamma .005
-    there), and the width is the (1 - alpha)-quantile of the last scores. An error counts once the
-    whole horizon of its window is past. Two things differ: alpha never rises above the one asked
-    for, so that a quiet stretch does not narrow the intervals before the next season; and where the
-    method asks for an infinite interval (alpha below 0) the largest score is widened by
-    ``1 - 20 alpha``.
+    See :func:`tscl.evaluation.forecasting.coverage.tracked_widths`. A score is an absolute error
+    over the spread of its window.
 
     Attributes:
-        errors: (n, H, C) truth minus forecast of held-out windows, in their order of time.
-        spread: (n, C) of their windows, of :func:`window_spread`.
-        origins: (n,) steps at which they end.
-        gamma: step of the level. memory: scores a quantile is taken of, at most.
+        errors: (n, H, C) truth minus forecast of held-out windows.
+        spread: (n, C) of their windows, of
+            :func:`tscl.evaluation.forecasting.coverage.window_spread`.
+        later: scores (m, H, C) of the windows after training, one a step; NaN where not known.
     """
 
     errors: Float32
     spread: Float64
-    origins: NDArray[np.int64]
-    gamma: float = 0.01
-    memory: int = 300
+    later: Float64 | None = None
 
-    def followed_by(
-        self, errors: Float32, spread: Float64, origins: NDArray[np.int64]
-    ) -> AdaptiveIntervals:
-        """Intervals that have seen further windows, the arguments being theirs."""
-        return replace(
-            self,
-            errors=np.concatenate([self.errors, errors]),
-            spread=np.concatenate([self.spread, spread]),
-            origins=np.concatenate([self.origins, origins]),
-        )
+    def followed_by(self, errors: Float32, spread: Float64) -> AdaptiveIntervals:
+        """Intervals that have seen further windows, one a step, NaN where the truth is to come."""
+        scores = np.abs(errors) / spread[:, None]
+        later = scores if self.later is None else np.concatenate([self.later, scores])
+        return replace(self, later=later)
 
     def bounds(self, coverage: float, embeddings: Float32) -> tuple[Float64, Float64]:
         """See :class:`Intervals`; offsets in units of the spread of the window asked about."""
@@ -115,30 +83,9 @@ class AdaptiveIntervals:
 
     def width(self, coverage: float) -> Float64:
         """(H, C) after all windows."""
-        scores = np.abs(self.errors) / self.spread[:, None]
-        n, horizon = scores.shape[:2]
-        alpha = np.full(scores.shape[1:], 1.0 - coverage)
-        # the windows whose whole future was known at the origin of each
-        known = np.searchsorted(self.origins, self.origins - horizon, side="right")
-        known = np.minimum(np.maximum.accumulate(known), np.arange(n))
-        first = max(0, n - self.memory)
-        for i in range(first, n):
-            if known[i] >= 10:
-                past = scores[max(0, known[i] - self.memory) : known[i]]
-                outside = scores[i] > _quantile(past, alpha)
-                alpha = alpha + self.gamma * (1.0 - coverage - outside)
-                alpha = np.minimum(alpha, 1.0 - coverage)
-        return _quantile(scores[-self.memory :], alpha)
-
-
-def _quantile(scores: NDArray[np.floating], alpha: Float64) -> Float64:
-    """The ceil((n + 1)(1 - alpha))-th smallest of n scores (n, H, C), by level (H, C)."""
-    n = len(scores)
-    rank = np.ceil((n + 1) * (1.0 - alpha) - 1e-9).astype(np.int64)
-    ordered = np.sort(scores, axis=0)
-    at = np.clip(rank, 1, n)[None] - 1
-    chosen = np.take_along_axis(ordered, at, axis=0)[0]
-    return np.asarray(chosen * np.where(alpha < 0, 1.0 - 20.0 * alpha, 1.0), np.float64)
+        held = np.abs(self.errors) / self.spread[:, None]
+        later = np.zeros((0, *held.shape[1:])) if self.later is None else self.later
+        return np.asarray(tracked_widths(held, later, coverage)[-1])
 
 
 class QuantileHead(nn.Module):

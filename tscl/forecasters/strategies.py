@@ -56,7 +56,9 @@ class StrategyTraining(Section):
         pretrain_epochs: of contrast alone, in the strategies of two stages.
         max_epochs, patience, batch_size, lr, weight_decay: of training on validation MSE.
         steps_per_epoch: at most this many batches an epoch; None for all windows.
+        max_steps: optimiser steps of a stage at most; None for no limit.
         stride: steps between training windows.
+        accelerator: where to train: ``cpu``, ``cuda``, ``mps`` or ``auto``.
         clip_norm: gradient clipping, or None.
         lr_schedule: ``constant``, ``cosine`` to zero at the last epoch, or ``halving`` after each;
             the first ``hold_epochs`` are left out of it (1 in the public code).
@@ -85,6 +87,8 @@ class StrategyTraining(Section):
     ridge_drop: int | None = Field(default=None, ge=0)
     monitor_stride: int = Field(default=1, ge=1)
     network_params: dict[str, Any] = Field(default_factory=dict)
+    max_steps: int | None = Field(default=None, ge=1)
+    accelerator: Literal["cpu", "cuda", "mps", "auto"] = "cpu"
 
 
 class StrategySettings(StrategyTraining):
@@ -109,7 +113,8 @@ class StrategySettings(StrategyTraining):
 
         So the digests of cells finished before stay theirs.
         """
-        later = {"hold_epochs": 0, "ridge_window": None, "ridge_drop": None}
+        later: dict[str, Any] = {"hold_epochs": 0, "ridge_window": None, "ridge_drop": None}
+        later |= {"max_steps": None, "accelerator": "cpu"}
         values = self.model_dump()
         return {k: v for k, v in values.items() if k not in later or v != later[k]}
 
@@ -226,6 +231,8 @@ class StrategyRun:
             clip_norm=s.clip_norm,
             averaging="none",
             patience=s.patience,
+            max_steps=s.max_steps,
+            accelerator=s.accelerator,
             seed=self.seed,
         )
         folder = None if self.checkpoints is None else self.checkpoints / stage
@@ -238,7 +245,7 @@ class StrategyRun:
         result = trainer.fit(method, self.source, sampler, resume=self.resume, title=stage)
         self.steps += result.steps
         self.last = result
-        return result.encoder
+        return result.encoder.cpu()
 
     def validation_mse(self, network: nn.Module) -> float:
         """Mean squared error of the monitored validation windows."""

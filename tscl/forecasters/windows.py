@@ -174,6 +174,8 @@ def window_forecasts(
     past, future = np.arange(1 - length, 1), np.arange(1, horizon + 1)
     was = network.training
     network.eval()
+    first = next(network.parameters(), None)
+    device = None if first is None else first.device
     parts = []
     try:
         with torch.no_grad():
@@ -182,7 +184,10 @@ def window_forecasts(
                 known: list[Tensor | None] = [None, None]
                 if marks is not None:
                     known = [_tensor(marks[at + past]), _tensor(marks[at + future])]
-                parts.append(network(_tensor(values[at + past]), *known).float().cpu().numpy())
+                inputs = [
+                    x if x is None else x.to(device) for x in (_tensor(values[at + past]), *known)
+                ]
+                parts.append(network(*inputs).float().cpu().numpy())
     finally:
         network.train(was)
     return np.concatenate(parts) if parts else np.zeros((0, horizon, 0), np.float32)

@@ -1,7 +1,7 @@
 """Several projection heads with a temperature for every head and pair (AMCL).
 
-Wang et al. 2023, arXiv 2310.05615. A pair (x, y) seen by head c has similarity s = u . v and an
-adaptive temperature
+Wang et al., "Adaptive Multi-head Contrastive Learning", arXiv 2310.05615. A pair (x, y) seen by
+head c has similarity s = u . v and an adaptive temperature
 
     tau(u, v) = tau_min + (tau_max - tau_min) sigmoid(-phi(u) . phi(v))
 

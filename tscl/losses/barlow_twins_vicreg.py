@@ -1,11 +1,12 @@
 """Losses on moments of the embeddings, without negatives: Barlow Twins and VICReg.
 
-Barlow Twins (Zbontar et al. 2021, arXiv 2103.03230): with C the correlation matrix across the batch
-of the dimensions of two views,
+Zbontar et al., "Barlow Twins: Self-Supervised Learning via Redundancy Reduction", arXiv 2103.03230:
+with C the correlation matrix across the batch of the dimensions of two views,
 
     L = sum_i (1 - C_ii)^2 + lambda sum_{i != j} C_ij^2.
 
-VICReg (Bardes et al. 2021, arXiv 2105.04906): with batch covariance Cov (divisor B - 1) of a view,
+Bardes et al., "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning",
+arXiv 2105.04906: with batch covariance Cov (divisor B - 1) of a view,
 
     invariance = mean_i |z_i - z'_i|^2 / D
     variance   = mean_d relu(1 - sqrt(Cov_dd + eps)),      covariance = sum_{d != e} Cov_de^2 / D

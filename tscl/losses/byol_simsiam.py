@@ -2,9 +2,11 @@
 
 With a predictor h, p = h(z) and sg the stop-gradient, for each ordered pair of views
 
-    SimSiam  L = -cos(p_1, sg(z_2))            (Chen & He 2020, arXiv 2011.10566)
-    BYOL     L = |unit(p_1) - sg(unit(z'_2))|^2 = 2 - 2 cos    (Grill et al. 2020, arXiv 2006.07733)
+    SimSiam  L = -cos(p_1, sg(z_2))
+    BYOL     L = |unit(p_1) - sg(unit(z'_2))|^2 = 2 - 2 cos
 
+(Chen and He, "Exploring Simple Siamese Representation Learning", arXiv 2011.10566; Grill et al.,
+"Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning", arXiv 2006.07733),
 averaged over the pairs (BYOL's paper adds up its two). In BYOL z' comes from a moving average of
 the encoder: pass it as ``targets`` of ``between``. Neither repels anything: what prevents collapse
 is the predictor with the stop-gradient (and BYOL's average), so the loss has one. It normalises its

@@ -1,9 +1,10 @@
 """Contrastive attraction and contrastive repulsion: positives and negatives compared among
 themselves.
 
-Zheng et al. 2021, arXiv 2105.03746, with the cost (squared Euclidean distance of unit embeddings)
-and the conditional weights of the authors' code (JegZheng/CACR-SSL). For an anchor x with positives
-x+ (its other views) and negatives x- (other samples in another view),
+Zheng et al., "Contrastive Attraction and Contrastive Repulsion for Representation Learning", arXiv
+2105.03746, with the cost (squared Euclidean distance of unit embeddings) and the conditional
+weights of the authors' code (JegZheng/CACR-SSL). For an anchor x with positives x+ (its other
+views) and negatives x- (other samples in another view),
 
     attraction = sum_k softmax_k( t+ |x - x_k+|^2) |x - x_k+|^2     farther positives pull harder
     repulsion  = sum_k softmax_k(-t- |x - x_k-|^2) |x - x_k-|^2     closer negatives push harder

@@ -1,8 +1,9 @@
 """A weighted sum of losses: contrastive and non-contrastive terms on the same embeddings.
 
-Fini et al. 2023, arXiv 2305.08675, add the losses of SimSiam, BYOL, Barlow Twins and SwAV to the
-contrastive one (SiamLIP, BYOLIP, BarLIP, SwALIP). They report that a better training recipe makes
-up for most of the gain. The factors of the paper were not found; those here are settings.
+Fini et al., "Improved baselines for vision-language pre-training", arXiv 2305.08675, add the losses
+of SimSiam, BYOL, Barlow Twins and SwAV to the contrastive one (SiamLIP, BYOLIP, BarLIP, SwALIP).
+They report that a better training recipe makes up for most of the gain. The factors of the paper
+were not found; those here are settings.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """CLIP's loss with uniformity and alignment terms against the gap between two modalities.
 
-Fahim et al. 2024, arXiv 2405.18570. Embeddings x, y (unit, paired) of two encoders:
+Fahim et al., "It's Not a Modality Gap: Characterizing and Addressing the Contrastive Gap", arXiv
+2405.18570. Embeddings x, y (unit, paired) of two encoders:
 
     uniformity  = 1/2 [log mean_{j != k} exp(-2 |x_j - x_k|^2) + the same for y]
     cross       = log mean_{j != k} exp(-2 |x_j - y_k|^2)

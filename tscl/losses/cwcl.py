@@ -1,7 +1,7 @@
 """Continuously weighted contrastive loss between two modalities (CWCL).
 
-Srinivasa et al. 2023, arXiv 2309.14580. p are unit embeddings of the trained-on (often frozen)
-modality, q of the other:
+Srinivasa et al., "CWCL: Cross-Modal Transfer with Continuously Weighted Contrastive Loss", arXiv
+2309.14580. p are unit embeddings of the trained-on (often frozen) modality, q of the other:
 
     w_ij  = <p_i, p_j> / 2 + 1/2                                    similarity within p, in [0, 1]
     L_pq  = -mean_i 1 / (sum_j w_ij) sum_j w_ij log softmax_j(<p_i, q_j> / tau)

@@ -1,6 +1,7 @@
 """Decoupled contrastive learning: InfoNCE without the positive in its own denominator.
 
-Yeh et al. 2021, arXiv 2110.06848. For unit embeddings u, v of two views and temperature tau,
+Yeh et al., "Decoupled Contrastive Learning", arXiv 2110.06848. For unit embeddings u, v of two
+views and temperature tau,
 
     N_i = sum_{j != i} [exp(u_i . v_j / tau) + exp(u_i . u_j / tau)]
     DCL:   L_i = -     u_i . v_i / tau + log N_i

@@ -1,9 +1,9 @@
 """Group ordering constraints by a differentiable sorting network (GroCo).
 
-Shvetsova et al. 2023, arXiv 2301.02009. For an anchor, the similarities to its k hardest negatives
-(same view) and to its positives (other views) are put in the order in which they should come out,
-each group sorted, and sent through a relaxed odd-even sorting network. A comparator that should put
-a below b swaps by
+Shvetsova et al., "Learning by Sorting: Self-supervised Learning with Group Ordering Constraints",
+arXiv 2301.02009. For an anchor, the similarities to its k hardest negatives (same view) and to its
+positives (other views) are put in the order in which they should come out, each group sorted, and
+sent through a relaxed odd-even sorting network. A comparator that should put a below b swaps by
 
     alpha = 1/2 + arctan(steepness (b - a)) / pi,   a' = alpha a + (1 - alpha) b,  b' = a + b - a'
 

@@ -1,7 +1,7 @@
 """Class-pair gates: any two classes may be positives, in a subspace of their own.
 
-Wu et al., "Rethinking Positive Pairs in Contrastive Learning" (Hydra, later SimLAP), arXiv
-2410.18200. A gate for a pair of classes (a, b), learned with the encoder,
+Wu et al., "Rethinking Positive Pairs in Contrastive Learning", arXiv
+2410.18200 (Hydra, later SimLAP). A gate for a pair of classes (a, b), learned with the encoder,
 
     g(a, b) = sigmoid( MLP( (e_a + e_b) / 2 ) ) in (0, 1)^D
 

@@ -4,8 +4,10 @@ For unit embeddings u, v of two views and temperature tau,
 
     L_i = -log( exp(u_i . v_i / tau) / sum_j exp(u_i . v_j / tau) )
 
-(van den Oord et al. 2018, arXiv 1807.03748, eq. 4; NT-Xent: Chen et al. 2020, arXiv 2002.05709,
-eq. 1, whose denominator also holds the anchor's own view without the anchor itself).
+(van den Oord et al., "Representation Learning with Contrastive Predictive Coding", arXiv
+1807.03748, eq. 4; NT-Xent: Chen et al., "A Simple Framework for Contrastive Learning of Visual
+Representations", arXiv 2002.05709, eq. 1, whose denominator also holds the anchor's own view
+without the anchor itself).
 
 Similarities are computed in blocks of ``tile`` and, with more than one block, again in the backward
 pass (:mod:`tscl.losses.shared.tiled_infonce`), so that memory grows with the batch and not its

@@ -1,8 +1,9 @@
 """A temperature for every sample, by distributionally robust optimisation (iSogCLR).
 
-Qiu et al. 2023, arXiv 2305.11965. For an anchor i with positive similarity s_i+ and negatives s_ij,
-h_ij = s_ij - s_i+, the robust contrastive loss over all reweightings of the negatives within a
-Kullback-Leibler ball is
+Qiu et al., "Not All Semantics are Created Equal: Contrastive Self-supervised Learning with
+Automatic Temperature Individualization", arXiv 2305.11965. For an anchor i with positive similarity
+s_i+ and negatives s_ij, h_ij = s_ij - s_i+, the robust contrastive loss over all reweightings of
+the negatives within a Kullback-Leibler ball is
 
     L_i = min over tau_i in [tau_min, tau_max] of  tau_i log mean_j exp(h_ij / tau_i) + tau_i rho.
 

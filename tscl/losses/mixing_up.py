@@ -1,7 +1,8 @@
 """Mixup contrast: predict which two series were mixed, and how much of each.
 
-Wickstrøm et al. 2022, arXiv 2203.09270, eq. 2 (MNT-Xent). With z~_i the embedding of
-lambda x1_i + (1 - lambda) x2_i, cosine similarity D and temperature tau,
+Wickstrøm et al., "Mixing Up Contrastive Learning: Self-Supervised Representation Learning for Time
+Series", arXiv 2203.09270, eq. 2 (MNT-Xent). With z~_i the embedding of lambda x1_i + (1 - lambda)
+x2_i, cosine similarity D and temperature tau,
 
     l_i = -      lambda  log exp(D(z~_i, z1_i) / tau) / S_i
           - (1 - lambda) log exp(D(z~_i, z2_i) / tau) / S_i

@@ -3,8 +3,9 @@
     MMD(P, Q) = mean k(p, p') + mean k(q, q') - 2 mean k(p, q),
     k(a, b) = sum_i exp(-|a - b|^2 / s_i)
 
-with five bandwidths s_i spaced by 2 around the mean squared distance of all pairs. AutoTCL
-(arXiv 2402.10434, section 3.3) uses it as the discrepancy of the principle of relevant information.
+with five bandwidths s_i spaced by 2 around the mean squared distance of all pairs. See Gretton
+et al., "A Kernel Two-Sample Test", JMLR 2012, arXiv 0805.2368; AutoTCL (arXiv 2402.10434,
+section 3.3) uses it as the discrepancy of the principle of relevant information.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """InfoNCE with synthetic hard negatives mixed from the hardest ones and from the anchor (MoCHi).
 
-Kalantidis et al. 2020, arXiv 2010.01028. Let n_1 .. n_N be the N negatives most similar to an
-anchor q. Negatives are added for each anchor, projected back to the unit sphere:
+Kalantidis et al., "Hard Negative Mixing for Contrastive Learning", arXiv 2010.01028. Let n_1 .. n_N
+be the N negatives most similar to an anchor q. Negatives are added for each anchor, projected back
+to the unit sphere:
 
     mixed    h_k = a n_i + (1 - a) n_j,    a uniform in (0, 1),    i, j random among the N hardest
     harder   h_k = b q + (1 - b) n_j,      b uniform in (0, 0.5),  j random among the N hardest

@@ -1,7 +1,8 @@
 """InfoNCE against a queue of earlier keys (MoCo).
 
-He et al. 2019, arXiv 1911.05722, eq. 1: query q, its key k+ (another view, from a momentum encoder,
-without gradient) and the keys of earlier batches in a queue of K,
+He et al., "Momentum Contrast for Unsupervised Visual Representation Learning", arXiv 1911.05722,
+eq. 1: query q, its key k+ (another view, from a momentum encoder, without gradient) and the keys of
+earlier batches in a queue of K,
 
     L = -log( exp(q . k+ / tau) / (exp(q . k+ / tau) + sum_queue exp(q . k / tau)) ).
 

@@ -1,8 +1,8 @@
 """Contrast of all views at once: MV-InfoNCE and MV-DHEL.
 
-Koromilas et al. 2025, arXiv 2507.06979; the forms below are those of the authors' code
-(pakoromilas/Multi-View-CL). For unit embeddings u_{i,l} of sample i in view l and
-e(u, v) = exp(u . v / tau),
+Koromilas et al., "A Principled Framework for Multi-View Contrastive Learning", arXiv 2507.06979;
+the forms below are those of the authors' code (pakoromilas/Multi-View-CL). For unit embeddings
+u_{i,l} of sample i in view l and e(u, v) = exp(u . v / tau),
 
     MV-InfoNCE  L_i = -log( sum_{l != m} e(u_il, u_im)
                             / sum_l sum_{(j, m) != (i, l)} e(u_il, u_jm) )

@@ -1,7 +1,7 @@
 """Supervised contrastive loss: all samples of the anchor's class are its positives.
 
-Khosla et al. 2020, arXiv 2004.11362, eq. 2 (L_out) and eq. 3 (L_in). Over the V B unit embeddings
-of all views, A(i) all but i, P(i) those of A(i) with i's label:
+Khosla et al., "Supervised Contrastive Learning", arXiv 2004.11362, eq. 2 (L_out) and eq. 3 (L_in).
+Over the V B unit embeddings of all views, A(i) all but i, P(i) those of A(i) with i's label:
 
     L_out,i = -1/|P(i)| sum_{p in P(i)} log( exp(z_i.z_p/tau) / sum_{a in A(i)} exp(z_i.z_a/tau) )
     L_in,i  = -log( 1/|P(i)| sum_{p in P(i)} exp(z_i.z_p/tau) / sum_{a in A(i)} exp(z_i.z_a/tau) )

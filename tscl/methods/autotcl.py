@@ -1,5 +1,7 @@
-"""AutoTCL: contrastive learning with a learned augmentation (arXiv 2402.10434, ICLR 2024).
+"""AutoTCL: contrastive learning with a learned augmentation.
 
+Zheng et al., "Parametric Augmentation for Time Series Contrastive Learning", ICLR 2024,
+arXiv 2402.10434.
 Two players are trained in turn. The augmentation network minimises, by the principle of relevant
 information, a discrepancy between the embeddings of input and view plus a sparsity and a
 smoothness term of the mask h (section 3.3); the encoder minimises a global InfoNCE between input

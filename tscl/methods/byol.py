@@ -1,7 +1,8 @@
 """BYOL on series: one view's projection is predicted from another's; no negatives.
 
-Grill et al. 2020, arXiv 2006.07733. The targets come from a slow copy of the network, without which
-predictor and encoder agree on a constant.
+Grill et al., "Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning", arXiv
+2006.07733. The targets come from a slow copy of the network, without which predictor and encoder
+agree on a constant.
 """
 
 from __future__ import annotations

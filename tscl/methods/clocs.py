@@ -1,9 +1,10 @@
 """CLOCS: segments in time and leads of one patient attract each other.
 
-Kiyasseh et al. 2021, arXiv 2005.13249, section 4. Views are segments that follow one another in
-time (CMSC), leads at one time (CMLC), or both (CMSMLC). With view embeddings h_i^A, h_j^B, cosine
-similarity s and temperature 0.1, every pair of views A, B and every pair (i, j) of one patient,
-i = j included, gives
+Kiyasseh et al. 2021, "CLOCS: Contrastive Learning of Cardiac Signals Across Space, Time, and
+Patients", arXiv 2005.13249, section 4. Views are segments that follow one another in time (CMSC),
+leads at one time (CMLC), or both (CMSMLC). With view embeddings h_i^A, h_j^B, cosine similarity s
+and temperature 0.1, every pair of views A, B and every pair (i, j) of one patient, i = j included,
+gives
 
     -log exp(s(h_i^A, h_j^B) / tau) / sum_k exp(s(h_i^A, h_k^B) / tau)
 
@@ -28,7 +29,6 @@ from tscl.methods.heads import (
     embed,
     output_dims,
 )
-from tscl.pooling import check_one_pooling
 from tscl.seeding import rand
 
 Variant = Literal["cmsc", "cmlc", "cmsmlc"]
@@ -53,7 +53,7 @@ class CLOCS(Method):
         temperature: softmax temperature, > 0.
         projection_dims: dimensions of a linear-ReLU-linear head; 0 contrasts the pooled
             embeddings themselves.
-        pooling: over time, one of :data:`tscl.pooling.POOLS`.
+        pooling: over time, of :data:`tscl.pooling.POOLS`, several joined by ``+``.
 
     Example:
         >>> from tscl.encoders import ENCODERS
@@ -87,7 +87,7 @@ class CLOCS(Method):
         for name, value in (("segments", segments), ("leads", leads)):
             if value < 2:
                 raise InputError(name, value, "two views or more are contrasted")
-        dims = output_dims(self.encoder)
+        dims = output_dims(self.encoder, pooling)
         self.head: nn.Module = nn.Identity()
         if projection_dims:
             self.head = ProjectionHead(dims, dims, projection_dims, batch_norm=False)
@@ -99,7 +99,7 @@ class CLOCS(Method):
         self.needs = (level,)
         self.segments = segments
         self.leads = leads
-        self.pooling = check_one_pooling(pooling)
+        self.pooling = pooling
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss`` over all pairs of views.

@@ -27,7 +27,6 @@ from tscl.losses.labelled import class_labels
 from tscl.losses.supcon import SupCon
 from tscl.methods.base import METHODS, Batch, Losses, Method, ParameterGroup
 from tscl.methods.heads import check_batch, embed, mlp_head, output_dims
-from tscl.pooling import check_one_pooling
 from tscl.seeding import randint
 
 
@@ -129,7 +128,7 @@ class Coconut(Method):
         temperature: of both losses.
         repel: what the rehearsed samples are pushed from, see :class:`ReplayContrast`.
         projection_dims: output of the projection head; 0 leaves the head out.
-        pooling: over time, one of :data:`tscl.pooling.POOLS`.
+        pooling: over time, of :data:`tscl.pooling.POOLS`, several joined by ``+``.
 
     Example:
         >>> from tscl.encoders import ENCODERS
@@ -163,7 +162,7 @@ class Coconut(Method):
             raise InputError("replay", replay, "rehearse one sample or more")
         if not replay_weight >= 0:
             raise InputError("replay_weight", replay_weight, "use 0 or more")
-        dims = output_dims(self.encoder)
+        dims = output_dims(self.encoder, pooling)
         self.augmentation = build_augmentation(augmentation)
         self.head = mlp_head(dims, projection_dims or dims, depth=2 if projection_dims else 0)
         self.memory = ReplayMemory(capacity)
@@ -173,7 +172,7 @@ class Coconut(Method):
         self.needs = (by,)
         self.replay = replay
         self.replay_weight = replay_weight
-        self.pooling = check_one_pooling(pooling)
+        self.pooling = pooling
         # The previous model is state of the method, not part of what is trained.
         self.teacher_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
         self.teacher_head = copy.deepcopy(self.head).requires_grad_(False).eval()

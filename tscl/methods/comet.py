@@ -1,5 +1,7 @@
-"""COMET: hierarchical contrast of observations, samples, trials and patients (arXiv 2310.14017).
+"""COMET: hierarchical contrast of observations, samples, trials and patients.
 
+Wang et al., "Contrast Everything: A Hierarchical Contrastive Framework for Medical Time-Series",
+NeurIPS 2023, arXiv 2310.14017.
 The total is sum_l lambda_l L_l over the levels l (section 4.5). Each level compares two views of
 the batch, made by the encoder's dropout and the level's latent mask. Levels with the same mask
 share their two views; views that differ by output dropout alone share one pass of the encoder.

@@ -12,7 +12,7 @@ from tscl.encoders.base import latent_length
 from tscl.errors import ConfigError, InputError, nearest
 from tscl.masking import draw_mask
 from tscl.methods.base import Batch
-from tscl.pooling import pool_time
+from tscl.pooling import check_pooling, pool_time
 
 
 class HeadStack(nn.Sequential):
@@ -147,7 +147,7 @@ def embed(
     Args:
         encoder: follows the encoder contract.
         x: the series.
-        pooling: over time, one of :data:`tscl.pooling.POOLS`.
+        pooling: over time, of :data:`tscl.pooling.POOLS`, several joined by ``+``.
         mask: latent mask mode (:data:`tscl.masking.MASK_MODES`).
         generator: source of the mask.
     """
@@ -184,16 +184,17 @@ def draw_latent_mask(
     )
 
 
-def output_dims(encoder: nn.Module) -> int:
-    """The encoder's embedding dimensions D.
+def output_dims(encoder: nn.Module, pooling: str = "max") -> int:
+    """Dimensions of the encoder's embeddings once they are pooled over time.
 
     Raises:
         InputError: the module does not say.
+        ConfigError: an unknown pooling.
     """
     dims = getattr(encoder, "output_dims", None)
     if not isinstance(dims, int):
         raise InputError("encoder.output_dims", dims, "give the encoder an integer output_dims")
-    return dims
+    return dims * len(check_pooling(pooling))
 
 
 def check_batch(batch: Batch, samples: int = 1, steps: int = 1) -> Tensor:

@@ -1,7 +1,8 @@
 """Learning to tell what a teacher without labels measures: figures of crops, steps and events.
 
-A network is trained to regress what a fixed procedure computes of the signal, as encoders of
-speech learn hand-made features (Pascual et al. 2019, PASE, arXiv 1904.03416) and students the
+Pascual et al., "Learning Problem-agnostic Speech Representations from Multiple Self-supervised
+Tasks", arXiv 1904.03416 (PASE). A network is trained to regress what a fixed procedure
+computes of the signal, as encoders of speech learn hand-made features there and students the
 outputs of a teacher (Hinton et al. 2015, arXiv 1503.02531; features: Romero et al. 2015, arXiv
 1412.6550). The combination here, masked figures of a whole crop through one linear read-out that
 stays part of the encoder beside figures and events of every step, is this library's own. It needs

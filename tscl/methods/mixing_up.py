@@ -1,8 +1,8 @@
 """Mixing-up: tell which two series were mixed and how much of each.
 
-Wickstrøm et al. 2022, arXiv 2203.09270, section 3: x~ = lambda x1 + (1 - lambda) x2 with
-lambda ~ Beta(alpha, alpha) for two mini-batches x1, x2; the loss is
-:class:`tscl.losses.MixupContrast`.
+Wickstrøm et al., "Mixing Up Contrastive Learning: Self-Supervised Representation Learning for Time
+Series", arXiv 2203.09270, section 3: x~ = lambda x1 + (1 - lambda) x2 with lambda ~ Beta(alpha,
+alpha) for two mini-batches x1, x2; the loss is :class:`tscl.losses.MixupContrast`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from tscl.methods.heads import (
     embed,
     output_dims,
 )
-from tscl.pooling import check_one_pooling
 from tscl.seeding import rand
 
 
@@ -41,7 +40,7 @@ class MixingUp(Method):
             order, as the public code does, where every series is also its own negative.
         projection_dims: the projection head's output.
         hidden_dims: its width.
-        pooling: over time, one of :data:`tscl.pooling.POOLS`.
+        pooling: over time, of :data:`tscl.pooling.POOLS`, several joined by ``+``.
 
     Example:
         >>> from tscl.encoders import ENCODERS
@@ -72,12 +71,12 @@ class MixingUp(Method):
         if not 0 < alpha < float("inf"):
             raise InputError("alpha", alpha, "choose a finite value above 0")
         check_choice("pairing", pairing, ("halves", "shuffle"))
-        self.head = ProjectionHead(output_dims(self.encoder), hidden_dims, projection_dims)
+        self.head = ProjectionHead(output_dims(self.encoder, pooling), hidden_dims, projection_dims)
         self.loss = MixupContrast(temperature)
         self.alpha = float(alpha)
         self.per_sample = per_sample
         self.pairing = pairing
-        self.pooling = check_one_pooling(pooling)
+        self.pooling = pooling
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss``; an odd batch leaves one sample out with ``halves``.

@@ -1,6 +1,7 @@
 """MoCo v3 on series: predictions of one view find their sample among a slow copy's targets.
 
-Chen et al. 2021, arXiv 2104.02057, algorithm 1: no queue, the negatives are the batch's others.
+Chen et al., "An Empirical Study of Training Self-Supervised Vision Transformers", arXiv 2104.02057,
+algorithm 1: no queue, the negatives are the batch's others.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Contrast of two modalities: lead groups of a recording, or a series with what is known beside it.
 
-CLIP's scheme (Radford et al. 2021, arXiv 2103.00020, section 2.3) with any loss over pairs: both
-modalities are embedded, projected to one space and contrasted, with a learned temperature. The
-losses made for it are ``cwcl`` (arXiv 2309.14580), ``m3col`` (arXiv 2409.17777) and
-``contrastive_gap`` (arXiv 2405.18570); ``infonce`` is CLIP's own.
+CLIP's scheme (Radford et al., "Learning Transferable Visual Models From Natural Language
+Supervision", arXiv 2103.00020, section 2.3) with any loss over pairs: both modalities are embedded,
+projected to one space and contrasted, with a learned temperature. The losses made for it are
+``cwcl`` (arXiv 2309.14580), ``m3col`` (arXiv 2409.17777) and ``contrastive_gap`` (arXiv
+2405.18570); ``infonce`` is CLIP's own.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from tscl.losses.m3col import M3Co
 from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import check_batch, embed, output_dims
 from tscl.methods.instance_loss import build_loss, loss_inputs, loss_needs
-from tscl.pooling import check_one_pooling
 
 LEARNABLE = (InfoNCE, CWCL, M3Co)
 WARMEST, COLDEST = math.log(1.0), math.log(100.0)
@@ -49,7 +49,7 @@ class Paired(Method):
         loss_params: its arguments when given by name.
         learn_temperature: train the temperature, between 0.01 and 1, from that of the loss.
         projection_dims: width of the shared space.
-        pooling: over time, one of :data:`tscl.pooling.POOLS`.
+        pooling: over time, of :data:`tscl.pooling.POOLS`, several joined by ``+``.
 
     Raises:
         InputError: groups that do not fit, or a pair of another form than announced.
@@ -81,15 +81,15 @@ class Paired(Method):
         super().__init__(encoder)
         if channel_groups is not None and (len(channel_groups) != 2 or not all(channel_groups)):
             raise InputError("channel_groups", channel_groups, "name the channels of two groups")
-        self.pooling = check_one_pooling(pooling)
+        self.pooling = pooling
         self.channel_groups = channel_groups
         self.loss = build_loss(loss, loss_params, projection_dims)
         self.needs = loss_needs(self.loss)
         self.dims = dims
         assert second is None or isinstance(second, nn.Module)
         self.second = second
-        width = output_dims(self.encoder)
-        other = dims or (width if second is None else output_dims(second))
+        width = output_dims(self.encoder, pooling)
+        other = dims or (width if second is None else output_dims(second, pooling))
         self.head = nn.Linear(width, projection_dims)
         self.other_head = nn.Linear(other, projection_dims)
         self.scale: nn.Parameter | None = None

@@ -1,7 +1,7 @@
 """SimCLR on series: two augmented views or more, pooled, projected, contrasted.
 
-Chen et al. 2020, arXiv 2002.05709, section 2: NT-Xent (eq. 1) on a projection head that is thrown
-away after training.
+Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations", arXiv
+2002.05709, section 2: NT-Xent (eq. 1) on a projection head that is thrown away after training.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """TF-C: time and frequency views of one series should have close embeddings.
 
-Zhang et al. 2022, arXiv 2206.08496, sections 4.1 to 4.4. A time encoder gives h_T of the series,
-a frequency encoder h_F of its amplitude spectrum, projections z_T and z_F meet in one space; ~
-marks augmented input. With L the NT-Xent loss of a pair of embeddings,
+Zhang et al., "Self-Supervised Contrastive Pre-Training For Time Series via Time-Frequency
+Consistency", arXiv 2206.08496, sections 4.1 to 4.4. A time encoder gives h_T of the series, a
+frequency encoder h_F of its amplitude spectrum, projections z_T and z_F meet in one space; ~ marks
+augmented input. With L the NT-Xent loss of a pair of embeddings,
 
     L_T = L(h_T, h~_T)    L_F = L(h_F, h~_F)    L_TF = L(z_T, z_F)
     direct   lambda (L_T + L_F) + L_TF                               (the public code)
@@ -31,7 +32,6 @@ from tscl.methods.heads import (
     fresh_copy,
     output_dims,
 )
-from tscl.pooling import check_one_pooling
 from tscl.seeding import rand
 
 
@@ -90,9 +90,11 @@ class TFC(Method):
         assert isinstance(frequency_encoder, nn.Module)
         self.frequency_encoder: nn.Module = frequency_encoder
         self.augmentation = build_augmentation(augmentation)
-        self.time_head = ProjectionHead(output_dims(self.encoder), hidden_dims, projection_dims)
+        self.time_head = ProjectionHead(
+            output_dims(self.encoder, pooling), hidden_dims, projection_dims
+        )
         self.frequency_head = ProjectionHead(
-            output_dims(frequency_encoder), hidden_dims, projection_dims
+            output_dims(frequency_encoder, pooling), hidden_dims, projection_dims
         )
         self.contrast = NTXent(temperature)
         self.perturb = check_fraction("perturb", perturb)
@@ -100,7 +102,7 @@ class TFC(Method):
         self.weight = check_fraction("weight", weight)
         self.consistency = consistency
         self.delta = delta
-        self.pooling = check_one_pooling(pooling)
+        self.pooling = pooling
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss`` and its terms ``time``, ``frequency``, ``consistency``.

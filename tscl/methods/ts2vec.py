@@ -1,8 +1,9 @@
 """TS2Vec: two overlapping random crops under random latent masks, contrasted at every scale.
 
-Yue et al. 2022, arXiv 2106.10466, section 3.2: for random 0 <= a1 <= a2 < b1 <= b2 <= T the crops
-are [a1, b1] and [a2, b2]; embeddings of their overlap [a2, b1] are contrasted, so that a step is
-encoded in two contexts. The loss is :class:`tscl.losses.HierarchicalContrastiveLoss`.
+Yue et al., "TS2Vec: Towards Universal Representation of Time Series", AAAI 2022, arXiv 2106.10466,
+section 3.2: for random 0 <= a1 <= a2 < b1 <= b2 <= T the crops are [a1, b1] and [a2, b2];
+embeddings of their overlap [a2, b1] are contrasted, so that a step is encoded in two contexts. The
+loss is :class:`tscl.losses.HierarchicalContrastiveLoss`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """TS-TCC: cross-view prediction of later steps (temporal) and contrast of contexts (contextual).
 
-Eldele et al. 2021, arXiv 2106.14112, section 3. A weak view w and a strong view s of each series
-are encoded; an autoregressive Transformer summarises steps <= t of a view into a context c_t;
-linear maps W_k predict the OTHER view's embedding k steps later (eq. 2):
+Eldele et al., "Time-Series Representation Learning via Temporal and Contextual Contrasting", arXiv
+2106.14112, section 3. A weak view w and a strong view s of each series are encoded; an
+autoregressive Transformer summarises steps <= t of a view into a context c_t; linear maps W_k
+predict the OTHER view's embedding k steps later (eq. 2):
 
     L_TC^s = -1/K sum_k log exp(W_k(c_t^s) . z_{t+k}^w) / sum_n exp(W_k(c_t^s) . z_{n,t+k}^w)
 

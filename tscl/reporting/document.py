@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from markdown import Markdown
@@ -25,6 +26,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from tscl.disk import write_bytes, write_text
+from tscl.reporting.references import Reference, bibliography
 
 
 def markdown_table(frame: pd.DataFrame, *, names: int | None = None) -> str:
@@ -104,10 +106,9 @@ h3{font-size:1rem;margin:1.4rem 0 .3rem}
 a{color:var(--link)} nav{font-size:.9rem} nav a{margin-right:1rem;display:inline-block}
 .scroll{overflow-x:auto;margin:.6rem 0 1rem}
 table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .7rem;text-align:left;border-bottom:1px solid var(--line);
-white-space:nowrap}
-.text td{white-space:normal;min-width:5rem;overflow-wrap:anywhere}
-.text td:first-child{white-space:nowrap}
+th,td{padding:.25rem .6rem;text-align:left;border-bottom:1px solid var(--line)}
+th:first-child,td:first-child{white-space:nowrap}
+.text td{min-width:5rem;overflow-wrap:anywhere}
 th:first-child,td:first-child{position:sticky;left:0;background:var(--ground)}
 thead th{border-bottom:2px solid var(--faint)}
 figure{margin:.8rem 0 1.4rem} figure img{max-width:100%;display:block;border-radius:4px}
@@ -122,7 +123,7 @@ white-space:normal;overflow-wrap:break-word} table.text td:first-child{min-width
 @media print{nav{display:none} body{max-width:none;margin:0;padding:0;font-size:10pt}
 .scroll{overflow:visible} table{font-size:7pt;width:100%}
 th,td,table :is(td,th):first-child{white-space:normal;padding:.12rem .25rem;position:static;
-max-width:none} table :is(td,th):first-child{overflow-wrap:anywhere;min-width:3rem}
+max-width:none} table :is(td,th):first-child{overflow-wrap:anywhere;min-width:3.4rem}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;overflow:visible}
 details>summary{list-style:none} details::details-content{content-visibility:visible;display:block}
 figure,tr{break-inside:avoid} h2,h3{break-after:avoid} thead{display:table-header-group}
@@ -146,7 +147,11 @@ class Document:
         self._title = title
         self._parts: list[tuple[str, str, str]] = []
         self._pictures: dict[str, bytes] = {}
+        self._vectors: dict[str, bytes] = {}
+        self._files: dict[str, str] = {}
+        self._frames: dict[str, pd.DataFrame] = {}
         self._sections: dict[str, str] = {}
+        self._heading = title
 
     def _add(
         self,
@@ -163,14 +168,15 @@ class Document:
 
     def heading(self, text: str) -> None:
         """A section heading."""
-        slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "section"
+        slug = _slug(text)
         while slug in self._sections:
             slug += "-"
-        self._sections[slug] = text
+        self._sections[slug] = self._heading = text
         self._add(f"## {text}", f'<div id="{slug}">', "</div>")
 
     def subheading(self, text: str) -> None:
         """A heading inside a section."""
+        self._heading = text
         self._add(f"### {text}")
 
     def paragraph(self, text: str) -> None:
@@ -204,13 +210,26 @@ class Document:
         left = frame.shape[1] if text else names
         kind = "scroll text" if text else "scroll"
         self._add(markdown_table(frame, names=left), f'<div class="{kind}">', "</div>", summary)
+        name = f"{len(self._frames) + 1:02d}-{_slug(summary or self._heading)[:60].strip('-')}"
+        self._frames[name] = frame
+
+    def references(self, papers: Sequence[Reference]) -> None:
+        """A list of papers, each once, written to ``references.bib`` too; nothing without any."""
+        once = list(dict.fromkeys(papers))
+        if once:
+            self.heading("References")
+            self.items([str(paper) for paper in once])
+            self._files["references.bib"] = bibliography(once)
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
-        """A figure, written to ``figures/NAME.png`` and embedded in the page, light and dark.
+        """A figure, written to ``figures/NAME.png`` and ``.svg``, embedded in the page as PNG.
 
-        The figure object is recoloured and of no further use to the caller.
+        It is shown light and dark; the figure object is recoloured and of no further use to the
+        caller.
         """
         light = png(figure)
+        figure.set_layout_engine("none")  # it is laid out: the other two need not do it again
+        self._vectors[f"{name}.svg"] = svg(figure)
         darken(figure)
         self.picture(name, light, png(figure), caption)
 
@@ -237,7 +256,7 @@ class Document:
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{title}</title><style>{STYLE}</style></head>\n<body>\n"
             f"<h1>{title}</h1>\n<nav>{' '.join(links)}</nav>\n"
-            + re.sub(r'<img alt="([^"]*)" src="figures/([^"]*)">', self._embedded, body)
+            + re.sub(r'<img alt="([^"]*)" src="figures/([^"]*)">', self._embedded, _unbroken(body))
             + "\n</body></html>\n"
         )
 
@@ -250,14 +269,33 @@ class Document:
         )
 
     def write(self) -> tuple[Path, Path]:
-        """Write both files and the figures; returns the paths of the files."""
+        """Write both files, the figures and ``tables/*.csv`` and ``.tex`` (longtable, booktabs).
+
+        Returns:
+            The paths of the Markdown file and the page.
+        """
         markdown, page = self.folder / "report.md", self.folder / "report.html"
-        for name, picture in self._pictures.items():
+        for old in (self.folder / "tables").glob("[0-9][0-9]-*.*"):  # of an earlier report
+            old.unlink()
+        for name, shown in self._frames.items():
+            frame = shown.replace(r"\*\*|`", "", regex=True)  # Markdown's marks
+            write_text(self.folder / "tables" / f"{name}.csv", frame.to_csv(index=False))
+            latex = frame.to_latex(index=False, longtable=True, escape=True)
+            write_text(self.folder / "tables" / f"{name}.tex", latex)
+        for name, text in self._files.items():
+            write_text(self.folder / name, text)
+        for name, picture in {**self._pictures, **self._vectors}.items():
             write_bytes(self.folder / "figures" / name, picture)
         texts = [f"# {self._title}", *(text for text, _, _ in self._parts)]
         write_text(markdown, "\n\n".join(texts) + "\n")
         write_text(page, self.page())
         return markdown, page
+
+
+def _unbroken(body: str) -> str:
+    """The page with no line end inside an interval or between a mean and its spread."""
+    body = re.sub(r"(\[[-+\d.]+), ([-+\d.]+\])", "\\1,&nbsp;\\2", body)
+    return re.sub(r"(\d) ± (\d)", "\\1&nbsp;±&nbsp;\\2", body)
 
 
 def read_pictures(folder: Path, name: str) -> tuple[bytes, bytes] | None:
@@ -266,6 +304,18 @@ def read_pictures(folder: Path, name: str) -> tuple[bytes, bytes] | None:
     if not all(path.is_file() for path in paths):
         return None
     return paths[0].read_bytes(), paths[1].read_bytes()
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "section"
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG, the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "tscl"}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    return buffer.getvalue()
 
 
 def png(figure: Figure) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 from tscl.errors import ConfigError, nearest
 from tscl.runs.clinical.config import ClinicalConfig
 from tscl.runs.config import JobConfig, read_values, validate
+from tscl.runs.continual.config import ContinualConfig
 from tscl.runs.forecasting.config import RunConfig
 from tscl.runs.label_efficiency.config import LabelEfficiencyConfig
 
@@ -16,6 +17,7 @@ JOBS: dict[str, type[JobConfig]] = {
     "forecasting": RunConfig,
     "clinical": ClinicalConfig,
     "label_efficiency": LabelEfficiencyConfig,
+    "continual": ContinualConfig,
 }
 
 

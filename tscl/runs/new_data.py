@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from data_loaders import ChannelStats, EEGProtocol, MedicalDataset
@@ -20,8 +21,9 @@ from data_loaders.eeg.recording import EXTENSIONS
 from data_loaders.filters import filtered
 from data_loaders.signals import volts
 from data_loaders.vetting.tables import read_text_table
-from tscl.errors import ConfigError, DataError, InputError, check_choice
+from tscl.errors import ConfigError, DataError, InputError, check_choice, nearest
 from tscl.evaluation.clinical.fitted import CARD, FittedClassifier
+from tscl.evaluation.explain import Explanation, explain
 from tscl.runs.clinical.config import ClinicalDataSection
 from tscl.runs.clinical.data import detect_kind, load_patients
 from tscl.runs.label_efficiency.config import RecordingData
@@ -402,3 +404,60 @@ def predict_table(classifier: FittedClassifier, data: Data) -> pd.DataFrame:
     else:
         frame["predicted"] = np.asarray(classifier.classes)[proba.argmax(axis=1)]
     return frame.assign(**probability_columns(proba, classifier.classes))
+
+
+STRETCH = 10.0
+"""Seconds of a whole recording that are explained at once."""
+
+
+def explain_record(
+    classifier: FittedClassifier,
+    data: Data,
+    record: str,
+    *,
+    window: int | None = None,
+    **options: Any,
+) -> tuple[Explanation, Figure]:
+    """What in a window of a new recording speaks for a class, and its picture in the card's unit.
+
+    Args:
+        classifier: as loaded.
+        data: of :func:`load_new`.
+        record: its name, as in :func:`predict_table`.
+        window: its number in the record, of whole recordings the number of the 10 s; None takes
+            the sample with the most certain prediction, or the first 10 s.
+        **options: of :func:`tscl.evaluation.explain.explain`.
+
+    Raises:
+        InputError: no such record or window, or what :func:`adapted` raises.
+    """
+    names = sample_names(data)["record"].astype(str).to_numpy()
+    rows = np.flatnonzero(names == record)
+    if not len(rows):
+        raise InputError("record", record, nearest(record, list(dict.fromkeys(names))))
+    facts = classifier.card["preprocessing"]
+    own = data.subset(rows)
+    ready, plain = (adapted(own, how) for how in (facts, {**facts, "standardize": "none"}))
+    rate = float(facts["sampling_rate"])
+    if isinstance(ready, Recordings) and isinstance(plain, Recordings):
+        long = max(1, round(STRETCH * rate))
+        cuts = [slice(start, start + long) for start in range(0, len(ready[0]), long)]
+        series, values = ([one[0][cut] for cut in cuts] for one in (ready, plain))
+        first = 0
+    else:
+        assert isinstance(ready, MedicalDataset)
+        assert isinstance(plain, MedicalDataset)
+        series, values = list(np.asarray(ready.X)), list(np.asarray(plain.X))
+        first = int(classifier.predict_proba(np.asarray(ready.X)).max(axis=1).argmax())
+    at = first if window is None else window
+    if not 0 <= at < len(series):
+        raise InputError("window", window, f"{record} has windows 0 to {len(series) - 1}")
+    answer = explain(classifier, series[at], classifier.classes, **options)
+    figure = answer.figure(
+        values[at],
+        rate,
+        unit=facts["unit"] or "",
+        channels=facts["channels"],
+        title=f"{record}, window {at}",
+    )
+    return answer, figure

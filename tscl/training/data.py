@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args
 
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tscl.errors import InputError, check_choice
 from tscl.methods.base import Batch
-from tscl.seeding import numpy_generator, randint
+from tscl.seeding import derive_seed, numpy_generator, randint
 
 Indices = NDArray[np.int64]
 GroupMode = Literal["trial", "batch", "random"]
@@ -163,6 +164,60 @@ class GroupedSampler:
         if not self.drop_last or not batches or size + self._smallest > self.batch_size:
             batches.append(np.concatenate(current))
         return batches
+
+
+class WeightedSampler:
+    """Batches of another sampler in which samples take part in proportion to their weights.
+
+    Every pass leaves each sample out with probability 1 - weight / the largest weight; batches are
+    filled up from what is left, and an epoch makes as many passes as it takes to have the other
+    sampler's number of batches. A sample is thus an anchor, a positive and a negative less often,
+    whatever the objective, and never twice in a batch. Equal weights change nothing.
+
+    Args:
+        sampler: the other one; it keeps whole trials whole but for samples that are left out.
+        weights: (n,), >= 0.
+
+    Raises:
+        InputError: weights of which so few are above 0, or one so far above the others, that a
+            pass would hardly have two samples.
+    """
+
+    def __init__(self, sampler: RandomSampler | GroupedSampler, weights: ArrayLike) -> None:
+        given = np.asarray(weights, np.float64)
+        self.share = given / max(float(given.max(initial=0.0)), np.finfo(np.float64).tiny)
+        if self.share.sum() < 2:
+            remedy = "no two samples would meet in a batch; raise the weights that are near zero"
+            raise InputError("sample_weight", f"{self.share.sum():.3g} samples' weight", remedy)
+        self.sampler, self.batch_size = sampler, sampler.batch_size
+        self.groups: Indices | None = getattr(sampler, "groups", None)
+
+    def epoch(self, seed: int, epoch: int) -> list[Indices]:
+        """The batches of ``epoch`` (from 0)."""
+        wanted = batches = self.sampler.epoch(seed, epoch)
+        if (self.share == 1).all():
+            return batches
+        rng, out = numpy_generator(seed, "weights", epoch), list[Indices]()
+        for k in itertools.count(1):
+            out += self._filled([b[rng.random(len(b)) < self.share[b]] for b in batches])
+            if len(out) >= len(wanted):
+                return out[: len(wanted)]
+            batches = self.sampler.epoch(derive_seed(seed, "pass", k), epoch)
+        raise AssertionError
+
+    def _filled(self, batches: list[Indices]) -> list[Indices]:
+        """Neighbours together up to the size of a batch; smaller ones only when all are."""
+        joined = [batches[0]]
+        if self.groups is None:
+            order = np.concatenate(batches)
+            joined = _cut(order, self.batch_size, drop_last=len(order) >= self.batch_size)
+        else:
+            for batch in batches[1:]:
+                if len(joined[-1]) + len(batch) <= self.batch_size:
+                    joined[-1] = np.concatenate([joined[-1], batch])
+                else:
+                    joined.append(batch)
+        return [batch for batch in joined if len(batch) > 1]
 
 
 def _cut(order: Indices, batch_size: int, drop_last: bool) -> list[Indices]:

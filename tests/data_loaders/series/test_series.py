@@ -79,8 +79,7 @@ def edit(row: int, column: str, value: object) -> pd.DataFrame:
         (edit(0, "a", None), {"missing": "forward"}, "a first row has nothing before it"),
         (table().assign(a=1e7 + 0.3 * np.arange(8)), {}, "around 1e.07 with a deviation of 0.687"),
         (table().assign(a=1e9 + np.arange(8)), {}, "float32 loses the differences"),
-        ("date;a\n2020-01-01;1\n2020-01-02;2\n", {}, "parted by ';'"),
-        ("date\ta\n2020-01-01\t1\n2020-01-02\t2\n", {}, "parted by .*t"),
+        (pd.concat([table(), table()]), {}, "row 8 .*earlier .*several series"),
         ("", {}, "empty"),
         ("date,a\n", {}, "0 rows"),
     ],
@@ -90,6 +89,28 @@ def test_bad_tables_are_named_errors(
 ) -> None:
     with pytest.raises(DataError, match=says):
         load_csv(write(tmp_path, frame), **options)
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|", "parquet", "indexed"])
+def test_other_forms_of_a_table_are_read_as_it_is(tmp_path: Path, mark: str) -> None:
+    wanted = load_csv(write(tmp_path, table()))
+    frame = table().assign(date=pd.to_datetime(table()["date"]))
+    path = tmp_path / ("made.parquet" if len(mark) > 1 else "made.txt")
+    if mark == "indexed":
+        frame = frame.set_index("date")
+    if len(mark) > 1:
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep=mark, decimal="," if mark == ";" else ".")
+    series = load_csv(path)
+    pd.testing.assert_frame_equal(series.to_frame(), wanted.to_frame())
+    assert series.freq == wanted.freq
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match="not a Parquet file"):
+        load_csv(tmp_path / "x.parquet")
 
 
 def test_missing_file(tmp_path: Path) -> None:

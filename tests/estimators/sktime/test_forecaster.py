@@ -64,6 +64,39 @@ def test_learns_a_period_and_its_intervals_cover():
     assert inside.mean() >= 0.6
 
 
+def test_a_network_of_a_panel_serves_a_new_series_without_training():
+    """Henon's map: 30 steps tell a network and a ridge nothing, a panel tells the network."""
+
+    def henon(n: int, start: float, unit: float) -> pd.DataFrame:
+        x = [start, 0.1]
+        while len(x) < n + 100:
+            x.append(1 - 1.4 * x[-1] ** 2 + 0.3 * x[-2])
+        return unit * pd.DataFrame({"y": x[100:]})
+
+    panel = {f"{i}": henon(200, 0.05 * i, 1.0 + i) for i in range(6)}
+    new, known = henon(80, 0.47, 7.0), 30
+
+    def error(model: SSCLForecaster) -> float:
+        model.fit(new[:known])
+        scaler = model.scalers_[next(iter(model.scalers_))]
+        data = model._data(scaler.apply(new), np.zeros((len(new), 0), np.float32))
+        origins = np.arange(known - 1, len(new) - 1)
+        forecasts = model.head_.forecast(model.network_, data, origins)
+        return float(np.square(forecasts - data.future(origins)).mean() / data.values.var())
+
+    network = {"output_dims": 16, "decoder_dims": 16}
+    settings = {"horizon": 1, "context_length": 4, "instance_norm": "none", "calendar": False}
+    settings |= {"encoder": "tcn", "encoder_params": {"hidden_dims": 16, "depth": 2}}
+    settings |= {"network_params": network, "max_epochs": 15, "lr": 1e-2, "finetune_epochs": 0}
+    model = SSCLForecaster(**settings).pretrain(pd.concat(panel, names=["id", "time"]))
+    before = {k: v.copy() for k, v in model.pretrained_["weights"].items()}
+    assert error(model) < 0.1
+    for name, value in model.network_.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name])
+    assert error(SSCLForecaster(**settings)) > 0.3
+    assert error(SSCLForecaster(**settings, head="ridge")) > 0.3
+
+
 def test_pretraining_is_kept_by_fit():
     panel = pd.concat({"a": hours(80).to_frame(), "b": hours(90).to_frame() * 3}, names=["id", "t"])
     model = SSCLForecaster(context_length=24, horizon=6, **TINY | {"max_epochs": 1})
@@ -138,6 +171,7 @@ def test_errors_are_named():
         ("patience", {"patience": "a"}),
         ("batch_size", {"batch_size": 1.5}),
         ("batch_size", {"batch_size": 0}),
+        ("device", {"device": "gpu"}),
         ("lr", {"lr": "a"}),
         ("lr", {"lr": float("inf")}),
         ("levels", {"quantile_levels": 3}),
@@ -224,15 +258,36 @@ def test_one_network_for_a_hierarchy_forecasts_every_series_in_its_scale():
     assert again.index.get_level_values(-1).unique()[0] == later.index[-1][-1] + pd.Timedelta("1h")
 
 
+def test_series_that_end_early_are_forecast_from_their_own_end():
+    uneven = panel((("a", 90), ("b", 84), ("c", 90)))
+    model = SSCLForecaster(context_length=24, horizon=6, pooled=True, **TINY).fit(uneven)
+    made = model.predict(fh=[-2, 1, 9]).xs(("north", "b")).to_numpy()
+    bands = model.predict_interval(fh=[1, 9], coverage=0.8)
+    widths = bands.iloc[:, 1] - bands.iloc[:, 0]
+    # the same from the end of b itself: the cutoff lies six steps later
+    cut = uneven[uneven.index.get_level_values(-1) <= uneven.loc[("north", "b")].index[-1]]
+    alone = model.clone().fit(uneven)
+    alone._y, alone._cutoff = cut, cut.loc[("north", "b")].index[-1:]
+    alone._cutoff = pd.DatetimeIndex(alone._cutoff, freq="h")
+    wanted = alone.predict(fh=[4, 7, 15]).xs(("north", "b")).to_numpy()
+    np.testing.assert_allclose(made, wanted, rtol=1e-5)
+    assert (widths.xs(("north", "b")) > widths.xs(("north", "a")) * 10).all()  # b is ten times a
+
+
+def test_a_series_that_fit_has_not_seen_is_forecast_in_its_own_scale():
+    y = panel((("a", 90), ("b", 90)))
+    model = SSCLForecaster(context_length=24, horizon=6, pooled=True, **TINY).fit(y)
+    model.update(panel((("d", 90),)) * 7, update_params=False)
+    made = model.predict(fh=[1, 2, 9])
+    parts = [made.xs(("north", name)).to_numpy() for name in "ad"]
+    np.testing.assert_allclose(parts[1], 7 * parts[0], rtol=1e-3)
+    assert model.predict_interval(fh=[1], coverage=0.9).shape == (3, 2)
+
+
 def test_errors_of_panels_are_named():
     y = panel()
     model = SSCLForecaster(context_length=24, horizon=6, pooled=True, **TINY | {"max_epochs": 0})
     model.fit(y)
-    with pytest.raises(InputError, match="unseen series north/d"):
-        model.clone().fit(y).update(panel((("d", 95),)), update_params=False)
-    uneven = panel((("a", 90), ("b", 80), ("c", 90)))
-    with pytest.raises(InputError, match="series that end at"):
-        model.clone().fit(uneven).predict(fh=[1])
     with pytest.raises(InputError, match="need 30"):
         model.clone().fit(panel((("a", 90), ("b", 29))))
     X = pd.DataFrame({"price": np.arange(len(y)) * 1.0}, index=y.index)

@@ -13,6 +13,7 @@ from tscl.evaluation.forecasting.baselines import (
     season_of,
     seasonal_naive,
     standard_baselines,
+    standard_forecasters,
     train_mean,
     window_ridge,
 )
@@ -117,3 +118,13 @@ def test_etth1_rows_under_the_protocol(shared_data: Path) -> None:
     np.testing.assert_allclose(naive, [0.0458, 0.0576, 0.0872, 0.1109, 0.1252], atol=6e-5)
     ridge = window_ridge(data, split, [24, 168], residual=True)
     np.testing.assert_allclose([r.mse for r in ridge], [0.0262, 0.0660], atol=6e-5)
+
+
+def test_forecasts_of_baselines_have_the_errors_of_their_rows() -> None:
+    data = series()
+    rows = standard_forecasters(data, SPLIT, [4], season=9, window=12, drop=12)
+    assert len(rows) == 7
+    for name, row in rows.items():
+        errors = [row.forecast(4, t) - data[t + 1 : t + 5] for t in range(160, 196)]
+        wanted = row.results()[0].mse
+        np.testing.assert_allclose(np.square(errors).mean(), wanted, rtol=1e-4, err_msg=name)

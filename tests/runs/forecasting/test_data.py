@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from tscl.errors import ConfigError, DataError
 from tscl.runs.config import validate
 from tscl.runs.forecasting.config import DataSection
-from tscl.runs.forecasting.data import cell_facts, load_series
+from tscl.runs.forecasting.data import cell_facts, load_series, named_dataset
 from tscl.runs.study.config import StudyConfig
 from tscl.runs.study.study import Study
 
@@ -110,9 +111,36 @@ def test_bad_data_sections_are_named(tmp_path):
         study(tmp_path, {"dataset": "ETTh"})
     with pytest.raises(ConfigError, match="features MS needs the column to forecast, one of a, b"):
         study(tmp_path, {"dataset": "csv", "path": source, "features": "MS"})
+    with pytest.raises(ConfigError, match=r"data.features: got M; .*S, or MS"):
+        study(tmp_path, {"dataset": "csv", "path": source, "features": "M", "target": "a"})
     with pytest.raises(ConfigError, match="1 h or 15 min"):
         daily = write(tmp_path / "d.csv", ETT, 50, "D")
         study(tmp_path, {"dataset": "ett", "path": str(daily)})
+
+
+def test_remedies_are_keys_of_the_configuration_and_help(tmp_path):
+    frame = pd.read_csv(write(tmp_path / "s.csv", ["a", "b"], 60, "h"))
+    holed = frame.copy()
+    holed.loc[20, "a"] = np.nan
+    flat = frame.assign(b=1.0)
+    for bad in (frame.drop(index=range(10, 14)), holed, flat):
+        bad.to_csv(tmp_path / "bad.csv", index=False)
+        section = DataSection(dataset="csv", path=str(tmp_path / "bad.csv"))
+        with pytest.raises(DataError) as caught:
+            load_series(section)
+        key = re.search(r"-s data.(\w+)=(\S+?)[:) ]", f"{caught.value.remedy} ")
+        assert key is not None, caught.value
+        assert "allow" not in caught.value.remedy
+        value = ["a"] if key[1] == "columns" else key[2]
+        assert np.isfinite(load_series(section.replace(**{key[1]: value})).values).all()
+
+
+def test_a_file_named_like_a_data_set_is_it_only_if_it_can_be(tmp_path):
+    short = write(tmp_path / "ETTh1.csv", ETT, 200, "h")
+    assert named_dataset(short) == "csv"
+    assert named_dataset(write(tmp_path / "ETTh2.csv", ["load"], 14_400, "h")) == "csv"
+    assert named_dataset(write(tmp_path / "exchange.csv", ["0", "OT"], 200, "D")) == "exchange"
+    assert named_dataset(tmp_path / "ETTm1.csv") == "ETTm1"  # its loader says that it is not there
 
 
 OLD_AND_NEW = [

@@ -94,15 +94,26 @@ def test_whole_job_writes_everything_and_the_stages_agree(settings, tmp_path):
     }
     assert metrics["encoding"]["autotcl"]["route"] in ("full", "chunked")
     assert "base64" in (run / "report.html").read_text()
+    for rows in metrics["results"].values():
+        assert all(0 < row["mase"] < 10 and 0.5 < row["coverage"] <= 1 for row in rows)
+    text = (run / "report.md").read_text()
+    assert "MASE" in text
+    assert "90% intervals" in text
+    cost = metrics["costs"]["autotcl"]
+    assert min(cost.values()) > 0
+    assert set(cost) == {"seconds to train", "seconds to score", "parameters"}
 
     again = RUNNER.invoke(app, ["evaluate", "--run", str(run), "-q"])
     assert again.exit_code == 0, again.output
     assert json.loads((run / "metrics.json").read_text())["results"] == metrics["results"]
 
-    ahead = RUNNER.invoke(app, ["forecast", "--run", str(run), "--horizon", "24"])
+    words = ["forecast", "--run", str(run), "--horizon", "24", "--coverage", "0.9"]
+    ahead = RUNNER.invoke(app, words)
     assert ahead.exit_code == 0, ahead.output
     frame = pd.read_csv(run / "forecast.csv", index_col=0, parse_dates=True)
-    assert frame.shape == (24, 1)
+    assert list(frame) == ["OT", "OT.lower", "OT.upper"]
+    assert len(frame) == 24
+    assert ((frame["OT.lower"] < frame["OT"]) & (frame["OT"] < frame["OT.upper"])).all()
     assert frame.index[0] == hourly()["date"].iloc[-1] + pd.Timedelta(hours=1)
     assert np.abs(frame["OT"]).max() < 3
 
@@ -234,7 +245,23 @@ def test_any_csv_runs_with_the_embedded_configuration(tmp_path):
     assert done.exit_code == 0, done.output
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert (metrics["series"], metrics["targets"]) == ("visits", ["visitors"])
-    assert [row["horizon"] for row in metrics["results"]["autotcl"]] == [24]
+    # days: one and two weeks; seven are more than half of the test part
+    assert [row["horizon"] for row in metrics["results"]["autotcl"]] == [7, 14]
+    # a week repeats exactly but for the trend, which the ridge finds
+    assert metrics["results"]["autotcl"][0]["mse"] < 0.1
+    heads = metrics["heads"]["autotcl"]
+    for horizon in ("7", "14"):
+        chosen = heads[horizon]
+        assert chosen["errors"][chosen["head"]] == min(chosen["errors"].values())
+    assert "Heads, chosen on windows" in (tmp_path / "out" / "report.md").read_text()
+    assert "heads, chosen on windows" in done.output
+    words = ["forecast", "--run", str(tmp_path / "out"), "--horizon", "7"]
+    ahead = RUNNER.invoke(app, words)
+    assert ahead.exit_code == 0, ahead.output
+    made = pd.read_csv(tmp_path / "out" / "forecast.csv", index_col=0)["visitors"]
+    future = np.arange(days, days + 7)
+    truth = np.sin(future * 2 * np.pi / 7) + future / (days - 1)
+    np.testing.assert_allclose(made, truth, atol=0.3)
 
 
 def test_a_series_of_one_section_is_named(settings):

@@ -153,3 +153,46 @@ def test_bad_studies_are_named(config, tmp_path):
     splits = rolling_splits(100, 3, 10)
     assert [s.test.start for s in splits] == [70, 80, 90]
     assert all(s.train.stop == s.valid.start for s in splits)
+
+
+def test_a_backtest_that_is_stopped_goes_on_and_leaves_the_report_of_the_study(
+    config, tmp_path, monkeypatch
+):
+    few = ["-s", "horizons=[3]", "-s", "seeds=[0]", "-s", "strategies=[supervised]"]
+
+    def invoke(name, out, *more):
+        where = ["--out", str(tmp_path / out)]
+        return CliRunner().invoke(app, [name, str(config), *few, *where, *more])
+
+    assert invoke("study", "a").exit_code == 0
+    report = (tmp_path / "a/report.html").read_bytes()
+
+    written, inner, done = len(list((tmp_path / "a/cells").glob("*.json"))), Study.write, []
+
+    def write(self, cell, rows):
+        if done:
+            raise KeyboardInterrupt
+        done.append(inner(self, cell, rows))
+        return done[0]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Study, "write", write)
+        stopped = invoke("backtest", "a")
+    assert stopped.exit_code == 130
+    assert "--resume" in stopped.output
+    cells = set((tmp_path / "a/cells").glob("*.json"))
+    assert len(cells) == written + 1
+    assert not (tmp_path / "a/backtest.parquet").exists()
+    stamps = {cell: cell.stat().st_mtime_ns for cell in cells}
+    assert invoke("backtest", "a", "--resume").exit_code == 0
+    assert all(cell.stat().st_mtime_ns == stamp for cell, stamp in stamps.items())
+    assert invoke("backtest", "b").exit_code == 0
+    tables = [pd.read_parquet(tmp_path / f"{out}/backtest.parquet") for out in "ab"]
+    pd.testing.assert_frame_equal(*(table.drop(columns="seconds") for table in tables))
+    assert {"mase", "coverage", "width", "parameters"} <= set(tables[0])
+    assert (tmp_path / "a/report.html").read_bytes() == report
+    assert "Backtest" in (tmp_path / "a/backtest/report.md").read_text()
+    first = Study(load_study(config, [*few[1::2], f"out={tmp_path / 'a'}"])).files
+    assert invoke("study", "a", "--restart").exit_code == 0
+    for cell in first.cells:
+        assert first.path(cell).stat().st_mtime_ns > stamps[first.path(cell)]

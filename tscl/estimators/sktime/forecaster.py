@@ -17,14 +17,7 @@ from torch import nn
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, InputError, is_number, is_whole
 from tscl.estimators.inputs import draw_seed
-from tscl.estimators.sktime.defaults import (
-    choose_past,
-    describe,
-    network_settings,
-    past_candidates,
-    season_lengths,
-    training_settings,
-)
+from tscl.estimators.sktime.defaults import describe, network_settings, training_settings
 from tscl.estimators.sktime.frames import (
     FrameScaler,
     Marks,
@@ -41,26 +34,28 @@ from tscl.estimators.sktime.frames import (
     future_rows,
     horizon_steps,
     joined,
+    own_cutoff,
     panel_parts,
     until,
     with_freq,
 )
-from tscl.estimators.sktime.training import held_out, joined_data, train_network
+from tscl.estimators.sktime.training import joined_data, train_network
+from tscl.evaluation.forecasting.coverage import window_spread
+from tscl.forecasters.choices import choose_past, held_out, past_candidates, season_lengths
 from tscl.forecasters.direct_heads import HEADS, WindowData
-from tscl.forecasters.intervals import (
-    AdaptiveIntervals,
-    check_levels,
-    window_embeddings,
-    window_spread,
-)
+from tscl.forecasters.intervals import AdaptiveIntervals, check_levels, window_embeddings
 from tscl.forecasters.network import ForecastNetwork, check_network_params
 from tscl.seeding import seeded
 
 INTERVALS = ("adaptive", "conformal", "quantile")
+DEVICES = ("cpu", "cuda", "mps", "auto")
+MOST_NEW = 500
+"""Windows since the last training whose errors adaptive intervals look back on."""
 OPEN_NUMBERS: dict[str, int | None] = {
     "context_length": None,
     "horizon": None,
     "max_epochs": 0,
+    "finetune_epochs": 0,
     "max_steps": 1,
     "batch_size": 1,
     "stride": 1,
@@ -78,6 +73,8 @@ def check_forecaster(options: Mapping[str, Any]) -> None:
             raise ConfigError(name, options[name], f"choose one of {', '.join(names)}")
     if options["quantile_levels"] is not None:
         check_quantiles(options["quantile_levels"])
+    if options["device"] not in DEVICES:
+        raise ConfigError("device", options["device"], f"choose one of {', '.join(DEVICES)}")
     if not 0 <= options["weight"] < 1:
         raise InputError("weight", options["weight"], "choose lambda in [0, 1)")
     if not 0 <= options["valid_share"] < 1:
@@ -222,22 +219,29 @@ class SSCLForecaster(BaseForecaster):
     valid_blocks : int or None
         Blocks they are taken from, each at the end of its part of the series; 1 takes the last
         windows, None up to five where they are long enough.
+    finetune_epochs : int or None
+        Passes of ``fit`` over the windows after ``pretrain``; 0 leaves the network as it is and
+        fits the head alone, None takes ``max_epochs``.
     head : str
         ``network``: its own decoder. ``ridge`` and ``boosting`` (gradient boosting of what the
-        ridge leaves over) see the window's lags, the covariates and the embedding together.
-        ``auto``: of these and their mean the one with the least held-out error.
+        ridge leaves over) see the window's lags, the covariates and the embedding together;
+        ``trees`` is boosting of lags and covariates alone. ``auto``: of these, the seasonal naive
+        forecast and the means of some of them the one with the least held-out error.
     calendar : bool
         Calendar covariates for time-stamped series.
     intervals : str
-        ``adaptive``: conformal, in the window's own spread, at a level that follows the errors seen
-        up to the cutoff (adaptive conformal inference), those after ``fit`` too. ``conformal``:
+        ``adaptive``: conformal, in the window's own spread, with widths that follow the errors seen
+        after ``fit`` up to the cutoff (adaptive conformal inference). ``conformal``:
         split conformal, one symmetric width a step. ``quantile``: a quantile head on the window's
         embedding, so that the width follows the input, corrected in the same way.
     quantile_levels : tuple of float or None
         Levels of the quantile head; None takes .05 .1 .25 .5 .75 .9 .95.
     pooled : bool
-        One network for all series of a panel or hierarchy, each in its own scale; the series must
-        end at the same time.
+        One network for all series of a panel or hierarchy, each in its own scale. A series that
+        ends early is forecast from its own end on; one that ``fit`` has not seen is taken up by
+        ``update(..., update_params=False)``.
+    device : str
+        ``cpu``, ``cuda``, ``mps`` or ``auto``: where the network is trained.
     verbose : bool
         Print what was chosen, and show a progress bar.
     random_state : int, RandomState or None
@@ -305,11 +309,13 @@ class SSCLForecaster(BaseForecaster):
         update_epochs: int = 1,
         valid_share: float = 0.2,
         valid_blocks: int | None = None,
+        finetune_epochs: int | None = None,
         head: str = "auto",
         calendar: bool = True,
         intervals: str = "adaptive",
         quantile_levels: tuple[float, ...] | None = None,
         pooled: bool = False,
+        device: str = "cpu",
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -331,11 +337,13 @@ class SSCLForecaster(BaseForecaster):
         self.update_epochs = update_epochs
         self.valid_share = valid_share
         self.valid_blocks = valid_blocks
+        self.finetune_epochs = finetune_epochs
         self.head = head
         self.calendar = calendar
         self.intervals = intervals
         self.quantile_levels = quantile_levels
         self.pooled = pooled
+        self.device = device
         self.verbose = verbose
         self.random_state = random_state
         with warnings.catch_warnings():
@@ -384,14 +392,16 @@ class SSCLForecaster(BaseForecaster):
         self.marks_ = Marks.fit_parts(list(parts.values()), calendar=self.calendar)
         self._choose(parts, self._stretches(parts), fh)
         network = self._network(y.shape[1], self.marks_.width)
-        self.network_ = self._train(network, parts, self.settings_["max_epochs"])
+        epochs = self.settings_["max_epochs"]
+        if getattr(self, "pretrained_", None) is not None and self.finetune_epochs is not None:
+            epochs = self.settings_["max_epochs"] = self.finetune_epochs
+        self.network_ = self._train(network, parts, epochs)
         return self
 
     def _update(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
     ) -> SSCLForecaster:
         known = self._y if self._y is not None else y
-        check_ids("y", known, self.scalers_)
         if known.shape[1] != self.network_.channels:
             raise InputError(
                 "y", [str(c) for c in known.columns], "update with the variables of fit"
@@ -400,6 +410,8 @@ class SSCLForecaster(BaseForecaster):
         if X is None and columns and (self._X is None or not known.index.isin(self._X.index).all()):
             raise InputError("X", None, f"fitted with {list(columns)}; pass their new rows too")
         parts = checked_parts(known, self._covariates())
+        for key in parts.keys() - self.scalers_.keys():  # a series that fit has not seen
+            self.scalers_[key] = FrameScaler.fit(parts[key][0])
         shortest = min(len(frame) for frame, _ in parts.values())
         if update_params and self.update_epochs and shortest >= self.length_ + self.horizon_:
             self.network_ = self._train(self.network_, parts, self.update_epochs)
@@ -462,14 +474,12 @@ class SSCLForecaster(BaseForecaster):
             length = self.context_length
             tried = [length] if length is not None else past_candidates(seasons, n_steps, horizon)
             self._check_lengths(tried[0], horizon, n_steps)
-            share, blocks = self.valid_share, self.valid_blocks
-            train, held = held_out(lengths, max(tried), horizon, share, blocks)
-            if len(held) and (len(tried) > 1 or norm == "auto"):
+            if len(tried) > 1 or norm == "auto":
                 data = joined_data(stretches, max(tried), horizon)
-                length, fitting, past = choose_past(tried, data, train, held)
+                share, blocks = self.valid_share, self.valid_blocks
+                length, fitting, past = choose_past(tried, data, lengths, share, blocks)
                 norm = fitting if norm == "auto" else norm
                 errors = {f"ridge on {steps} lags": error for steps, error in past.items()}
-            length = tried[0] if length is None else length
         self._check_lengths(length, horizon, n_steps)
         self.length_, self.horizon_ = int(length), int(horizon)
         share, blocks = self.valid_share, self.valid_blocks
@@ -554,9 +564,10 @@ class SSCLForecaster(BaseForecaster):
         return result.network
 
     def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:
-        steps = horizon_steps(fh, self.cutoff)
         result = {}
-        for key in self._known():
+        for key, (y, _) in self._known().items():
+            _, behind = own_cutoff(y.index, self.cutoff)
+            steps = horizon_steps(fh, self.cutoff) + behind
             values = np.empty((len(steps), self._y.shape[1]))
             ahead = steps > 0
             if ahead.any():
@@ -567,7 +578,7 @@ class SSCLForecaster(BaseForecaster):
         return self._join(result, fh.to_absolute_index(self.cutoff), self._y.columns)
 
     def _one_ahead(self, key: Any, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Forecasts of steps up to the cutoff (0), each from the window that ends before it."""
+        """Forecasts of steps up to the series' end (0), each from the window that ends before."""
         y, X = self._known()[key]
         length, horizon = self.length_, self.horizon_
         at = len(y) - 1 + steps
@@ -587,7 +598,7 @@ class SSCLForecaster(BaseForecaster):
         return WindowData(values, known, self.length_, self.horizon_, self.settings_["seasons"])
 
     def _known(self) -> dict[Any, Part]:
-        """The remembered series up to the cutoff, at which all must end."""
+        """The remembered series up to the cutoff."""
         return until(panel_parts(self._y, self._covariates()), self.cutoff[0])
 
     def _covariates(self) -> pd.DataFrame | None:
@@ -604,7 +615,7 @@ class SSCLForecaster(BaseForecaster):
     def _forecast(
         self, key: Any, steps: NDArray[np.int64], X: pd.DataFrame | None
     ) -> tuple[NDArray[np.float64], WindowData]:
-        """Forecast of one series at ``steps`` in its unit, and the windows of all rounds."""
+        """Forecast of one series ``steps`` after its end in its unit, and all rounds' windows."""
         check_ids("X", X, self.scalers_)
         last = int(steps.max())
         y, past_x = self._known()[key]
@@ -614,7 +625,7 @@ class SSCLForecaster(BaseForecaster):
         check_index(y.index[-length:])
         n_rounds = -(-last // horizon)
         ahead = ForecastingHorizon(np.arange(1, n_rounds * horizon + 1), is_relative=True)
-        times = ahead.to_absolute_index(self.cutoff)
+        times = ahead.to_absolute_index(own_cutoff(y.index, self.cutoff)[0])
         past_x = None if past_x is None else past_x.loc[y.index[-length:]]
         past = self.marks_.make(y.index[-length:], past_x)
         coming = None if self.marks_.columns is None else future_part(X, key)
@@ -635,12 +646,13 @@ class SSCLForecaster(BaseForecaster):
             raise NotImplementedError("SSCLForecaster has intervals after the cutoff only")
         names = self._get_varnames()
         columns = pd.MultiIndex.from_product([names, coverage, ["lower", "upper"]])
-        rounds, at = np.divmod(steps - 1, self.horizon_)
-        at = np.where(rounds > 0, self.horizon_ - 1, at)
-        growth = np.sqrt(np.maximum(1.0, steps / self.horizon_))[:, None]
         result = {}
-        for key in self._known():
-            point, data = self._forecast(key, steps, X)
+        for key, (y, _) in self._known().items():
+            own = steps + own_cutoff(y.index, self.cutoff)[1]
+            rounds, at = np.divmod(own - 1, self.horizon_)
+            at = np.where(rounds > 0, self.horizon_ - 1, at)
+            growth = np.sqrt(np.maximum(1.0, own / self.horizon_))[:, None]
+            point, data = self._forecast(key, own, X)
             origins = self.length_ - 1 + self.horizon_ * np.arange(int(rounds.max()) + 1)
             embeddings = window_embeddings(
                 self.network_, data.values, origins, self.length_, marks=data.marks
@@ -648,7 +660,7 @@ class SSCLForecaster(BaseForecaster):
             unit = self.scalers_[key].scale
             intervals = self.intervals_
             if isinstance(intervals, AdaptiveIntervals):
-                intervals = self._with_new_errors(key, intervals)
+                intervals = self._with_new_errors(key, intervals, data)
                 unit = unit * window_spread(data.past(origins[:1]))[0]
             out = np.empty((len(steps), len(names), len(coverage), 2))
             for i, share in enumerate(coverage):
@@ -657,22 +669,26 @@ class SSCLForecaster(BaseForecaster):
             result[key] = out.reshape(len(steps), -1)
         return self._join(result, fh.to_absolute_index(self.cutoff), columns)
 
-    def _with_new_errors(self, key: Any, intervals: AdaptiveIntervals) -> AdaptiveIntervals:
-        """The intervals after what came since the model was trained."""
+    def _with_new_errors(
+        self, key: Any, intervals: AdaptiveIntervals, ahead: WindowData
+    ) -> AdaptiveIntervals:
+        """The intervals after what came since the model was trained; ``ahead``: of the forecast."""
         y, X = self._known()[key]
         horizon, length = self.horizon_, self.length_
-        first = max(self.seen_[key] - 1, length - 1, len(y) - horizon - intervals.memory)
-        origins = np.arange(first, len(y) - horizon)
+        first = max(self.seen_.get(key, 0) - 1, length - 1, len(y) - horizon - MOST_NEW)
+        origins = np.arange(first, len(y) - 1)
         if not len(origins):
             return intervals
         tail = y.iloc[first - length + 1 :]
-        values = self.scalers_[key].apply(tail)
+        coming = np.full((horizon, y.shape[1]), np.nan, np.float32)
+        values = np.concatenate([self.scalers_[key].apply(tail), coming])
         marks = self.marks_.make(tail.index, None if X is None else X.loc[tail.index])
+        if ahead.marks is not None:
+            marks = np.concatenate([marks, ahead.marks[length : length + horizon]])
         data = self._data(values, marks)
         at = origins - first + length - 1
         errors = data.future(at) - self.head_.forecast(self.network_, data, at)
-        after = int(intervals.origins.max()) + horizon + origins - first
-        return intervals.followed_by(errors, window_spread(data.past(at)), after)
+        return intervals.followed_by(errors, window_spread(data.past(at)))
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

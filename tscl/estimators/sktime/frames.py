@@ -337,21 +337,31 @@ def checked_parts(y: pd.DataFrame, X: pd.DataFrame | None) -> dict[Any, Part]:
 
 
 def until(parts: dict[Any, Part], end: Any) -> dict[Any, Part]:
-    """The series up to the time ``end``, at which all must end.
+    """The series up to the time ``end``; some may end before.
 
     Raises:
-        InputError: some end before.
+        InputError: one has no row up to there.
     """
     shortened = {
         key: (frame.loc[:end], None if covariates is None else covariates.loc[:end])
         for key, (frame, covariates) in parts.items()
     }
-    ends = {frame.index[-1] if len(frame) else None for frame, _ in shortened.values()}
-    if ends != {end}:
-        times = [time for time in ends if time is not None]
-        first = min(times) if len(times) == len(ends) else "no row"
-        raise InputError("y", f"series that end at {first} to {end}", "cut them alike")
+    for key, (frame, _) in shortened.items():
+        if not len(frame):
+            raise InputError("y", f"no row of {_name(key)} up to {end}", "leave the series out")
     return shortened
+
+
+def own_cutoff(index: pd.Index, cutoff: pd.Index) -> tuple[pd.Index, int]:
+    """The last time of a series, and how many steps it lies before ``cutoff``."""
+    last = with_freq(index)[-1:]
+    freq = getattr(cutoff, "freq", None)
+    if isinstance(last, pd.DatetimeIndex) and last.freq is None and freq is not None:
+        last = pd.DatetimeIndex(last, freq=freq)
+    if last[0] == cutoff[0]:
+        return cutoff, 0
+    steps = horizon_steps(ForecastingHorizon(cutoff, is_relative=False), last)
+    return last, int(steps[0])
 
 
 def joined(frames: dict[Any, pd.DataFrame], names: list[Any]) -> pd.DataFrame:

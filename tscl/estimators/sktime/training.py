@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tscl.estimators.sktime.frames import Stretch
+from tscl.evaluation.forecasting.coverage import window_spread
+from tscl.forecasters.choices import held_out
 from tscl.forecasters.direct_heads import Head, WindowData, thinned
 from tscl.forecasters.intervals import (
     LEVELS,
@@ -20,7 +22,6 @@ from tscl.forecasters.intervals import (
     QuantileIntervals,
     fit_quantile_head,
     window_embeddings,
-    window_spread,
 )
 from tscl.forecasters.windows import EpochSampler, WindowSource, window_forecasts
 from tscl.methods.end_to_end.method import EndToEnd
@@ -60,7 +61,7 @@ def train_network(
         epochs: at most so many.
         options: ``valid_share``, ``valid_blocks``, ``batch_size``, ``stride``, ``max_steps``,
             ``weight``, ``contrast``, ``contrast_params``, ``lr``, ``patience``, ``verbose``,
-            ``head``, ``seasons``, ``intervals``, ``quantile_levels`` and ``seed_``.
+            ``head``, ``device``, ``seasons``, ``intervals``, ``quantile_levels`` and ``seed_``.
     """
     horizon = int(network.horizon)  # type: ignore[arg-type]
     length = int(network.input_length)  # type: ignore[arg-type]
@@ -81,7 +82,7 @@ def train_network(
         return Trained(trained, head, ConformalIntervals(errors))
     if options["intervals"] == "adaptive":
         spread = window_spread(data.past(calibration))
-        return Trained(trained, head, AdaptiveIntervals(errors, spread, calibration))
+        return Trained(trained, head, AdaptiveIntervals(errors, spread))
     train = thinned(train, 5000)
     levels = options["quantile_levels"]
     quantiles = fit_quantile_head(
@@ -122,6 +123,7 @@ def _train(
         averaging="none",
         patience=options["patience"],
         seed=seed,
+        accelerator=options["device"],
     )
     progress: ProgressReporter = ProgressBar() if options["verbose"] else Silent()
 
@@ -130,38 +132,4 @@ def _train(
         return float(np.square(data.future(held) - forecasts).mean())
 
     trainer = Trainer(settings, progress=progress, monitor=error if len(held) else None)
-    return trainer.fit(method, source, sampler).encoder
-
-
-def held_out(
-    lengths: Sequence[int],
-    length: int,
-    horizon: int,
-    share: float,
-    blocks: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Origins of training windows, and of held-out ones, over joined series.
-
-    Every series is cut into ``blocks`` parts, and the end of each is held out: the last windows
-    alone are one season of the year, and what is chosen on a summer is wrong in winter. None
-    takes up to five, each of at least two horizons. Windows whose future reaches into that of a
-    held-out one are in neither part. Fewer than ten held-out windows are too few to choose or
-    calibrate by: all are then for training.
-    """
-    train, held, every, first = [], [], [], 0
-    for n in lengths:
-        origins = WindowSource.inside(slice(first, first + n), length, horizon)
-        every.append(origins)
-        n_valid = int(len(origins) * share)
-        parts = blocks or max(1, min(5, n_valid // (2 * horizon)))
-        gap = 0  # after the held-out windows of the part before
-        for part in np.array_split(origins, parts):
-            cut = len(part) - int(len(part) * share)
-            held.append(part[cut:])
-            train.append(part[gap : max(gap, cut - horizon + 1)] if cut < len(part) else part)
-            gap = horizon - 1
-        first += n
-    result = np.concatenate(train), np.concatenate(held)
-    if len(result[1]) < 10 or not len(result[0]):
-        return np.concatenate(every), result[1][:0]
-    return result
+    return trainer.fit(method, source, sampler).encoder.cpu()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,7 @@ from pandas.tseries.frequencies import to_offset
 
 from tscl.errors import InputError
 from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS
-from tscl.evaluation.forecasting.protocol import forecast_protocol
+from tscl.evaluation.forecasting.protocol import forecast_protocol, predict_last
 from tscl.evaluation.forecasting.scores import (
     ErrorSums,
     Float64,
@@ -59,17 +62,25 @@ def season_of(freq: str | None) -> int:
     raise InputError("freq", freq, "pass the season in steps")
 
 
+def season_or_step(freq: str | None) -> int:
+    """:func:`season_of`, or 1 where no season is usual."""
+    try:
+        return season_of(freq)
+    except InputError:
+        return 1
+
+
 def last_value(
     data: ArrayLike, split: SplitLike, horizons: Sequence[int], *, scale: ArrayLike | None = None
 ) -> list[HorizonResult]:
     """Every future value is the current one."""
+    return _score_all(_last, data, split, horizons, scale)
 
-    def forecaster(values: Float32, horizon: int) -> Predictor:
-        return lambda start, stop: np.repeat(
-            values[start:stop, None, :].astype(np.float64), horizon, axis=1
-        )
 
-    return _score_all(forecaster, data, split, horizons, scale)
+def _last(values: Float32, horizon: int) -> Predictor:
+    return lambda start, stop: np.repeat(
+        values[start:stop, None, :].astype(np.float64), horizon, axis=1
+    )
 
 
 def seasonal_naive(
@@ -90,30 +101,30 @@ def seasonal_naive(
     """
     if not 1 <= season <= split.train.stop - split.train.start:
         raise InputError("season", season, "use 1 up to the length of the training part")
+    return _score_all(partial(_seasonal, season=season), data, split, horizons, scale)
 
-    def forecaster(values: Float32, horizon: int) -> Predictor:
-        ahead = np.arange(1, horizon + 1)
-        offsets = ahead - season * -(-ahead // season)
 
-        def predict(start: int, stop: int) -> Float64:
-            rows = np.arange(start, stop)[:, None] + offsets
-            return values[rows].astype(np.float64)
+def _seasonal(values: Float32, horizon: int, *, season: int) -> Predictor:
+    ahead = np.arange(1, horizon + 1)
+    offsets = ahead - season * -(-ahead // season)
 
-        return predict
+    def predict(start: int, stop: int) -> Float64:
+        rows = np.arange(start, stop)[:, None] + offsets
+        return values[rows].astype(np.float64)
 
-    return _score_all(forecaster, data, split, horizons, scale)
+    return predict
 
 
 def train_mean(
     data: ArrayLike, split: SplitLike, horizons: Sequence[int], *, scale: ArrayLike | None = None
 ) -> list[HorizonResult]:
     """Every future value is the mean of the training part."""
+    return _score_all(partial(_mean, train=split.train), data, split, horizons, scale)
 
-    def forecaster(values: Float32, horizon: int) -> Predictor:
-        mean = values[split.train].astype(np.float64).mean(axis=0)
-        return lambda start, stop: np.broadcast_to(mean, (stop - start, horizon, len(mean)))
 
-    return _score_all(forecaster, data, split, horizons, scale)
+def _mean(values: Float32, horizon: int, *, train: slice) -> Predictor:
+    mean = values[train].astype(np.float64).mean(axis=0)
+    return lambda start, stop: np.broadcast_to(mean, (stop - start, horizon, len(mean)))
 
 
 def window_ridge(
@@ -165,6 +176,85 @@ def window_ridge(
     return [_average(results) for results in zip(*channels, strict=True)]
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """A forecaster of every table.
+
+    Attributes:
+        results: gives its rows. forecast: gives (H, C) by horizon and the step forecast from.
+    """
+
+    results: Callable[[], list[HorizonResult]]
+    forecast: Callable[[int, int], Float64]
+
+
+def standard_forecasters(
+    data: ArrayLike,
+    split: SplitLike,
+    horizons: Sequence[int],
+    *,
+    season: int,
+    window: int = 200,
+    drop: int = 200,
+    scale: ArrayLike | None = None,
+) -> dict[str, Baseline]:
+    """The rows every forecasting table carries, by name, before they are computed.
+
+    With several channels the ridge on raw windows is given jointly and per channel.
+    """
+    values = check_matrix("data", data)
+    plain = (data, split, horizons)
+
+    def naive(forecaster: Callable[[Float32, int], Predictor]) -> Callable[[int, int], Float64]:
+        return lambda horizon, origin: forecaster(values, horizon)(origin, origin + 1)[0]
+
+    rows = {
+        "last value": Baseline(partial(last_value, *plain, scale=scale), naive(_last)),
+        "seasonal naive": Baseline(
+            partial(seasonal_naive, *plain, season=season, scale=scale),
+            naive(partial(_seasonal, season=season)),
+        ),
+        "training mean": Baseline(
+            partial(train_mean, *plain, scale=scale), naive(partial(_mean, train=split.train))
+        ),
+    }
+    several = values.shape[1] > 1
+    for residual in (False, True):
+        for per_channel in (False, True) if several else (False,):
+            name = "raw-window ridge" + (", residual" if residual else "")
+            name += ", per channel" if per_channel else ""
+            options: dict[str, Any] = {"window": window, "residual": residual, "drop": drop}
+            options["per_channel"] = per_channel
+            rows[name] = Baseline(
+                partial(window_ridge, *plain, **options, scale=scale),
+                partial(_ridge_forecast, values, split, options),
+            )
+    return rows
+
+
+def _ridge_forecast(
+    values: Float32, split: SplitLike, options: dict[str, Any], horizon: int, origin: int
+) -> Float64:
+    """Forecast (H, C) of the ridge on raw windows from step ``origin``."""
+    width = values.shape[1]
+    parts = [[c] for c in range(width)] if options["per_channel"] else [list(range(width))]
+    forecasts = [
+        predict_last(
+            None,
+            values[:, columns],
+            split,
+            horizon,
+            origins=[origin],
+            drop=options["drop"],
+            residual=options["residual"],
+            window_features=options["window"],
+            relative_window=options["residual"],
+        ).forecast[0]
+        for columns in parts
+    ]
+    return np.concatenate(forecasts, axis=1).astype(np.float64)
+
+
 def standard_baselines(
     data: ArrayLike,
     split: SplitLike,
@@ -175,31 +265,10 @@ def standard_baselines(
     drop: int = 200,
     scale: ArrayLike | None = None,
 ) -> dict[str, list[HorizonResult]]:
-    """The rows every forecasting table carries, by name.
-
-    With several channels the ridge on raw windows is given jointly and per channel.
-    """
-    rows = {
-        "last value": last_value(data, split, horizons, scale=scale),
-        "seasonal naive": seasonal_naive(data, split, horizons, season=season, scale=scale),
-        "training mean": train_mean(data, split, horizons, scale=scale),
-    }
-    several = check_matrix("data", data).shape[1] > 1
-    for residual in (False, True):
-        for per_channel in (False, True) if several else (False,):
-            name = "raw-window ridge" + (", residual" if residual else "")
-            name += ", per channel" if per_channel else ""
-            rows[name] = window_ridge(
-                data,
-                split,
-                horizons,
-                window=window,
-                residual=residual,
-                per_channel=per_channel,
-                drop=drop,
-                scale=scale,
-            )
-    return rows
+    """The results of :func:`standard_forecasters`."""
+    options: dict[str, Any] = {"season": season, "window": window, "drop": drop, "scale": scale}
+    rows = standard_forecasters(data, split, horizons, **options)
+    return {name: row.results() for name, row in rows.items()}
 
 
 def _score_all(
@@ -243,4 +312,6 @@ def _average(results: Sequence[HorizonResult]) -> HorizonResult:
         n_valid=first.n_valid,
         n_test=first.n_test,
         variables=tuple(v for r in results for v in r.variables),
+        coverage=mean([r.coverage or 0.0 for r in results]),
+        width=mean([r.width or 0.0 for r in results]),
     )

@@ -10,7 +10,7 @@ use earlier steps of the validation part, never later ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -86,9 +86,11 @@ def forecast_protocol(
         head = ForecastHead(rows, split, horizon, settings)
         width = rows[0].width * len(rows)
         test = score(head.predict, values, split.test, horizon, width)
+        kept = score(head.predict, values, split.valid, horizon, width).kept
+        valid = replace(head.valid, kept=kept)
         results.append(
             make_result(
-                horizon, test, head.valid, split, deviations, alpha=head.alpha, n_train=head.n_train
+                horizon, test, valid, split, deviations, alpha=head.alpha, n_train=head.n_train
             )
         )
     return results

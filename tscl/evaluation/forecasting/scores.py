@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,12 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from data_loaders.splits.leakage import assert_parts_disjoint
 from tscl.errors import InputError
+from tscl.evaluation.forecasting.coverage import KeptErrors, interval_score
 
 Float64 = NDArray[np.float64]
 Predictor = Callable[[int, int], Float64]
 """Called with (start, stop): forecasts (stop - start, horizon, C) from those steps."""
 
 BLOCK_BYTES = 1 << 25
+KEPT_WINDOWS, KEPT_BYTES = 300, 1 << 26
+"""Windows of a part whose errors are kept for intervals, and their bytes, at most."""
+COVERAGE = 0.9
+"""Coverage that the intervals of tables are made for."""
 
 
 class SplitLike(Protocol):
@@ -98,6 +103,7 @@ class ErrorSums:
     squared: Float64 = field(default_factory=lambda: np.zeros(1))
     absolute: Float64 = field(default_factory=lambda: np.zeros(1))
     count: int = 0
+    kept: KeptErrors | None = None
 
     def add(self, forecast: Float64, truth: Float64) -> None:
         """Add a block of forecasts and truths, (b, horizon, C) each."""
@@ -113,6 +119,21 @@ class ErrorSums:
             np.concatenate([getattr(one, name) for one in each]) for name in ("squared", "absolute")
         )
         return cls(squared, absolute, each[0].count)
+
+    def keep(
+        self, data: NDArray[np.float32], rows: NDArray[np.int64], errors: Float64, stride: int = 1
+    ) -> None:
+        """Keep the errors (n, H, C) of further windows, which end at steps ``rows`` of ``data``."""
+        back = np.arange(1 - max(48, errors.shape[1]), 1)
+        spread = data[np.maximum(rows[:, None] + back, 0)].std(axis=1, dtype=np.float64)
+        part = KeptErrors(errors.astype(np.float32), spread, stride)
+        if self.kept is not None:
+            part = KeptErrors(
+                np.concatenate([self.kept.errors, part.errors]),
+                np.concatenate([self.kept.spread, spread]),
+                stride,
+            )
+        self.kept = part
 
     def by_variable(self) -> tuple[tuple[float, float], ...]:
         """Mean squared and mean absolute error of every channel."""
@@ -135,8 +156,14 @@ def score(
     """Errors of ``predict`` over all rows of a part whose targets lie inside that part."""
     sums = ErrorSums()
     outputs = horizon * data.shape[1]
+    most = max(20, min(KEPT_WINDOWS, KEPT_BYTES // (4 * outputs)))
+    stride = max(1, -(-(part.stop - horizon - part.start) // most))
     for start, stop in row_blocks(part.start, part.stop - horizon, outputs + width):
-        sums.add(predict(start, stop), future(data, start, stop, horizon))
+        forecast, truth = predict(start, stop), future(data, start, stop, horizon)
+        sums.add(forecast, truth)
+        rows = np.arange(start + (part.start - start) % stride, stop, stride)
+        if len(rows):
+            sums.keep(data, rows, forecast[rows - start] - truth[rows - start], stride)
     return sums
 
 
@@ -157,6 +184,12 @@ class HorizonResult:
         n_valid: validation rows.
         n_test: test rows.
         variables: test MSE and MAE of every target, scaled, in the order of the channels.
+        coverage: share of the truth in 90 % intervals that begin with the validation errors and
+            follow those of the test part (:func:`tscl.evaluation.forecasting.coverage.
+            tracked_widths`), over some 300 windows; None without validation errors.
+        width: mean width of these intervals, scaled.
+        mase: MAE over the mean absolute change by a season in the training part, mean over
+            channels (Hyndman and Koehler 2006); None where no season was given.
     """
 
     horizon: int
@@ -171,6 +204,9 @@ class HorizonResult:
     n_valid: int
     n_test: int
     variables: tuple[tuple[float, float], ...] = ()
+    coverage: float | None = None
+    width: float | None = None
+    mase: float | None = None
 
     @property
     def valid_score(self) -> float:
@@ -180,6 +216,11 @@ class HorizonResult:
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON types, without the single variables."""
         return {k: v for k, v in asdict(self).items() if k != "variables"}
+
+    def with_mase(self, change: Float64) -> HorizonResult:
+        """The result with ``mase``; ``change`` (C,) is of :func:`seasonal_change`."""
+        errors = np.array([mae for _, mae in self.variables])
+        return replace(self, mase=float(np.mean(errors / change)))
 
 
 def make_result(
@@ -193,6 +234,9 @@ def make_result(
     n_train: int = 0,
 ) -> HorizonResult:
     """Collect the error sums of one horizon into a row of the table."""
+    covered: tuple[float | None, float | None] = (None, None)
+    if valid.kept is not None and test.kept is not None and valid is not test:
+        covered = interval_score(valid.kept, test.kept, COVERAGE)
     return HorizonResult(
         horizon=horizon,
         mse=test.mse(),
@@ -206,7 +250,16 @@ def make_result(
         n_valid=split.valid.stop - split.valid.start - horizon,
         n_test=split.test.stop - split.test.start - horizon,
         variables=test.by_variable(),
+        coverage=covered[0],
+        width=covered[1],
     )
+
+
+def seasonal_change(data: ArrayLike, train: slice, season: int) -> Float64:
+    """Mean absolute change by ``season`` steps in the training part, (C,), not 0."""
+    part = check_matrix("data", data)[train].astype(np.float64)
+    season = min(season, len(part) - 1)
+    return np.asarray(np.maximum(np.abs(part[season:] - part[:-season]).mean(axis=0), 1e-12))
 
 
 def check_scale(scale: ArrayLike | None, n_channels: int) -> Float64 | None:

@@ -1,4 +1,4 @@
-"""Exponential smoothing and ARIMA per variable, by statsforecast, on the rows of the tables."""
+"""Exponential smoothing, Theta and ARIMA a variable, by statsforecast, on the rows of tables."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from tscl.evaluation.forecasting.scores import (
     score,
 )
 
-STATISTICAL = ("auto_ets", "auto_arima")
+STATISTICAL = ("auto_ets", "auto_theta", "auto_arima")
 # the exact likelihood of every candidate order takes minutes a variable at season 24; a drift
 # counts steps from the start of the fit, so a window of the past could not be run through it
 DEFAULTS: dict[str, dict[str, Any]] = {
     "auto_ets": {},
+    "auto_theta": {},
     "auto_arima": {"approximation": True, "allowdrift": False},
 }
 
@@ -45,18 +46,18 @@ def statistical_baseline(
     params: dict[str, Any] | None = None,
     scale: ArrayLike | None = None,
 ) -> list[HorizonResult]:
-    """AutoETS or AutoARIMA, one model a variable, scored on every row of the test part.
+    """AutoETS, AutoTheta or AutoARIMA, one model a variable, scored on every row of the test part.
 
     The model's form and parameters are fitted once, on the last ``fit_steps`` steps before the
     test part (validation included: nothing else is chosen by it). For every origin the fitted
     model is run, without refitting, over the values up to it, and forecasts the longest horizon;
-    shorter ones are its beginning. AutoETS runs from the start of the fit on, to which its states
-    belong; AutoARIMA over the last ``context`` values, as it costs far more a step.
+    shorter ones are its beginning. AutoETS and AutoTheta run from the start of the fit on, to which
+    their states belong; AutoARIMA over the last ``context`` values, as it costs far more a step.
 
     AutoETS has no seasonal form above 24 steps a season and goes without one there.
 
     Args:
-        name: ``auto_ets`` or ``auto_arima``.
+        name: ``auto_ets``, ``auto_theta`` or ``auto_arima``.
         data: (T, C) targets, scaled.
         split: slices ``train``, ``valid``, ``test``.
         horizons: steps ahead, one result each.
@@ -99,7 +100,7 @@ def statistical_baseline(
             warnings.simplefilter("ignore")  # one line for every order that does not converge
             model.fit(series[start - fitted : start])
             for row, origin in enumerate(range(start, stop)):
-                first = start - fitted if name == "auto_ets" else origin + 1 - seen
+                first = start - fitted if name != "auto_arima" else origin + 1 - seen
                 past = series[first : origin + 1]
                 output[row, :, column] = _forecast(model, past, longest)
     results = []
@@ -124,7 +125,7 @@ def build_model(name: str, season: int, params: dict[str, Any] | None = None) ->
         from statsforecast import models
     except ImportError:
         raise MissingExtraError("statsforecast", "stats") from None
-    kind = {"auto_ets": "AutoETS", "auto_arima": "AutoARIMA"}[name]
+    kind = {"auto_ets": "AutoETS", "auto_theta": "AutoTheta", "auto_arima": "AutoARIMA"}[name]
     if name == "auto_ets" and season > 24:
         season = 1
     try:

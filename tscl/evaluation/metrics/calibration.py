@@ -1,8 +1,9 @@
-"""Calibration of class probabilities: reliability bins and expected calibration error."""
+"""Calibration of class probabilities: reliability bins, expected error, slope and intercept."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -107,3 +108,59 @@ def reliability_bins(y_true: ArrayLike, proba: ArrayLike, n_bins: int = 15) -> R
 def expected_calibration_error(y_true: ArrayLike, proba: ArrayLike, n_bins: int = 15) -> float:
     """Expected calibration error of the top label, in [0, 1]; arXiv 1706.04599, equation 3."""
     return reliability_bins(y_true, proba, n_bins).ece
+
+
+def calibration_line(
+    y_true: ArrayLike, p: ArrayLike, weights: ArrayLike | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Calibration slope and intercept of a probability, each by maximum likelihood.
+
+    Van Calster et al., "Calibration: the Achilles heel of predictive analytics", BMC Medicine 2019,
+    doi 10.1186/s12916-019-1466-7. The slope b is that of ``logit P(y) = a + b logit p`` (1 is
+    right, below 1 the predictions are too extreme); the intercept, calibration in the large, is a
+    of ``logit P(y) = a + logit p`` (0 is right, above 0 the predictions are too low).
+
+    Args:
+        y_true: (n,) 0 or 1.
+        p: (n,) probabilities of 1, kept at least 1e-7 from 0 and 1.
+        weights: (R, n) weights of the samples, such as how often each was drawn; one of 1 without.
+
+    Returns:
+        Slope and intercept (R,); NaN where a fit has no finite maximum (one class only, or classes
+        that the probability tells apart without an error).
+
+    Raises:
+        InputError: shapes that differ or labels that are not 0 or 1.
+    """
+    y, known = np.asarray(y_true), np.clip(np.asarray(p, np.float64), 1e-7, 1 - 1e-7)
+    if y.shape != known.shape or y.ndim != 1 or not np.isin(y, (0, 1)).all():
+        raise InputError("y_true", f"shape {y.shape}", "give 0 or 1 for each probability")
+    logit = np.log(known / (1 - known))
+    w = np.ones((1, len(y))) if weights is None else np.asarray(weights, np.float64)
+    slope = _newton(y, logit, w, free=True)
+    return slope, _newton(y, logit, w, free=False)
+
+
+def _newton(
+    y: NDArray[Any], x: NDArray[np.float64], w: NDArray[np.float64], *, free: bool
+) -> NDArray[np.float64]:
+    """Logistic regression of y on x for every row of weights: the slope where it is free, else
+    the intercept beside a slope of 1."""
+    a, b = np.zeros(len(w)), np.full(len(w), 0.0 if free else 1.0)
+    done = np.zeros(len(w), bool)
+    with np.errstate(all="ignore"):
+        for _ in range(50):
+            mean = 1 / (1 + np.exp(-(a[:, None] + b[:, None] * x)))
+            rest, curve = w * (y - mean), w * mean * (1 - mean)
+            ga, haa = rest.sum(1), curve.sum(1)
+            if free:
+                gb, hab, hbb = rest @ x, curve @ x, curve @ (x * x)
+                area = haa * hbb - hab * hab
+                da, db = (hbb * ga - hab * gb) / area, (haa * gb - hab * ga) / area
+            else:
+                da, db = ga / haa, np.zeros(len(w))
+            a, b = a + da, b + db
+            done = (np.abs(da) < 1e-8) & (np.abs(db) < 1e-8)
+            if done.all():
+                break
+    return np.where(done, b if free else a, np.nan)

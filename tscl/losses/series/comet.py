@@ -1,6 +1,7 @@
 """Observation and sample level of COMET, averaged over a hierarchy of poolings along time.
 
-Wang et al. 2023 (arXiv 2310.14017), section 4. For views z, z' of shape (B, T, D):
+Wang et al., "Contrast Everything: A Hierarchical Contrastive Framework for Medical Time-Series",
+NeurIPS 2023, arXiv 2310.14017, section 4. For views z, z' of shape (B, T, D):
 
     observation   l(b, t): step t of sample b in the other view is the positive; all other steps
                   of both views of sample b are the negatives.

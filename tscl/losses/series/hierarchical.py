@@ -1,7 +1,8 @@
 """TS2Vec's hierarchical contrastive loss over two views of a series.
 
-Yue et al. 2022, arXiv 2106.10466, section 3.3. With r_{i,t} and r'_{i,t} the embeddings of sample
-i at time step t in the two views, inner products and no temperature,
+Yue et al., "TS2Vec: Towards Universal Representation of Time Series", AAAI 2022, arXiv 2106.10466,
+section 3.3. With r_{i,t} and r'_{i,t} the embeddings of sample i at time step t in the two views,
+inner products and no temperature,
 
     temporal  l(i, t) = -log exp(r_{i,t} . r'_{i,t})
                         / sum_{t'} ( exp(r_{i,t} . r'_{i,t'}) + [t' != t] exp(r_{i,t} . r_{i,t'}) )

@@ -1,6 +1,7 @@
 """Contrast by shared id: trial and patient level of COMET, or any other grouping of samples.
 
-Wang et al. 2023 (arXiv 2310.14017), section 4: two samples of one trial (or one patient) are
+Wang et al., "Contrast Everything: A Hierarchical Contrastive Framework for Medical Time-Series",
+NeurIPS 2023, arXiv 2310.14017, section 4: two samples of one trial (or one patient) are
 positives. With flattened views a_i, b_j, cosine similarity s_ij = cos(a_i, b_j) / tau and
 P = {(i, j): i != j, id_i = id_j},
 

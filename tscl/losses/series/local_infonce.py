@@ -1,5 +1,7 @@
-"""AutoTCL's local InfoNCE between neighbouring sub-windows (arXiv 2402.10434, section 3.4).
+"""AutoTCL's local InfoNCE between neighbouring sub-windows.
 
+Zheng et al., "Parametric Augmentation for Time Series Contrastive Learning", ICLR 2024,
+arXiv 2402.10434, section 3.4.
 A representation (B, T, D), L2-normalised per step, is cut from a random start into k segments of
 floor(T / k) steps, each max-pooled to s_1..s_k. For segment i the positive is the next segment
 (the last one takes the previous) and the negatives are the segments of the same instance that are

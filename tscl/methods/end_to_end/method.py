@@ -1,5 +1,6 @@
 """End-to-end contrastive forecasting: one loss of forecast error and contrast.
 
+Zhang et al., "What Constitutes Good Contrastive Learning in Time-Series Forecasting?",
 arXiv 2306.12086: with lambda in [0, 1],
 
     L = (1 - lambda) MSE + lambda L_contrast

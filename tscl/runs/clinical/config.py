@@ -114,6 +114,8 @@ class ClinicalTrainSection(JobTraining):
     the training patients; its rows are then marked, and the report says what that means.
     ``background`` is the label of the samples that lack what the others have (``sepclr``);
     ``targets`` the column of numbers that a loss over numbers reads instead (``supremix``).
+    ``quality`` above 0 draws samples of an ECG by that power of the quality of their signal
+    (:func:`data_loaders.ecg_quality`, :class:`tscl.training.data.WeightedSampler`).
     ``diagnostics`` adds a table of compactness, alignment and uniformity of the embeddings by
     epoch (:class:`tscl.training.diagnostics.EmbeddingDiagnostics`).
     """
@@ -128,6 +130,7 @@ class ClinicalTrainSection(JobTraining):
     labels: bool = False
     background: str | None = None
     targets: str | None = None
+    quality: float = Field(default=0.0, ge=0)
     diagnostics: bool = False
     probe: bool = False
     monitor: Literal["auroc", "f1", "accuracy", "r2"] = "auroc"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from tscl.evaluation.clinical.table import pooled_predictions, summarise
 from tscl.evaluation.clinical.votes import LEVELS
 from tscl.evaluation.metrics.labels import MAIN
 from tscl.reporting.document import Document, markdown_table
+from tscl.reporting.references import Reference
 from tscl.runs.clinical.config import BASELINES
 from tscl.runs.clinical.figures import (
     calibration_figure,
@@ -31,6 +33,8 @@ from tscl.runs.clinical.figures import (
 )
 from tscl.runs.clinical.label_plots import drawn_groups, label_figures, number_figure
 from tscl.runs.clinical.run import ClinicalRun, class_names
+from tscl.runs.clinical.supplement import calibration_table, missing_values, papers, participants
+from tscl.runs.clinical.supplement import checklist as tripod_checklist
 from tscl.runs.clinical.tables import (
     class_table,
     compact_table,
@@ -81,9 +85,14 @@ def write_report(
     plots: Sequence[Plot] = (),
     notes: Sequence[str] = (),
     tables: Mapping[str, pd.DataFrame] | None = None,
+    checklist: pd.DataFrame | None = None,
+    papers: Sequence[Reference] = (),
     configuration: str = "",
 ) -> ReportFiles:
-    """Write ``report.md``, its ``figures/*.png``, ``report.html`` (one file) and ``table.csv``.
+    """Write ``report.md``, ``report.html`` (one file) and ``table.csv``.
+
+    Figures, tables and references lie beside them too, see
+    :class:`tscl.reporting.document.Document`.
 
     Args:
         directory: created when missing; files of an earlier report are replaced.
@@ -94,6 +103,8 @@ def write_report(
         plots: figures in order.
         notes: sentences on data and methods.
         tables: heading -> further table.
+        checklist: items of a reporting guideline, of :mod:`tscl.runs.clinical.supplement`.
+        papers: references of data and methods.
         configuration: of the run, as YAML.
     """
     wide = wide_table(table)
@@ -120,6 +131,10 @@ def write_report(
         document.table(frame)
     document.heading("Patients in each part of the split")
     document.code(leakage)
+    if checklist is not None:
+        document.heading("Reporting checklist (TRIPOD+AI)")
+        document.table(checklist, text=True)
+    document.references(papers)
     document.heading("All metrics")
     rows = f"{len(wide)} rows; the same figures stand in table.csv"
     document.table(wide, names=5, summary=rows)
@@ -180,6 +195,8 @@ def clinical_report(
     n_replicates: int = 1000,
     notes: Sequence[str] = (),
     tables: Mapping[str, pd.DataFrame] | None = None,
+    checklist: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    papers: Sequence[Reference] = (),
     configuration: str = "",
 ) -> ReportFiles:
     """The whole report of evaluation cells: tables, curves, calibration, confusion, embedding.
@@ -201,6 +218,8 @@ def clinical_report(
         n_replicates: bootstrap replicates.
         notes: see :func:`write_report`.
         tables: see :func:`write_report`.
+        checklist: from the tidy table to the items.
+        papers: see :func:`write_report`.
         configuration: see :func:`write_report`.
     """
     if not cells:
@@ -215,14 +234,17 @@ def clinical_report(
             "apart, not labels."
         ).strip()
         plots.append(Plot("embedding", "Embedding of the test samples", figure, caption))
+    table = summarise(cells, n_replicates=n_replicates)
     return write_report(
         directory,
         title=title,
-        table=summarise(cells, n_replicates=n_replicates),
+        table=table,
         leakage=leakage,
         plots=plots,
         notes=notes,
         tables=tables,
+        checklist=checklist(table) if checklist else None,
+        papers=papers,
         configuration=configuration,
     )
 
@@ -385,9 +407,13 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
             **{difference_title(run, level): frame for level, frame in differences.items()},
             **by_class(cells, main.label, class_names(data), config.evaluate.n_replicates),
             **points_and_groups(run, cells),
+            "Participants": participants(run),
+            "Missing values": missing_values(run),
             **({} if curves.empty else {probe_title(run): curves.map(_shown_score)}),
             **diagnostics(run),
         },
+        checklist=partial(tripod_checklist, run),
+        papers=papers(run),
         configuration=config.to_yaml(),
     )
     tested = {one.number: one.parts["test"] for one in run.folds}
@@ -419,7 +445,7 @@ def by_class(
 
 
 def points_and_groups(run: ClinicalRun, cells: Sequence[Cell]) -> dict[str, pd.DataFrame]:
-    """Operating points and subgroups of the main row at the largest share, by heading."""
+    """Calibration, operating points, subgroups of the main row at the largest share, by heading."""
     e, data = run.config.evaluate, run.data
     known = {one.number: data.columns.iloc[one.parts["test"]][e.subgroups] for one in run.folds}
     tables = {}
@@ -436,6 +462,8 @@ def points_and_groups(run: ClinicalRun, cells: Sequence[Cell]) -> dict[str, pd.D
             )
             for level in ("sample", "patient")
         ]
+        calibration = calibration_table(seeds, class_names(data), e.n_replicates)
+        tables[f"Calibration slope and intercept: {method}, {protocol}"] = calibration
         points = pd.concat(levels, ignore_index=True)
         if not points.empty:
             heading = f"At a specificity of {e.specificity:g} in the validation part"

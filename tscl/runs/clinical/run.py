@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from data_loaders import MedicalDataset
+from data_loaders import MedicalDataset, ecg_quality
 from data_loaders.splits.leakage import check_split
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
@@ -49,7 +49,7 @@ from tscl.saving.cells import Cell, ResultStore
 from tscl.saving.encoder import load_encoder, save_encoder, update_card
 from tscl.seeding import seeded
 from tscl.training.callbacks import ProgressReporter, Silent
-from tscl.training.data import ArraySource, GroupedSampler, RandomSampler, Sampler
+from tscl.training.data import ArraySource, GroupedSampler, RandomSampler, Sampler, WeightedSampler
 from tscl.training.diagnostics import EmbeddingDiagnostics
 from tscl.training.trainer import Trainer, TrainResult
 
@@ -243,7 +243,7 @@ class ClinicalRun:
         ids = {"patient": data.patient_codes, "trial": data.trial_codes}
         for column in data.columns.columns:
             ids.setdefault(str(column), pd.factorize(data.columns[column])[0].astype(np.int64))
-        sampler = self.sampler(row, data)
+        sampler = self.weighted(self.sampler(row, data), data)
         probing = config.train.probe or config.train.select == "validation"
         steps = self.steps(data if not row.labels else self.data.subset(fold.pretrain, lazy=True))
         settings = config.train.settings(
@@ -281,21 +281,30 @@ class ClinicalRun:
         trainer.store.clear()
         return result.encoder
 
-    def sampler(self, row: Row, data: MedicalDataset) -> Sampler:
+    def sampler(self, row: Row, data: MedicalDataset) -> RandomSampler | GroupedSampler:
         """How the batches of ``row`` are drawn from the training samples ``data``."""
         train = self.config.train
         size = min(train.batch_size, len(data))
-        if row.sampler == "random":
-            return RandomSampler(len(data), size, drop_last=True)
-        return GroupedSampler(
-            data.trial_codes,
-            data.patient_codes,
-            size,
-            row.sampler,
-            trials_per_patient=train.trials_per_patient,
-            refresh=train.refresh,
-            drop_last=True,
-        )
+        sampler: RandomSampler | GroupedSampler = RandomSampler(len(data), size, drop_last=True)
+        if row.sampler != "random":
+            sampler = GroupedSampler(
+                data.trial_codes,
+                data.patient_codes,
+                size,
+                row.sampler,
+                trials_per_patient=train.trials_per_patient,
+                refresh=train.refresh,
+                drop_last=True,
+            )
+        return sampler
+
+    def weighted(self, sampler: RandomSampler | GroupedSampler, data: MedicalDataset) -> Sampler:
+        """``sampler``, drawing ``data`` by the quality of their signal where that is asked for."""
+        power = self.config.train.quality
+        if not power:
+            return sampler
+        quality = under("train.quality", ecg_quality, data.X, float(data.sampling_rate.min()))
+        return WeightedSampler(sampler, quality**power)
 
     def steps(self, data: MedicalDataset) -> int:
         """Optimiser steps of every row: those of the configured method's epochs."""

@@ -92,7 +92,9 @@ def _open(path: Path, label: str) -> ComparedRun:
         kind = "study"
         saved = path / "study.yaml"
         values = yaml.safe_load(saved.read_text(encoding="utf-8")) if saved.is_file() else {}
-        table, series = _study(path), str(values.get("data", {}).get("source", "unknown"))
+        section = values.get("data", {})
+        series = str(section.get("dataset") or section.get("source", "unknown"))
+        table = _study(path)
         return ComparedRun(label, path, kind, flat(values), {}, table, series)
     else:
         raise ConfigError(

@@ -120,11 +120,15 @@ class EvaluateSection(Section):
     ``compare`` lists further methods trained on the same data (``random`` is an untrained
     encoder). ``residual`` lets the ridge predict the change from the last value;
     ``window_features`` also shows it that many raw values; ``drop`` training steps are left out.
+    ``head`` ``protocol`` is that ridge; ``auto`` chooses, on windows held out before the test part,
+    past, level and head (ridge, gradient boosting, their mean) on lags, calendar and embeddings
+    together; ``ridge``, ``boosting`` and ``trees`` are such heads by name.
     """
 
     horizons: list[int] = Field(default_factory=lambda: [24, 48, 168])
     window: int = Field(default=200, ge=1)
     drop: int = Field(default=200, ge=0)
+    head: Literal["protocol", "auto", "ridge", "boosting", "trees"] = "protocol"
     residual: bool = False
     window_features: int = Field(default=0, ge=0)
     standardize: bool = False
@@ -168,6 +172,8 @@ class RunConfig(MethodConfig):
 
     def check(self) -> RunConfig:
         """See :meth:`tscl.runs.config.JobConfig.check`."""
+        if self.data.instances and self.evaluate.head != "protocol":
+            raise ConfigError("evaluate.head", self.evaluate.head, "instances need protocol")
         for name, needs in self.check_methods(self.evaluate.compare, [UNTRAINED]).items():
             if needs := needs - {"targets", "background"}:
                 remedy = f"it reads {', '.join(sorted(needs))}, which a series does not have"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from data_loaders.series.catalog import (
     forecasting_dataset,
     load_forecasting,
 )
-from data_loaders.series.series import ForecastingSeries, load_csv, load_ett
+from data_loaders.series.series import ForecastingSeries, load_csv, load_ett, read_frame
 from data_loaders.series.splits import (
     ForecastSplit,
     TrainScaler,
@@ -25,8 +26,15 @@ from data_loaders.series.splits import (
     ett_minute,
     ratio_split,
 )
-from data_loaders.series.time_axis import calendar_by_frequency, calendar_features, parse_times
+from data_loaders.series.time_axis import (
+    calendar_by_frequency,
+    calendar_features,
+    parse_times,
+    regular_freq,
+)
 from tscl.errors import ConfigError, DataError
+from tscl.evaluation.forecasting.baselines import season_of
+from tscl.forecasters.choices import SHORT
 from tscl.runs.forecasting.config import DataSection
 
 FORMATS = ("csv", "ett")
@@ -79,9 +87,33 @@ def load_series(section: DataSection) -> ForecastingSeries:
     """Read the series a configuration names.
 
     Raises:
-        ConfigError: no file, or no column to forecast.
-        DataError: an unknown data set, or whatever is wrong in its file.
+        ConfigError: no file, no column to forecast, or one of all columns.
+        DataError: an unknown data set, or whatever is wrong in its file; the remedy is in keys of
+            the configuration.
     """
+    if section.features == "M" and section.target is not None:
+        remedy = "M forecasts every column: for data.target alone choose S, or MS to read them all"
+        raise ConfigError("data.features", "M", remedy)
+    try:
+        return _load(section)
+    except DataError as error:
+        remedy = error.remedy
+        for pattern, words in _REMEDIES:
+            remedy = re.sub(pattern, words, remedy)
+        raise DataError(error.field, error.value, remedy) from error
+
+
+_REMEDIES = [
+    (r",?( or)? (keep|read) them with missing='allow'|, missing='allow' keeps them", ""),
+    (r"read with irregular='allow', or |, or read with irregular='allow'", ""),
+    (r"\b(irregular|missing)='(\w+)'", r"-s data.\1=\2"),
+    (r"; use a ratio$", "; use shares: -s data.split=[0.6,0.2,0.2]"),
+    (r"^drop the column:", "leave the column out of -s data.columns=[...]:"),
+]
+"""What loaders advise in arguments, in keys of the configuration; it has no ``allow``."""
+
+
+def _load(section: DataSection) -> ForecastingSeries:
     if section.dataset in FORMATS and section.path is None:
         raise ConfigError("data.path", None, f"dataset {section.dataset} is read from a file")
     if section.dataset == "ett":
@@ -115,24 +147,28 @@ def _load_csv(section: DataSection, path: Path) -> ForecastingSeries:
 
 
 def column_names(path: Path) -> list[str]:
-    """Column names of a CSV; none where the file cannot be read, which its loader then says."""
+    """Column names of a table; none where the file cannot be read, which its loader then says."""
     try:
-        return [str(name) for name in pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns]
+        return [str(name) for name in read_frame(path, rows=1).columns]
     except (OSError, ValueError):
         return []
 
 
 def find_time_column(path: Path, names: Sequence[str]) -> str:
-    """``date``, or else the first column whose first cells are times and no numbers."""
+    """``date``, or else the first column whose first cells are times and no numbers.
+
+    Raises:
+        ConfigError: there is none.
+    """
     if "date" in names or not names:
         return "date"
-    head = pd.read_csv(path, nrows=5, dtype="string", encoding="utf-8-sig")
+    head = read_frame(path, text=names, rows=5).astype("string")
     for name in names:
         if pd.to_numeric(head[name], errors="coerce").isna().all() and len(head):
             with contextlib.suppress(DataError):
                 parse_times(head[name], name)
                 return name
-    return "date"
+    raise ConfigError("data.time_column", None, f"no times in {', '.join(names)}: name the column")
 
 
 def make_split(section: DataSection, series: ForecastingSeries) -> ForecastSplit:
@@ -232,33 +268,66 @@ def relative_form(
 
 
 def named_dataset(path: Path) -> str:
-    """The data set a file is named after, such as ``ETTh1.csv``; else ``csv``."""
+    """The data set a file is named after, such as ``ETTh1.csv``, if it can be that; else ``csv``.
+
+    It cannot with other columns, or with fewer steps than its split needs.
+    """
     entry = FORECASTING_DATASETS.get(path.stem)
-    return path.stem if entry is not None and entry.needs_file else "csv"
+    if entry is None or not entry.needs_file:
+        return "csv"
+    names = column_names(path)
+    if names and not set(names).intersection(entry.targets):
+        return "csv"
+    try:
+        if names:
+            entry.split(count_steps(path))
+    except DataError:
+        return "csv"
+    return path.stem
+
+
+def count_steps(path: Path) -> int:
+    """Rows of a table, which need not be readable in all else; OSError where there is no file."""
+    if path.suffix.lower() == ".parquet":
+        with contextlib.suppress(DataError):
+            return len(read_frame(path))
+    with path.open("rb") as file:
+        return sum(1 for line in file if line.strip()) - 1
 
 
 def fit_sizes(values: dict[str, Any], path: Path, sets: Sequence[str]) -> None:
-    """Make sizes of a configuration small enough for the file's series, in place.
+    """Fit a configuration to the file's length and frequency, in place; what ``sets`` name stays.
 
-    Sections of half the training part, horizons of half the test part, and a context of a quarter
-    of the training part are the most that is left; values named in ``sets`` stay.
+    The head is chosen (``evaluate.head: auto``). Horizons are one, two and seven seasons, of half
+    the test part at most. Under 1,000 steps the encoder is smaller. Sections of half the training
+    part and a context of a quarter of it are the most.
     """
     try:
-        with path.open("rb") as file:
-            steps = sum(1 for line in file if line.strip()) - 1
+        steps = count_steps(path)
     except OSError:
         return  # its loader says what is wrong
     train, rest = int(0.6 * steps), int(0.2 * steps)
     given = {item.partition("=")[0].strip() for item in sets}
-    for section, key, most in (
-        ("train", "max_train_length", max(2, train // 2)),
-        ("evaluate", "drop", train // 4),
-        ("evaluate", "window_features", train // 4),
-        ("evaluate", "horizons", max(1, rest // 2)),
-    ):
-        part = values.setdefault(section, {})
-        if f"{section}.{key}" in given or key not in part | {"drop": 0}:
-            continue
-        value = part.get(key, 200)
-        fits = [h for h in value if h <= most] or [most] if isinstance(value, list) else None
-        part[key] = min(value, most) if fits is None else fits
+    fitted = {
+        "train.max_train_length": min(257, max(2, train // 2)),
+        "evaluate.drop": min(32, train // 4),
+        "evaluate.head": "auto",
+        "evaluate.horizons": [h for h in _horizons(path) if h <= rest // 2] or [max(1, rest // 2)],
+    }
+    if steps < SHORT:
+        fitted["encoder.params"] = {"output_dims": 32, "hidden_dims": 16, "depth": 4}
+    for key, value in fitted.items():
+        section, _, name = key.partition(".")
+        if not any(item == key or item.startswith(f"{key}.") for item in given):
+            values.setdefault(section, {})[name] = value
+
+
+def _horizons(path: Path) -> list[int]:
+    """One, two and seven seasons of the steps between the first rows of a file."""
+    column = find_time_column(path, column_names(path))
+    try:
+        head = read_frame(path, text=(column,), rows=100)[column]
+        season = season_of(regular_freq(parse_times(head, column)))
+    except (OSError, ValueError, KeyError):
+        season = 24  # no regular times: as for hours
+    return [h for h in (season, 2 * season, 7 * season) if h > 1] or [1]

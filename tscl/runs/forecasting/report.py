@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tscl.evaluation.forecasting.protocol import predict_last
+from tscl.evaluation.forecasting.scores import COVERAGE
 from tscl.methods.base import method_title
 from tscl.reporting.document import Document
 from tscl.runs.folder import RunFolder
@@ -23,7 +23,7 @@ from tscl.runs.forecasting.figures import (
     mask_figure,
 )
 from tscl.runs.forecasting.plot_data import PlotData
-from tscl.runs.forecasting.run import ForecastingRun, Table, Trained
+from tscl.runs.forecasting.run import NO_ENCODER, TREES, ForecastingRun, Table, Trained
 
 
 def label(name: str) -> str:
@@ -70,6 +70,10 @@ def metrics_json(run: ForecastingRun, table: Table) -> dict[str, Any]:
             for name, encoding in run.encoded.items()
         },
         "results": {name: [r.as_dict() for r in results] for name, results in table.items()},
+        "costs": run.costs,
+        "heads": {
+            name: {str(h): row.facts for h, row in rows.items()} for name, rows in run.heads.items()
+        },
         "mean": {
             name: {
                 "mse": float(np.mean([r.mse for r in results])),
@@ -78,6 +82,53 @@ def metrics_json(run: ForecastingRun, table: Table) -> dict[str, Any]:
             for name, results in table.items()
         },
     }
+
+
+def head_frame(run: ForecastingRun) -> pd.DataFrame:
+    """What was chosen for every method and horizon."""
+    rows = []
+    for name, by_horizon in run.heads.items():
+        for horizon, row in by_horizon.items():
+            ridge = row.facts.get("ridge", {})
+            trees = [k for k in ("boosting", "trees") if k in row.facts]
+            sees = "embedding" * any(
+                [ridge.get("embedding"), *(row.facts[k]["embedding"] for k in trees)]
+            )
+            rows.append(
+                {
+                    "method": label(name),
+                    "horizon": horizon,
+                    "past": row.facts["past"],
+                    "head": row.facts["head"],
+                    "ridge relative to": ridge.get("level", ""),
+                    "beside lags and calendar": sees,
+                    "held-out MSE": f"{row.result.valid_mse:.4g}",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def coverage_frame(table: Table) -> pd.DataFrame:
+    """One row a method: coverage and width at every horizon."""
+    rows = [
+        {"method": label(name)}
+        | {
+            str(r.horizon): "" if r.coverage is None else f"{r.coverage:.2f} (width {r.width:.3g})"
+            for r in results
+        }
+        for name, results in table.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def cost_frame(run: ForecastingRun) -> pd.DataFrame:
+    """One row a method: seconds to train and to score all horizons, parameters of its encoder."""
+    frame = pd.DataFrame({label(name): cost for name, cost in run.costs.items()}).T
+    digits = {"seconds to train": 1, "seconds to score": 1, "parameters": 0}
+    for name in frame.columns:
+        frame[name] = ["" if pd.isna(v) else f"{v:,.{digits[name]}f}" for v in frame[name]]
+    frame = frame[[name for name in digits if name in frame.columns]]
+    return frame.rename_axis("method").reset_index()
 
 
 def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> Path:
@@ -100,14 +151,28 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
             "full": "one causal pass",
         }[embeddings.route]
         document.paragraph(f"{label(name)} was encoded by {how}.")
+    if run.heads:
+        document.heading("Heads, chosen on windows held out before the test part")
+        document.table(head_frame(run))
     for metric, heading in (("mse", "MSE"), ("mae", "MAE")):
         document.heading(f"{heading} on the test part, scaled units (* best)")
         document.table(shown(table_frame(table, metric)))
+    if any(r.mase is not None for rs in table.values() for r in rs):
+        document.heading("MASE: absolute error over the mean change by a season in training")
+        document.table(shown(table_frame(table, "mase")))
+    document.heading(f"Share of the test part inside {COVERAGE:.0%} intervals, and their width")
+    document.table(coverage_frame(table))
+    document.paragraph(
+        "Symmetric intervals that begin with the errors of the validation part and follow those "
+        "of the test part as they become known; about 300 windows; widths in scaled units."
+    )
+    document.heading("Cost: processor seconds and parameters of the encoder")
+    document.table(cost_frame(run))
     by_horizon = {label(n): {r.horizon: r.mse for r in rs} for n, rs in table.items()}
     document.figure(
         "comparison", comparison_figure(by_horizon, metric="test MSE"), "Error by horizon"
     )
-    _forecast_part(run, document)
+    _forecast_part(run, table, document)
     _mask_part(run, trained, document)
     kept = plot_data(run, trained)
     kept.save(folder.path)
@@ -159,27 +224,26 @@ def _mask_span(run: ForecastingRun) -> tuple[int, int]:
     return max(0, stop - min(336, run.config.train.max_train_length)), stop
 
 
-def _forecast_part(run: ForecastingRun, document: Document) -> None:
+def _best_baseline(run: ForecastingRun, table: Table) -> list[str]:
+    """The row without a trained encoder with the least mean error on the test part, if any."""
+    rows = [name for name in table if name in (*run.baselines, NO_ENCODER, TREES)]
+    return sorted(rows, key=lambda name: float(np.mean([r.mse for r in table[name]])))[:1]
+
+
+def _forecast_part(run: ForecastingRun, table: Table, document: Document) -> None:
     data, horizon = run.data, min(168, max(run.config.evaluate.horizons))
     if horizon not in run.config.evaluate.horizons:
         horizon = run.config.evaluate.horizons[-1]
     names = [n for n in run.names() if n in run.encoded]
-    forecasts, origin = {}, data.split.test.stop - horizon - 1
-    truth = None
-    for name in names:
-        result = predict_last(
-            run.features(run.embeddings(name)),
-            data.targets,
-            data.split,
-            horizon,
-            origins=[origin],
-            **run.head_options(),
-        )
-        inverse = data.target_scaler.inverse
-        forecasts[label(name)] = inverse(result.forecast[0])[:, -1]
-        truth = inverse(result.truth[0])[:, -1]
-    if truth is None:
+    if not names:
         return
+    names += _best_baseline(run, table)
+    origin, inverse = data.split.test.stop - horizon - 1, data.target_scaler.inverse
+    forecasts = {
+        label(name): inverse(run.forecasts(name, horizon, np.array([origin]))[0])[:, -1]
+        for name in names
+    }
+    truth = inverse(data.targets[origin + 1 : origin + 1 + horizon])[:, -1]
     start = max(0, origin - 2 * horizon)
     values = data.series.target_values[:, -1]
     document.heading("Forecast against truth")
@@ -193,7 +257,8 @@ def _forecast_part(run: ForecastingRun, document: Document) -> None:
             unit=data.series.targets[-1],
             title=f"{horizon} steps ahead from the end of the test part",
         ),
-        f"The last {horizon} steps of the test part, original units",
+        f"The last {horizon} steps of the test part, original units; "
+        "with the baseline of the least test MSE",
     )
 
 

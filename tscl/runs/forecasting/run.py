@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +16,23 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from data_loaders.series.time_axis import calendar_features
 from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
 from tscl.errors import CheckpointError, InputError
-from tscl.evaluation.forecasting.baselines import season_of, standard_baselines
+from tscl.evaluation.forecasting.baselines import (
+    Baseline,
+    season_of,
+    season_or_step,
+    standard_forecasters,
+)
+from tscl.evaluation.forecasting.coverage import tracked_widths
 from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, HeadSettings
 from tscl.evaluation.forecasting.protocol import forecast_protocol, predict_last, validation_score
-from tscl.evaluation.forecasting.scores import HorizonResult
+from tscl.evaluation.forecasting.scores import ErrorSums, HorizonResult, seasonal_change
+from tscl.forecasters.choices import season_lengths
+from tscl.forecasters.direct_protocol import DirectRow, direct_protocol
 from tscl.inference.encode import CausalEmbeddings, encode_causal
 from tscl.methods import METHODS, Method
 from tscl.runs.folder import RunFolder
@@ -36,6 +48,8 @@ from tscl.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 Table = dict[str, list[HorizonResult]]
+NO_ENCODER, TREES = "no encoder, same head", "gradient boosting on lags"
+"""Rows of heads without an encoder."""
 
 
 @dataclass
@@ -47,12 +61,14 @@ class Trained:
         encoder: in evaluation mode.
         method: the whole method; None for ``random``.
         history: one row a training step.
+        seconds: of processor time to train, summed over threads; None where that is not known.
     """
 
     name: str
     encoder: nn.Module
     method: Method | None
     history: list[dict[str, float]]
+    seconds: float | None = None
 
 
 class ForecastingRun:
@@ -69,6 +85,9 @@ class ForecastingRun:
         self.progress = progress or Silent()
         self.data: ForecastingData = prepare(config.data, config.evaluate.horizons)
         self.encoded: dict[str, CausalEmbeddings] = {}
+        self.heads: dict[str, dict[int, DirectRow]] = {}
+        self.baselines: dict[str, Baseline] = {}
+        self.costs: dict[str, dict[str, float | None]] = {}
 
     def names(self) -> list[str]:
         """The configured method, then those it is compared with."""
@@ -105,6 +124,7 @@ class ForecastingRun:
             return self.load(name)
         history: list[dict[str, float]] = []
         training: dict[str, Any] = {"params": self.config.params(name)}
+        began, whole = time.process_time(), not resume
         if method is not None:
             settings = self.config.train.settings(self.config.seed)
             source = self.source()
@@ -133,6 +153,8 @@ class ForecastingRun:
             )
             encoder, history = result.encoder, result.history
             training |= {"steps": result.steps, "best_epoch": result.best_epoch}
+            if whole:
+                training["seconds"] = round(time.process_time() - began, 2)
             self.folder.write_history(name, history)
             if result.monitored:
                 self.folder.write_history(name, result.monitored, kind="probe")
@@ -142,7 +164,7 @@ class ForecastingRun:
             save_encoder(work, encoder, self.card(name, training))
         if method is not None and trainer.store is not None:
             trainer.store.clear()
-        return Trained(name, encoder, method, history)
+        return Trained(name, encoder, method, history, training.get("seconds"))
 
     def card(self, name: str, training: dict[str, Any]) -> ModelCard:
         """What is known of a model before it is evaluated; ``training`` gets the seed."""
@@ -167,7 +189,7 @@ class ForecastingRun:
 
     def load(self, name: str) -> Trained:
         """A method trained earlier in this run folder."""
-        encoder, _ = load_encoder(self.folder.model(name))
+        encoder, card = load_encoder(self.folder.model(name))
         if encoder.input_dims != self.data.width:
             raise CheckpointError(
                 "input_dims",
@@ -180,7 +202,8 @@ class ForecastingRun:
             load_module(method, tensors, "method weights")
             method.encoder = encoder
             method.eval()
-        return Trained(name, encoder, method, self.folder.history(name))
+        seconds = card.get("training", {}).get("seconds")
+        return Trained(name, encoder, method, self.folder.history(name), seconds)
 
     def encode(self, encoder: nn.Module, *, until: int | None = None) -> CausalEmbeddings:
         """Embeddings of the whole series (or its first ``until`` steps), each of its past only."""
@@ -219,34 +242,141 @@ class ForecastingRun:
         )
 
     def evaluate(self, trained: list[Trained]) -> Table:
-        """Rows of the table: every trained method, then the baselines, on the same test rows."""
+        """Rows of the table: every trained method, then the baselines, on the same test rows.
+
+        What each cost stands in ``costs``: seconds to train and to score, parameters.
+        """
         table: Table = {}
         e, data = self.config.evaluate, self.data
+        freq = data.series.freq
+        change = seasonal_change(data.targets, data.split.train, season_or_step(freq))
+
+        def add(name: str, score: Callable[[], list[HorizonResult]], **cost: float | None) -> None:
+            began = time.process_time()
+            table[name] = [result.with_mase(change) for result in score()]
+            self.costs[name] = {**cost, "seconds to score": time.process_time() - began}
+
         for item in trained:
-            result = self.encode(item.encoder)
-            self.encoded[item.name] = result
-            table[item.name] = forecast_protocol(
-                self.features(result),
-                data.targets,
-                data.split,
-                e.horizons,
-                scale=data.target_scaler.scale,
-                **self.head_options(),
+            size = sum(p.numel() for p in item.encoder.parameters())
+            add(
+                item.name,
+                partial(self.scored, item),
+                **{"seconds to train": item.seconds, "parameters": size},
             )
             if (self.folder.model(item.name) / "encoder.json").is_file():
                 rows = {str(r.horizon): {"mse": r.mse, "mae": r.mae} for r in table[item.name]}
                 update_card(self.folder.model(item.name), metrics={"test, by horizon": rows})
         if e.baselines:
-            table |= standard_baselines(
+            self.baselines = standard_forecasters(
                 data.targets,
                 data.split,
                 e.horizons,
-                season=season_of(data.series.freq),
+                season=season_of(freq),
                 window=min(200, max(1, data.split.train.stop // 4)),  # short series have no 200
                 drop=e.drop,
                 scale=data.target_scaler.scale,
             )
+            for name, baseline in self.baselines.items():
+                add(name, baseline.results)
+            if e.head != "protocol":
+                add(NO_ENCODER, partial(self.direct, NO_ENCODER, None, e.head))
+                add(TREES, partial(self.direct, TREES, None, "trees"))
         return table
+
+    def scored(self, item: Trained) -> list[HorizonResult]:
+        """Results of a trained method with the configured head."""
+        e, data = self.config.evaluate, self.data
+        result = self.encode(item.encoder)
+        self.encoded[item.name] = result
+        if e.head != "protocol":
+            return self.direct(item.name, self.features(result), e.head)
+        return forecast_protocol(
+            self.features(result),
+            data.targets,
+            data.split,
+            e.horizons,
+            scale=data.target_scaler.scale,
+            **self.head_options(),
+        )
+
+    def direct(
+        self, name: str, embeddings: NDArray[np.float32] | None, head: str
+    ) -> list[HorizonResult]:
+        """Results of a head on lags, calendar and embeddings; kept in ``heads`` under ``name``."""
+        rows = self.direct_rows(embeddings, head, self.config.evaluate.horizons)
+        self.heads[name] = {row.result.horizon: row for row in rows}
+        return [row.result for row in rows]
+
+    def direct_rows(
+        self, embeddings: NDArray[np.float32] | None, head: str, horizons: list[int]
+    ) -> list[DirectRow]:
+        """Fitted heads that also forecast beyond the end of a series of regular steps."""
+        data, series = self.data, self.data.series
+        times, marks = series.timestamps, None
+        if series.freq is not None:
+            more = pd.date_range(times[-1], periods=max(horizons) + 1, freq=series.freq)[1:]
+            times = pd.DatetimeIndex(times.append(more), freq=series.freq)
+            marks = calendar_features(times, data.split.train)
+        return direct_protocol(
+            embeddings,
+            data.targets,
+            data.split,
+            horizons,
+            head=head,
+            marks=marks,
+            seasons=season_lengths(times[: len(series)], data.targets[data.split.train]),
+            drop=self.config.evaluate.drop,
+            scale=data.target_scaler.scale,
+            seed=self.config.seed,
+        )
+
+    def forecasts(self, name: str, horizon: int, origins: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scaled forecasts (n, horizon, C) of the row ``name`` from the steps ``origins``."""
+        if name in self.baselines:
+            forecast = self.baselines[name].forecast
+            return np.stack([forecast(horizon, int(o)) for o in origins]).astype(np.float32)
+        if name in self.heads:
+            row = self.heads[name][horizon]
+            return np.asarray(row.head.forecast(None, row.data, origins))
+        return predict_last(
+            self.features(self.embeddings(name)),
+            self.data.targets,
+            self.data.split,
+            horizon,
+            origins=origins.tolist(),
+            **self.head_options(),
+        ).forecast
+
+    def half_widths(self, name: str, horizon: int, coverage: float) -> NDArray[np.float64]:
+        """Scaled half widths (horizon, C) of intervals after the last step.
+
+        They begin with the errors of the first half of the test part and follow those since, to the
+        end of the series (:func:`tscl.evaluation.forecasting.coverage.tracked_widths`).
+
+        Raises:
+            InputError: a test part too short for that.
+        """
+        values, test = self.data.targets, self.data.split.test
+        middle = (test.start + test.stop) // 2
+        if middle - horizon - test.start < 10:
+            steps = test.stop - test.start
+            remedy = "intervals need 10 windows in its first half: a shorter horizon"
+            raise InputError("test part", f"{steps} steps", remedy)
+        stride = max(1, (middle - test.start) // 150)
+        first = np.arange(test.start, middle - horizon, stride)
+        later = np.arange(middle, len(values) - 1, stride)
+        coming = np.full((horizon, values.shape[1]), np.nan, np.float32)
+        padded = np.concatenate([values, coming]).astype(np.float64)
+        every = np.concatenate([first, later, [len(values) - 1]])
+        truth = padded[every[:, None] + np.arange(1, horizon + 1)]
+        sums = ErrorSums()
+        sums.keep(values, every, truth - self.forecasts(name, horizon, every))
+        assert sums.kept is not None
+        least = 0.1 * np.median(sums.kept.spread, axis=0) + 1e-6
+        unit = np.maximum(sums.kept.spread, least)[:, None]
+        scores = np.abs(sums.kept.errors) / unit
+        held, since = scores[: len(first)], scores[len(first) : -1]
+        return np.asarray(tracked_widths(held, since, coverage, stride=stride)[-1] * unit[-1])
 
     def embeddings(self, name: str) -> CausalEmbeddings:
         """Embeddings made by :meth:`evaluate` for method ``name``."""
@@ -272,14 +402,17 @@ class ForecastingRun:
         return None if kept is None else kept[0, :, -1].numpy()
 
 
-def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:
+def forecast_beyond(
+    job: ForecastingRun, horizon: int, coverage: float | None = None
+) -> pd.DataFrame:
     """Forecast ``horizon`` steps after the last one, in original units.
 
     The head is fitted on the training part with its penalty chosen on validation, as in the
     evaluation.
 
     Returns:
-        One row a future time stamp, one column a target.
+        One row a future time stamp, one column a target; with ``coverage`` also ``TARGET.lower``
+        and ``TARGET.upper``, of intervals that should hold that share.
 
     Raises:
         InputError: a horizon below 1 or too long for the parts; a series without a regular step.
@@ -287,20 +420,25 @@ def forecast_beyond(job: ForecastingRun, horizon: int) -> pd.DataFrame:
     data = job.data
     if horizon < 1:
         raise InputError("horizon", horizon, "forecast at least one step")
+    if coverage is not None and not 0 < coverage < 1:
+        raise InputError("coverage", coverage, "choose a share between 0 and 1")
     if data.series.freq is None:
         raise InputError("freq", None, "the series has no regular step to extend")
-    embeddings = job.encode(job.load(job.config.method.name).encoder)
-    last = len(data.targets) - 1
-    result = predict_last(
-        job.features(embeddings),
-        data.targets,
-        data.split,
-        horizon,
-        origins=[last],
-        **job.head_options(),
-    )
+    name, head = job.config.method.name, job.config.evaluate.head
+    job.encoded[name] = job.encode(job.load(name).encoder)
+    if head != "protocol":
+        rows = job.direct_rows(job.features(job.encoded[name]), head, [horizon])
+        job.heads[name] = {horizon: rows[0]}
+    forecast = job.forecasts(name, horizon, np.array([len(data.targets) - 1]))[0]
     times = pd.date_range(data.series.timestamps[-1], periods=horizon + 1, freq=data.series.freq)[
         1:
     ]
-    values = data.target_scaler.inverse(result.forecast[0])
-    return pd.DataFrame(values, index=times, columns=list(data.series.targets))
+    inverse, names = data.target_scaler.inverse, data.series.targets
+    frame = pd.DataFrame(inverse(forecast), index=times, columns=list(names))
+    if coverage is None:
+        return frame
+    half = job.half_widths(name, horizon, coverage)
+    low, high = inverse(forecast - half), inverse(forecast + half)
+    for i, target in enumerate(names):
+        frame[f"{target}.lower"], frame[f"{target}.upper"] = low[:, i], high[:, i]
+    return frame

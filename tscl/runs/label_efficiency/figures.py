@@ -88,8 +88,8 @@ def _name_lines(
 ) -> None:
     """Name every line at its left end, names moved apart where lines are close."""
     span = np.log10(max(shares) / min(shares)) if len(shares) > 1 else 1.0
-    # room for the longest name: about .07 inch a letter, on axes of 5.6 inches
-    longest = min(0.6, max(len(titles[row]) for row in ends) * 0.07 / 5.6)
+    # room for the longest name: about .08 inch a letter, on axes of 5.6 inches
+    longest = min(0.6, max(len(titles[row]) for row in ends) * 0.08 / 5.6)
     left = min(shares) * 10 ** (-span * (0.12 + 1.2 * longest / (1 - longest)))
     axes.set_xlim(left, max(shares) * 10 ** (0.08 * span))
     low, high = axes.get_ylim()

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from tscl.disk import atomic_file
+from tscl.methods import METHODS
 from tscl.reporting.document import Document
+from tscl.reporting.references import read_references, references_of
 from tscl.runs.label_efficiency.config import LabelEfficiencyConfig
 from tscl.runs.label_efficiency.data import Task
 from tscl.runs.label_efficiency.figures import label_efficiency_figure
@@ -92,6 +94,10 @@ def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelR
     _data_section(document, job)
     document.heading("How the figures came about")
     document.items(_how(job))
+    parts = [job.data.source, *job.data.source.get("parts", [])]
+    papers = [paper for part in parts for paper in read_references(part.get("cite"))]
+    methods = [METHODS.get(row.method) for row in config.rows.values() if row.method is not None]
+    document.references([*papers, *references_of([*methods, *job.fresh_encoder().modules()])])
     document.heading("Settings")
     document.code(config.to_yaml(), summary="config.yaml")
     return LabelReport(*document.write(), headline)

@@ -61,15 +61,22 @@ def rescaled(data: ForecastingData, split: ForecastSplit) -> ForecastingData:
 
 
 def run_backtest(
-    config: StudyConfig, report: Report | None = None, *, workers: int = 1, ray: bool = False
+    config: StudyConfig,
+    report: Report | None = None,
+    *,
+    workers: int = 1,
+    ray: bool = False,
+    resume: bool = True,
 ) -> pd.DataFrame:
     """Run every missing cell of every round; rows of all, also in ``backtest.parquet``.
 
-    Tables and figures of all rounds together go to ``backtest.md`` and ``report.html``.
+    Tables and figures of all rounds together go to ``backtest.md`` and
+    ``backtest/report.html``, beside the report of the study.
 
     Args:
         config: of the study. report: called with what is done, as in a study.
         workers, ray: see :func:`tscl.runs.workers.run_jobs`.
+        resume: see :meth:`tscl.runs.study.study.Study.run`.
 
     Raises:
         InputError: the series is too short for the rounds or a horizon.
@@ -88,7 +95,7 @@ def run_backtest(
             if report is not None:
                 report(f"round {number + 1}/{len(studies)} {title}", done, total)
 
-        study.run(workers=workers, ray=ray, report=tell)
+        study.run(workers=workers, ray=ray, report=tell, resume=resume)
         frame = study.rows()
         frame.insert(0, "round", number)
         frame.insert(1, "origin", str(base.series.timestamps[splits[number].valid.stop - 1]))

@@ -26,8 +26,9 @@ class StudyConfig(JobConfig):
     ``algorithms`` and ``backbones`` map a name to its arguments. ``lengths`` maps a horizon to
     the steps of its past; others take the largest of 48 and the horizon. ``networks`` are the
     simple networks trained beside; ``baselines`` adds seasonal naive and last value;
-    ``statistical`` maps ``auto_ets`` and ``auto_arima`` to arguments (``fit_steps``, ``context``
-    and the model's own; see :func:`tscl.evaluation.forecasting.statistical.statistical_baseline`).
+    ``statistical`` maps ``auto_ets``, ``auto_theta``, ``auto_arima`` to arguments (``fit_steps``,
+    ``context`` and the model's own; see
+    :func:`tscl.evaluation.forecasting.statistical.statistical_baseline`).
     ``weights`` are the lambdas of end-to-end cells, one cell each (``train.weight`` when empty).
     ``train_for`` maps a network, backbone, strategy or algorithm of the study to settings of its
     cells that differ from ``train``; for a network also ``backbone_params``. ``rounds`` (rolling

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -13,8 +14,13 @@ import pandas as pd
 
 from tscl.disk import atomic_file, write_text
 from tscl.errors import InputError
-from tscl.evaluation.forecasting.baselines import last_value, season_of, seasonal_naive
-from tscl.evaluation.forecasting.scores import HorizonResult
+from tscl.evaluation.forecasting.baselines import (
+    last_value,
+    season_of,
+    season_or_step,
+    seasonal_naive,
+)
+from tscl.evaluation.forecasting.scores import HorizonResult, seasonal_change
 from tscl.evaluation.forecasting.statistical import statistical_baseline
 from tscl.forecasters.strategies import SIMPLE_NETWORKS, StrategySettings, run_strategy
 from tscl.runs.forecasting.data import ForecastingData, cell_facts, prepare
@@ -136,9 +142,10 @@ class Study:
     def compute(self, cell: Cell) -> list[dict[str, Any]]:
         """Rows of one cell: one, or one a horizon for a statistical forecaster.
 
-        A cell that was killed goes on from its last checkpoint.
+        A cell that was killed goes on from its last checkpoint; its seconds are then not known.
         """
-        data = self.data
+        data, began = self.data, time.process_time()
+        whole = not self._checkpoints(cell).exists()
         if cell.strategy == "baseline":
             results = statistical_baseline(
                 cell.backbone,
@@ -149,7 +156,8 @@ class Study:
                 scale=data.target_scaler.scale,
                 **statistical_arguments(self.config.statistical[cell.backbone]),
             )
-            return [self._row(asdict(cell), result) for result in results]
+            seconds = time.process_time() - began
+            return [self._row(asdict(cell), result) | {"seconds": seconds} for result in results]
         n = data.n_covariates
         outcome = run_strategy(
             data.inputs[:, n:],
@@ -165,7 +173,11 @@ class Study:
             resume=True,
         )
         row = self._row(asdict(cell), outcome.result)
-        return [row | {"steps": outcome.steps, "best_epoch": outcome.best_epoch}]
+        row |= {"steps": outcome.steps, "best_epoch": outcome.best_epoch}
+        row["parameters"] = sum(p.numel() for p in outcome.network.parameters())
+        if whole:
+            row["seconds"] = time.process_time() - began
+        return [row]
 
     def _checkpoints(self, cell: Cell) -> Path:
         return self.folder / "checkpoints" / self.files.path(cell).stem
@@ -173,23 +185,37 @@ class Study:
     def _row(self, names: dict[str, Any], result: HorizonResult) -> dict[str, Any]:
         """Names and errors, those of every variable in scaled and original units among them."""
         series = self.data.series
-        row = {"dataset": series.name} | names | result.as_dict()
+        season = season_or_step(series.freq)
+        change = seasonal_change(self.data.targets, self.data.split.train, season)
+        row = {"dataset": series.name} | names | result.with_mase(change).as_dict()
         scales = self.data.target_scaler.scale
         for name, scale, (mse, mae) in zip(series.targets, scales, result.variables, strict=True):
             row |= {f"mse.{name}": mse, f"mae.{name}": mae}
             row |= {f"mse_raw.{name}": mse * scale**2, f"mae_raw.{name}": mae * scale}
         return row
 
-    def run(self, *, workers: int = 1, ray: bool = False, report: Report | None = None) -> int:
+    def run(
+        self,
+        *,
+        workers: int = 1,
+        ray: bool = False,
+        report: Report | None = None,
+        resume: bool = True,
+    ) -> int:
         """Run what is missing; the number of cells run.
 
         Args:
             workers, ray: see :func:`tscl.runs.workers.run_jobs`.
             report: called with a cell's title, how many are done, and how many there are.
+            resume: keep finished cells and go on from checkpoints; else every cell is run anew.
 
         Raises:
             JobsFailed: at the end, when cells failed; all others are written.
         """
+        if not resume:
+            for cell in self.cells:
+                self.files.path(cell).unlink(missing_ok=True)
+                shutil.rmtree(self._checkpoints(cell), ignore_errors=True)
         for cell in set(self.cells) - set(self.files.missing()):
             # left by a kill just after the cell was written
             shutil.rmtree(self._checkpoints(cell), ignore_errors=True)
@@ -241,12 +267,14 @@ def write_tables(
 ) -> Path:
     """Write ``name``.parquet, ``name``.md and the report; returns the report's page.
 
+    The report of a study stands in its folder, others in one of their name there.
     ``over`` says what the deviations of the tables are taken over.
     """
     with atomic_file(folder / f"{name}.parquet") as work:
         frame.to_parquet(work)
     write_text(folder / f"{name}.md", markdown(frame, over))
-    return write_report(frame, folder, title, over=over)
+    own = folder if name == "study" else folder / name
+    return write_report(frame, own, title, over=over)
 
 
 def statistical_arguments(values: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,11 @@ METRICS = {
     "mse_raw": "Test MSE in original units",
     "mae_raw": "Test MAE in original units",
     "skill": "Skill: 1 - MSE / MSE of the seasonal naive",
+    "mase": "MASE: MAE over the mean change by a season in training",
+    "coverage": "Share of the test part inside 90 % intervals",
+    "width": "Width of the 90 % intervals",
+    "seconds": "Processor seconds",
+    "parameters": "Parameters",
 }
 
 

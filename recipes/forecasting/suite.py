@@ -1,0 +1,359 @@
+"""Forecasts of many series by the library's rows and by plain ones, a cell a file.
+
+    python -m recipes.forecasting.suite recipes/forecasting/suite.yaml
+    python -m recipes.forecasting.suite recipes/forecasting/suite.yaml --page docs/results_suite.md
+
+A stopped run goes on where it was. ``--page`` writes the tables into a page from finished cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script, from anywhere
+
+from data_loaders.series.splits import ForecastSplit
+from data_loaders.series.time_axis import calendar_features
+from tscl.disk import atomic_file
+from tscl.estimators.sktime.forecaster import SSCLForecaster
+from tscl.estimators.sktime.training import train_network
+from tscl.evaluation.forecasting.baselines import seasonal_naive
+from tscl.evaluation.forecasting.scores import ErrorSums, HorizonResult, make_result, score
+from tscl.evaluation.forecasting.statistical import statistical_baseline
+from tscl.forecasters.choices import held_out, past_candidates, season_lengths
+from tscl.forecasters.direct_protocol import direct_protocol
+from tscl.forecasters.simple_networks import DLinear
+from tscl.forecasters.windows import window_forecasts
+from tscl.runs.forecasting.config import UNTRAINED, DataSection, check_config
+from tscl.runs.forecasting.data import ForecastingData, load_series, prepare
+from tscl.runs.forecasting.run import ForecastingRun
+from tscl.runs.workers import run_cells
+from tscl.saving.cells import CellFiles
+from tscl.seeding import seeded
+
+Rows = dict[int, tuple[HorizonResult, dict[str, Any]]]
+"""By horizon: errors, and what was chosen."""
+ENCODERS = {"AutoTCL": "autotcl", "TS2Vec": "ts2vec", "untrained encoder": UNTRAINED}
+LIBRARY = (*ENCODERS, "end to end", "no encoder, same head")
+LINEAR = ("DLinear", "NLinear")
+PLAIN = (
+    "gradient boosting on lags",
+    "ridge on lags",
+    *LINEAR,
+    "AutoETS",
+    "AutoTheta",
+    "seasonal naive",
+)
+SEEDED = ("AutoTCL", "TS2Vec", "end to end")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row on one data set, from one seed, at all horizons."""
+
+    dataset: str
+    row: str
+    seed: int
+
+    @property
+    def title(self) -> str:
+        """The cell in one word."""
+        return f"{self.dataset}-{self.row}-s{self.seed}".replace(" ", "_").replace(",", "")
+
+
+class NLinear(DLinear):
+    """One linear map of the past minus its last value, which the forecast gets back
+    (arXiv 2205.13504, section 4.1)."""
+
+    def __init__(self, channels: int, horizon: int, input_length: int) -> None:
+        super().__init__(channels, horizon, input_length, kernel=1)
+
+    def forward(
+        self, past: Tensor, past_marks: Tensor | None = None, future_marks: Tensor | None = None
+    ) -> Tensor:
+        """Forecast (B, H, C) from (B, L, C)."""
+        last = past[:, -1:]
+        return super().forward(past - last) + last
+
+
+def wheel_series(name: str) -> pd.Series:
+    """A series that ships in a wheel: ``solar`` of sktime, ``co2`` of statsmodels (gaps filled)."""
+    if name == "solar":
+        from sktime.datasets import load_solar
+
+        series: pd.Series = load_solar(api_version=None)
+        return series.tz_localize(None)
+    from statsmodels.datasets import co2
+
+    return co2.load_pandas().data["co2"].interpolate()
+
+
+class Suite:
+    """All cells of a configuration, in its folder."""
+
+    def __init__(self, config: dict[str, Any], rows: Sequence[str] | None = None) -> None:
+        self.config, self.folder = config, Path(config["out"])
+        self.names = [name for name in config["datasets"] if self._available(name)]
+        cells = [
+            Cell(name, row, seed)
+            for name in self.names
+            for row in rows or (*PLAIN[::-1], *LIBRARY[::-1])
+            for seed in (config["seeds"] if row in SEEDED else config["seeds"][:1])
+        ]
+        cells.sort(key=lambda cell: cell.seed)  # the first seed everywhere before the second
+        self.files = CellFiles(self.folder, cells, self.facts)
+
+    def _available(self, name: str) -> bool:
+        path = self.config["datasets"][name].get("data", {}).get("path")
+        if path is not None and not Path(path).is_file():
+            print(f"{name} is left out: no file {path}", flush=True)
+            return False
+        return True
+
+    def facts(self, cell: Cell) -> dict[str, Any]:
+        """What the figures of a cell depend on."""
+        parts = {"data": self.config["datasets"][cell.dataset], "seed": cell.seed, "row": cell.row}
+        parts |= {name: self.config[name] for name in ("steps", "split")}
+        if cell.row in ENCODERS:
+            parts["run"] = self.config["run"]
+        return parts | ({"linear": self.config["linear"]} if cell.row in LINEAR else {})
+
+    def section(self, name: str) -> dict[str, Any]:
+        """The data section; a series of a wheel is written into the folder first."""
+        entry = self.config["datasets"][name]
+        path = self.folder / "data" / f"{name}.csv"
+        if not path.is_file():
+            if "wheel" in entry:
+                series = wheel_series(entry["wheel"])
+            else:
+                loaded = load_series(DataSection(**entry["data"]))
+                series = pd.Series(loaded.target_values[:, -1], index=loaded.timestamps)
+            with atomic_file(path) as work:
+                series.iloc[-self.config["steps"] :].rename("value").to_csv(
+                    work, index_label="date"
+                )
+        return {
+            "dataset": "csv",
+            "path": str(path),
+            "split": self.config["split"],
+            "covariates": False,
+            "input_form": "relative",
+        }
+
+    def run_config(self, name: str, seed: int, row: str) -> Any:
+        """The forecasting run of a data set."""
+        values = {"name": name, "seed": seed, "data": self.section(name), **self.config["run"]}
+        values["out"] = str(self.folder / "runs" / f"{name}-{row}-s{seed}".replace(" ", "_"))
+        horizons = self.config["datasets"][name]["horizons"]
+        values["evaluate"] = {**values["evaluate"], "horizons": horizons}
+        steps = len(self.data(name).series)
+        crop = min(values["train"]["max_train_length"], max(32, int(0.6 * steps) // 4))
+        values["train"] = {**values["train"], "max_train_length": crop}
+        return check_config(values)
+
+    def data(self, name: str) -> ForecastingData:
+        """The prepared series."""
+        horizons = self.config["datasets"][name]["horizons"]
+        return prepare(DataSection(**self.section(name)), horizons)
+
+    def compute(self, cell: Cell) -> dict[str, Any]:
+        """Errors at every horizon, what was chosen, and seconds of processor."""
+        began = time.process_time()
+        rows = self._encoder(cell) if cell.row in ENCODERS else self._plain(cell)
+        seconds = round(time.process_time() - began, 1)
+        return {
+            "dataset": cell.dataset,
+            "row": cell.row,
+            "seed": cell.seed,
+            "seconds": seconds,
+            "horizons": {
+                str(h): {**result.as_dict(), "chosen": facts} for h, (result, facts) in rows.items()
+            },
+        }
+
+    def _encoder(self, cell: Cell) -> Rows:
+        config = self.run_config(cell.dataset, cell.seed, cell.row)
+        run = ForecastingRun(config)
+        name = ENCODERS[cell.row]
+        run.evaluate([run.train(name, resume=True)])
+        return {h: (row.result, row.facts) for h, row in run.heads[name].items()}
+
+    def _plain(self, cell: Cell) -> Rows:
+        data = self.data(cell.dataset)
+        horizons = self.config["datasets"][cell.dataset]["horizons"]
+        index = pd.DatetimeIndex(data.series.timestamps, freq=data.series.freq)
+        seasons = season_lengths(index, data.targets[data.split.train])
+        heads = {"gradient boosting on lags": "trees", "ridge on lags": "ridge"}
+        heads["no encoder, same head"] = "auto"
+        if cell.row in heads:
+            marks = calendar_features(data.series.timestamps, data.split.train)
+            rows = direct_protocol(
+                None,
+                data.targets,
+                data.split,
+                horizons,
+                head=heads[cell.row],
+                marks=marks,
+                seasons=seasons,
+            )
+            return {row.result.horizon: (row.result, row.facts) for row in rows}
+        if cell.row == "seasonal naive":
+            each = {
+                season: seasonal_naive(data.targets, data.split, horizons, season=season)
+                for season in seasons or (1,)
+            }
+            best = [
+                min(((r[i], s) for s, r in each.items()), key=lambda pair: pair[0].valid_mse)
+                for i in range(len(horizons))
+            ]
+            return {result.horizon: (result, {"season": season}) for result, season in best}
+        if cell.row in ("AutoETS", "AutoTheta"):
+            return _statistical(cell.row, data, horizons, seasons[0] if seasons else 1)
+        fit = self._end_to_end if cell.row == "end to end" else self._linear
+        return {h: fit(cell, data, index, seasons, h) for h in horizons}
+
+    def _end_to_end(
+        self,
+        cell: Cell,
+        data: ForecastingData,
+        index: pd.DatetimeIndex,
+        seasons: tuple[int, ...],
+        horizon: int,
+    ) -> tuple[HorizonResult, dict[str, Any]]:
+        """The sktime forecaster as it comes, fitted on everything before the test part."""
+        y = pd.DataFrame(data.targets.astype(np.float64), index=index)
+        model = SSCLForecaster(horizon=horizon, random_state=cell.seed)
+        model.fit(y.iloc[: data.split.test.start])
+        (scaler,) = model.scalers_.values()
+        windows = model._data(scaler.apply(y), model.marks_.make(index, None))
+
+        def predict(start: int, stop: int) -> NDArray[np.float64]:
+            origins = np.arange(start, stop)
+            forecasts = model.head_.forecast(model.network_, windows, origins)
+            return np.asarray(scaler.undo(forecasts), np.float64)
+
+        test = score(predict, data.targets, data.split.test, horizon)
+        result = make_result(horizon, test, test, data.split, None)
+        chosen = model.settings_
+        valid = chosen["errors"][chosen["head"]] * float(np.mean(np.square(scaler.scale)))
+        keep = ("context_length", "head", "errors", "instance_norm")
+        facts = {k: chosen[k] for k in keep}
+        return replace(result, valid_mse=float(valid), valid_mae=float("nan")), facts
+
+    def _linear(
+        self,
+        cell: Cell,
+        data: ForecastingData,
+        index: pd.DatetimeIndex,
+        seasons: tuple[int, ...],
+        horizon: int,
+    ) -> tuple[HorizonResult, dict[str, Any]]:
+        """The past and the rate with the least error on the held-out windows."""
+        stop, linear = data.split.test.start, self.config["linear"]
+        values = data.targets[:stop]
+        best: tuple[float, int, float, nn.Module] | None = None
+        for length in past_candidates(seasons, stop, horizon)[-2:]:
+            held = held_out([stop], length, horizon, 0.2)[1]
+            for lr in linear["lrs"]:
+                with seeded(cell.seed, "weights"):
+                    network: nn.Module = (DLinear if cell.row == "DLinear" else NLinear)(
+                        values.shape[1], horizon, length
+                    )
+                options = OPTIONS | linear | {"lr": lr, "seed_": cell.seed}
+                marks = np.zeros((stop, 0), np.float32)
+                trained = train_network(network, [(values, marks)], linear["max_epochs"], options)
+                error = trained.head.errors["network"] if len(held) else 0.0
+                if best is None or error < best[0]:
+                    best = (error, length, lr, trained.network)
+        assert best is not None
+        error, length, lr, network = best
+
+        def predict(start: int, stop: int) -> NDArray[np.float64]:
+            origins = np.arange(start, stop)
+            return window_forecasts(network, data.targets, origins, length).astype(np.float64)
+
+        sums: ErrorSums = score(predict, data.targets, data.split.test, horizon)
+        result = make_result(horizon, sums, sums, data.split, None)
+        return replace(result, valid_mse=error, valid_mae=float("nan")), {"past": length, "lr": lr}
+
+
+def _statistical(row: str, data: ForecastingData, horizons: list[int], season: int) -> Rows:
+    """The form that is better on the validation part: left to itself, or with its season kept."""
+    own = {"AutoETS": {"model": "ZZA"}, "AutoTheta": {"decomposition_type": "additive"}}
+    name, split = row.replace("Auto", "auto_").lower(), data.split
+    cut = int(0.8 * split.train.stop)
+    earlier = ForecastSplit(slice(0, cut), slice(cut, split.train.stop), split.valid)
+    fitted = []
+    for params in ({}, own[row]):
+        results, before = (
+            statistical_baseline(name, data.targets, part, horizons, season=season, params=params)
+            for part in (split, earlier)
+        )
+        fitted.append((results, [r.mse for r in before], params))
+    rows = {}
+    for i, horizon in enumerate(horizons):
+        results, errors, params = min(fitted, key=lambda item: item[1][i])
+        result = replace(results[i], valid_mse=errors[i])
+        rows[horizon] = (result, {"season": season, "params": params})
+    return rows
+
+
+OPTIONS: dict[str, Any] = {
+    "valid_share": 0.2,
+    "valid_blocks": None,
+    "seasons": (),
+    "stride": 1,
+    "weight": 0.0,
+    "contrast": "hierarchical",
+    "contrast_params": None,
+    "verbose": False,
+    "head": "network",
+    "intervals": "conformal",
+    "quantile_levels": None,
+}
+
+
+def main() -> None:
+    """Run what is missing, or write the tables into a page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--rows", nargs="*", help="only these")
+    parser.add_argument("--steps", type=int, help="in the place of the configuration's")
+    parser.add_argument("--out", help="in the place of the configuration's")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--datasets", nargs="*", help="only these")
+    parser.add_argument("--page", type=Path, help="write the tables of finished cells into it")
+    options = parser.parse_args()
+    config = yaml.safe_load(options.config.read_text())
+    if options.datasets:
+        config["datasets"] = {name: config["datasets"][name] for name in options.datasets}
+    config |= {key: v for key in ("steps", "out") if (v := getattr(options, key)) is not None}
+    suite = Suite(config, options.rows)
+    if options.page is not None:
+        from recipes.forecasting.tables import write_tables
+
+        write_tables(suite.files.finished(), options.page)
+        return
+    run_cells(
+        suite.files,
+        suite.compute,
+        suite.files.write,
+        workers=options.workers,
+        report=lambda title, done, total: print(f"{done}/{total} {title}", flush=True),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The continual job from the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tscl.cli.clinical import use_data
+from tscl.cli.console import console
+from tscl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tscl.runs.continual.config import ContinualConfig
+
+__all__ = ["pretrain", "run", "use_data"]
+
+
+def run(config: ContinualConfig, quiet: bool, *, resume: bool, begin: bool = True) -> None:
+    """Learn the sites in turn, forget and report; without ``begin`` in a folder as it stands."""
+    from tscl.runs.continual.run import ContinualRun
+
+    job = ContinualRun(config)
+    if begin:
+        job.begin(resume=resume)
+    console.print(f"{job.data!r}", markup=False)
+
+    def tell(title: str, done: int, total: int) -> None:
+        if not quiet:
+            console.print(f"{done}/{total} {title}", markup=False)
+
+    console.print(f"report: {job.run(report=tell)}")
+
+
+def pretrain(config: ContinualConfig, quiet: bool, *, resume: bool) -> None:
+    """Not a step of its own."""
+    raise ConfigError("job", config.job, "sites are learned and scored in turn: use tscl run")
