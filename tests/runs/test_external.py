@@ -78,9 +78,9 @@ def test_classes_that_training_lacks_are_left_out(tmp_path, caplog):
     hospital(named("b", 6), names=("yes", "perhaps"), seed=1).save(tmp_path / "b")
     both = with_external(hospital(named("a", 8)), ExternalData(root=str(tmp_path / "b")), {})
     assert len(both) == 16 + 6
-    assert "no known class" in caplog.text
+    assert "no known label" in caplog.text
     hospital(named("b", 6), names=("x", "y"), seed=1).save(tmp_path / "c")
-    with pytest.raises(DataError, match="name classes of"):
+    with pytest.raises(DataError, match="name labels of"):
         with_external(hospital(named("a", 8)), ExternalData(root=str(tmp_path / "c")), {})
 
 

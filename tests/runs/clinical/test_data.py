@@ -52,7 +52,7 @@ def call(*words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
 
 def test_describe_names_what_is_missing_and_what_was_left_out(own: Path, tmp_path: Path) -> None:
     code, told = call("data", "describe", str(own))
-    assert (code, "wfdb, eeg" in told) == (2, True)
+    assert (code, "uci_eeg, wfdb" in told) == (2, True)
     code, told = call("data", "describe", str(own), "--kind", "eeg")
     assert (code, "it has file, who, dx" in told) == (2, True)
     code, told = call("data", "describe", str(own), "--kind", "eeg", "-s", "colums={}")
@@ -128,7 +128,7 @@ def test_a_folder_takes_the_place_of_the_generated_cohort(
     code, told = call("run", "-c", str(path), "--data", str(own), "-o", str(tmp_path / "x"))
     assert code == 2
     assert "data.kind" in told
-    assert "wfdb, eeg" in told
+    assert "uci_eeg, wfdb" in told
 
 
 def test_hashed_run_writes_no_id(own: Path, tmp_path: Path, monkeypatch) -> None:

@@ -40,8 +40,9 @@ def test_samples_of_a_loader_are_recordings_divided_by_the_unit(folder):
 def test_every_loader_of_recordings_has_a_kind():
     known = kinds()
     assert {"uci_eeg", "cinc2017", "ptbxl", "wfdb", "recordings", "rhythm_cohort"} <= set(known)
-    for kind in set(known) - {"recordings"}:
-        assert {f"load_{kind}", f"load_{kind}_recordings"} & set(data_loaders.__all__)
+    for kind in set(known) - {"recordings", "saved"}:
+        loaders = {f"load_{kind}{ending}" for ending in ("", "_recordings", "_table")}
+        assert loaders & set(data_loaders.__all__)
 
 
 @pytest.mark.parametrize(
