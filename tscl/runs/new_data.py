@@ -21,7 +21,7 @@ from data_loaders.eeg.recording import EXTENSIONS
 from data_loaders.filters import filtered
 from data_loaders.signals import volts
 from data_loaders.vetting.tables import read_text_table
-from tscl.errors import ConfigError, DataError, InputError, check_choice
+from tscl.errors import ConfigError, DataError, InputError, check_choice, nearest
 from tscl.evaluation.clinical.fitted import CARD, FittedClassifier
 from tscl.evaluation.explain import Explanation, explain
 from tscl.runs.clinical.config import ClinicalDataSection, DataKind
