@@ -8,7 +8,8 @@ Back-Propagation", arXiv 1908.01580, eq. 3, between embeddings z and group codes
 
 is 0 when z tells nothing of s and grows with what it tells. Here z is standardised over the batch,
 as a probe would do, so that a narrow direction counts as much as a wide one; and the value is
-divided by HSIC(s, s), so that neither the number of groups nor their sizes matter. For two groups it is a maximum mean discrepancy.
+divided by HSIC(s, s), so that neither the number of groups nor their sizes matter.
+For two groups it is a maximum mean discrepancy.
 """
 
 from __future__ import annotations
