@@ -170,8 +170,9 @@ def _drawn_anew(network: nn.Module, seed: int) -> nn.Module:
     other = copy.deepcopy(network)
     with seeded(seed, "weights drawn anew"):
         for part in getattr(other, "encoder", other).modules():
-            if hasattr(part, "reset_parameters"):
-                part.reset_parameters()
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
     return other
 
 
