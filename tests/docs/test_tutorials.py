@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from tscl.cli.app import app
 from tscl.losses import LOSSES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = [DOCS / "tour.md", DOCS / "estimators.md", *sorted((DOCS / "tutorials").glob("*.md"))]
-BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMANDS = {"validated_model"}
+"""Pages whose command lines run too, in order with their Python."""
+BLOCK = re.compile(r"^```(python|text|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.slow
@@ -28,6 +33,11 @@ def test_blocks_run_and_print_what_is_shown(path, tmp_path, monkeypatch):
     ran = 0
     for match in BLOCK.finditer(text):
         kind, body = match.groups()
+        if kind == "sh":
+            for line in body.splitlines() if path.stem in COMMANDS else ():
+                result = CliRunner().invoke(app, shlex.split(line)[1:])
+                assert result.exit_code == 0, f"{line}: {result.output}"
+            continue
         if kind == "text":
             assert printed is not None, f"{path.name}: output before any block"
             assert printed == body

@@ -21,7 +21,7 @@ from tscl.losses import (
 from tscl.losses.base import plain_gradient
 from tscl.seeding import torch_generator
 
-CONSTANT_PARTS = {"individual_temperature", "mmd", "byol", "simsiam"}
+CONSTANT_PARTS = {"individual_temperature", "mmd", "hsic", "byol", "simsiam"}
 """Their gradient takes weights, bandwidths or targets as constants by definition."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "cwcl": {"detach_similarity": False},

@@ -23,6 +23,7 @@ from tscl.losses.diagnostics import (
 from tscl.losses.focal_supcon import FocalSupCon
 from tscl.losses.genview import quality_weights
 from tscl.losses.groco import GroupOrdering, soft_sort
+from tscl.losses.hsic import HSIC
 from tscl.losses.hydra import Hydra, PairGate
 from tscl.losses.icnn_proto_triplet import ICNN, ProtoTriplet
 from tscl.losses.infonce import InfoNCE, NTXent
@@ -51,6 +52,7 @@ __all__ = [
     "CWCL",
     "DCL",
     "DCLW",
+    "HSIC",
     "ICNN",
     "LOSSES",
     "MMD",

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tscl.losses.base import LOSSES, ContrastiveLoss, Extra
 from tscl.losses.shared.columns import relative_weights
+from tscl.losses.shared.kernels import gaussian_kernels
 from tscl.losses.shared.settings import positive_setting, whole_setting
 
 
@@ -45,16 +46,7 @@ class MMD(ContrastiveLoss):
         """MMD between view 0 and view 1, each sample weighted by ``weights``."""
         n = views.shape[1]
         every = views.reshape(2 * n, -1)
-        gram = every @ every.T
-        norms = gram.diagonal()
-        squared = (norms[:, None] + norms[None, :] - 2.0 * gram).clamp_min(0.0)
-        squared = squared * (1.0 - torch.eye(2 * n, dtype=squared.dtype, device=squared.device))
-        bandwidth = squared.detach().sum() / (4 * n * n - 2 * n)
-        bandwidth = torch.where(bandwidth > 0, bandwidth, torch.ones_like(bandwidth))
-        bandwidth = bandwidth / self.spacing ** (self.n_kernels // 2)
-        kernel = torch.zeros_like(squared)
-        for i in range(self.n_kernels):
-            kernel = kernel + torch.exp(-squared / (bandwidth * self.spacing**i))
+        kernel = gaussian_kernels(every, self.n_kernels, self.spacing)
         share = torch.full((n,), 1.0 / n, dtype=kernel.dtype, device=kernel.device)
         if extra.weights is not None:
             share = relative_weights(extra.weights, kernel.dtype)
