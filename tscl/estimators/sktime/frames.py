@@ -265,7 +265,8 @@ class Marks:
         fields = _fields(index) if calendar else None
         statistics = None
         if fields is not None:
-            seen = seen_cycles(index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index)
+            times = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
+            seen = seen_cycles(pd.DatetimeIndex(times))
             statistics = (fields.mean(axis=0), np.where(seen, fields.std(axis=0), 0.0))
         if X is None or X.shape[1] == 0:
             return cls(None, statistics, None)
