@@ -40,6 +40,10 @@ class InputError(TSCLError, ValueError):
         return type(self), (self.field, str(self.value), self.remedy)
 
 
+class InputTypeError(InputError, TypeError):
+    """Input of a type that cannot be used; for libraries whose contract asks for a TypeError."""
+
+
 class ConfigError(InputError):
     """A configuration key or value that cannot be used."""
 

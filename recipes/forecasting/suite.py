@@ -314,6 +314,7 @@ def _statistical(row: str, data: ForecastingData, horizons: list[int], season: i
 
 
 OPTIONS: dict[str, Any] = {
+    "device": "cpu",
     "valid_share": 0.2,
     "valid_blocks": None,
     "seasons": (),

@@ -25,7 +25,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from PIL import Image
 
-from tscl.disk import write_bytes, write_text
+from tscl.disk import new_folder, write_bytes, write_text
 from tscl.reporting.references import Reference, bibliography
 
 
@@ -295,13 +295,12 @@ class Document:
             The paths of the Markdown file and the page.
         """
         markdown, page = self.folder / "report.md", self.folder / "report.html"
-        for old in (self.folder / "tables").glob("[0-9][0-9]-*.*"):  # of an earlier report
-            old.unlink()
-        for name, shown in self._frames.items():
-            frame = shown.replace(r"\*\*|`", "", regex=True)  # Markdown's marks
-            write_text(self.folder / "tables" / f"{name}.csv", frame.to_csv(index=False))
-            latex = frame.to_latex(index=False, longtable=True, escape=True)
-            write_text(self.folder / "tables" / f"{name}.tex", latex)
+        with new_folder(self.folder / "tables") as tables:  # those of an earlier report go
+            for name, shown in self._frames.items():
+                frame = shown.replace(r"\*\*|`", "", regex=True)  # Markdown's marks
+                latex = frame.to_latex(index=False, longtable=True, escape=True)
+                (tables / f"{name}.csv").write_text(frame.to_csv(index=False), "utf-8")
+                (tables / f"{name}.tex").write_text(latex, "utf-8")
         for name, text in self._files.items():
             write_text(self.folder / name, text)
         for name, picture in {**self._pictures, **self._vectors}.items():

@@ -189,7 +189,7 @@ def test_missing_values_of_the_series_are_named():
     with pytest.raises(InputError, match=r"y\['y'\]: got nan; at 2000-01-01 03:00"):
         tiny().fit(y)
     text = pd.DataFrame({"price": ["high"] * 100}, index=y.index)
-    with pytest.raises(TypeError, match="categorical"):
+    with pytest.raises(TypeError, match="turn them into numbers"):
         tiny().fit(wave(), X=text)
 
 

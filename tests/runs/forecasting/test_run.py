@@ -214,9 +214,9 @@ def test_gaps_and_empty_cells_of_a_csv_are_filled_when_asked(settings, tmp_path)
     frame.loc[5, "OT"] = np.nan
     frame.drop(index=9).to_csv(tmp_path / "series.csv", index=False)
     section = check_config(settings).data
-    with pytest.raises(DataError, match="irregular='fill'"):
+    with pytest.raises(DataError, match=r"data\.irregular=fill"):
         load_series(section)
-    with pytest.raises(DataError, match="missing='forward'"):
+    with pytest.raises(DataError, match=r"data\.missing=forward"):
         load_series(section.model_copy(update={"irregular": "fill"}))
     made = load_series(section.model_copy(update={"irregular": "fill", "missing": "forward"}))
     assert made.values[5, 0] == made.values[4, 0]

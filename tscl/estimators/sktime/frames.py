@@ -19,7 +19,7 @@ from data_loaders.series.time_axis import (
     regular_freq,
     seen_cycles,
 )
-from tscl.errors import InputError, nearest
+from tscl.errors import InputError, InputTypeError, nearest
 
 
 def check_index(index: pd.Index) -> None:
@@ -160,8 +160,8 @@ def check_values(field: str, frame: pd.DataFrame) -> None:
 def check_readable(field: str, data: Any) -> None:
     """Raise InputError for what sktime takes for no series of numbers, naming the likely fault."""
     if not isinstance(data, pd.DataFrame | pd.Series):
-        value = type(data).__name__
-        raise InputError(field, value, "pass a pandas Series or DataFrame indexed by time")
+        value = f"type {type(data).__name__}"
+        raise InputTypeError(field, value, "pass a pandas Series or DataFrame indexed by time")
     index = data.index
     if isinstance(data, pd.DataFrame):
         for name, column in data.items():
@@ -176,8 +176,10 @@ def check_readable(field: str, data: Any) -> None:
             raise InputError(f"{field}.index", "unsorted times", "sort the rows: sort_index()")
     for name, column in data.to_frame().items() if isinstance(data, pd.Series) else data.items():
         if not pd.api.types.is_numeric_dtype(column):
-            value = f"values of type {column.dtype}"
-            raise InputError(f"{field}[{name!r}]", value, "turn them into numbers: pd.to_numeric")
+            value = f"categorical values of type {column.dtype}"
+            raise InputTypeError(
+                f"{field}[{name!r}]", value, "turn them into numbers: pd.to_numeric"
+            )
 
 
 def check_missing(field: str, data: Any) -> None:

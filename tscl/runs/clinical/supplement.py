@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data_loaders.container.fields import known_labels, label_kind
 from tscl.evaluation.clinical.table import pooled_predictions
 from tscl.evaluation.metrics.bootstrap import (
     draw_patients,
@@ -55,7 +56,7 @@ def participants(run: ClinicalRun) -> pd.DataFrame:
                 line |= {"patients": len(np.unique(patient))}
                 line |= {"trials": len(np.unique(data.trial_codes[own])), "samples": len(own)}
                 for code, name in enumerate(data.label_names):
-                    mine = label == code
+                    mine = _having(label, code)
                     line[name] = f"{mine.sum()} ({len(np.unique(patient[mine]))})"
                 lines.append(line)
     frame = pd.DataFrame(lines)
@@ -94,7 +95,7 @@ def calibration_table(
 
     Args:
         seeds: all folds of each seed of one row.
-        names: of the classes; of two only the second has a line.
+        names: of the classes, of two only the second has a line; or of several labels.
         n_replicates: of the bootstrap.
     """
     lines = []
@@ -105,9 +106,11 @@ def calibration_table(
             continue
         drawn = draw_patients(len(who), min(n_replicates, 200), 0)[:, code]
         counts = np.concatenate([np.ones((1, len(code))), drawn])
-        for k in [1] if len(names) == 2 else range(len(names)):
-            y = (pooled[0].y == k).astype(np.int64)
-            fits = [_in_parts(y, one.proba[:, k], counts) for one in pooled]
+        several = pooled[0].y.ndim == 2
+        for k in [1] if len(names) == 2 and not several else range(len(names)):
+            known = ~np.isnan(pooled[0].y[:, k]) if several else np.ones(len(code), bool)
+            y = (pooled[0].y[:, k] == 1 if several else pooled[0].y == k)[known].astype(np.int64)
+            fits = [_in_parts(y, one.proba[known, k], counts[:, known]) for one in pooled]
             line: dict[str, Any] = {"class": names[k], "level": level, "n": len(y)}
             for place, title in enumerate(("calibration slope", "calibration intercept")):
                 values = np.stack([fit[place] for fit in fits])
@@ -177,6 +180,11 @@ def checklist(run: ClinicalRun, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(items, columns=["item", "topic", "in this run"])
 
 
+def _having(label: NDArray[Any], k: int) -> NDArray[np.bool_]:
+    """Samples of class ``k``, or with the label ``k`` where a sample may have several."""
+    return np.asarray(label[:, k] == 1 if label.ndim == 2 else label == k)
+
+
 def _said(value: object, before: str) -> str:
     return f"{before}{value}; " if value else ""
 
@@ -186,9 +194,9 @@ def _data_items(run: ClinicalRun) -> list[tuple[str, str, str]]:
     facts = run.input_facts(run.folds[0], "none")
     log = "no record log" if data.log is None else data.log.summary()
     classes = ", ".join(
-        f"{name} {(data.label == k).sum()}" for k, name in enumerate(class_names(data))
+        f"{name} {_having(data.label, k).sum()}" for k, name in enumerate(class_names(data))
     )
-    known = int((data.label >= 0).sum())
+    known = int(known_labels(data.label).sum())
     source = data.source.get("database", data.source.get("format", config.data.kind))
     channels = ", ".join(facts["channels"])
     rate = facts["sampling_rate"]
@@ -228,6 +236,19 @@ def _analysis_items(run: ClinicalRun) -> list[tuple[str, str, str]]:
     with seeded(0, "parameters"):
         count = sum(p.numel() for p in run.fresh_encoder().parameters())
     side = "patients of another hospital are tested" if config.data.external else "by patient"
+    target = label_kind(run.data.label) == "target"
+    measures = (
+        "R2, mean absolute error, rank correlation"
+        if target
+        else "AUROC, average precision, accuracy, F1, sensitivity and specificity, calibration "
+        "error, slope and intercept"
+    )
+    output = (
+        "a number in the unit of the outcome"
+        if target
+        else f"a probability for each class; thresholds set at a specificity of {e.specificity:g} "
+        "in the validation part"
+    )
     groups = ", ".join(e.subgroups) or "none named (`evaluate.subgroups`)"
     return [
         (
@@ -252,9 +273,7 @@ def _analysis_items(run: ClinicalRun) -> list[tuple[str, str, str]]:
         (
             "12e",
             "Measures",
-            "AUROC, average precision, accuracy, F1, sensitivity and specificity, calibration "
-            f"error, slope and intercept; 95 % intervals from {e.n_replicates} resamplings of "
-            "patients and seeds",
+            f"{measures}; 95 % intervals from {e.n_replicates} resamplings of patients and seeds",
         ),
         (
             "13",
@@ -265,8 +284,7 @@ def _analysis_items(run: ClinicalRun) -> list[tuple[str, str, str]]:
         (
             "15",
             "Output",
-            f"a probability for each class; thresholds set at a specificity of {e.specificity:g} "
-            "in the validation part",
+            output,
         ),
     ]
 
@@ -274,9 +292,10 @@ def _analysis_items(run: ClinicalRun) -> list[tuple[str, str, str]]:
 def _result_items(run: ClinicalRun, table: pd.DataFrame) -> list[tuple[str, str, str]]:
     main = run.rows[0].label
     own = table[(table["method"] == main) & (table["fraction"] == table["fraction"].max())]
-    rows = own[(own["metric"] == "auroc") & own["level"].isin(["sample", "patient"])]
+    metric = "r2" if label_kind(run.data.label) == "target" else "auroc"
+    rows = own[(own["metric"] == metric) & own["level"].isin(["sample", "patient"])]
     scores = "; ".join(
-        f"{row['protocol']} by {row['level']}: AUROC {figure_text(row)} "
+        f"{row['protocol']} by {row['level']}: {metric.upper()} {figure_text(row)} "
         f"(n = {row['n_test']}, {row['n_test_patients']} patients)"
         for row in rows.to_dict("records")
     )
@@ -284,7 +303,7 @@ def _result_items(run: ClinicalRun, table: pd.DataFrame) -> list[tuple[str, str,
     for part, where in run.folds[0].parts.items():
         label, patient = run.data.label[where], run.data.patient[where]
         counts = [
-            f"{name} {len(np.unique(patient[label == k]))}"
+            f"{name} {len(np.unique(patient[_having(label, k)]))}"
             for k, name in enumerate(run.data.label_names)
         ]
         events.append(f"{part} {len(np.unique(patient))} patients ({', '.join(counts)})")

@@ -186,9 +186,8 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     document.heading("Cost: processor seconds and parameters of the encoder")
     document.table(cost_frame(run))
     by_horizon = {label(n): {r.horizon: r.mse for r in rs} for n, rs in table.items()}
-    document.figure(
-        "comparison", comparison_figure(by_horizon, metric="test MSE"), "Error by horizon"
-    )
+    figure = comparison_figure(by_horizon, metric="test MSE")
+    document.figure("comparison", figure, "Error by horizon")
     _forecast_part(run, table, document)
     _mask_part(run, trained, document)
     kept = plot_data(run, trained)
