@@ -105,12 +105,18 @@ def test_one_command_trains_here_and_reports_on_the_other(tmp_path):
     assert own.set_index("method")["mean"]["band power"] > 0.95
 
 
-def test_whole_recordings(tmp_path):
-    data, other = motif_recordings(40), motif_recordings(30, seed=1)
-    other.patient = np.asarray([f"o{i}" for i in range(30)])
+def two_hospitals(folder, n, m):
+    """Recordings of two sets of patients, saved in ``a`` and ``b``."""
+    data, other = motif_recordings(n), motif_recordings(m, seed=1)
+    other.patient = np.asarray([f"o{i}" for i in range(m)])
     other._number()
-    data.save(tmp_path / "a")
-    other.save(tmp_path / "b")
+    data.save(folder / "a")
+    other.save(folder / "b")
+    return data, other
+
+
+def test_whole_recordings(tmp_path):
+    _, other = two_hospitals(tmp_path, 40, 30)
     values = motif_values(tmp_path / "run", shares=[1.0])
     values["rows"] = {"spectrum": {"kind": "spectrum"}}
     values["data"] |= {"root": str(tmp_path / "a"), "external": {"root": str(tmp_path / "b")}}
@@ -122,11 +128,7 @@ def test_whole_recordings(tmp_path):
 
 
 def test_a_fixed_unit_divides_both_hospitals_and_stands_in_the_card(tmp_path):
-    data, other = motif_recordings(20), motif_recordings(12, seed=1)
-    other.patient = np.asarray([f"o{i}" for i in range(12)])
-    other._number()
-    data.save(tmp_path / "a")
-    other.save(tmp_path / "b")
+    data, other = two_hospitals(tmp_path, 20, 12)
     values = motif_values(tmp_path / "run", shares=[1.0])
     values["rows"] = {"spectrum": {"kind": "spectrum"}}
     values["data"] |= {

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tscl.cli.console import check_folder, command, console, shown_log
+
+if TYPE_CHECKING:
+    from tscl.evaluation.clinical.fitted import FittedClassifier
+    from tscl.runs.new_data import Data
+
+ModelOption = Annotated[
+    Path, typer.Option("--model", help="Run folder, or one of its classifiers.")
+]
+ClassifierOption = Annotated[
+    str | None, typer.Option(help="Which of the run's, such as comet-fold0-partial-seed0.")
+]
+KindOption = Annotated[
+    str | None, typer.Option(help="What the folder holds, as of `tscl data describe`.")
+]
+LoaderOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="A loader's argument, such as table=ward.csv."),
+]
 
 
 def main_slug(run: Path) -> str | None:
@@ -25,43 +43,54 @@ def main_slug(run: Path) -> str | None:
     return table_rows(config)[0].slug if isinstance(config, ClinicalConfig) else None
 
 
+def open_classifier(
+    model: Path, classifier: str | None, data: Path
+) -> tuple[Path, FittedClassifier]:
+    """Folder and content of the classifier that is meant, once both folders are there."""
+    from tscl.evaluation.clinical.fitted import FittedClassifier
+    from tscl.runs.new_data import find_classifier
+
+    check_folder("--model", model)
+    check_folder("--data", data)
+    folder = find_classifier(model, classifier, main_slug(model))
+    return folder, FittedClassifier.load(folder)
+
+
+def open_recordings(
+    fitted: FittedClassifier, data: Path, kind: str | None, sets: list[str] | None
+) -> Data:
+    """New recordings, prepared as those the classifier was trained on."""
+    from tscl.runs.config import apply_override
+    from tscl.runs.new_data import load_new
+
+    params: dict[str, Any] = {}
+    for item in sets or []:
+        apply_override(params, item)
+    facts, loader = fitted.card["preprocessing"], fitted.card.get("loader", {})
+    return load_new(facts, loader, data, kind, params)
+
+
 @command()
 def predict(
-    model: Annotated[Path, typer.Option("--model", help="Run folder, or one of its classifiers.")],
+    model: ModelOption,
     data: Annotated[Path, typer.Option("--data", help="Folder of new recordings.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV to write.")] = Path(
         "predictions.csv"
     ),
-    classifier: Annotated[
-        str | None, typer.Option(help="Which of the run's, such as comet-fold0-partial-seed0.")
-    ] = None,
-    kind: Annotated[
-        str | None, typer.Option(help="What the folder holds, as of `tscl data describe`.")
-    ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", help="A loader's argument, such as table=ward.csv."),
-    ] = None,
+    classifier: ClassifierOption = None,
+    kind: KindOption = None,
+    sets: LoaderOption = None,
 ) -> None:
     """Class probabilities of new recordings, through the preprocessing of the training ones."""
     from tscl.disk import atomic_file
-    from tscl.evaluation.clinical.fitted import FittedClassifier
-    from tscl.runs import new_data
-    from tscl.runs.config import apply_override
+    from tscl.runs.new_data import predict_table
 
-    check_folder("--model", model)
-    check_folder("--data", data)
-    folder = new_data.find_classifier(model, classifier, main_slug(model))
-    fitted = FittedClassifier.load(folder)
-    params: dict[str, Any] = {}
-    for item in sets or []:
-        apply_override(params, item)
+    folder, fitted = open_classifier(model, classifier, data)
     console.print(f"classifier: {folder}", markup=False)
     with shown_log("tscl.runs"):
-        facts, loader = fitted.card["preprocessing"], fitted.card.get("loader", {})
-        recordings = new_data.load_new(facts, loader, data, kind, params)
+        recordings = open_recordings(fitted, data, kind, sets)
         console.print(f"{recordings!r}", markup=False)
-        frame = new_data.predict_table(fitted, recordings)
+        frame = predict_table(fitted, recordings)
     if recordings.log is not None:
         console.print(recordings.log.summary(), markup=False)
         for line in recordings.log.skipped:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_loaders.container.fields import known_labels, label_kind
+from data_loaders.container.fields import known_labels
 from tscl.evaluation.clinical.table import pooled_predictions
 from tscl.evaluation.metrics.bootstrap import (
     draw_patients,
@@ -22,6 +22,7 @@ from tscl.evaluation.metrics.bootstrap import (
     percentile_interval,
 )
 from tscl.evaluation.metrics.calibration import calibration_line
+from tscl.evaluation.metrics.labels import MAIN
 from tscl.methods import METHODS
 from tscl.reporting.references import Reference, read_references, references_of
 from tscl.runs.clinical.run import ClinicalRun, class_names
@@ -109,7 +110,7 @@ def calibration_table(
         several = pooled[0].y.ndim == 2
         for k in [1] if len(names) == 2 and not several else range(len(names)):
             known = ~np.isnan(pooled[0].y[:, k]) if several else np.ones(len(code), bool)
-            y = (pooled[0].y[:, k] == 1 if several else pooled[0].y == k)[known].astype(np.int64)
+            y = _having(pooled[0].y, k)[known].astype(np.int64)
             fits = [_in_parts(y, one.proba[known, k], counts[:, known]) for one in pooled]
             line: dict[str, Any] = {"class": names[k], "level": level, "n": len(y)}
             for place, title in enumerate(("calibration slope", "calibration intercept")):
@@ -236,7 +237,7 @@ def _analysis_items(run: ClinicalRun) -> list[tuple[str, str, str]]:
     with seeded(0, "parameters"):
         count = sum(p.numel() for p in run.fresh_encoder().parameters())
     side = "patients of another hospital are tested" if config.data.external else "by patient"
-    target = label_kind(run.data.label) == "target"
+    target = run.data.label_kind == "target"
     measures = (
         "R2, mean absolute error, rank correlation"
         if target
@@ -281,18 +282,14 @@ def _analysis_items(run: ClinicalRun) -> list[tuple[str, str, str]]:
             "splits and labelled shares are stratified by class; no samples are added or left out",
         ),
         ("14", "Fairness", f"subgroups: {groups}"),
-        (
-            "15",
-            "Output",
-            output,
-        ),
+        ("15", "Output", output),
     ]
 
 
 def _result_items(run: ClinicalRun, table: pd.DataFrame) -> list[tuple[str, str, str]]:
     main = run.rows[0].label
     own = table[(table["method"] == main) & (table["fraction"] == table["fraction"].max())]
-    metric = "r2" if label_kind(run.data.label) == "target" else "auroc"
+    metric = MAIN[run.data.label_kind]
     rows = own[(own["metric"] == metric) & own["level"].isin(["sample", "patient"])]
     scores = "; ".join(
         f"{row['protocol']} by {row['level']}: {metric.upper()} {figure_text(row)} "
