@@ -24,6 +24,17 @@ def python_values(value: Any) -> Any:
     return value
 
 
+def constructor_arguments(local: Mapping[str, Any], **changed: Any) -> dict[str, Any]:
+    """The arguments of a constructor, from the ``locals()`` of its body, to build the same again.
+
+    Args:
+        local: ``locals()`` of an ``__init__`` that calls ``super().__init__``.
+        **changed: values that stand in the place of those given, such as a list for a sequence.
+    """
+    names = inspect.signature(local["__class__"].__init__).parameters
+    return {name: changed.get(name, local[name]) for name in names if name != "self"}
+
+
 class Registry(Generic[T]):
     """Maps names to classes of one kind and builds them with checked keyword arguments.
 

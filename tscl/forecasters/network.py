@@ -21,6 +21,7 @@ from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
 from tscl.errors import ConfigError, InputError, is_whole, nearest
 from tscl.forecasters.normalize import InstanceNorm, window_scale
+from tscl.registry import constructor_arguments
 
 Query = Literal["auto", "append", "reuse"]
 Skip = Literal["none", "linear"]
@@ -121,25 +122,9 @@ class ForecastNetwork(nn.Module):
         self.input_length = input_length
         self.fixed_length = flatten or skip == "linear"
         self.output_dims = output_dims
-        self._config = {
-            "channels": channels,
-            "horizon": horizon,
-            "marks": marks,
-            "targets": self.targets,
-            "encoder": encoder,
-            "encoder_params": dict(encoder_params or {}),
-            "output_dims": output_dims,
-            "decoder_dims": decoder_dims,
-            "dropout": dropout,
-            "query": query,
-            "instance_norm": instance_norm,
-            "patch": patch,
-            "channel_independent": channel_independent,
-            "input_length": input_length,
-            "flatten": flatten,
-            "skip": skip,
-            **({"published": True} if published else {}),
-        }
+        self._config = constructor_arguments(
+            locals(), targets=self.targets, encoder_params=dict(encoder_params or {})
+        )
         inner = 1 if channel_independent else channels
         self._outputs = 1 if channel_independent else len(self.targets)
         self.published = published
