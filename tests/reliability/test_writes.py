@@ -92,7 +92,6 @@ WRITERS = {
     "WFDB cohort": lambda f: make_cohort(f / "ecg", kind="ecg", overwrite=True, **COHORT),
     "EDF cohort": lambda f: make_cohort(f / "eeg", kind="eeg", overwrite=True, **COHORT),
     "record log": lambda f: data().log.to_csv(f / "records.csv"),  # type: ignore[union-attr]
-    "record log as JSON": lambda f: data().log.to_json(f / "records.json"),  # type: ignore[union-attr]
     "cache of samples": collected,
     "encoder": lambda f: save_encoder(f / "encoder", encoder()),
     "checkpoint": lambda f: CheckpointStore(f / "c").save(7, {"weights": torch.arange(99)}),

@@ -16,17 +16,27 @@ from tests.evaluation.clinical.clinical_parts import Cohort, TinyEncoder, cohort
 from tscl.errors import InputError, LeakageError
 from tscl.evaluation.clinical.evaluate import (
     evaluate_cells,
-    evaluate_encoder,
     evaluate_with_baselines,
     pooled_embeddings,
 )
 from tscl.evaluation.clinical.paired import paired_differences
 from tscl.evaluation.clinical.table import pooled_predictions, summarise
 from tscl.evaluation.metrics.classification import METRICS, classification_metrics
-from tscl.evaluation.probes.classifiers import knn_proba, partial_proba
+from tscl.evaluation.probes.classifiers import fit_partial, knn_proba, spread_classes
 from tscl.saving.cells import Cell, ResultStore
 
 FAST = {"epochs": 2, "batch_size": 32, "lr": 3e-3}
+
+
+def partial_proba(train, y, test, n_classes, *given, **settings):
+    """Probabilities (m, n_classes) of a probe of ``train`` at ``test``, and the C it took."""
+    model, used = fit_partial(train, y, *given, **settings)
+    return spread_classes(model, test, n_classes), used
+
+
+def evaluate_encoder(*given, **settings):
+    """The tidy table of a method's cells."""
+    return summarise(evaluate_cells(*given, **settings))
 
 
 def _encoder(seed: int = 0) -> TinyEncoder:

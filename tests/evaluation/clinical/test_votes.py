@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tscl.errors import InputError
-from tscl.evaluation.clinical.votes import vote, vote_metrics
+from tscl.evaluation.clinical.votes import vote
 
 
 @settings(max_examples=15, deadline=None)
@@ -64,19 +64,6 @@ def test_vote_refuses_samples_without_an_id() -> None:
             vote([0, 1, 1], p, ids)
         with pytest.raises(InputError, match=r"trial: got .* missing ids"):
             vote([0, 1, 1], p, [0, 1, 1], ids, level="trial")
-
-
-def test_vote_metrics_levels() -> None:
-    p1 = np.array([0.9, 0.2, 0.8, 0.1, 0.6, 0.2])
-    p = np.stack([1 - p1, p1], axis=1)
-    y, patient, trial = [1, 1, 1, 0, 0, 0], [7, 7, 7, 8, 8, 8], [1, 1, 2, 1, 1, 2]
-    found = vote_metrics(y, p, patient, trial)
-    assert list(found) == ["sample", "trial", "patient"]
-    assert [found[level].n for level in found] == [6, 4, 2]
-    assert found["sample"].accuracy == pytest.approx(4 / 6)
-    assert found["patient"].accuracy == 1.0
-    assert "trial" not in vote_metrics(y, p, patient)
-    assert list(vote_metrics([0, 1] * 3, p, [1] * 6)) == ["sample"]
 
 
 def test_vote_bad_input() -> None:

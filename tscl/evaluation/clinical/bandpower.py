@@ -109,10 +109,6 @@ class BandPower(TransformerMixin, BaseEstimator):
             parts.append(np.log(np.maximum(mean, self.floor)).reshape(len(mean), -1))
         return np.concatenate(parts).astype(np.float32)
 
-    def feature_names(self, channels: Sequence[str]) -> list[str]:
-        """Name of each feature, ``channel band``, in the order of :meth:`transform`."""
-        return [f"{channel} {band}" for channel in channels for band in self._limits()]
-
     def _limits(self) -> dict[str, tuple[float, float]]:
         """The bands as limits in Hz, checked."""
         if not (np.isfinite(self.sampling_rate) and self.sampling_rate > 0):

@@ -23,7 +23,6 @@ from data_loaders.splits.leakage import ClinicalData, check_split
 from tscl.errors import InputError
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.core_tuning import build_tuner, check_tuning
-from tscl.evaluation.clinical.table import summarise
 from tscl.evaluation.probes.any_label import apply_probe, fit_probe, nearest_predictions
 from tscl.pooling import check_pooling, pool_time
 from tscl.saving.cells import Cell, ResultStore
@@ -357,16 +356,6 @@ def evaluate_cells(
                     if on_cell is not None:
                         on_cell(cells[-1])
     return cells
-
-
-def evaluate_encoder(
-    encoder: Any, dataset: ClinicalData, split: Mapping[str, ArrayLike], **settings: Any
-) -> pd.DataFrame:
-    """Tidy table of one method: :func:`evaluate_cells`, then the summary over seeds.
-
-    ``settings`` are those of :func:`evaluate_cells`.
-    """
-    return summarise(evaluate_cells(encoder, dataset, split, **settings))
 
 
 def evaluate_with_baselines(

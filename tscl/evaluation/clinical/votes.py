@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from data_loaders.container.fields import label_kind
 from tscl.errors import InputError, check_choice
-from tscl.evaluation.metrics.classification import ClassificationMetrics, classification_metrics
 from tscl.evaluation.metrics.labels import check_predictions
 
 LEVELS: tuple[str, ...] = ("sample", "trial", "patient")
@@ -109,29 +108,6 @@ def vote(
         which = who[first[~pure]][:5].tolist()
         raise InputError(f"{level} label", f"several, patient {which}", "pass mixed='drop'")
     return LevelPredictions(level, own[pure], mean[pure], who[first][pure], int((~pure).sum()))
-
-
-def vote_metrics(
-    y_true: ArrayLike,
-    proba: ArrayLike,
-    patient: ArrayLike,
-    trial: ArrayLike | None = None,
-    *,
-    how: Vote = "mean",
-    mixed: Literal["drop", "raise"] = "drop",
-) -> dict[str, ClassificationMetrics]:
-    """Metrics at sample, trial (where ids are given) and patient level; see :func:`vote`.
-
-    A level at which every unit is of mixed labels is left out.
-    """
-    metrics: dict[str, ClassificationMetrics] = {}
-    for level in LEVELS:
-        if level == "trial" and trial is None:
-            continue
-        rows = vote(y_true, proba, patient, trial, level=level, how=how, mixed=mixed)
-        if len(rows):
-            metrics[level] = classification_metrics(rows.y, rows.proba)
-    return metrics
 
 
 def _ids(name: str, ids: ArrayLike, n: int) -> NDArray[Any]:

@@ -208,11 +208,6 @@ class HorizonResult:
     width: float | None = None
     mase: float | None = None
 
-    @property
-    def valid_score(self) -> float:
-        """RMSE + MAE on validation, by which TS2Vec chooses the penalty."""
-        return float(np.sqrt(self.valid_mse)) + self.valid_mae
-
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON types, without the single variables."""
         return {k: v for k, v in asdict(self).items() if k != "variables"}
