@@ -291,7 +291,7 @@ def evaluate_cells(
         pooling: how embeddings of all steps become one vector (:func:`tscl.pooling.pool_time`), for
             frozen and fine-tuned encoders alike; ``max`` is the paper's.
         one_vs_rest: a logistic regression a class, see
-            :func:`tscl.evaluation.probes.classifiers.partial_proba`.
+            :func:`tscl.evaluation.probes.classifiers.fit_partial`.
         class_weight: ``balanced`` weighs samples by 1 over the share of their class, in probes and
             in training on labels; not of neighbours.
         store: where finished cells are kept.

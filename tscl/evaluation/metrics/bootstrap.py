@@ -41,15 +41,12 @@ def draw_patients(n_patients: int, n_replicates: int, seed: int) -> NDArray[np.i
     return generator.multinomial(n_patients, np.full(n_patients, 1 / n_patients), n_replicates)
 
 
-def mean_over_drawn_seeds(values: Array, seed: int) -> Array:
+def mean_over_drawn_seeds(values: Array, seed: int = 0) -> Array:
     """Mean over seeds drawn with replacement anew in each replicate, (R,).
 
     A seed draws the labels; so the interval holds their chance beside that of the patients. Two
-    rows of as many seeds see the same draws.
-
-    Args:
-        values: (S, R) of every seed in every replicate of patients.
-        seed: of the draws.
+    rows of as many seeds see the same draws. ``values`` are (S, R), of every seed in every
+    replicate of patients.
     """
     count, replicates = values.shape
     picks = numpy_generator(seed, "label draws").integers(count, size=(count, replicates))

@@ -134,7 +134,7 @@ def _with_interval(values: NDArray[np.float64]) -> str:
     exact = values[:, 0].mean()
     if not np.isfinite(exact):
         return "not finite: too few errors or one class"
-    low, high = percentile_interval(mean_over_drawn_seeds(values[:, 1:], 0))
+    low, high = percentile_interval(mean_over_drawn_seeds(values[:, 1:]))
     return f"{exact:.2f} [{low:.2f}, {high:.2f}]"
 
 

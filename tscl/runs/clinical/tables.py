@@ -129,7 +129,7 @@ def class_table(
         drawn = [bootstrap_replicates(y, two, who, n_replicates=n_replicates) for two in twos]
         for metric, title in (("auroc", "AUROC"), ("auprc", "average precision")):
             exact = [classification_metrics(y, two).as_dict()[metric] for two in twos]
-            values = mean_over_drawn_seeds(np.stack([one[metric] for one in drawn]), 0)
+            values = mean_over_drawn_seeds(np.stack([one[metric] for one in drawn]))
             low, high = percentile_interval(values)
             line[title] = f"{np.mean(exact):.3f} [{low:.2f}, {high:.2f}]"
         several = pooled[0].y.ndim == 2
