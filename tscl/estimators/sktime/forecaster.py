@@ -6,7 +6,6 @@ import sys
 import warnings
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from torch import nn
 
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, InputError, is_number, is_whole
+from tscl.errors import ConfigError, InputError, check_choice, is_number, is_whole
 from tscl.estimators.inputs import draw_seed
 from tscl.estimators.sktime.defaults import describe, network_settings, training_settings
 from tscl.estimators.sktime.frames import (
@@ -70,13 +69,10 @@ def check_forecaster(options: Mapping[str, Any]) -> None:
     """Raise ConfigError or InputError for a setting of the forecaster that cannot be used."""
     _check_numbers(options)
     _check_names(options)
-    for name, names in (("intervals", INTERVALS), ("head", HEADS)):
-        if options[name] not in names:
-            raise ConfigError(name, options[name], f"choose one of {', '.join(names)}")
+    for name, names in (("intervals", INTERVALS), ("head", HEADS), ("device", DEVICES)):
+        check_choice(name, options[name], names, error=ConfigError)
     if options["quantile_levels"] is not None:
         check_quantiles(options["quantile_levels"])
-    if options["device"] not in DEVICES:
-        raise ConfigError("device", options["device"], f"choose one of {', '.join(DEVICES)}")
     if not 0 <= options["weight"] < 1:
         raise InputError("weight", options["weight"], "choose lambda in [0, 1)")
     if not 0 <= options["valid_share"] < 1:
@@ -164,7 +160,6 @@ TEST_PARAMS = [
 PANELS = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 
 
-@dataclass(eq=False, repr=False)
 class SSCLForecaster(BaseForecaster):
     """Network trained on (1 - lambda) MSE + lambda contrast (arXiv 2306.12086), and heads on it.
 
@@ -290,41 +285,70 @@ class SSCLForecaster(BaseForecaster):
         "enforce_index_type": None,
     }
 
-    context_length: int | None = None
-    horizon: int | None = None
-    encoder: str | None = None
-    encoder_params: dict[str, Any] | None = None
-    network_params: dict[str, Any] | None = None
-    instance_norm: str = "auto"
-    contrast: str = "hierarchical"
-    contrast_params: dict[str, Any] | None = None
-    weight: float = 0.0
-    max_epochs: int | None = None
-    max_steps: int | None = None
-    patience: int = 5
-    batch_size: int | None = None
-    stride: int | None = None
-    lr: float = 1e-3
-    update_epochs: int = 1
-    valid_share: float = 0.2
-    valid_blocks: int | None = None
-    finetune_epochs: int | None = None
-    head: str = "auto"
-    calendar: bool = True
-    intervals: str = "adaptive"
-    quantile_levels: tuple[float, ...] | None = None
-    pooled: bool = False
-    device: str = "cpu"
-    verbose: bool = False
-    random_state: int | np.random.RandomState | None = 0
-    network_: nn.Module = field(init=False)
+    network_: nn.Module
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        context_length: int | None = None,
+        horizon: int | None = None,
+        encoder: str | None = None,
+        encoder_params: dict[str, Any] | None = None,
+        network_params: dict[str, Any] | None = None,
+        instance_norm: str = "auto",
+        contrast: str = "hierarchical",
+        contrast_params: dict[str, Any] | None = None,
+        weight: float = 0.0,
+        max_epochs: int | None = None,
+        max_steps: int | None = None,
+        patience: int = 5,
+        batch_size: int | None = None,
+        stride: int | None = None,
+        lr: float = 1e-3,
+        update_epochs: int = 1,
+        valid_share: float = 0.2,
+        valid_blocks: int | None = None,
+        finetune_epochs: int | None = None,
+        head: str = "auto",
+        calendar: bool = True,
+        intervals: str = "adaptive",
+        quantile_levels: tuple[float, ...] | None = None,
+        pooled: bool = False,
+        device: str = "cpu",
+        verbose: bool = False,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.context_length = context_length
+        self.horizon = horizon
+        self.encoder = encoder
+        self.encoder_params = encoder_params
+        self.network_params = network_params
+        self.instance_norm = instance_norm
+        self.contrast = contrast
+        self.contrast_params = contrast_params
+        self.weight = weight
+        self.max_epochs = max_epochs
+        self.max_steps = max_steps
+        self.patience = patience
+        self.batch_size = batch_size
+        self.stride = stride
+        self.lr = lr
+        self.update_epochs = update_epochs
+        self.valid_share = valid_share
+        self.valid_blocks = valid_blocks
+        self.finetune_epochs = finetune_epochs
+        self.head = head
+        self.calendar = calendar
+        self.intervals = intervals
+        self.quantile_levels = quantile_levels
+        self.pooled = pooled
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
         with warnings.catch_warnings():
             # remember_data is set on purpose; sktime warns of its coming default all the same
             warnings.simplefilter("ignore", FutureWarning)
             super().__init__()
-        if self.pooled:
+        if pooled:
             self.set_tags(y_inner_mtype=PANELS, X_inner_mtype=PANELS)
 
     def __getstate__(self) -> dict[str, Any]:
