@@ -24,6 +24,7 @@ from tscl.reporting.document import markdown_table
 from tscl.runs.clinical.data import load_patients, standardised
 from tscl.runs.continual.config import ContinualConfig
 from tscl.runs.folder import RunFolder
+from tscl.runs.workers import Report, run_cells
 from tscl.saving.cells import CellFiles
 from tscl.seeding import derive_seed, numpy_generator
 
@@ -108,17 +109,13 @@ class ContinualRun:
             parts.append((train, test))
         return [str(name) for name in names], parts
 
-    def run(self, *, report: Any = None) -> Path:
+    def run(self, *, report: Report | None = None) -> Path:
         """Run what is missing and write ``continual.md``; its path.
 
         Args:
             report: called with a title, how many cells are done, and how many there are.
         """
-        for k, cell in enumerate(self.cells):
-            if not self.files.path(cell).is_file():
-                self.files.write(cell, self.compute(cell))
-            if report is not None:
-                report(cell.title, k + 1, len(self.cells))
+        run_cells(self.files, self.compute, self.files.write, report=report)
         page = self.folder.path / "continual.md"
         write_text(page, report_page(self.config, self.files.finished()))
         return page
