@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset, Tick
 
-from tscl.errors import DataError, InputError
+from tscl.errors import DataError, InputError, check_choice
 
 DAY_OR_MONTH_FIRST = r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}(\D.*)?$"
 EITHER_WAY = r"(0?[1-9]|1[0-2])[/.-](0?[1-9]|1[0-2])[/.-]\d{2,4}(\D.*)?$"
@@ -368,8 +368,7 @@ def calendar_features(
     Raises:
         InputError: ``fit_on`` unknown, or "train" without a filled training part.
     """
-    if fit_on not in ("train", "all"):
-        raise InputError("fit_on", fit_on, "use 'train' or 'all'")
+    check_choice("fit_on", fit_on, ("train", "all"))
     fields = calendar_fields(timestamps)
     if fit_on == "all":
         part = fields

@@ -20,7 +20,7 @@ from torch import nn
 from data_loaders.container.fields import label_kind
 from data_loaders.splits.label_fraction import label_subset
 from data_loaders.splits.leakage import ClinicalData, check_split
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.core_tuning import build_tuner, check_tuning
 from tscl.evaluation.probes.any_label import apply_probe, fit_probe, nearest_predictions
@@ -419,8 +419,7 @@ def _check_choices(
     fractions: Sequence[float],
 ) -> None:
     for protocol in protocols:
-        if protocol not in PROTOCOLS:
-            raise InputError("protocols", protocol, f"choose among {PROTOCOLS}")
+        check_choice("protocols", protocol, PROTOCOLS)
         if protocol in ("full", "head") and is_transformer(encoder):
             raise InputError("protocols", protocol, "fine-tuning needs a torch encoder")
     if not protocols or not len(fractions):

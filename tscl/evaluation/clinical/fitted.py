@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from data_loaders.container.recordings import Recordings
 from tscl.disk import new_folder, sha256_of
-from tscl.errors import CheckpointError, InputError
+from tscl.errors import CheckpointError, InputError, check_choice
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.evaluate import pooled_embeddings
 from tscl.evaluation.clinical.finetune import FineTuner
@@ -76,8 +76,7 @@ class FittedClassifier(nn.Module):
     ) -> None:
         super().__init__()
         check_pooling(pooling)
-        if kind not in SCORES:
-            raise InputError("kind", kind, f"choose among {tuple(SCORES)}")
+        check_choice("kind", kind, SCORES)
         self.encoder, self.head, self.classes = encoder, head, classes
         self.pooling, self.kind, self.squash = pooling, kind, squash
         self.card = dict(card or {})

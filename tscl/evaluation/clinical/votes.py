@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.metrics.labels import check_predictions
 
 LEVELS: tuple[str, ...] = ("sample", "trial", "patient")
@@ -74,8 +74,7 @@ def vote(
         InputError: unknown level, lengths that differ, no trial ids for ``trial``.
     """
     y, p = check_predictions(y_true, proba)
-    if level not in LEVELS:
-        raise InputError("level", level, f"choose among {LEVELS}")
+    check_choice("level", level, LEVELS)
     who = _ids("patient", patient, len(y))
     if level == "sample":
         return LevelPredictions(level, y, p, who)

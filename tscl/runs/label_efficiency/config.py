@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from data_loaders.ecg.beat_numbers import RATE
 from tscl.augmentations import build_augmentation
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, nearest
+from tscl.errors import ConfigError, check_choice, nearest
 from tscl.methods import METHODS
 from tscl.pooling import check_pooling
 from tscl.runs.config import Component, ExternalData, JobConfig, method_needs, under, validate
@@ -270,8 +270,7 @@ def _check_row(config: LabelEfficiencyConfig, name: str, row: RowSection) -> Non
             raise ConfigError(f"{key}.base", row.base, nearest(str(row.base), pretrained))
     labelled_settings(config, row, f"{key}.labelled")
     for share in row.shares or []:
-        if share not in config.shares:
-            raise ConfigError(f"{key}.shares", share, f"choose among the job's {config.shares}")
+        check_choice(f"{key}.shares", share, config.shares, error=ConfigError)
 
 
 def _check_training(key: str, values: dict[str, Any]) -> None:
