@@ -175,18 +175,6 @@ def test_results_go_on_after_a_failed_write(kind):
         assert [one.key["number"] for one in again.cells()] == [0, 1]
 
 
-def test_half_a_line_of_results_is_taken_back(tmp_path, monkeypatch):
-    store = ResultStore(tmp_path)
-    store.add(cell(0))
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda handle, content: write(handle, content[:10]))
-    with pytest.raises(WriteError, match="free space"):
-        store.add(cell(1))
-    monkeypatch.undo()
-    store.add(cell(2))
-    assert [one.key["number"] for one in ResultStore(tmp_path).cells()] == [0, 2]
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_command_line_says_it_in_one_line(kind):
     with disk(kind) as place:
