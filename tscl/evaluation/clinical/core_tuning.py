@@ -71,6 +71,7 @@ class CoreTuner(FineTuner):
         lr: float = 1e-4,
         weight_decay: float = 0.01,
         hidden: int = 128,
+        channels: str = "match",
         patience: int | None = None,
         pooling: str = "max",
         seed: int = 0,
@@ -84,6 +85,7 @@ class CoreTuner(FineTuner):
             lr=lr,
             weight_decay=weight_decay,
             hidden=hidden,
+            channels=channels,
             patience=patience,
             pooling=pooling,
             seed=seed,
@@ -157,6 +159,7 @@ class RankTuner(FineTuner):
         weight_decay: float = 0.01,
         hidden: int = 128,
         frozen: bool = False,
+        channels: str = "match",
         patience: int | None = None,
         pooling: str = "max",
         seed: int = 0,
@@ -171,6 +174,7 @@ class RankTuner(FineTuner):
             weight_decay=weight_decay,
             hidden=hidden,
             frozen=frozen,
+            channels=channels,
             patience=patience,
             pooling=pooling,
             seed=seed,
@@ -196,7 +200,7 @@ class RankTuner(FineTuner):
 
 TUNERS: dict[str, type[FineTuner]] = {"plain": FineTuner, "core": CoreTuner, "rank": RankTuner}
 """Fine-tuning by name: with cross entropy, with contrast, for the area under the ROC curve."""
-FIXED = ("encoder", "n_classes", "seed", "frozen", "kind", "class_weight")
+FIXED = ("encoder", "n_classes", "seed", "frozen", "channels", "kind", "class_weight")
 
 
 def build_tuner(
