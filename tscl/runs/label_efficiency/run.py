@@ -20,6 +20,8 @@ from data_loaders.ecg.beat_knowledge import BeatKnowledge, beat_knowledge
 from tscl.augmentations import build_augmentation
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
+from tscl.encoders.base import stride_of
+from tscl.encoders.read_out import WHOLE
 from tscl.errors import ConfigError
 from tscl.evaluation.clinical.finetune_recordings import (
     LabelledSettings,
@@ -61,6 +63,7 @@ from tscl.runs.label_efficiency.data import (
     scaling,
 )
 from tscl.runs.new_data import input_facts
+from tscl.runs.weights import load_weights
 from tscl.saving.card import ModelCard
 from tscl.saving.cells import Cell, ResultStore
 from tscl.saving.encoder import load_encoder, save_encoder
@@ -341,8 +344,7 @@ class LabelEfficiencyRun:
 
     def pooling_of(self, encoder: nn.Module) -> str:
         """The job's pooling, unless the encoder pools by itself."""
-        dims = self.fresh_encoder().output_dims
-        return self.config.pooling if encoder.output_dims == dims else "mean"
+        return "mean" if stride_of(encoder) >= WHOLE else self.config.pooling
 
     def fresh_encoder(self) -> nn.Module:
         """The untrained network: the same weights for every row and fold."""
@@ -369,6 +371,8 @@ class LabelEfficiencyRun:
         if (home / "encoder.json").is_file():
             return load_encoder(home)[0]
         config, row = self.config, self.config.rows[name]
+        if row.weights is not None:
+            return self._from_weights(name, home)
         data = without_labels(self.data.subset(fold.train))
         targets: CropTargets | None = None
         crop = row.crop or config.crop
@@ -402,6 +406,22 @@ class LabelEfficiencyRun:
             save_encoder(work, result.encoder, card)
         shutil.rmtree(checkpoints, ignore_errors=True)
         return result.encoder
+
+    def _from_weights(self, name: str, home: Path) -> nn.Module:
+        """Weights trained elsewhere, kept in the run so that it does not change with them."""
+        row, data = self.config.rows[name], self.data
+        encoder, card = load_weights(
+            f"rows.{name}",
+            str(row.weights),
+            data.channel_names,
+            data.sampling_rate,
+            row.channels,
+            self.config.seed,
+        )
+        facts = {"weights": row.weights, "preprocessing": self.input_facts()}
+        with new_folder(home) as work:
+            save_encoder(work, encoder, {**card, **facts})
+        return encoder
 
     def targets(self, names: Sequence[str], fit: Index, crop: int) -> CropTargets:
         """What is known without labels of the recordings ``fit``, scaled by themselves."""
