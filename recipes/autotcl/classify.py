@@ -9,9 +9,9 @@ cell on disk: a killed job goes on where it was, and the table is written anew f
 are. Series are scaled by the training part. ``--svm-folds ordered`` leaves the SVM's folds
 unshuffled, as TS2Vec's code does; ``autotcl_without_h`` is the paper's ablation without the mask.
 
-``ts2vec_published`` trains as TS2Vec's script does: 8 whole series a step, 200 steps, or 600 for more
-than 100,000 values. ``--missing .5`` is its experiment with missing data: that share of the steps of
-both parts, single ones or ``--missing-how blocks`` of 10, is NaN.
+``ts2vec_published`` trains as TS2Vec's script does: 8 whole series a step, 200 steps, or 600 for
+more than 100,000 values. ``--missing .5`` is its experiment with missing data: that share of the
+steps of both parts, single ones or ``--missing-how blocks`` of 10, is NaN.
 """
 
 from __future__ import annotations

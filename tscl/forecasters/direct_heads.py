@@ -79,7 +79,8 @@ class WindowData:
     def room(self, origins: Origins) -> Origins:
         """Steps of the same series up to each origin, (n,)."""
         starts = np.asarray(self.starts)
-        return origins - starts[np.searchsorted(starts, origins, side="right") - 1] + 1
+        first = starts[np.searchsorted(starts, origins, side="right") - 1]
+        return np.asarray(origins - first + 1)
 
     def between(self, origins: Origins) -> Origins:
         """All steps from the first to the last of the origins in each series."""
@@ -191,11 +192,14 @@ class Ridge:
         self, data: WindowData, train: Origins, held: Origins, embedded: tuple[Float64, Float64]
     ) -> Ridge:
         """Add covariates and embedding, each only where it lowers the held-out error."""
-        parts = {"calendar": data.marks is not None, "embedding": embedded[0].shape[1] > 0}
-        for part in (name for name, there in parts.items() if there):
-            before = self.choice
+        if data.marks is not None:
+            chosen = self.choice
             for weight in WEIGHTS:
-                self._try(data, train, held, embedded, replace(before, **{part: weight}))
+                self._try(data, train, held, embedded, replace(chosen, calendar=weight))
+        if embedded[0].shape[1]:
+            chosen = self.choice
+            for weight in WEIGHTS:
+                self._try(data, train, held, embedded, replace(chosen, embedding=weight))
         return self
 
     def fit(self, data: WindowData, origins: Origins, embedding: Float64) -> Ridge:

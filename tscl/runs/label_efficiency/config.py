@@ -30,16 +30,17 @@ class RecordingData(Section):
     data_loaders; samples of a fixed length are recordings of that length. ``params`` are the
     loader's; ``make`` those of :func:`make_rhythm_cohort`, for a cohort written into the run
     folder. ``standardize`` sets every channel of a recording to mean 0, deviation 1; a number
-    divides all values by it, such as 10 for microvolts. Recordings without a label join
-    pretraining unless ``unlabelled`` is ``leave_out``. With ``external`` these train and another
-    hospital's are tested; ``split`` is not used then.
+    divides all values by it, such as 10 for microvolts; ``train`` takes mean and deviation of each
+    channel over a fold's training part, so that amplitudes can be compared. Recordings without a
+    label join pretraining unless ``unlabelled`` is ``leave_out``. With ``external`` these train
+    and another hospital's are tested; ``split`` is not used then.
     """
 
     kind: str = "rhythm_cohort"
     root: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     make: dict[str, Any] = Field(default_factory=dict)
-    standardize: bool | float = True
+    standardize: bool | float | Literal["train"] = True
     unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
     external: ExternalData | None = None
 
