@@ -199,10 +199,10 @@ def _months(times: pd.DatetimeIndex) -> list[Axis]:
         ("BE", business[1]),
         ("", day == np.minimum(usual, end)),
     ):
-        apart = np.diff(month[on])
-        if on.sum() < 3 or not (apart > 0).all() or on.sum() < 0.5 * len(on):
+        gaps = np.diff(month[on])
+        if on.sum() < 3 or not (gaps > 0).all() or on.sum() < 0.5 * len(on):
             continue
-        size = int(np.gcd.reduce(apart))
+        size = int(np.gcd.reduce(gaps))
         length = int((month[on][-1] - month[on][0]) // size + 1)
         if not kind:
             step: BaseOffset = pd.DateOffset(months=size, day=usual)

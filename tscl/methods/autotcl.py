@@ -68,8 +68,13 @@ def smoothness(
         )
         pull = ((s - t).abs() <= near).to(openness.dtype)[:, None]
     here, before, after, other = pick
-    apart = (here - other).abs()
-    terms = (here - before).abs() + (here - after).abs() + pull * apart + (1 - pull) * (1 - apart)
+    difference = (here - other).abs()
+    terms = (
+        (here - before).abs()
+        + (here - after).abs()
+        + pull * difference
+        + (1 - pull) * (1 - difference)
+    )
     return terms.mean()
 
 

@@ -162,7 +162,7 @@ def test_columns_serve_splits_and_subgroups():
     parts = group_split(data.table, {"a": 0.5, "b": 0.5}, column="site", stratify=False)
     sites = [set(data.columns["site"].to_numpy()[part]) for part in parts.values()]
     assert sorted(map(sorted, sites)) == [["A"], ["B"]]
-    with pytest.raises(InputError, match="'patient', 'label', 'site', 'age'"):
+    with pytest.raises(InputError, match="age, label, patient, site"):
         data.describe("moon")
 
 

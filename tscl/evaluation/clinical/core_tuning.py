@@ -168,7 +168,7 @@ def build_tuner(
         if key == "class_weight" and key not in known:
             raise InputError("name", name, "it has no class weights; take plain, or leave them out")
         if key not in known:
-            remedy = nearest(key, [one for one in known if one not in FIXED])
+            remedy = nearest(key, [setting for setting in known if setting not in FIXED])
             raise InputError(key, value, f"no setting of {name}; {remedy}")
     tuner = TUNERS[name](encoder, n_classes, **settings)
     tuner._check_settings()

@@ -280,15 +280,15 @@ def _rows(model: Pipeline, n_classes: int) -> tuple[NDArray[np.float64], NDArray
     models = getattr(last, "estimators_", [last])
     if hasattr(models[0], "coef_"):
         rows = last.classes_[1:] if len(last.classes_) == 2 else last.classes_
-        weight[rows] = np.concatenate([one.coef_ for one in models]) / scaler.scale_
-        offset = np.concatenate([one.intercept_ for one in models])
+        weight[rows] = np.concatenate([fitted.coef_ for fitted in models]) / scaler.scale_
+        offset = np.concatenate([fitted.intercept_ for fitted in models])
         bias[rows] = offset - weight[rows] @ scaler.mean_
     return weight, bias
 
 
 def _label_rows(probes: LabelProbes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A row a label: its logit of being there; infinite of a label of one value."""
-    weights, biases = zip(*(_rows(one, 2) for one in probes.models), strict=True)
+    weights, biases = zip(*(_rows(probe, 2) for probe in probes.models), strict=True)
     weight, bias = np.stack(weights), np.stack(biases)
     return weight[:, 1] - weight[:, 0], bias[:, 1] - bias[:, 0]
 

@@ -93,7 +93,7 @@ def operating_points(
             continue
         line: dict[str, Any] = {"class": names[code], "level": level}
         for place, title in enumerate(("sensitivity", "specificity")):
-            values = mean_over_drawn_seeds(np.stack([one[place] for one in drawn]))
+            values = mean_over_drawn_seeds(np.stack([rates_drawn[place] for rates_drawn in drawn]))
             low, high = percentile_interval(values)
             line[title] = f"{np.mean([r[place] for r in rates]):.3f} [{low:.2f}, {high:.2f}]"
         line["threshold"] = f"{np.mean(thresholds):.3f}"
@@ -181,13 +181,13 @@ def subgroup_table(
             line |= {"samples": int(rows.sum()), "patients": len(np.unique(patient))}
             line |= dict.fromkeys(titles.values(), "-")
             if len(np.unique(y)) > 1:
-                kept = [one.proba[rows] for one in pooled]
+                kept = [seed.proba[rows] for seed in pooled]
                 drawn = [label_replicates(y, p, patient, n_replicates=n_replicates) for p in kept]
                 exact = [label_scores(y, p) for p in kept]
                 for metric, title in titles.items():
                     again = mean_over_drawn_seeds(np.stack([d[metric] for d in drawn]))
                     low, high = percentile_interval(again)
-                    mean = np.mean([one[metric] for one in exact])
+                    mean = np.mean([scores[metric] for scores in exact])
                     line[title] = f"{mean:.3f} [{low:.2f}, {high:.2f}]"
             lines.append(line)
     return pd.DataFrame(lines)

@@ -92,8 +92,8 @@ def paired_differences(
         ]
         if not pairs or not all(len(cell.patient) for cell, _ in pairs):
             continue
-        apart = np.stack([cell.minus(two) for cell, two in pairs])
-        values = mean_over_drawn_seeds(apart)
+        differences = np.stack([cell.minus(two) for cell, two in pairs])
+        values = mean_over_drawn_seeds(differences)
         low, high = percentile_interval(values)
         table.append(
             {

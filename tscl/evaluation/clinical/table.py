@@ -88,18 +88,18 @@ def _level_rows(
 ) -> list[dict[str, Any]]:
     """Rows of one configuration and level; ``units`` by seed."""
     names: list[str] = list(cells[0].facts.get("labels", []))
-    by_seed = [label_scores(one.y, one.proba, names) for one in units]
+    by_seed = [label_scores(rows.y, rows.proba, names) for rows in units]
     scores = {name: np.array([figures[name] for figures in by_seed]) for name in by_seed[0]}
     drawn: list[dict[str, NDArray[np.float64]]] = []
     if n_replicates:
-        drawn = [_replicates(one, names, n_replicates) for one in units]
+        drawn = [_replicates(rows, names, n_replicates) for rows in units]
     first = units[0]
     rows = []
     for metric in scores:
         low = high = float("nan")
         skipped = 0
         if drawn:
-            mean = mean_over_drawn_seeds(np.stack([one[metric] for one in drawn]))
+            mean = mean_over_drawn_seeds(np.stack([replicates[metric] for replicates in drawn]))
             low, high = percentile_interval(mean)
             skipped = int(np.isnan(mean).sum())
         rows.append(

@@ -116,7 +116,8 @@ class ErrorSums:
     def joined(cls, each: Sequence[ErrorSums]) -> ErrorSums:
         """The channels of several series of one length as one."""
         squared, absolute = (
-            np.concatenate([getattr(one, name) for one in each]) for name in ("squared", "absolute")
+            np.concatenate([getattr(sums, name) for sums in each])
+            for name in ("squared", "absolute")
         )
         return cls(squared, absolute, each[0].count)
 

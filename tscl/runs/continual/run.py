@@ -157,8 +157,8 @@ class ContinualRun:
             **config.forget_params,
         )
         after = [self._score(learner, self._probe(learner, a), b) for a, b in parts]
-        found = {"before": done.before.auc, "after": done.after.auc, "removed": done.removed}
-        return row | {"forgotten": {**found, "average": float(np.mean(after))}}
+        attack = {"before": done.before.auc, "after": done.after.auc, "removed": done.removed}
+        return row | {"forgotten": {**attack, "average": float(np.mean(after))}}
 
     def _probe(self, learner: ContinualTransformer, rows: NDArray[np.int64]) -> Any:
         """A linear probe of the embeddings of training samples."""
@@ -190,7 +190,7 @@ def report_page(config: ContinualConfig, cells: list[dict[str, Any]]) -> str:
     for name, (key, probe) in product(ROWS, PROBES.items()):
         own = [cell for cell in cells if cell["row"] == name]
         figures = [forgetting(cell[key]) for cell in own]
-        values = {title: [getattr(one, k) for one in figures] for k, title in FIGURES.items()}
+        values = {title: [getattr(figure, k) for figure in figures] for k, title in FIGURES.items()}
         rows.append({"row": name, "probe": probe} | {k: _text(v) for k, v in values.items()})
         mean, sites = np.mean([cell[key] for cell in own], axis=0), own[0]["sites"]
         cells_of = [["" if np.isnan(v) else f"{v:.3f}" for v in row] for row in mean]
@@ -201,9 +201,9 @@ def report_page(config: ContinualConfig, cells: list[dict[str, Any]]) -> str:
     done = [cell["forgotten"] for cell in cells if "forgotten" in cell]
     if done:
         before, after, average = (
-            _text([one[key] for one in done]) for key in ("before", "after", "average")
+            _text([result[key] for result in done]) for key in ("before", "after", "average")
         )
-        removed = np.mean([one["removed"] for one in done])
+        removed = np.mean([result["removed"] for result in done])
         lines += [
             "## Patients forgotten",
             "",
