@@ -143,7 +143,7 @@ class RankTuner(FineTuner):
 
 TUNERS: dict[str, type[FineTuner]] = {"plain": FineTuner, "core": CoreTuner, "rank": RankTuner}
 """Fine-tuning by name: with cross entropy, with contrast, for the area under the ROC curve."""
-FIXED = ("encoder", "n_classes", "seed", "frozen", "kind", "class_weight")
+FIXED = ("encoder", "n_classes", "seed", "frozen", "channels", "kind", "class_weight")
 
 
 def build_tuner(

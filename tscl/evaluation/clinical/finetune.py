@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tscl.encoders.base import EncoderLike
-from tscl.errors import InputError, NotFittedError
+from tscl.encoders.new_input import with_new_input
+from tscl.errors import InputError, NotFittedError, check_choice
 from tscl.evaluation.metrics.labels import label_scores
 from tscl.masking import MaskMode
 from tscl.methods.heads import draw_latent_mask
@@ -134,6 +135,9 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         weight_decay: AdamW's weight decay.
         hidden: width of the head.
         frozen: train the head only, on embeddings computed once with the encoder in eval mode.
+        channels: ``match`` refuses series with other channels than the encoder's in number;
+            ``new_input`` draws the encoder's input layer anew for the channels of the series and
+            keeps all else (:func:`tscl.encoders.new_input.with_new_input`); not with ``frozen``.
         double_sigmoid: squash the logits by two sigmoids before the cross entropy, as the
             public code of COMET does; for two classes the loss then cannot fall below
             log(1 + exp(1/2 - sigmoid(1))) = 0.5843.
@@ -168,6 +172,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     weight_decay: float = 0.01
     hidden: int = 128
     frozen: bool = False
+    channels: str = "match"
     double_sigmoid: bool = False
     logit_dropout: float = 0.0
     latent_mask: str = "all_true"
@@ -192,12 +197,13 @@ class FineTuner(ClassifierMixin, BaseEstimator):
             InputError: shapes or labels that do not fit, infinite values, settings out of range.
         """
         self._check_settings()
-        x, target = self._samples("X", X), self._labels("y", y)
+        encoder = None if self.channels == "new_input" else self.encoder
+        x, target = self._samples("X", X, encoder), self._labels("y", y)
         if len(x) != len(target):
             raise InputError("y", f"{len(target)} labels", f"give one a sample, {len(x)}")
         held = None
         if valid is not None:
-            held = self._samples("valid X", valid[0]), self._labels("valid y", valid[1])
+            held = self._samples("valid X", valid[0], encoder), self._labels("valid y", valid[1])
             if len(held[0]) != len(held[1]):
                 raise InputError("valid y", f"{len(held[1])} labels", f"give {len(held[0])}")
         self.classes_ = np.arange(self.n_classes)
@@ -211,6 +217,8 @@ class FineTuner(ClassifierMixin, BaseEstimator):
             encoder = copy.deepcopy(self.encoder)
             if not isinstance(encoder, nn.Module):
                 raise InputError("encoder", type(encoder).__name__, "pass a torch module")
+            if self.channels == "new_input":
+                encoder = with_new_input(encoder, x.shape[2], self.seed)
             self.network_ = self._network(encoder)
             where = self.device or next((p.device for p in encoder.parameters()), "cpu")
             self._device = torch.device(where)
@@ -232,7 +240,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         """
         if not hasattr(self, "network_"):
             raise NotFittedError("FineTuner: call fit before predict_proba")
-        return self._proba(self.network_, self._samples("X", X))
+        return self._proba(self.network_, self._samples("X", X, self.network_.encoder))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Most probable class (n,) of X (n, T, C); labels (n, L) at .5; numbers (n,)."""
@@ -370,18 +378,22 @@ class FineTuner(ClassifierMixin, BaseEstimator):
             raise InputError("n_classes", self.n_classes, "need at least 2 classes, or 1 label")
         if self.double_sigmoid and not plain:
             raise InputError("double_sigmoid", True, f"it is of classes, these are {self.kind}")
+        check_choice("channels", self.channels, ("match", "new_input"))
+        if self.channels == "new_input" and self.frozen:
+            raise InputError("channels", self.channels, "a new input layer is trained: not frozen")
         if self.class_weight and self.kind == "target":
             raise InputError("class_weight", self.class_weight, "numbers have no classes")
         FineTuneSettings(**{name: getattr(self, name) for name in FineTuneSettings.model_fields})
 
-    def _samples(self, name: str, X: Any) -> Any:
-        """``X`` kept as it is when it already is an array on disk or in memory."""
+    def _samples(self, name: str, X: Any, encoder: Any) -> Any:
+        """``X``, of the channels of ``encoder``; kept as it is when it already is an array."""
         x = X if hasattr(X, "shape") and not isinstance(X, Tensor) else np.asarray(X)
         if len(x.shape) != 3 or 0 in x.shape:
             raise InputError(name, f"shape {x.shape}", "give (n_samples, n_timesteps, n_channels)")
-        width = getattr(self.encoder, "input_dims", x.shape[2])
+        width = getattr(encoder, "input_dims", x.shape[2])
         if x.shape[2] != width:
-            raise InputError(name, f"{x.shape[2]} channels", f"the encoder takes {width}")
+            remedy = f"the encoder takes {width}; FineTuner(channels='new_input') takes any number"
+            raise InputError(name, f"{x.shape[2]} channels", remedy)
         for rows in self._slices(len(x)):
             if np.isinf(np.asarray(x[rows], dtype=np.float32)).any():
                 raise InputError(name, "infinite values", "give finite numbers, or NaN for gaps")

@@ -266,7 +266,14 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
         if config.split.column is None
         else f"Sides named in the column {config.split.column}"
     )
+    elsewhere = ", ".join(
+        f"{title} ({config.rows[name].weights})"
+        for name, title in row_titles(config).items()
+        if config.rows[name].weights is not None
+    )
+    told = [f"Weights trained elsewhere, perhaps on these patients: {elsewhere}."]
     return [
+        *(told if elsewhere else []),
         f"{split}; recordings with the same values ({job.copies} copies) stay on one side, and so "
         "do a patient's.",
         "Pretraining sees the training part of a fold without its labels; recordings are embedded "

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from data_loaders.container.recordings import Recordings
+from data_loaders.container.standardize import ChannelStats
 from data_loaders.container.targets import CropTargets
 from data_loaders.ecg.beat_knowledge import BeatKnowledge, beat_knowledge
 from tscl.augmentations import build_augmentation
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
+from tscl.encoders.base import stride_of
+from tscl.encoders.read_out import WHOLE
 from tscl.errors import ConfigError
 from tscl.evaluation.clinical.finetune_recordings import (
     LabelledSettings,
@@ -61,6 +64,7 @@ from tscl.runs.label_efficiency.data import (
     scaling,
 )
 from tscl.runs.new_data import input_facts
+from tscl.runs.weights import load_weights
 from tscl.saving.card import ModelCard
 from tscl.saving.cells import Cell, ResultStore
 from tscl.saving.encoder import load_encoder, save_encoder
@@ -119,6 +123,7 @@ class LabelEfficiencyRun:
         self._plain: dict[str, NDArray[np.float32]] = {}
         self._features: tuple[tuple[str, int], NDArray[np.float32]] | None = None
         self._knowledge: dict[int, BeatKnowledge] = {}
+        self._scaled: tuple[int, Recordings, ChannelStats] | None = None
 
     def _check_crops(self) -> None:
         """Raise ConfigError where no recording fills a crop."""
@@ -249,7 +254,7 @@ class LabelEfficiencyRun:
         seed = derive_seed(config.seed, "labelled", int(key["fold"]), int(key["draw"])) % 2**31
         network, step = fit_on_labels(
             start or self.fresh_encoder(),
-            self.data,
+            self.scaled(int(key["fold"])),
             drawn,
             y,
             len(task.classes),
@@ -260,7 +265,7 @@ class LabelEfficiencyRun:
         )
         if self.is_kept(key):
             self.keep_classifier(key, task, None, network, config.pooling)
-        return predict_recordings(network, self.data, test, settings), step
+        return predict_recordings(network, self.scaled(int(key["fold"])), test, settings), step
 
     def is_kept(self, key: Mapping[str, Any]) -> bool:
         """Whether a cell's classifier is saved: that of the largest share of labels, first draw."""
@@ -281,7 +286,7 @@ class LabelEfficiencyRun:
             card={
                 **{part: key[part] for part in ("row", "task", "fold", "share", "draw")},
                 "loader": config.data.model_dump(include={"kind", "params"}),
-                "preprocessing": self.input_facts(),
+                "preprocessing": self.input_facts(int(key["fold"])),
                 "whole": config.whole,
                 "window": config.window,
                 "bf16": config.bf16,
@@ -292,9 +297,23 @@ class LabelEfficiencyRun:
         place = f"{row_slug(name)}-fold{key['fold']}-{row_slug(task.name)}"
         fitted.save(self.folder.path / "classifiers" / place)
 
-    def input_facts(self) -> dict[str, Any]:
-        """What cards keep of the input."""
+    def input_facts(self, number: int) -> dict[str, Any]:
+        """What cards keep of the input of a fold."""
+        if self.config.data.standardize == "train":
+            return input_facts(self.data, "train", self._by_training(number)[2])
         return input_facts(self.data, *scaling(self.config.data, self.data.n_channels))
+
+    def scaled(self, number: int) -> Recordings:
+        """The recordings as a fold's networks see them."""
+        by_training = self.config.data.standardize == "train"
+        return self._by_training(number)[1] if by_training else self.data
+
+    def _by_training(self, number: int) -> tuple[int, Recordings, ChannelStats]:
+        if self._scaled is None or self._scaled[0] != number:
+            fold = next(fold for fold in self.folds if fold.number == number)
+            stats = self.data.subset(fold.train).channel_stats()
+            self._scaled = number, self.data.standardize(stats), stats
+        return self._scaled
 
     # -- features --------------------------------------------------------------------------
 
@@ -322,12 +341,16 @@ class LabelEfficiencyRun:
             return robust_scaled(self._plain[row.kind], fold.train)
         if row.kind == "minirocket":
             return minirocket_features(
-                self.data, fold.train, row.crop or config.crop, seed=config.seed, **row.params
+                self.scaled(fold.number),
+                fold.train,
+                row.crop or config.crop,
+                seed=config.seed,
+                **row.params,
             )
         encoder = self.encoder_of(name, fold)
         return embed_recordings(
             encoder,
-            self.data,
+            self.scaled(fold.number),
             pooling=self.pooling_of(encoder),
             whole=config.whole,
             window=config.window,
@@ -341,8 +364,7 @@ class LabelEfficiencyRun:
 
     def pooling_of(self, encoder: nn.Module) -> str:
         """The job's pooling, unless the encoder pools by itself."""
-        dims = self.fresh_encoder().output_dims
-        return self.config.pooling if encoder.output_dims == dims else "mean"
+        return "mean" if stride_of(encoder) >= WHOLE else self.config.pooling
 
     def fresh_encoder(self) -> nn.Module:
         """The untrained network: the same weights for every row and fold."""
@@ -369,7 +391,9 @@ class LabelEfficiencyRun:
         if (home / "encoder.json").is_file():
             return load_encoder(home)[0]
         config, row = self.config, self.config.rows[name]
-        data = without_labels(self.data.subset(fold.train))
+        if row.weights is not None:
+            return self._from_weights(name, fold, home)
+        data = without_labels(self.scaled(fold.number).subset(fold.train))
         targets: CropTargets | None = None
         crop = row.crop or config.crop
         if row.targets:
@@ -394,7 +418,7 @@ class LabelEfficiencyRun:
         card = ModelCard(
             row.method,
             data={"name": data.name, "source": data.source, "fold": fold.number},
-            preprocessing=self.input_facts(),
+            preprocessing=self.input_facts(fold.number),
             training={"params": row.params, "seed": config.seed, "steps": result.steps},
             licence=config.licence,
         )
@@ -402,6 +426,22 @@ class LabelEfficiencyRun:
             save_encoder(work, result.encoder, card)
         shutil.rmtree(checkpoints, ignore_errors=True)
         return result.encoder
+
+    def _from_weights(self, name: str, fold: Fold, home: Path) -> nn.Module:
+        """Weights trained elsewhere, kept in the run so that it does not change with them."""
+        row, data = self.config.rows[name], self.data
+        encoder, card = load_weights(
+            f"rows.{name}",
+            str(row.weights),
+            data.channel_names,
+            data.sampling_rate,
+            row.channels,
+            self.config.seed,
+        )
+        facts = {"weights": row.weights, "preprocessing": self.input_facts(fold.number)}
+        with new_folder(home) as work:
+            save_encoder(work, encoder, {**card, **facts})
+        return encoder
 
     def targets(self, names: Sequence[str], fit: Index, crop: int) -> CropTargets:
         """What is known without labels of the recordings ``fit``, scaled by themselves."""
