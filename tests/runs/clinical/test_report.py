@@ -19,6 +19,7 @@ from tscl.evaluation.clinical.evaluate import evaluate_with_baselines, pooled_em
 from tscl.evaluation.clinical.table import summarise
 from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.reporting.document import STYLE, markdown_table
+from tscl.runs.clinical import figures
 from tscl.runs.clinical.figures import (
     calibration_figure,
     confusion_figure,
@@ -91,10 +92,11 @@ def test_calibration_figure_names_the_error() -> None:
     assert "sure (ECE 1.000)" in labels
 
 
-def test_embedding_figure_panels_and_choice_of_points() -> None:
+def test_embedding_figure_panels_and_choice_of_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "MOST_POINTS", 20)
     rng = np.random.default_rng(0)
     embeddings, label = rng.standard_normal((50, 4)), np.arange(50) % 2
-    figure = embedding_figure(embeddings, label, np.arange(50) // 5, umap=False, max_points=20)
+    figure = embedding_figure(embeddings, label, np.arange(50) // 5, umap=False)
     assert len(figure.axes) == 2
     assert len(figure.axes[0].collections[0].get_offsets()) == 20
     with pytest.raises(InputError):
