@@ -111,8 +111,9 @@ def explain(
     x = torch.as_tensor(np.asarray(series, np.float32))
     if x.ndim != 2 or not len(x):
         raise InputError("series", tuple(x.shape), "give one series (T, C)")
-    if not isinstance(getattr(network, "encoder", network), nn.Module):
-        raise InputError("network", "band power", "only a network can be explained")
+    if not getattr(network, "is_network", True):
+        remedy = "only a network can be explained, not neighbours and plain features"
+        raise InputError("network", type(network).__name__, remedy)
     if width is not None and not 1 <= width <= len(x):
         raise InputError("width", width, f"give 1 to {len(x)} steps")
     window = width or max(1, len(x) // 16)

@@ -18,7 +18,7 @@ _PATTERN = re.compile(
     rf"(?P<authors>{_WORD}(?:(?:, | and | & ){_WORD})*(?: et al\.)?)"
     r'(?: (?P<first>\d{4}))?, "(?P<title>[^"]+)"'
     r"(?:, (?P<venue>[^,()\"]*?))?(?: (?P<year>\d{4}))?, "
-    r"(?P<kind>arXiv|doi) (?P<id>[\w/.()-]*[\w)])"
+    r"(?P<kind>arXiv|doi) (?P<id>(?:[\w/.-]|\(\w+\))*\w)"
 )
 
 

@@ -23,7 +23,7 @@ from data_loaders.splits.leakage import ClinicalData, check_split
 from tscl.errors import InputError, check_choice
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.core_tuning import build_tuner, check_tuning
-from tscl.evaluation.probes.any_label import apply_probe, fit_probe, nearest_predictions
+from tscl.evaluation.probes.any_label import Nearest, apply_probe, fit_probe
 from tscl.pooling import check_pooling, pool_time
 from tscl.saving.cells import Cell, ResultStore
 from tscl.seeding import seeded
@@ -144,10 +144,10 @@ class Job:
         train = embeddings["train"][np.searchsorted(self.parts["train"], chosen)]
         y = self.label[chosen]
         if key["protocol"] == "knn":
+            nearest = Nearest(train, y, self.n_outputs, self.settings["n_neighbors"])
+            self._tell(key, nearest)
             said = {
-                name: nearest_predictions(
-                    train, y, embeddings[name], self.n_outputs, self.settings["n_neighbors"]
-                )
+                name: nearest.predict(embeddings[name])
                 for name in ("test", "valid")
                 if name in embeddings
             }
@@ -164,12 +164,16 @@ class Job:
             one_vs_rest=self.settings.get("one_vs_rest", False),
             class_weight=self.settings.get("class_weight"),
         )
-        if self.on_fitted is not None:
-            self.on_fitted(key, self._module(seed) if self.fresh else self.encoder, model)
+        self._tell(key, model)
         held = None
         if valid is not None:
             held = apply_probe(model, valid[0], self.n_outputs)
         return apply_probe(model, embeddings["test"], self.n_outputs), facts, held
+
+    def _tell(self, key: dict[str, Any], model: Any) -> None:
+        if self.on_fitted is not None:
+            encoder = self._module(key["seed"]) if self.fresh else self.encoder
+            self.on_fitted(key, encoder, model)
 
     def _encoded(self, seed: int) -> dict[str, NDArray[Any]]:
         """Embeddings of every part; those of the last fresh encoders are kept too."""
@@ -230,7 +234,7 @@ def tuning_of(label: NDArray[Any], class_weight: str | None) -> dict[str, Any]:
 PROTOCOLS: tuple[str, ...] = ("partial", "knn", "head", "full")
 Factory = Callable[[], nn.Module]
 OnFitted = Callable[[dict[str, Any], Any, Any], None]
-"""Called with the key of a cell, its encoder, and the fitted probe or :class:`FineTuner`."""
+"""Called with a cell's key, its encoder, and the fitted probe, neighbours or fine-tuner."""
 
 
 def evaluate_cells(
@@ -297,8 +301,8 @@ def evaluate_cells(
         store: where finished cells are kept.
         on_cell: called with every cell, finished now or before.
         on_fitted: called with the key of every cell computed now, its encoder (None of a
-            fine-tuned one) and the fitted probe or :class:`FineTuner`; not for ``knn``, and once
-            for seeds that give the same.
+            fine-tuned one) and the fitted probe, neighbours or :class:`FineTuner`; once for seeds
+            that give the same.
 
     Raises:
         LeakageError: a patient or trial in two parts of the split.

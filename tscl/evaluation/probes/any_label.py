@@ -35,6 +35,20 @@ class LabelProbes:
     models: tuple[Pipeline, ...]
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """Labelled embeddings of which the nearest vote, see :func:`nearest_predictions`."""
+
+    train: Array
+    y: NDArray[Any]
+    n_outputs: int
+    n_neighbors: int
+
+    def predict(self, x: Array) -> NDArray[np.float64]:
+        """Predictions (m, n_outputs) of embeddings (m, D)."""
+        return nearest_predictions(self.train, self.y, x, self.n_outputs, self.n_neighbors)
+
+
 def fit_probe(
     train: Array,
     y: NDArray[Any],

@@ -211,7 +211,7 @@ def _by_share(table: pd.DataFrame) -> tuple[Figure, str] | None:
     lines = own.rename(columns=columns).assign(task=level)
     titles = {name: name for name in own["method"].unique()}
     plain = {baseline.title for baseline in BASELINES.values() if not baseline.full}
-    figure = label_efficiency_figure(lines, titles, plain, {level: f"By {level}"})
+    figure = label_efficiency_figure(lines, titles, plain, {level: (f"By {level}", "classes")})
     protocols = ", ".join(f"{k} `{v}`" for k, v in zip(own["method"], own["protocol"], strict=True))
     shown = ", ".join(dict.fromkeys(protocols.split(", ")))
     return figure, (

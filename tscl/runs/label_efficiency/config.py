@@ -47,9 +47,13 @@ class RecordingData(Section):
 
 class TaskSection(Section):
     """A set of classes: ``classes`` in the order of their codes, or all; other recordings stay
-    out of its labels, but not out of pretraining."""
+    out of its labels, but not out of pretraining. ``label`` and ``label_kind`` take the labels
+    from a column of the recordings, or a label from each of several, of any kind (see
+    :func:`data_loaders.container.relabel.labels_from`)."""
 
     classes: list[str] | None = None
+    label: str | list[str] | None = None
+    label_kind: Literal["classes", "multilabel", "target"] | None = None
     title: str | None = None
 
     @field_validator("classes")
@@ -139,7 +143,8 @@ class RowSection(Section):
 
 class ProbeSection(Section):
     """Balanced logistic regression on standardised features; the C with the best AUROC of inner
-    folds of the drawn labels is taken."""
+    folds of the drawn labels is taken. Of several labels and numbers see
+    :func:`tscl.evaluation.probes.any_label.fit_probe`."""
 
     C: list[float] = Field(default_factory=lambda: [1e-4, 1e-3, 1e-2, 1e-1, 1.0])
     inner_folds: int = Field(3, ge=2)

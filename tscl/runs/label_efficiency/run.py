@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from data_loaders.container.fields import known_labels, label_kind
 from data_loaders.container.recordings import Recordings
 from data_loaders.container.standardize import ChannelStats
 from data_loaders.container.targets import CropTargets
@@ -31,14 +33,14 @@ from tscl.evaluation.clinical.finetune_recordings import (
 )
 from tscl.evaluation.clinical.fitted import FittedClassifier
 from tscl.evaluation.clinical.recording_features import (
-    beat_features,
+    PLAIN,
+    RecordingFeatures,
     convolution_targets,
-    minirocket_features,
-    robust_scaled,
-    spectrum_features,
+    fit_minirocket,
 )
-from tscl.evaluation.metrics.classification import classification_metrics
-from tscl.evaluation.probes.balanced import fit_balanced, ridge_proba
+from tscl.evaluation.metrics.labels import MAIN, label_scores
+from tscl.evaluation.probes.any_label import apply_probe, fit_probe
+from tscl.evaluation.probes.balanced import fit_balanced, fit_ridge, ridge_proba
 from tscl.evaluation.probes.classifiers import spread_classes
 from tscl.evaluation.recordings import embed_recordings
 from tscl.methods import METHODS
@@ -68,6 +70,7 @@ from tscl.runs.weights import load_weights
 from tscl.saving.card import ModelCard
 from tscl.saving.cells import Cell, ResultStore
 from tscl.saving.encoder import load_encoder, save_encoder
+from tscl.saving.tensors import load_tensors, save_tensors
 from tscl.seeding import derive_seed, seeded
 from tscl.training.callbacks import ProgressReporter, Silent
 from tscl.training.recordings_pretraining import pretrain_recordings
@@ -114,13 +117,15 @@ class LabelEfficiencyRun:
         self.group = group_copies(self.data, sums)
         self.copies = len(sums) - len(set(sums))
         labels = [str(self.data.label.tolist()), str(self.data.patient_codes.tolist())]
-        self.data_digest = hashlib.sha256("".join([*sums, *labels]).encode()).hexdigest()[:16]
         self.tasks: list[Task] = make_tasks(self.data, config.tasks)
-        self.folds: list[Fold] = make_folds(self.data, self.group, split, config.seed)
+        own = [task for task in self.tasks if config.tasks[task.name].label is not None]
+        labels += [f"{task.classes} {task.label.tolist()}" for task in own]
+        self.data_digest = hashlib.sha256("".join([*sums, *labels]).encode()).hexdigest()[:16]
+        self.folds: list[Fold] = make_folds(self.data, self.group, split, config.seed, self.tasks)
         config.check_rate("data.params.rate", self.data.sampling_rate)
         self._check_crops()
         self.encoded: Counter[tuple[str, int]] = Counter()
-        self._plain: dict[str, NDArray[np.float32]] = {}
+        self._plain: dict[tuple[str, int], NDArray[np.float32]] = {}
         self._features: tuple[tuple[str, int], NDArray[np.float32]] | None = None
         self._knowledge: dict[int, BeatKnowledge] = {}
         self._scaled: tuple[int, Recordings, ChannelStats] | None = None
@@ -192,8 +197,9 @@ class LabelEfficiencyRun:
                     for key in missing:
                         cell = self.cell(key, fold, start)
                         store.add(cell)
-                        auroc = classification_metrics(cell.arrays["y"], cell.arrays["proba"]).auroc
-                        self.progress.advance({"AUROC": auroc})
+                        main = MAIN[label_kind(cell.arrays["y"])]
+                        scores = label_scores(cell.arrays["y"], cell.arrays["proba"])
+                        self.progress.advance({main.upper(): scores[main]})
                 finally:
                     self.progress.stop()
                 logger.info("%s: done", title)
@@ -205,16 +211,27 @@ class LabelEfficiencyRun:
         """Fit on the drawn labels of the training part and predict the test part."""
         name, row = str(key["row"]), self.config.rows[str(key["row"])]
         task = next(task for task in self.tasks if task.name == key["task"])
-        drawn = draw_labels(task.label, fold.train, self.group, key["share"], int(key["draw"]))
-        test = fold.test[task.label[fold.test] >= 0]
+        drawn = draw_labels(task, fold.train, self.group, key["share"], int(key["draw"]))
+        test = fold.test[known_labels(task.label[fold.test])]
         y, classes = task.label[drawn], len(task.classes)
         facts: dict[str, Any] = {"n_labels": len(drawn), "n_test": len(test)}
+        if task.kind == "multilabel":
+            facts["labels"] = list(task.classes)
         if row.kind in TRAINED:
             proba, facts["step"] = self._trained(name, start, drawn, y, test, task, key)
         else:
             z = self.features(name, fold)
-            if row.kind == "minirocket":
-                proba, facts["alpha"] = ridge_proba(z[drawn], y, z[test], classes)
+            model: Any
+            if task.kind != "classes":
+                weight = "balanced" if task.kind == "multilabel" else None
+                grid, who = self.config.probe.C, self.group[drawn]
+                model, used = fit_probe(z[drawn], y, grid, patients=who, class_weight=weight)
+                facts |= used
+                proba = apply_probe(model, z[test], classes)
+            elif row.kind == "minirocket":
+                model = fit_ridge(z[drawn], y)
+                facts["alpha"] = float(model[-1].alpha_)
+                proba = ridge_proba(model, z[test], classes)
             else:
                 model, facts["C"] = fit_balanced(
                     z[drawn],
@@ -225,9 +242,9 @@ class LabelEfficiencyRun:
                     inner_folds=self.config.probe.inner_folds,
                 )
                 proba = spread_classes(model, z[test], classes)
-                if row.kind in ("pretrained", "untrained") and self.is_kept(key):
-                    frozen = self.encoder_of(name, fold)
-                    self.keep_classifier(key, task, frozen, model, self.pooling_of(frozen))
+            if self.is_kept(key):
+                frozen = self.encoder_of(name, fold)
+                self.keep_classifier(key, task, frozen, model, self.pooling_of(frozen))
         return Cell(dict(key), facts, {"rows": test, "y": task.label[test], "proba": proba})
 
     def _trained(
@@ -235,7 +252,7 @@ class LabelEfficiencyRun:
         name: str,
         start: nn.Module | None,
         drawn: Index,
-        y: Index,
+        y: NDArray[Any],
         test: Index,
         task: Task,
         key: Mapping[str, Any],
@@ -321,7 +338,7 @@ class LabelEfficiencyRun:
         """Features (n, D) of all recordings, kept on disk: computed once for a row and fold."""
         if self._features is not None and self._features[0] == (name, fold.number):
             return self._features[1]
-        path = self.folder.path / "embeddings" / f"{row_slug(name)}-fold{fold.number}.npy"
+        path = self.features_file(name, fold, "npy")
         if path.is_file():
             result: NDArray[np.float32] = np.load(path, allow_pickle=False)
         else:
@@ -333,21 +350,12 @@ class LabelEfficiencyRun:
         return result
 
     def _computed(self, name: str, fold: Fold) -> NDArray[np.float32]:
-        config, row = self.config, self.config.rows[name]
-        if row.kind in ("spectrum", "beats"):
-            if row.kind not in self._plain:
-                plain = spectrum_features if row.kind == "spectrum" else beat_features
-                self._plain[row.kind] = plain(self.data)
-            return robust_scaled(self._plain[row.kind], fold.train)
-        if row.kind == "minirocket":
-            return minirocket_features(
-                self.scaled(fold.number),
-                fold.train,
-                row.crop or config.crop,
-                seed=config.seed,
-                **row.params,
-            )
+        config = self.config
         encoder = self.encoder_of(name, fold)
+        if isinstance(encoder, RecordingFeatures):
+            if encoder.kind in PLAIN:
+                return encoder.scaled(self.plain(encoder.kind, fold.number))
+            return encoder.transform(self.scaled(fold.number))
         return embed_recordings(
             encoder,
             self.scaled(fold.number),
@@ -357,12 +365,38 @@ class LabelEfficiencyRun:
             bf16=config.bf16,
         )
 
-    def encoder_of(self, name: str, fold: Fold) -> nn.Module:
-        """The encoder of a row that is not trained on labels."""
-        pretrained = self.config.rows[name].kind == "pretrained"
-        return self.encoder(name, fold) if pretrained else self.fresh_encoder()
+    def features_file(self, name: str, fold: Fold, ending: str) -> Path:
+        """Where the features of a row and fold are kept, or what they were fitted as."""
+        return self.folder.path / "embeddings" / f"{row_slug(name)}-fold{fold.number}.{ending}"
 
-    def pooling_of(self, encoder: nn.Module) -> str:
+    def plain(self, kind: str, number: int) -> NDArray[np.float32]:
+        """Features of a kind before they are scaled, computed once for what all folds see alike."""
+        data = self.scaled(number)
+        place = kind, 0 if data is self.data else number
+        if place not in self._plain:
+            self._plain[place] = PLAIN[kind](data)
+        return self._plain[place]
+
+    def encoder_of(self, name: str, fold: Fold) -> nn.Module | RecordingFeatures:
+        """The encoder of a row that is not trained on labels, or its features without one."""
+        config, row = self.config, self.config.rows[name]
+        if row.kind in ("pretrained", "untrained"):
+            return self.encoder(name, fold) if row.kind == "pretrained" else self.fresh_encoder()
+        path, length = self.features_file(name, fold, "safetensors"), row.crop or config.crop
+        if path.is_file():
+            arrays = {key: value.numpy() for key, value in load_tensors(path).items()}
+            return RecordingFeatures(row.kind, arrays, length)
+        if row.kind == "minirocket":
+            data = self.scaled(fold.number)
+            fitted = fit_minirocket(data, fold.train, length, seed=config.seed, **row.params)
+        else:
+            fitted = RecordingFeatures.scaled_by(
+                row.kind, self.plain(row.kind, fold.number), fold.train
+            )
+        save_tensors(path, {key: torch.from_numpy(one) for key, one in fitted.arrays.items()})
+        return fitted
+
+    def pooling_of(self, encoder: nn.Module | RecordingFeatures) -> str:
         """The job's pooling, unless the encoder pools by itself."""
         return "mean" if stride_of(encoder) >= WHOLE else self.config.pooling
 
