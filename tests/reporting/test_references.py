@@ -36,6 +36,10 @@ def test_a_reference_as_bibtex_and_in_words() -> None:
         "  title = {{A Title: of Sorts}},\n  year = {2019},\n  journal = {Some Journal},\n"
         "  doi = {10.1/ab-c}\n}\n"
     )
+    (paper,) = read_references('(Grill et al., "Own", arXiv 2006.07733)')
+    assert paper.number == "2006.07733"
+    (paper,) = read_references('(Ro et al. 2005, "X", J, doi 10.1016/S0140(05)66-7).')
+    assert paper.number == "10.1016/S0140(05)66-7"
     (paper,) = read_references('Wu et al., "Name", arXiv\n2410.18200 (later another)')
     assert "author = {{Wu} and others}" in paper.bibtex()
     assert (paper.year, paper.kind, paper.number) == ("2024", "arXiv", "2410.18200")

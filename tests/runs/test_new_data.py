@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def ward(tmp_path_factory):
             },
             "train": {"max_epochs": 2, "batch_size": 16, "lr": 1e-3},
             "evaluate": {
-                "protocols": ["partial", "full"],
+                "protocols": ["partial", "knn", "full"],
                 "pooling": "max+log_std",
                 "fractions": [1.0, 0.5],
                 "by": ["patients"],
@@ -126,7 +127,7 @@ def test_report_tells_thresholds_and_subgroups(ward):
         ClinicalRun(check_clinical(values))
 
 
-@pytest.mark.parametrize("protocol", ["partial-seed0", "full-seed1"])
+@pytest.mark.parametrize("protocol", ["partial-seed0", "knn-seed0", "full-seed1"])
 def test_the_same_recordings_give_the_runs_own_probabilities(ward, tmp_path, protocol):
     run, _, home = ward
     out = tmp_path / "new.csv"
@@ -226,7 +227,10 @@ def test_units_scaling_and_places(caplog):
 
 def test_whole_recordings_go_through_the_same_steps(tmp_path):
     """A run on motifs, and the same recordings at twice the rate under another order."""
-    config = check_job(motif_values(tmp_path / "run", shares=[1.0]))
+    values = motif_values(tmp_path / "run", shares=[1.0])
+    if importlib.util.find_spec("numba"):
+        values["rows"]["minirocket"] = {"kind": "minirocket", "params": {"num_kernels": 84}}
+    config = check_job(values)
     data = motif_recordings(60)
     data.channel_names = ("I",)
     job = LabelEfficiencyRun(config, recordings=data)
@@ -238,6 +242,13 @@ def test_whole_recordings_go_through_the_same_steps(tmp_path):
     cell = next(one for one in cells if one.key["row"] == "simclr")
     mine = frame.loc[data.record[cell.arrays["rows"]]]
     np.testing.assert_allclose(mine["p_up-down"], cell.arrays["proba"][:, 0], atol=1e-5)
+    for name in values["rows"]:  # every row of the run predicts
+        invoke("--model", tmp_path / "run", "--data", tmp_path / "saved", "-o", tmp_path / "r.csv",
+               "--classifier", f"{name}-fold0-order")  # fmt: skip
+        said = pd.read_csv(tmp_path / "r.csv").set_index("record")["p_up-down"]
+        own = next(one for one in cells if one.key["row"] == name)
+        rows = data.record[own.arrays["rows"]]
+        np.testing.assert_allclose(said.loc[rows], own.arrays["proba"][:, 0], atol=1e-5)
     twice = Recordings.from_arrays(
         [np.repeat(np.c_[data[row], data[row]], 2, axis=0) for row in range(len(data))],
         100.0,

@@ -73,8 +73,9 @@ def _classifier(run: Path, name: str | None) -> tuple[Path, Any, Any] | None:
 
     if name is not None or (run / FITTED).is_file():
         fitted = FittedClassifier.load(folder := find_classifier(run, name))
-        if not hasattr(fitted.encoder, "input_dims"):
-            raise ConfigError("--classifier", name, "band power has no network to export")
+        if not fitted.is_network:
+            remedy = "only a network can be exported, not neighbours and plain features"
+            raise ConfigError("--classifier", name or folder.name, remedy)
         return folder, fitted.encoder, fitted.classify
     path = run / CARD
     if not path.is_file() or read_json(path).get("kind") != "ContrastiveClassifier":

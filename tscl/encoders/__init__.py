@@ -9,6 +9,7 @@ from tscl.encoders.experts import ExpertsEncoder
 from tscl.encoders.inception_time import InceptionTimeEncoder
 from tscl.encoders.informer import InformerEncoder
 from tscl.encoders.lstm import LSTMEncoder
+from tscl.encoders.new_input import with_new_input
 from tscl.encoders.read_out import ReadOutEncoder
 from tscl.encoders.resnet1d import ResNet1dEncoder
 from tscl.encoders.tcn import TCNEncoder
@@ -31,4 +32,5 @@ __all__ = [
     "TCNEncoder",
     "TransformerEncoder",
     "braindecode_models",
+    "with_new_input",
 ]

@@ -111,8 +111,9 @@ def explain(
     x = torch.as_tensor(np.asarray(series, np.float32))
     if x.ndim != 2 or not len(x):
         raise InputError("series", tuple(x.shape), "give one series (T, C)")
-    if not isinstance(getattr(network, "encoder", network), nn.Module):
-        raise InputError("network", "band power", "only a network can be explained")
+    if not getattr(network, "is_network", True):
+        remedy = "only a network can be explained, not neighbours and plain features"
+        raise InputError("network", type(network).__name__, remedy)
     if width is not None and not 1 <= width <= len(x):
         raise InputError("width", width, f"give 1 to {len(x)} steps")
     window = width or max(1, len(x) // 16)
@@ -158,10 +159,10 @@ def _maps(
     path = IntegratedGradients(network).attribute(
         x, baselines=level, target=code, n_steps=steps, internal_batch_size=_BATCH
     )
-    found = {"occlusion": hidden, "integrated gradients": path}
+    scores = {"occlusion": hidden, "integrated gradients": path}
     return {
         name: np.nan_to_num(value[0].detach().cpu().double().numpy())
-        for name, value in found.items()
+        for name, value in scores.items()
     }
 
 
@@ -178,7 +179,7 @@ def _drawn_anew(network: nn.Module, seed: int) -> nn.Module:
 def _alike(a: Floats, b: Floats) -> float:
     """Rank correlation of sizes; 0 where one map is the same everywhere."""
     sizes = np.abs(a).ravel(), np.abs(b).ravel()
-    if min(np.ptp(one) for one in sizes) == 0:
+    if min(np.ptp(size) for size in sizes) == 0:
         return 0.0
     return float(spearmanr(*sizes).statistic)
 
@@ -195,8 +196,8 @@ def _draw(
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-    sizes = [np.abs(one).sum(axis=0) for one in answer.maps.values()]
-    total = sum(one / max(one.sum(), 1e-12) for one in sizes)
+    sizes = [np.abs(attribution).sum(axis=0) for attribution in answer.maps.values()]
+    total = sum(size / max(size.sum(), 1e-12) for size in sizes)
     shown = np.sort(np.argsort(-np.asarray(total), kind="stable")[:most])
     names = channels or [f"ch{i}" for i in range(values.shape[1])]
     seconds = np.arange(len(values)) / rate

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from tscl.evaluation.probes.balanced import (
     _by_inner_folds,
     balanced_proba,
+    fit_ridge,
     macro_auroc,
     ridge_proba,
 )
@@ -79,12 +80,13 @@ def test_a_single_row_of_a_class_takes_the_middle_c(features):
 def test_ridge_orders_as_scikit_learns(features):
     x, y = features
     two = y < 2
-    proba, alpha = ridge_proba(x[two], y[two], x[two], 2)
+    fitted = fit_ridge(x[two], y[two])
+    proba, alpha = ridge_proba(fitted, x[two], 2), fitted[-1].alpha_
     standard = (x[two] - x[two].mean(axis=0)) / x[two].std(axis=0)
     model = RidgeClassifier(alpha=alpha, class_weight="balanced").fit(standard, y[two])
     expected = np.argsort(model.decision_function(standard))
     np.testing.assert_array_equal(np.argsort(proba[:, 1]), expected)
-    assert ridge_proba(x, y, x, 3)[0].shape == (90, 3)
+    assert ridge_proba(fit_ridge(x, y), x, 3).shape == (90, 3)
 
 
 def test_macro_auroc_needs_every_class():

@@ -20,11 +20,10 @@ from torch import nn
 from data_loaders.container.fields import label_kind
 from data_loaders.splits.label_fraction import label_subset
 from data_loaders.splits.leakage import ClinicalData, check_split
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.core_tuning import build_tuner, check_tuning
-from tscl.evaluation.clinical.table import summarise
-from tscl.evaluation.probes.any_label import apply_probe, fit_probe, nearest_predictions
+from tscl.evaluation.probes.any_label import Nearest, apply_probe, fit_probe
 from tscl.pooling import check_pooling, pool_time
 from tscl.saving.cells import Cell, ResultStore
 from tscl.seeding import seeded
@@ -145,10 +144,10 @@ class Job:
         train = embeddings["train"][np.searchsorted(self.parts["train"], chosen)]
         y = self.label[chosen]
         if key["protocol"] == "knn":
+            nearest = Nearest(train, y, self.n_outputs, self.settings["n_neighbors"])
+            self._tell(key, nearest)
             said = {
-                name: nearest_predictions(
-                    train, y, embeddings[name], self.n_outputs, self.settings["n_neighbors"]
-                )
+                name: nearest.predict(embeddings[name])
                 for name in ("test", "valid")
                 if name in embeddings
             }
@@ -165,12 +164,16 @@ class Job:
             one_vs_rest=self.settings.get("one_vs_rest", False),
             class_weight=self.settings.get("class_weight"),
         )
-        if self.on_fitted is not None:
-            self.on_fitted(key, self._module(seed) if self.fresh else self.encoder, model)
+        self._tell(key, model)
         held = None
         if valid is not None:
             held = apply_probe(model, valid[0], self.n_outputs)
         return apply_probe(model, embeddings["test"], self.n_outputs), facts, held
+
+    def _tell(self, key: dict[str, Any], model: Any) -> None:
+        if self.on_fitted is not None:
+            encoder = self._module(key["seed"]) if self.fresh else self.encoder
+            self.on_fitted(key, encoder, model)
 
     def _encoded(self, seed: int) -> dict[str, NDArray[Any]]:
         """Embeddings of every part; those of the last fresh encoders are kept too."""
@@ -231,7 +234,7 @@ def tuning_of(label: NDArray[Any], class_weight: str | None) -> dict[str, Any]:
 PROTOCOLS: tuple[str, ...] = ("partial", "knn", "head", "full")
 Factory = Callable[[], nn.Module]
 OnFitted = Callable[[dict[str, Any], Any, Any], None]
-"""Called with the key of a cell, its encoder, and the fitted probe or :class:`FineTuner`."""
+"""Called with a cell's key, its encoder, and the fitted probe, neighbours or fine-tuner."""
 
 
 def evaluate_cells(
@@ -292,14 +295,14 @@ def evaluate_cells(
         pooling: how embeddings of all steps become one vector (:func:`tscl.pooling.pool_time`), for
             frozen and fine-tuned encoders alike; ``max`` is the paper's.
         one_vs_rest: a logistic regression a class, see
-            :func:`tscl.evaluation.probes.classifiers.partial_proba`.
+            :func:`tscl.evaluation.probes.classifiers.fit_partial`.
         class_weight: ``balanced`` weighs samples by 1 over the share of their class, in probes and
             in training on labels; not of neighbours.
         store: where finished cells are kept.
         on_cell: called with every cell, finished now or before.
         on_fitted: called with the key of every cell computed now, its encoder (None of a
-            fine-tuned one) and the fitted probe or :class:`FineTuner`; not for ``knn``, and once
-            for seeds that give the same.
+            fine-tuned one) and the fitted probe, neighbours or :class:`FineTuner`; once for seeds
+            that give the same.
 
     Raises:
         LeakageError: a patient or trial in two parts of the split.
@@ -357,16 +360,6 @@ def evaluate_cells(
                     if on_cell is not None:
                         on_cell(cells[-1])
     return cells
-
-
-def evaluate_encoder(
-    encoder: Any, dataset: ClinicalData, split: Mapping[str, ArrayLike], **settings: Any
-) -> pd.DataFrame:
-    """Tidy table of one method: :func:`evaluate_cells`, then the summary over seeds.
-
-    ``settings`` are those of :func:`evaluate_cells`.
-    """
-    return summarise(evaluate_cells(encoder, dataset, split, **settings))
 
 
 def evaluate_with_baselines(
@@ -430,8 +423,7 @@ def _check_choices(
     fractions: Sequence[float],
 ) -> None:
     for protocol in protocols:
-        if protocol not in PROTOCOLS:
-            raise InputError("protocols", protocol, f"choose among {PROTOCOLS}")
+        check_choice("protocols", protocol, PROTOCOLS)
         if protocol in ("full", "head") and is_transformer(encoder):
             raise InputError("protocols", protocol, "fine-tuning needs a torch encoder")
     if not protocols or not len(fractions):

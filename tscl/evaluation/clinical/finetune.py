@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -21,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tscl.encoders.base import EncoderLike
-from tscl.errors import InputError, NotFittedError
+from tscl.encoders.new_input import with_new_input
+from tscl.errors import InputError, NotFittedError, check_choice
 from tscl.evaluation.metrics.labels import label_scores
 from tscl.masking import MaskMode
 from tscl.methods.heads import draw_latent_mask
@@ -114,6 +116,7 @@ class FineTuneNetwork(nn.Module):
         return out
 
 
+@dataclass(eq=False, repr=False)
 class FineTuner(ClassifierMixin, BaseEstimator):
     """Classifier that trains a copy of ``encoder`` with a two-layer head.
 
@@ -132,6 +135,9 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         weight_decay: AdamW's weight decay.
         hidden: width of the head.
         frozen: train the head only, on embeddings computed once with the encoder in eval mode.
+        channels: ``match`` refuses series with other channels than the encoder's in number;
+            ``new_input`` draws the encoder's input layer anew for the channels of the series and
+            keeps all else (:func:`tscl.encoders.new_input.with_new_input`); not with ``frozen``.
         double_sigmoid: squash the logits by two sigmoids before the cross entropy, as the
             public code of COMET does; for two classes the loss then cannot fall below
             log(1 + exp(1/2 - sigmoid(1))) = 0.5843.
@@ -152,46 +158,33 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         classes_: 0..n_classes-1.
     """
 
-    _weight: Tensor | None = None
+    lacks: ClassVar[tuple[str, ...]] = ()
+    """Settings that a subclass has no use for."""
 
-    def __init__(
-        self,
-        encoder: EncoderLike,
-        n_classes: int,
-        *,
-        kind: str = "classes",
-        class_weight: str | None = None,
-        epochs: int = 50,
-        batch_size: int = 128,
-        lr: float = 1e-4,
-        weight_decay: float = 0.01,
-        hidden: int = 128,
-        frozen: bool = False,
-        double_sigmoid: bool = False,
-        logit_dropout: float = 0.0,
-        latent_mask: str = "all_true",
-        patience: int | None = None,
-        pooling: str = "max",
-        seed: int = 0,
-        device: str | None = None,
-    ) -> None:
-        self.encoder = encoder
-        self.n_classes = n_classes
-        self.kind = kind
-        self.class_weight = class_weight
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.hidden = hidden
-        self.frozen = frozen
-        self.double_sigmoid = double_sigmoid
-        self.logit_dropout = logit_dropout
-        self.latent_mask = latent_mask
-        self.patience = patience
-        self.pooling = pooling
-        self.seed = seed
-        self.device = device
+    encoder: EncoderLike
+    n_classes: int
+    _: KW_ONLY
+    kind: str = "classes"
+    class_weight: str | None = None
+    epochs: int = 50
+    batch_size: int = 128
+    lr: float = 1e-4
+    weight_decay: float = 0.01
+    hidden: int = 128
+    frozen: bool = False
+    channels: str = "match"
+    double_sigmoid: bool = False
+    logit_dropout: float = 0.0
+    latent_mask: str = "all_true"
+    patience: int | None = None
+    pooling: str = "max"
+    seed: int = 0
+    device: str | None = None
+    _weight: Tensor | None = field(default=None, init=False)
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return [name for name in super()._get_param_names() if name not in cls.lacks]
 
     def fit(
         self, X: ArrayLike, y: ArrayLike, valid: tuple[ArrayLike, ArrayLike] | None = None
@@ -204,12 +197,13 @@ class FineTuner(ClassifierMixin, BaseEstimator):
             InputError: shapes or labels that do not fit, infinite values, settings out of range.
         """
         self._check_settings()
-        x, target = self._samples("X", X), self._labels("y", y)
+        encoder = None if self.channels == "new_input" else self.encoder
+        x, target = self._samples("X", X, encoder), self._labels("y", y)
         if len(x) != len(target):
             raise InputError("y", f"{len(target)} labels", f"give one a sample, {len(x)}")
         held = None
         if valid is not None:
-            held = self._samples("valid X", valid[0]), self._labels("valid y", valid[1])
+            held = self._samples("valid X", valid[0], encoder), self._labels("valid y", valid[1])
             if len(held[0]) != len(held[1]):
                 raise InputError("valid y", f"{len(held[1])} labels", f"give {len(held[0])}")
         self.classes_ = np.arange(self.n_classes)
@@ -223,6 +217,8 @@ class FineTuner(ClassifierMixin, BaseEstimator):
             encoder = copy.deepcopy(self.encoder)
             if not isinstance(encoder, nn.Module):
                 raise InputError("encoder", type(encoder).__name__, "pass a torch module")
+            if self.channels == "new_input":
+                encoder = with_new_input(encoder, x.shape[2], self.seed)
             self.network_ = self._network(encoder)
             where = self.device or next((p.device for p in encoder.parameters()), "cpu")
             self._device = torch.device(where)
@@ -244,7 +240,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         """
         if not hasattr(self, "network_"):
             raise NotFittedError("FineTuner: call fit before predict_proba")
-        return self._proba(self.network_, self._samples("X", X))
+        return self._proba(self.network_, self._samples("X", X, self.network_.encoder))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Most probable class (n,) of X (n, T, C); labels (n, L) at .5; numbers (n,)."""
@@ -374,23 +370,30 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     # -- checks --------------------------------------------------------------------------------
 
     def _check_settings(self) -> None:
+        for name in self.lacks:
+            if getattr(self, name) != getattr(type(self), name):
+                raise InputError(name, getattr(self, name), f"no setting of {type(self).__name__}")
         plain = self.kind == "classes"
         if self.n_classes < 1 + plain:
             raise InputError("n_classes", self.n_classes, "need at least 2 classes, or 1 label")
         if self.double_sigmoid and not plain:
             raise InputError("double_sigmoid", True, f"it is of classes, these are {self.kind}")
+        check_choice("channels", self.channels, ("match", "new_input"))
+        if self.channels == "new_input" and self.frozen:
+            raise InputError("channels", self.channels, "a new input layer is trained: not frozen")
         if self.class_weight and self.kind == "target":
             raise InputError("class_weight", self.class_weight, "numbers have no classes")
         FineTuneSettings(**{name: getattr(self, name) for name in FineTuneSettings.model_fields})
 
-    def _samples(self, name: str, X: Any) -> Any:
-        """``X`` kept as it is when it already is an array on disk or in memory."""
+    def _samples(self, name: str, X: Any, encoder: Any) -> Any:
+        """``X``, of the channels of ``encoder``; kept as it is when it already is an array."""
         x = X if hasattr(X, "shape") and not isinstance(X, Tensor) else np.asarray(X)
         if len(x.shape) != 3 or 0 in x.shape:
             raise InputError(name, f"shape {x.shape}", "give (n_samples, n_timesteps, n_channels)")
-        width = getattr(self.encoder, "input_dims", x.shape[2])
+        width = getattr(encoder, "input_dims", x.shape[2])
         if x.shape[2] != width:
-            raise InputError(name, f"{x.shape[2]} channels", f"the encoder takes {width}")
+            remedy = f"the encoder takes {width}; FineTuner(channels='new_input') takes any number"
+            raise InputError(name, f"{x.shape[2]} channels", remedy)
         for rows in self._slices(len(x)):
             if np.isinf(np.asarray(x[rows], dtype=np.float32)).any():
                 raise InputError(name, "infinite values", "give finite numbers, or NaN for gaps")

@@ -9,15 +9,17 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from data_loaders.container.fields import label_kind
+from tscl.evaluation.metrics.labels import MAIN, label_scores
 from tscl.evaluation.probes.balanced import macro_auroc
 from tscl.evaluation.recordings import embed_recordings
 from tscl.pooling import check_pooling, pool_time
@@ -74,16 +76,24 @@ class RecordingNetwork(nn.Module):
 
     Args:
         encoder: follows :class:`tscl.encoders.base.EncoderLike`.
-        n_classes: logits K.
+        n_classes: logits K, of classes, labels or the one number.
+        kind: of the labels, see :class:`tscl.evaluation.clinical.finetune.FineTuner`.
         pooling: see :func:`tscl.pooling.pool_time`.
         dropout: on the normed embedding.
         bf16: compute the encoder in bfloat16 where it suffices.
     """
 
     def __init__(
-        self, encoder: nn.Module, n_classes: int, pooling: str, dropout: float, bf16: bool
+        self,
+        encoder: nn.Module,
+        n_classes: int,
+        pooling: str,
+        dropout: float,
+        bf16: bool,
+        kind: str = "classes",
     ) -> None:
         super().__init__()
+        self.kind = kind
         self.encoder, self.pooling, self.bf16 = encoder, pooling, bf16
         width = int(encoder.output_dims) * len(check_pooling(pooling))  # type: ignore[arg-type]
         self.norm, self.dropout = nn.BatchNorm1d(width), nn.Dropout(dropout)
@@ -103,7 +113,7 @@ def fit_on_labels(
     encoder: nn.Module,
     recordings: Recordings,
     rows: Index,
-    y: Index,
+    y: NDArray[Any],
     n_classes: int,
     settings: LabelledSettings,
     *,
@@ -117,8 +127,9 @@ def fit_on_labels(
         encoder: where training starts; it is copied.
         recordings: where crops come from.
         rows: (n,) labelled recordings.
-        y: (n,) their class codes; every class at least once.
-        n_classes: classes K.
+        y: (n,) their class codes, every class at least once; (n, K) labels of 0, 1 and NaN; or
+            (n,) numbers.
+        n_classes: classes or labels K, 1 of numbers.
         settings: how.
         augmentation: called as ``augmentation(x, generator)`` on every batch.
         groups: (n,) codes of what is held back together; None: every recording on its own.
@@ -128,16 +139,26 @@ def fit_on_labels(
         The network in evaluation mode, with the weights of the chosen step, and that step.
     """
     fit, held = _hold_back(y, np.arange(len(y)) if groups is None else groups, settings.held, seed)
+    kind = label_kind(y)
+    mean, spread = (float(y.mean()), float(y.std()) or 1.0) if kind == "target" else (0.0, 1.0)
     with seeded(seed, "labelled weights"):
         network = RecordingNetwork(
-            copy.deepcopy(encoder), n_classes, settings.pooling, settings.dropout, settings.bf16
+            copy.deepcopy(encoder),
+            n_classes,
+            settings.pooling,
+            settings.dropout,
+            settings.bf16,
+            kind,
         ).requires_grad_(True)
     average = copy.deepcopy(network).requires_grad_(False)
     optimiser, schedule = _optimiser(network, settings)
     labelled = recordings.subset(rows[fit])
     least = min(0.5, float(labelled.lengths.min()) / settings.crop)
     source = RecordingSource(labelled, settings.crop, views=1, least=least)
-    shares = 1.0 / np.bincount(y[fit], minlength=n_classes)[y[fit]]
+    wanted = (y[fit] - mean) / spread if kind == "target" else y[fit]
+    shares = np.ones(len(fit))
+    if kind == "classes":
+        shares = 1.0 / np.bincount(y[fit], minlength=n_classes)[y[fit]]
     size = max(2, min(settings.batch_size, 4 * len(fit)))
     every = max(1, settings.steps // settings.checks)
     best, best_score, best_state = settings.steps, -math.inf, None
@@ -151,8 +172,8 @@ def fit_on_labels(
         network.train()
         with seeded(seed, "labelled dropout", step):
             logits = network(x)
-        target = torch.from_numpy(y[fit][chosen])
-        loss = F.cross_entropy(logits, target, label_smoothing=settings.smoothing)
+        target = torch.from_numpy(wanted[chosen])
+        loss = _loss(logits, target, kind, settings.smoothing)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -160,7 +181,11 @@ def fit_on_labels(
         _move(average, network, min(0.98, step / (step + 10)))
         if len(held) and ((step + 1) % every == 0 or step + 1 == settings.steps):
             proba = predict_recordings(average, recordings, rows[held], settings)
-            score = macro_auroc(y[held], proba)
+            score = (
+                macro_auroc(y[held], proba)
+                if kind == "classes"
+                else label_scores(y[held], proba * spread + mean)[MAIN[kind]]
+            )
             if score >= best_score:
                 best, best_score = step + 1, score
                 best_state = copy.deepcopy(average.state_dict())
@@ -168,13 +193,29 @@ def fit_on_labels(
                 break
     if best_state is not None:
         average.load_state_dict(best_state)
+    if kind == "target":  # what it says is then in the numbers' own unit
+        with torch.no_grad():
+            average.linear.weight.mul_(spread)
+            average.linear.bias.mul_(spread).add_(mean)
     return average.eval(), best
+
+
+def _loss(logits: Tensor, target: Tensor, kind: str, smoothing: float) -> Tensor:
+    """Cross entropy of classes, of each known label, or the squared error."""
+    if kind == "classes":
+        return F.cross_entropy(logits, target, label_smoothing=smoothing)
+    target = target.to(logits)
+    if kind == "target":
+        return F.mse_loss(logits[:, 0], target)
+    known = ~target.isnan()
+    smooth = target[known] * (1 - smoothing) + smoothing / 2
+    return F.binary_cross_entropy_with_logits(logits[known], smooth)
 
 
 def predict_recordings(
     network: RecordingNetwork, recordings: Recordings, rows: Index, settings: LabelledSettings
 ) -> NDArray[np.float64]:
-    """Class probabilities (len(rows), K) of whole recordings, averaged over windows."""
+    """Probabilities or numbers (len(rows), K) of whole recordings, averaged over windows."""
     proba = embed_recordings(
         _Probabilities(network),
         recordings.subset(rows),
@@ -182,12 +223,14 @@ def predict_recordings(
         window=settings.window,
         bf16=settings.bf16,
     ).astype(np.float64)
+    if network.kind != "classes":
+        return proba
     result: NDArray[np.float64] = proba / proba.sum(axis=1, keepdims=True)
     return result
 
 
 class _Probabilities(nn.Module):
-    """A network as an encoder that gives class probabilities, one vector a series."""
+    """A network as an encoder that gives probabilities or numbers, one vector a series."""
 
     def __init__(self, network: RecordingNetwork) -> None:
         super().__init__()
@@ -195,8 +238,10 @@ class _Probabilities(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, K) of series (B, T, C)."""
-        out: Tensor = self.network(x).float().softmax(dim=1).unsqueeze(1)
-        return out
+        out: Tensor = self.network(x).float()
+        if self.network.kind != "target":
+            out = out.softmax(dim=1) if self.network.kind == "classes" else out.sigmoid()
+        return out.unsqueeze(1)
 
 
 def _crops(source: RecordingSource, chosen: Index, generator: torch.Generator) -> Tensor:
@@ -216,9 +261,15 @@ def _crops(source: RecordingSource, chosen: Index, generator: torch.Generator) -
     return x
 
 
-def _hold_back(y: Index, groups: Index, share: float, seed: int) -> tuple[Index, Index]:
+def _hold_back(y: NDArray[Any], groups: Index, share: float, seed: int) -> tuple[Index, Index]:
     """Positions to fit on and to choose the step on, groups whole, every class in both."""
     every = np.arange(len(y))
+    if label_kind(y) != "classes":
+        if share == 0 or len(np.unique(groups)) < 2:
+            return every, every[:0]
+        first = GroupShuffleSplit(1, test_size=share, random_state=seed)
+        fit, held = next(first.split(every, groups=groups))
+        return fit, held
     fewest = min(len(np.unique(groups[y == k])) for k in np.unique(y))
     if share == 0 or fewest < 2:
         return every, every[:0]

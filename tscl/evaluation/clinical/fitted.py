@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeClassifierCV
 from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
+from data_loaders.container.fields import label_kind
 from data_loaders.container.recordings import Recordings
 from tscl.disk import new_folder, sha256_of
-from tscl.errors import CheckpointError, InputError
+from tscl.errors import CheckpointError, InputError, check_choice
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.evaluate import pooled_embeddings
 from tscl.evaluation.clinical.finetune import FineTuner
 from tscl.evaluation.clinical.finetune_recordings import RecordingNetwork
+from tscl.evaluation.clinical.recording_features import RecordingFeatures
 from tscl.evaluation.metrics.labels import SCORES
-from tscl.evaluation.probes.any_label import LabelProbes
+from tscl.evaluation.probes.any_label import LabelProbes, Nearest
 from tscl.evaluation.recordings import embed_recordings
 from tscl.pooling import check_pooling, pool_time
 from tscl.saving.encoder import check_folder, load_encoder, save_encoder
@@ -36,11 +38,38 @@ from tscl.saving.tensors import (
 
 CARD, WEIGHTS = "classifier.json", "classifier.safetensors"
 FORMAT = 1
+FEATURES = "features."
+"""What the names of arrays of fitted features begin with."""
+
+
+class Neighbours(nn.Module):
+    """Neighbours as a head, (B, D) to logits (B, n_outputs), of numbers to the numbers.
+
+    Args:
+        nearest: the labelled embeddings and how many vote.
+    """
+
+    def __init__(self, nearest: Nearest) -> None:
+        super().__init__()
+        self.embeddings = nn.Parameter(torch.from_numpy(nearest.train), requires_grad=False)
+        self.register_buffer("y", torch.from_numpy(nearest.y))
+        self.nearest, self.kind = nearest, label_kind(nearest.y)
+        self.n_outputs, self.n_neighbors = nearest.n_outputs, nearest.n_neighbors
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Logits in float64."""
+        said = torch.from_numpy(self.nearest.predict(z.detach().cpu().numpy()))
+        if self.kind == "target":
+            return said
+        return said.log() if self.kind == "classes" else said.logit()
+
+
 LAYERS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "linear": (nn.Linear, ("in_features", "out_features")),
     "batch_norm": (nn.BatchNorm1d, ("num_features",)),
     "relu": (nn.ReLU, ()),
     "log_sigmoid": (nn.LogSigmoid, ()),
+    "neighbours": (Neighbours, ("n_outputs", "n_neighbors")),
 }
 """What a head is made of, by the name in its card: the layer, and its sizes, which follow it."""
 _MOST = 1 << 16
@@ -50,7 +79,7 @@ class FittedClassifier(nn.Module):
     """Encoder, pooling over time and head: series (B, T, C) to probabilities or numbers (B, K).
 
     Args:
-        encoder: a registered encoder, or :class:`BandPower`.
+        encoder: a registered encoder, :class:`BandPower`, or fitted features of recordings.
         head: of layers in :data:`LAYERS`, from pooled embeddings to logits (B, K).
         classes: names of the K classes or labels, or of the number.
         pooling: see :func:`tscl.pooling.pool_time`.
@@ -65,7 +94,7 @@ class FittedClassifier(nn.Module):
 
     def __init__(
         self,
-        encoder: nn.Module | BandPower,
+        encoder: nn.Module | BandPower | RecordingFeatures,
         head: nn.Sequential,
         classes: tuple[str, ...],
         *,
@@ -76,8 +105,7 @@ class FittedClassifier(nn.Module):
     ) -> None:
         super().__init__()
         check_pooling(pooling)
-        if kind not in SCORES:
-            raise InputError("kind", kind, f"choose among {tuple(SCORES)}")
+        check_choice("kind", kind, SCORES)
         self.encoder, self.head, self.classes = encoder, head, classes
         self.pooling, self.kind, self.squash = pooling, kind, squash
         self.card = dict(card or {})
@@ -86,11 +114,14 @@ class FittedClassifier(nn.Module):
     def of(
         cls,
         encoder: Any,
-        model: Pipeline | LabelProbes | FineTuner | RecordingNetwork,
+        model: Pipeline | LabelProbes | Nearest | FineTuner | RecordingNetwork,
         classes: tuple[str, ...],
         **options: Any,
     ) -> FittedClassifier:
         """What was fitted: a probe on the embeddings of ``encoder``, or a network of its own."""
+        if isinstance(model, Nearest):
+            head = Neighbours(model)
+            return cls(encoder, nn.Sequential(head), classes, kind=head.kind, **options)
         if isinstance(model, FineTuner):
             own = model.network_
             options |= {"squash": model.double_sigmoid, "pooling": model.pooling}
@@ -99,6 +130,7 @@ class FittedClassifier(nn.Module):
             return cls(own.encoder, nn.Sequential(*used), classes, **options).eval()
         if isinstance(model, RecordingNetwork):
             whole: Any = model.encoder
+            options["kind"] = model.kind
             return cls(whole, nn.Sequential(model.norm, model.linear), classes, **options)
         if isinstance(model, LabelProbes):
             options["kind"] = "multilabel"
@@ -107,12 +139,18 @@ class FittedClassifier(nn.Module):
         return cls(encoder, linear_head(model, len(classes)), classes, **options)
 
     @property
+    def is_network(self) -> bool:
+        """Whether it is a network from end to end, with gradients, that can be exported."""
+        return isinstance(self.encoder, nn.Module) and not isinstance(self.head[0], Neighbours)
+
+    @property
     def classify(self) -> Classify:
         """What follows the encoder."""
         return Classify(self.head, self.pooling, self.squash, self.kind)
 
     def forward(self, x: Tensor) -> Tensor:
         """Probabilities, or numbers, (B, K) of prepared series (B, T, C)."""
+        assert isinstance(self.encoder, nn.Module)
         result: Tensor = self.classify(self.encoder(x))
         return result
 
@@ -121,6 +159,8 @@ class FittedClassifier(nn.Module):
         """Probabilities, or numbers, (n, K) of prepared samples (n, T, C) or whole recordings."""
         if isinstance(data, Recordings):
             return self._of_recordings(data)
+        if isinstance(self.encoder, RecordingFeatures):
+            raise InputError("data", type(data).__name__, "give whole recordings, as Recordings")
         if isinstance(self.encoder, BandPower):
             z = self.encoder.transform(data)
         else:
@@ -133,32 +173,39 @@ class FittedClassifier(nn.Module):
         }
         if self.card.get("average") == "probabilities":
             z = embed_recordings(_Windows(self), data, **how).astype(np.float64)
-            result: NDArray[np.float64] = z / z.sum(axis=1, keepdims=True)
-            return result
-        pooled = embed_recordings(
-            self.encoder,
-            data,
-            pooling=self.pooling,
-            **how,
-        )
+            if self.kind == "classes":
+                z /= z.sum(axis=1, keepdims=True)
+            return z
+        encoder: Any = self.encoder
+        if isinstance(encoder, RecordingFeatures):
+            pooled = encoder.transform(data)
+        else:
+            pooled = embed_recordings(encoder, data, pooling=self.pooling, **how)
         return self.classify.probabilities(torch.from_numpy(pooled)).double().numpy()
 
     def save(self, folder: Path) -> Path:
         """Write the encoder's files, ``classifier.safetensors`` and ``classifier.json``."""
         with new_folder(folder) as work:
-            features = None
+            power: dict[str, Any] | None = None
+            features: dict[str, Any] | None = None
+            tensors = dict(self.head.state_dict())
             if isinstance(self.encoder, BandPower):
-                features = self.encoder.get_params()
+                power = self.encoder.get_params()
+            elif isinstance(self.encoder, RecordingFeatures):
+                features = {"kind": self.encoder.kind, "length": self.encoder.length}
+                for name, values in self.encoder.arrays.items():
+                    tensors[f"{FEATURES}{name}"] = torch.from_numpy(np.asarray(values))
             else:
                 save_encoder(work, self.encoder, self.card)
-            save_tensors(work / WEIGHTS, self.head.state_dict())
+            save_tensors(work / WEIGHTS, tensors)
             head = {
                 "format": FORMAT,
                 "classes": list(self.classes),
                 "pooling": self.pooling,
                 "kind": self.kind,
                 "squash": self.squash,
-                "band_power": features,
+                "band_power": power,
+                "features": features,
                 "head": [_described(layer) for layer in self.head],
                 "double": next(self.head.parameters()).dtype == torch.float64,
                 "sha256": sha256_of(work / WEIGHTS),
@@ -185,14 +232,22 @@ class FittedClassifier(nn.Module):
         if not (folder / WEIGHTS).is_file() or sha256_of(folder / WEIGHTS) != card["sha256"]:
             raise CheckpointError(WEIGHTS, folder, "missing, damaged or cut short")
         try:
-            head = nn.Sequential(*(_built(layer) for layer in card["head"]))
+            tensors = load_tensors(folder / WEIGHTS)
+            fitted = {
+                name.removeprefix(FEATURES): tensors.pop(name).numpy()
+                for name in list(tensors)
+                if name.startswith(FEATURES)
+            }
+            head = nn.Sequential(*(_built(layer, tensors) for layer in card["head"]))
             head = head.double() if card["double"] else head
-            load_module(head, load_tensors(folder / WEIGHTS), "classifier weights")
-            encoder: Any = (
-                load_encoder(folder)[0]
-                if card["band_power"] is None
-                else BandPower(**card["band_power"])
-            )
+            load_module(head, tensors, "classifier weights")
+            encoder: Any
+            if card["band_power"] is not None:
+                encoder = BandPower(**card["band_power"])
+            elif card.get("features") is not None:
+                encoder = RecordingFeatures(arrays=fitted, **card["features"])
+            else:
+                encoder = load_encoder(folder)[0]
             return cls(
                 encoder,
                 head,
@@ -255,7 +310,7 @@ def linear_head(model: Pipeline | LabelProbes, n_classes: int) -> nn.Sequential:
 
     Args:
         model: fitted scaler and logistic regression, a model a class (``one_vs_rest``), a
-            constant classifier or a ridge regression; or a model a label.
+            constant classifier, a ridge regression or a ridge classifier; or a model a label.
         n_classes: K.
     """
     weight, bias = _label_rows(model) if isinstance(model, LabelProbes) else _rows(model, n_classes)
@@ -281,15 +336,17 @@ def _rows(model: Pipeline, n_classes: int) -> tuple[NDArray[np.float64], NDArray
     models = getattr(last, "estimators_", [last])
     if hasattr(models[0], "coef_"):
         rows = last.classes_[1:] if len(last.classes_) == 2 else last.classes_
-        weight[rows] = np.concatenate([one.coef_ for one in models]) / scaler.scale_
-        offset = np.concatenate([one.intercept_ for one in models])
+        weight[rows] = np.concatenate([fitted.coef_ for fitted in models]) / scaler.scale_
+        offset = np.concatenate([fitted.intercept_ for fitted in models])
         bias[rows] = offset - weight[rows] @ scaler.mean_
+        if isinstance(last, RidgeClassifierCV) and len(last.classes_) == 2:
+            weight[last.classes_[0]], bias[last.classes_[0]] = -weight[rows[0]], -bias[rows[0]]
     return weight, bias
 
 
 def _label_rows(probes: LabelProbes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A row a label: its logit of being there; infinite of a label of one value."""
-    weights, biases = zip(*(_rows(one, 2) for one in probes.models), strict=True)
+    weights, biases = zip(*(_rows(probe, 2) for probe in probes.models), strict=True)
     weight, bias = np.stack(weights), np.stack(biases)
     return weight[:, 1] - weight[:, 0], bias[:, 1] - bias[:, 0]
 
@@ -302,8 +359,12 @@ def _described(layer: nn.Module) -> list[Any]:
     raise InputError("head", type(layer).__name__, f"use layers of {', '.join(LAYERS)}")
 
 
-def _built(described: list[Any]) -> nn.Module:
+def _built(described: list[Any], tensors: Mapping[str, Tensor]) -> nn.Module:
     name, *sizes = described
+    if name == "neighbours":  # its sizes are those of its file
+        n_outputs, n_neighbors = map(int, sizes)
+        z, y = tensors["0.embeddings"].numpy(), tensors["0.y"].numpy()
+        return Neighbours(Nearest(z, y, n_outputs, n_neighbors))
     if not all(isinstance(size, int) and 0 < size <= _MOST for size in sizes):
         raise ValueError(f"sizes {sizes}")
     with torch.random.fork_rng(devices=[]):

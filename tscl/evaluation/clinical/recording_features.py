@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tscl.errors import MissingExtraError
+from tscl.errors import InputError, MissingExtraError
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.probes.plain_features import summary_features
 
@@ -48,24 +50,68 @@ def beat_features(
     return beat_knowledge(recordings, crop=whole, n_jobs=n_jobs, cache=cache).numbers
 
 
-def robust_scaled(features: NDArray[np.floating], fit: Index, limit: float = 4.0) -> Features:
-    """Features minus their median, by their inter-quartile range, within ``limit``; unknown is 0.
+PLAIN: dict[str, Callable[[Recordings], Features]] = {
+    "spectrum": spectrum_features,
+    "beats": beat_features,
+}
 
-    Args:
-        features: (n, D), NaN where unknown.
-        fit: rows that median and range are of; no label is needed.
-        limit: largest absolute value.
+
+@dataclass(frozen=True)
+class RecordingFeatures:
+    """Fitted features of whole recordings that need no network: nothing but arrays.
+
+    Attributes:
+        kind: ``spectrum`` or ``beats``, scaled by ``middle`` and ``width``; or ``minirocket``.
+        arrays: what was fitted, by name.
+        length: steps of MiniRocket's windows.
     """
-    known = features[fit].astype(np.float64)
-    empty = np.isnan(known).all(axis=0)
-    known[:, empty] = 0.0
-    low, middle, high = np.nanquantile(known, [0.25, 0.5, 0.75], axis=0)
-    scaled = (features - middle) / (high - low + 1e-3)
-    result: Features = np.nan_to_num(np.clip(scaled, -limit, limit)).astype(np.float32)
-    return result
+
+    kind: str
+    arrays: dict[str, NDArray[Any]]
+    length: int = 0
+
+    @classmethod
+    def scaled_by(cls, kind: str, features: NDArray[np.floating], fit: Index) -> RecordingFeatures:
+        """Features scaled by median and inter-quartile range of the rows ``fit`` of them.
+
+        Those that vary by no more than rounding, such as the mean of a standardised recording, are
+        0: a probe that standardises would blow them up, and its result hang on the last digit.
+
+        Args:
+            kind: of :data:`PLAIN`.
+            features: (n, D), NaN where unknown; no label is needed.
+            fit: rows.
+        """
+        known = features[fit].astype(np.float64)
+        known[:, np.isnan(known).all(axis=0)] = 0.0
+        low, middle, high = np.nanquantile(known, [0.25, 0.5, 0.75], axis=0)
+        span = np.nanmax(known, axis=0) - np.nanmin(known, axis=0)
+        width = np.where(span > 1e-5, high - low + 1e-3, np.inf)
+        return cls(kind, {"middle": middle, "width": width})
+
+    def scaled(self, features: NDArray[np.floating], limit: float = 4.0) -> Features:
+        """Features minus the median, by the range, within ``limit``; unknown is 0."""
+        scaled = (features - self.arrays["middle"]) / self.arrays["width"]
+        result: Features = np.nan_to_num(np.clip(scaled, -limit, limit)).astype(np.float32)
+        return result
+
+    def transform(self, recordings: Recordings) -> Features:
+        """Features (n, D) of whole recordings."""
+        if self.kind in PLAIN:
+            return self.scaled(PLAIN[self.kind](recordings))
+        parameters = _checked(self.arrays, self.length, recordings.n_channels)
+        model = _rocket()
+        model.parameters = parameters
+        windows = recordings.windows(self.length)
+        parts = [
+            np.asarray(model._transform(_read(windows, part)), np.float32)
+            for part in np.array_split(np.arange(len(windows)), -(-len(windows) // 500))
+        ]
+        features: Features = windows.average(np.concatenate(parts)).astype(np.float32)
+        return features
 
 
-def minirocket_features(
+def fit_minirocket(
     recordings: Recordings,
     fit: Index,
     length: int,
@@ -73,7 +119,7 @@ def minirocket_features(
     num_kernels: int = 2000,
     seed: int = 0,
     most: int = 1000,
-) -> Features:
+) -> RecordingFeatures:
     """MiniRocket features (Dempster et al. 2021, arXiv 2012.08791), averaged over windows.
 
     Args:
@@ -87,25 +133,50 @@ def minirocket_features(
     Raises:
         MissingExtraError: sktime's MiniRocket needs numba, the extra ``minirocket``.
     """
+    model = _rocket(num_kernels=num_kernels, random_state=seed)
+    trained = recordings.subset(fit).windows(length)
+    chosen = np.random.default_rng(seed).permutation(len(trained))[:most]
+    model.fit(_read(trained, np.sort(chosen)))
+    arrays = zip(ROCKET, model.parameters, strict=True)
+    return RecordingFeatures("minirocket", dict(arrays), int(length))
+
+
+ROCKET = ("channels_each", "channels", "dilations", "features_each", "biases")
+"""MiniRocket's fitted arrays, in sktime's order; the last of float32, the others of int32."""
+
+
+def _rocket(**options: Any) -> Any:
     if importlib.util.find_spec("numba") is None:
         raise MissingExtraError("numba", "minirocket")
     from sktime.transformations.rocket import MiniRocketMultivariate
 
-    def read(windows: Any, which: Index) -> NDArray[np.float32]:
-        cut: NDArray[np.float32] = np.nan_to_num(windows[which]).transpose(0, 2, 1)
-        return cut
+    return MiniRocketMultivariate(n_jobs=1, **options)
 
-    trained = recordings.subset(fit).windows(length)
-    chosen = np.random.default_rng(seed).permutation(len(trained))[:most]
-    model = MiniRocketMultivariate(num_kernels=num_kernels, random_state=seed, n_jobs=1)
-    model.fit(read(trained, np.sort(chosen)))
-    windows = recordings.windows(length)
-    parts = [
-        np.asarray(model.transform(read(windows, part)), np.float32)
-        for part in np.array_split(np.arange(len(windows)), -(-len(windows) // 500))
-    ]
-    features: Features = windows.average(np.concatenate(parts)).astype(np.float32)
-    return features
+
+def _read(windows: Any, which: Index) -> NDArray[np.float32]:
+    cut: NDArray[np.float32] = np.nan_to_num(windows[which]).transpose(0, 2, 1)
+    return cut
+
+
+def _checked(arrays: dict[str, NDArray[Any]], length: int, n_channels: int) -> tuple[Any, ...]:
+    """MiniRocket's arrays; compiled code would read beyond their ends without a word."""
+    each, channels, dilations, features, biases = (arrays[name] for name in ROCKET)
+    fits = (
+        all(arrays[name].dtype == np.int32 for name in ROCKET[:-1])
+        and biases.dtype == np.float32
+        and all(arrays[name].ndim == 1 for name in ROCKET)
+        and len(each) == 84 * len(dilations) == 84 * len(features)
+        and each.min() > 0
+        and each.sum() == len(channels)
+        and 0 <= channels.min() <= channels.max() < n_channels
+        and 1 <= dilations.min() <= dilations.max() <= (length - 1) / 8
+        and features.min() >= 0
+        and 84 * features.sum() == len(biases)
+    )
+    if not fits:
+        remedy = f"they are not of windows of {length} steps and {n_channels} channels"
+        raise InputError("MiniRocket's arrays", [len(one) for one in arrays.values()], remedy)
+    return each, channels, dilations, features, biases
 
 
 def convolution_targets(
@@ -118,7 +189,7 @@ def convolution_targets(
 
     Args:
         recordings: that features and components are fitted to, and told of.
-        length: see :func:`minirocket_features`.
+        length: see :func:`fit_minirocket`.
         components: at most.
         seed: of the convolutions.
     """
@@ -127,7 +198,8 @@ def convolution_targets(
 
     from data_loaders.container.targets import CropTargets
 
-    features = minirocket_features(recordings, np.arange(len(recordings)), length, seed=seed)
+    fitted = fit_minirocket(recordings, np.arange(len(recordings)), length, seed=seed)
+    features = fitted.transform(recordings)
     scaled = StandardScaler().fit_transform(features.astype(np.float64))
     count = min(components, *scaled.shape)
     scores = PCA(count, whiten=True, random_state=seed).fit_transform(scaled)

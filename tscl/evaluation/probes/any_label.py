@@ -35,6 +35,20 @@ class LabelProbes:
     models: tuple[Pipeline, ...]
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """Labelled embeddings of which the nearest vote, see :func:`nearest_predictions`."""
+
+    train: Array
+    y: NDArray[Any]
+    n_outputs: int
+    n_neighbors: int
+
+    def predict(self, x: Array) -> NDArray[np.float64]:
+        """Predictions (m, n_outputs) of embeddings (m, D)."""
+        return nearest_predictions(self.train, self.y, x, self.n_outputs, self.n_neighbors)
+
+
 def fit_probe(
     train: Array,
     y: NDArray[Any],
@@ -100,7 +114,7 @@ def apply_probe(model: Pipeline | LabelProbes, x: Array, n_outputs: int) -> NDAr
         n_outputs: classes, labels, or 1.
     """
     if isinstance(model, LabelProbes):
-        return np.stack([spread_classes(one, x, 2)[:, 1] for one in model.models], axis=1)
+        return np.stack([spread_classes(fitted, x, 2)[:, 1] for fitted in model.models], axis=1)
     if isinstance(model[-1], Ridge):
         return np.asarray(model.predict(x), np.float64)[:, None]
     return spread_classes(model, x, n_outputs)

@@ -108,26 +108,32 @@ def _by_inner_folds(
     return grid[int(np.argmax(np.nanmean(scores[:, ~np.isnan(scores).all(axis=0)], axis=1)))]
 
 
-def ridge_proba(
-    train: Array, y: Labels, test: Array, n_classes: int
-) -> tuple[NDArray[np.float64], float]:
+def fit_ridge(train: Array, y: Labels) -> Pipeline:
     """Class-balanced ridge classifier, its strength by leaving one out: what MiniRocket is used
     with (Dempster et al. 2021, arXiv 2012.08791, section 3.3).
 
     Args:
-        train, y, test, n_classes: see :func:`balanced_proba`.
+        train, y: see :func:`fit_balanced`.
 
     Returns:
-        The softmax of the decision values (m, n_classes), which orders recordings, but is not
-        calibrated; and the strength used.
+        The scaler and classifier, of which the last step's ``alpha_`` is the strength.
     """
-    model = make_pipeline(
-        StandardScaler(),
-        RidgeClassifierCV(alphas=np.logspace(-3, 5, 17), class_weight="balanced"),
-    ).fit(train, y)
+    ridge = RidgeClassifierCV(alphas=np.logspace(-3, 5, 17), class_weight="balanced")
+    return make_pipeline(StandardScaler(), ridge).fit(train, y)
+
+
+def ridge_proba(model: Pipeline, test: Array, n_classes: int) -> NDArray[np.float64]:
+    """The softmax of the decision values (m, n_classes), which orders recordings, but is not
+    calibrated.
+
+    Args:
+        model: of :func:`fit_ridge`.
+        test: (m, D) features.
+        n_classes: columns of the result.
+    """
     values = np.asarray(model.decision_function(test), np.float64)
     if values.ndim == 1:
         values = np.stack([-values, values], axis=1)
     proba = np.zeros((len(test), n_classes))
     proba[:, model.classes_] = softmax(values, axis=1)
-    return proba, float(model[-1].alpha_)
+    return proba

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from data_loaders.ecg.beat_numbers import RATE
 from tscl.augmentations import build_augmentation
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, nearest
+from tscl.errors import ConfigError, check_choice, nearest
 from tscl.methods import METHODS
 from tscl.pooling import check_pooling
 from tscl.runs.config import Component, ExternalData, JobConfig, method_needs, under, validate
@@ -30,25 +30,30 @@ class RecordingData(Section):
     data_loaders; samples of a fixed length are recordings of that length. ``params`` are the
     loader's; ``make`` those of :func:`make_rhythm_cohort`, for a cohort written into the run
     folder. ``standardize`` sets every channel of a recording to mean 0, deviation 1; a number
-    divides all values by it, such as 10 for microvolts. Recordings without a label join
-    pretraining unless ``unlabelled`` is ``leave_out``. With ``external`` these train and another
-    hospital's are tested; ``split`` is not used then.
+    divides all values by it, such as 10 for microvolts; ``train`` takes mean and deviation of each
+    channel over a fold's training part, so that amplitudes can be compared. Recordings without a
+    label join pretraining unless ``unlabelled`` is ``leave_out``. With ``external`` these train
+    and another hospital's are tested; ``split`` is not used then.
     """
 
     kind: str = "rhythm_cohort"
     root: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     make: dict[str, Any] = Field(default_factory=dict)
-    standardize: bool | float = True
+    standardize: bool | float | Literal["train"] = True
     unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
     external: ExternalData | None = None
 
 
 class TaskSection(Section):
     """A set of classes: ``classes`` in the order of their codes, or all; other recordings stay
-    out of its labels, but not out of pretraining."""
+    out of its labels, but not out of pretraining. ``label`` and ``label_kind`` take the labels
+    from a column of the recordings, or a label from each of several, of any kind (see
+    :func:`data_loaders.container.relabel.labels_from`)."""
 
     classes: list[str] | None = None
+    label: str | list[str] | None = None
+    label_kind: Literal["classes", "multilabel", "target"] | None = None
     title: str | None = None
 
     @field_validator("classes")
@@ -98,6 +103,10 @@ class RowSection(Section):
             with the drawn labels; ``untrained`` and ``supervised`` use the same network;
             ``spectrum``, ``beats`` and ``minirocket`` have none.
         method, params: of a pretrained row.
+        weights: instead of a method: trained elsewhere, the folder of a saved encoder or one of
+            :func:`tscl.estimators.pretrained.pretrained_names`.
+        channels: of weights: ``match`` those they were trained on, or ``new_input``, see
+            :func:`tscl.encoders.new_input.with_new_input`.
         crop, views, as_samples: see :class:`tscl.training.recordings.RecordingSource`; crop None
             is the job's.
         targets: what is told of each crop without labels, one or more of ``beats``, see
@@ -113,6 +122,8 @@ class RowSection(Section):
     kind: RowKind
     method: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
+    weights: str | None = None
+    channels: Literal["match", "new_input"] = "match"
     crop: int | None = Field(None, ge=2)
     views: int = Field(2, ge=1)
     as_samples: bool = False
@@ -132,7 +143,8 @@ class RowSection(Section):
 
 class ProbeSection(Section):
     """Balanced logistic regression on standardised features; the C with the best AUROC of inner
-    folds of the drawn labels is taken."""
+    folds of the drawn labels is taken. Of several labels and numbers see
+    :func:`tscl.evaluation.probes.any_label.fit_probe`."""
 
     C: list[float] = Field(default_factory=lambda: [1e-4, 1e-3, 1e-2, 1e-1, 1.0])
     inner_folds: int = Field(3, ge=2)
@@ -254,7 +266,11 @@ def row_slug(name: str) -> str:
 
 def _check_row(config: LabelEfficiencyConfig, name: str, row: RowSection) -> None:
     key = f"rows.{name}"
-    if row.kind == "pretrained":
+    if row.channels != "match" and row.weights is None:
+        raise ConfigError(f"{key}.channels", row.channels, "it is of weights: name them")
+    if row.weights is not None and (row.kind != "pretrained" or row.method is not None):
+        raise ConfigError(f"{key}.weights", row.weights, "it stands instead of a pretrained method")
+    if row.kind == "pretrained" and row.weights is None:
         if row.method is None:
             raise ConfigError(f"{key}.method", None, f"choose one of {METHODS.names()}")
         METHODS.check(row.method, row.params)
@@ -270,8 +286,7 @@ def _check_row(config: LabelEfficiencyConfig, name: str, row: RowSection) -> Non
             raise ConfigError(f"{key}.base", row.base, nearest(str(row.base), pretrained))
     labelled_settings(config, row, f"{key}.labelled")
     for share in row.shares or []:
-        if share not in config.shares:
-            raise ConfigError(f"{key}.shares", share, f"choose among the job's {config.shares}")
+        check_choice(f"{key}.shares", share, config.shares, error=ConfigError)
 
 
 def _check_training(key: str, values: dict[str, Any]) -> None:

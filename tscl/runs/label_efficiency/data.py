@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from data_loaders.container.dataset import MedicalDataset
+from data_loaders.container.fields import LABEL, known_labels, label_kind
 from data_loaders.container.recordings import Recordings
+from data_loaders.container.relabel import labels_from
 from data_loaders.container.standardize import ChannelStats
+from data_loaders.splits.checks import classes_of
 from data_loaders.splits.leakage import assert_disjoint
 from data_loaders.splits.patients import GroupKFold
 from tscl.errors import ConfigError, LeakageError, check_choice
+from tscl.runs.config import under
 from tscl.runs.label_efficiency.config import FoldSection, RecordingData, TaskSection
 from tscl.runs.loaders import check_params, find_loader
 
@@ -33,18 +39,34 @@ class Fold:
 
 @dataclass(frozen=True)
 class Task:
-    """A set of classes.
+    """What is to be told of recordings.
 
     Attributes:
         name, title: in files and in the report.
-        classes: names by code.
-        label: (n,) codes of all recordings, -1 for those that are of none of the classes.
+        classes: names by code, of the labels, or of the number.
+        label: (n,) codes of all recordings, -1 for those that are of none of the classes; (n, L)
+            labels of 0, 1 and NaN; or (n,) numbers, NaN where unknown.
     """
 
     name: str
     title: str
     classes: tuple[str, ...]
-    label: Index
+    label: NDArray[Any]
+
+    @property
+    def kind(self) -> str:
+        """``classes``, ``multilabel`` or ``target``."""
+        return label_kind(self.label)
+
+    def table(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table of the recordings with these labels, as splitters read them."""
+        own = table.drop(columns="label", errors="ignore")
+        columns = {"label": self.label}
+        if self.kind == "multilabel":
+            columns = {f"{LABEL}{k}": self.label[:, i] for i, k in enumerate(self.classes)}
+        own = own.assign(**columns)
+        own.attrs["label_names"] = list(self.classes)
+        return own
 
 
 def load_recordings(section: RecordingData, folder: Path) -> Recordings:
@@ -76,12 +98,14 @@ def load_recordings(section: RecordingData, folder: Path) -> Recordings:
 
 
 def scaling(section: RecordingData, channels: int) -> tuple[str, ChannelStats | None]:
-    """How recordings are scaled, as cards say it, and by which fixed figures if so.
+    """How recordings are scaled before they are split, as cards say it, and by which fixed figures.
 
     Raises:
         ConfigError: a number to divide by that is not positive.
     """
     by = section.standardize
+    if by == "train":
+        return "none", None
     if isinstance(by, bool):
         return "recording" if by else "none", None
     if by <= 0:
@@ -111,41 +135,63 @@ def group_copies(data: Recordings, sums: list[str]) -> Index:
 
 
 def make_tasks(data: Recordings, sections: dict[str, TaskSection]) -> list[Task]:
-    """The tasks over the recordings' labels.
+    """The tasks over the recordings' labels, or those of a column.
 
     Raises:
-        ConfigError: a class that the data do not have.
+        ConfigError: a class or column that the data do not have, or values that do not fit.
     """
     tasks = []
     for name, section in sections.items():
-        classes = tuple(section.classes or data.label_names)
-        for label in classes:
-            check_choice(f"tasks.{name}.classes", label, data.label_names, error=ConfigError)
+        key, title = f"tasks.{name}", section.title or name.replace("_", " ")
+        label, names = data.label, tuple(data.label_names)
+        if section.label is not None:
+            label, names = under(key, labels_from, data.table, section.label, section.label_kind)
+        elif section.label_kind is not None:
+            raise ConfigError(f"{key}.label_kind", section.label_kind, f"name {key}.label")
+        kind = label_kind(label)
+        if kind != "classes":
+            if section.classes is not None:
+                raise ConfigError(f"{key}.classes", section.classes, f"the labels are {kind}")
+            tasks.append(Task(name, title, names or ("value",), label))
+            continue
+        classes = tuple(section.classes or names)
+        for one in classes:
+            check_choice(f"{key}.classes", one, names, error=ConfigError)
         if len(classes) < 2:
-            raise ConfigError(f"tasks.{name}.classes", classes, "the data have fewer than two")
-        codes = np.full(len(data.label_names) + 1, -1)  # the last entry is of label -1
-        codes[[data.label_names.index(label) for label in classes]] = np.arange(len(classes))
-        tasks.append(
-            Task(name, section.title or name.replace("_", " "), classes, codes[data.label])
-        )
+            raise ConfigError(f"{key}.classes", classes, "the data have fewer than two")
+        codes = np.full(len(names) + 1, -1)  # the last entry is of label -1
+        codes[[names.index(one) for one in classes]] = np.arange(len(classes))
+        tasks.append(Task(name, title, classes, codes[label]))
     return tasks
 
 
-def make_folds(data: Recordings, group: Index, section: FoldSection, seed: int) -> list[Fold]:
+def make_folds(
+    data: Recordings,
+    group: Index,
+    section: FoldSection,
+    seed: int,
+    tasks: Sequence[Task] = (),
+) -> list[Fold]:
     """Folds of the labelled recordings; groups without any label train in all of them.
+
+    They are dealt by the recordings' own classes, or by the labels of the first task where that
+    takes them from a column.
 
     Raises:
         ConfigError: no such column, value or fold, or fewer patients of a class than folds.
         LeakageError: a column that puts one patient, or copies of a recording, on two sides.
     """
     table = data.table.assign(group=group)
+    known = data.label >= 0
+    if tasks and not known.any():
+        table = tasks[0].table(table)
+    known = np.any([known, *(known_labels(task.label) for task in tasks)], axis=0)
     if section.column is None:
-        has_label = np.isin(group, np.unique(group[data.label >= 0]))
+        has_label = np.isin(group, np.unique(group[known]))
         rows = np.flatnonzero(has_label)
-        labelled = data.label[rows]
-        fewest = min(
-            len(np.unique(group[rows[labelled == k]])) for k in np.unique(labelled[labelled >= 0])
-        )
+        classes = classes_of(table.iloc[rows], None, len(rows))
+        own, code = group[rows[classes.row]], classes.code
+        fewest = min(len(np.unique(own[code == k])) for k in np.unique(code[code >= 0]))
         if fewest < section.n_splits:
             remedy = f"a class has {fewest} patients: use that many folds or fewer, 2 at least"
             raise ConfigError("split.n_splits", section.n_splits, remedy)
@@ -156,7 +202,7 @@ def make_folds(data: Recordings, group: Index, section: FoldSection, seed: int) 
         ]
     else:
         folds = [_by_column(table, section)]
-    folds = [Fold(f.number, f.train, f.test[data.label[f.test] >= 0]) for f in folds]
+    folds = [Fold(f.number, f.train, f.test[known[f.test]]) for f in folds]
     for fold in folds:
         assert_disjoint(table, {"train": fold.train, "test": fold.test}, "group")
         assert_disjoint(table, {"train": fold.train, "test": fold.test}, "patient")
@@ -184,16 +230,17 @@ def _by_column(table: pd.DataFrame, section: FoldSection) -> Fold:
     return Fold(0, np.flatnonzero(trained), np.flatnonzero(tested))
 
 
-def draw_labels(label: Index, rows: Index, group: Index, share: float, seed: int) -> Index:
-    """Rows whose labels are used: a share of those of each class, at least one.
+def draw_labels(task: Task, rows: Index, group: Index, share: float, seed: int) -> Index:
+    """Rows whose labels are used: a share of those of each class, at least one; of several labels
+    the combinations get their shares, of numbers their fifths.
 
     For one seed a smaller share is part of a larger one.
     """
     from data_loaders.splits.label_fraction import label_fraction
 
-    labelled = rows[label[rows] >= 0]
+    labelled: Index = rows[known_labels(task.label[rows])]
     if share == 1:
         return labelled
-    table = pd.DataFrame({"label": label[labelled], "patient": group[labelled]})
+    table = task.table(pd.DataFrame({"patient": group})).iloc[labelled]
     chosen: Index = labelled[label_fraction(table, share, seed=seed)]
     return chosen

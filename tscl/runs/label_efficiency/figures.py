@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tscl.evaluation.metrics.labels import MAIN
 from tscl.runs.label_efficiency.tables import share_name
 
 COLOURS = ("#1b6ca8", "#c2410c", "#2f7d32", "#8e44ad", "#b8860b", "#00838f")
@@ -19,24 +20,26 @@ DASHES = ("-", "--", ":", "-.")
 
 
 def label_efficiency_figure(
-    table: pd.DataFrame, titles: Mapping[str, str], plain: set[str], tasks: Mapping[str, str]
+    table: pd.DataFrame,
+    titles: Mapping[str, str],
+    plain: set[str],
+    tasks: Mapping[str, tuple[str, str]],
 ) -> Figure:
-    """AUROC with 95 % intervals against the share of labels, a panel a task.
+    """AUROC, or R2 of numbers, with 95 % intervals against the share of labels, a panel a task.
 
     Args:
         table: of :func:`tscl.runs.label_efficiency.tables.score_table`.
         titles: of rows by name, in order.
         plain: rows drawn in grey: those without a trained network.
-        tasks: titles by name.
+        tasks: title and kind of label by name.
     """
-    table = table[table["metric"] == "auroc"]
     shares = sorted(table["share"].unique())
     figure = Figure(figsize=(6.6 * len(tasks), 5.2), layout="constrained")
     panels = figure.subplots(1, len(tasks), squeeze=False)[0]
     styles = _styles(titles, plain)
-    for axes, (task, title) in zip(panels, tasks.items(), strict=True):
+    for axes, (task, (title, kind)) in zip(panels, tasks.items(), strict=True):
         ends = {}
-        own = table[table["task"] == task]
+        own = table[(table["task"] == task) & (table["metric"] == MAIN[kind])]
         for order, row in enumerate(titles):
             line = own[own["row"] == row].sort_values("share")
             if line.empty:
@@ -50,7 +53,7 @@ def label_efficiency_figure(
                 x, value, reach, color=colour, ls=dash, lw=width, marker="o", ms=3.5, elinewidth=1
             )
             ends[row] = (float(x[0]), float(value[0]), colour)
-        _dress(axes, title, shares)
+        _dress(axes, title, shares, MAIN[kind].upper())
         _name_lines(axes, ends, titles, shares)
     return figure
 
@@ -68,12 +71,12 @@ def _styles(titles: Mapping[str, str], plain: set[str]) -> dict[str, tuple[str, 
     return styles
 
 
-def _dress(axes: Axes, title: str, shares: list[float]) -> None:
+def _dress(axes: Axes, title: str, shares: list[float], score: str) -> None:
     axes.set_xscale("log")
     axes.set_xticks(shares, [share_name(share) for share in shares])
     axes.minorticks_off()
     axes.set_xlabel("share of the training labels")
-    axes.set_ylabel("AUROC on recordings never seen")
+    axes.set_ylabel(f"{score} on recordings never seen")
     axes.set_title(title, fontsize=11)
     axes.grid(alpha=0.25)
     for side in ("top", "right"):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from data_loaders.container.fields import known_labels
 from tscl.disk import atomic_file
+from tscl.evaluation.metrics.labels import MAIN
 from tscl.methods import METHODS
 from tscl.reporting.document import Document
 from tscl.reporting.references import read_references, references_of
@@ -19,7 +21,6 @@ from tscl.runs.label_efficiency.figures import label_efficiency_figure
 from tscl.runs.label_efficiency.pictures import embedding_figure, occlusion, occlusion_figure
 from tscl.runs.label_efficiency.run import LabelEfficiencyRun
 from tscl.runs.label_efficiency.tables import (
-    METRICS,
     by_patient,
     class_table,
     difference_table,
@@ -35,6 +36,10 @@ METRIC_NAMES = {
     "auroc": "AUROC",
     "f1": "Macro F1",
     "auprc_macro": "Average precision, mean over classes",
+    "auprc": "Average precision, mean over labels",
+    "r2": "R2",
+    "mae": "Mean absolute error",
+    "spearman": "Rank correlation",
 }
 PLAIN = ("untrained", "spectrum", "beats", "minirocket")
 """Kinds without a trained network: drawn in grey."""
@@ -72,11 +77,12 @@ def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelR
     ):
         with atomic_file(job.folder.path / f"{name}.csv") as work:
             frame.to_csv(work, index=False, float_format="%.6g")
-    metrics = {
-        f"{line['task']}, {share_name(line['share'])}, {line['row']}": line["value"]
-        for line in table[table["metric"] == "auroc"].to_dict("records")
-    }
-    job.folder.write_metrics({"auroc": metrics})
+    metrics: dict[str, dict[str, float]] = {}
+    main = {task.name: MAIN[task.kind] for task in job.tasks}
+    for scored in table[table["metric"] == table["task"].map(main)].to_dict("records"):
+        place = f"{scored['task']}, {share_name(scored['share'])}, {scored['row']}"
+        metrics.setdefault(scored["metric"], {})[place] = scored["value"]
+    job.folder.write_metrics(metrics)
     document = Document(job.folder.path, f"{config.name}: what labels are worth")
     titles = row_titles(config)
     headline = [sentence(table, differences, config, task) for task in job.tasks]
@@ -84,20 +90,23 @@ def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelR
         document.paragraph(line)
     document.paragraph(job.folder.cost())
     plain = {name for name, row in config.rows.items() if row.kind in PLAIN}
-    tasks = {task.name: task.title for task in job.tasks}
+    tasks = {task.name: (task.title, task.kind) for task in job.tasks}
+    called = " and ".join(dict.fromkeys(score.upper() for score in main.values()))
     document.figure(
         "label_efficiency",
         label_efficiency_figure(table, titles, plain, tasks),
-        "AUROC on recordings never seen against the share of the training labels (log axis). Bars "
-        "are 95 % intervals over patients and draws of labels; points are set side by side where "
-        "they share a place.",
+        f"{called} on recordings never seen against the share of the training labels (log axis). "
+        "Bars are 95 % intervals over patients and draws of labels; points are set side by side "
+        "where they share a place.",
     )
     _encoder_pictures(document, job)
     if config.data.kind == "rhythm_cohort":
         document.paragraph(FORECASTS)
-    for metric in METRICS:
+    for metric in sorted(table["metric"].unique(), key=_place):
         _metric_section(document, metric, table, differences, titles, job, config)
     for task in job.tasks:
+        if task.kind != "classes":
+            continue
         largest = max(config.shares)
         frame = class_table(cells, task, largest).round(3)
         frame.insert(0, "row", [titles[str(row)] for row in frame.index])
@@ -115,11 +124,18 @@ def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelR
     return LabelReport(*document.write(), headline)
 
 
+def _place(metric: str) -> tuple[bool, int]:
+    """The main scores first, the AUROC of each label last."""
+    order = list(dict.fromkeys([*MAIN.values(), *METRIC_NAMES]))
+    return metric not in order, order.index(metric) if metric in order else 0
+
+
 def _encoder_pictures(document: Document, job: LabelEfficiencyRun) -> None:
     """Where the main row's encoder puts the test recordings of the first fold, and what of a
     recording of each class moves its embedding; nothing where the main row has no encoder."""
-    name, fold, task = job.config.main_row, job.folds[0], job.tasks[-1]
-    if job.config.rows[name].kind != "pretrained":
+    name, fold = job.config.main_row, job.folds[0]
+    task = next((one for one in job.tasks[::-1] if one.kind == "classes"), None)
+    if job.config.rows[name].kind != "pretrained" or task is None:
         return
     title = row_titles(job.config)[name]
     rows = fold.test[task.label[fold.test] >= 0]
@@ -157,14 +173,15 @@ def sentence(
     """The result of a task: the main row at the fewest labels, against the best of the others
     that were not pretrained, and whether the interval of the difference is on one side of 0."""
     titles, main = row_titles(config), config.main_row
-    own = table[(table["task"] == task.name) & (table["metric"] == "auroc")]
+    score = MAIN[task.kind]
+    own = table[(table["task"] == task.name) & (table["metric"] == score)]
     own_main = own[own["row"] == main]
     share = own_main["share"].min()
     at = own[own["share"] == share]
     line = at[at["row"] == main].iloc[0]
     text = (
         f"{task.title}: with {share_name(share)} of the labels ({line['n_labels']:.0f} recordings)"
-        f" {titles[main]} reaches AUROC {line['value']:.3f} ({line['ci_low']:.3f} to "
+        f" {titles[main]} reaches {score.upper()} {line['value']:.3f} ({line['ci_low']:.3f} to "
         f"{line['ci_high']:.3f})"
     )
     others = [
@@ -175,18 +192,18 @@ def sentence(
     if not others or main in others:
         return f"{text}."
     best = max(others, key=lambda name: float(at[at["row"] == name]["value"].iloc[0]))
-    apart = differences[
+    gap = differences[
         (differences["task"] == task.name)
-        & (differences["metric"] == "auroc")
+        & (differences["metric"] == score)
         & (differences["share"] == share)
         & (differences["row"] == best)
     ].iloc[0]
-    word = "above" if apart["difference"] >= 0 else "below"
-    sign = 1 if apart["difference"] >= 0 else -1
-    low, high = sorted((sign * apart["ci_low"], sign * apart["ci_high"]))
+    word = "above" if gap["difference"] >= 0 else "below"
+    sign = 1 if gap["difference"] >= 0 else -1
+    low, high = sorted((sign * gap["ci_low"], sign * gap["ci_high"]))
     clear = "" if low > 0 else ", which is not beyond chance"
     return (
-        f"{text}, {abs(apart['difference']):.3f} ({low:.3f} to {high:.3f}) {word} {titles[best]}, "
+        f"{text}, {abs(gap['difference']):.3f} ({low:.3f} to {high:.3f}) {word} {titles[best]}, "
         f"the best row without pretraining{clear}."
     )
 
@@ -201,8 +218,10 @@ def _metric_section(
     config: LabelEfficiencyConfig,
 ) -> None:
     """Values and paired differences of a metric; folded away but for the AUROC."""
-    document.heading(METRIC_NAMES[metric])
-    first = metric == METRICS[0]
+    called = METRIC_NAMES.get(metric, metric.replace("auroc", "AUROC of"))
+    document.heading(called)
+    first = metric in MAIN.values()
+    best: Literal["low", "high"] = "low" if metric == "mae" else "high"
     if first:
         document.paragraph(
             "Mean over folds and draws of labels, with 95 % intervals by bootstrap over patients "
@@ -210,6 +229,8 @@ def _metric_section(
         )
     for task in job.tasks:
         own = table[(table["task"] == task.name) & (table["metric"] == metric)]
+        if own.empty:
+            continue
         values = shown(own, "value", titles)
         labels = own.drop_duplicates("share").set_index("share")["n_labels"]
         values.columns = [
@@ -219,13 +240,13 @@ def _metric_section(
                 for share in sorted(labels.index, reverse=True)
             ),
         ]
-        summary = None if first else f"{task.title}, {METRIC_NAMES[metric]}"
+        summary = None if first else f"{task.title}, {called}"
         if first:
             tested = int(own["n_test"].max())
             document.subheading(f"{task.title}: {tested} {config.by}s tested")
-        document.table(values, summary=summary, best="high")
-        apart = differences[(differences["task"] == task.name) & (differences["metric"] == metric)]
-        if apart.empty:
+        document.table(values, summary=summary, best=best)
+        gaps = differences[(differences["task"] == task.name) & (differences["metric"] == metric)]
+        if gaps.empty:
             continue
         if first:
             document.paragraph(
@@ -233,7 +254,7 @@ def _metric_section(
                 "both:"
             )
         summary = None if first else f"{task.title}, {titles[config.main_row]} minus each other row"
-        document.table(shown(apart, "difference", titles, sign=True), summary=summary)
+        document.table(shown(gaps, "difference", titles, sign=True), summary=summary)
 
 
 def _data_section(document: Document, job: LabelEfficiencyRun) -> None:
@@ -252,6 +273,9 @@ def _data_section(document: Document, job: LabelEfficiencyRun) -> None:
             for code, name in enumerate(job.data.label_names):
                 line[str(name)] = int((label == code).sum())
             line["unlabelled"] = int((label < 0).sum())
+            for task in job.tasks:
+                if job.config.tasks[task.name].label is not None:
+                    line[f"{task.title} known"] = int(known_labels(task.label[rows]).sum())
             lines.append(line)
     document.table(pd.DataFrame(lines), names=2)
 
@@ -266,7 +290,14 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
         if config.split.column is None
         else f"Sides named in the column {config.split.column}"
     )
+    elsewhere = ", ".join(
+        f"{title} ({config.rows[name].weights})"
+        for name, title in row_titles(config).items()
+        if config.rows[name].weights is not None
+    )
+    told = [f"Weights trained elsewhere, perhaps on these patients: {elsewhere}."]
     return [
+        *(told if elsewhere else []),
         f"{split}; recordings with the same values ({job.copies} copies) stay on one side, and so "
         "do a patient's.",
         "Pretraining sees the training part of a fold without its labels; recordings are embedded "

@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from data_loaders.container.fields import known_labels, label_kind
 from data_loaders.container.recordings import Recordings
+from data_loaders.container.standardize import ChannelStats
 from data_loaders.container.targets import CropTargets
 from data_loaders.ecg.beat_knowledge import BeatKnowledge, beat_knowledge
 from tscl.augmentations import build_augmentation
 from tscl.disk import atomic_file, new_folder
 from tscl.encoders import ENCODERS
+from tscl.encoders.base import stride_of
+from tscl.encoders.read_out import WHOLE
 from tscl.errors import ConfigError
 from tscl.evaluation.clinical.finetune_recordings import (
     LabelledSettings,
@@ -28,14 +33,14 @@ from tscl.evaluation.clinical.finetune_recordings import (
 )
 from tscl.evaluation.clinical.fitted import FittedClassifier
 from tscl.evaluation.clinical.recording_features import (
-    beat_features,
+    PLAIN,
+    RecordingFeatures,
     convolution_targets,
-    minirocket_features,
-    robust_scaled,
-    spectrum_features,
+    fit_minirocket,
 )
-from tscl.evaluation.metrics.classification import classification_metrics
-from tscl.evaluation.probes.balanced import fit_balanced, ridge_proba
+from tscl.evaluation.metrics.labels import MAIN, label_scores
+from tscl.evaluation.probes.any_label import apply_probe, fit_probe
+from tscl.evaluation.probes.balanced import fit_balanced, fit_ridge, ridge_proba
 from tscl.evaluation.probes.classifiers import spread_classes
 from tscl.evaluation.recordings import embed_recordings
 from tscl.methods import METHODS
@@ -61,9 +66,11 @@ from tscl.runs.label_efficiency.data import (
     scaling,
 )
 from tscl.runs.new_data import input_facts
+from tscl.runs.weights import load_weights
 from tscl.saving.card import ModelCard
 from tscl.saving.cells import Cell, ResultStore
 from tscl.saving.encoder import load_encoder, save_encoder
+from tscl.saving.tensors import load_tensors, save_tensors
 from tscl.seeding import derive_seed, seeded
 from tscl.training.callbacks import ProgressReporter, Silent
 from tscl.training.recordings_pretraining import pretrain_recordings
@@ -110,15 +117,18 @@ class LabelEfficiencyRun:
         self.group = group_copies(self.data, sums)
         self.copies = len(sums) - len(set(sums))
         labels = [str(self.data.label.tolist()), str(self.data.patient_codes.tolist())]
-        self.data_digest = hashlib.sha256("".join([*sums, *labels]).encode()).hexdigest()[:16]
         self.tasks: list[Task] = make_tasks(self.data, config.tasks)
-        self.folds: list[Fold] = make_folds(self.data, self.group, split, config.seed)
+        own = [task for task in self.tasks if config.tasks[task.name].label is not None]
+        labels += [f"{task.classes} {task.label.tolist()}" for task in own]
+        self.data_digest = hashlib.sha256("".join([*sums, *labels]).encode()).hexdigest()[:16]
+        self.folds: list[Fold] = make_folds(self.data, self.group, split, config.seed, self.tasks)
         config.check_rate("data.params.rate", self.data.sampling_rate)
         self._check_crops()
         self.encoded: Counter[tuple[str, int]] = Counter()
-        self._plain: dict[str, NDArray[np.float32]] = {}
+        self._plain: dict[tuple[str, int], NDArray[np.float32]] = {}
         self._features: tuple[tuple[str, int], NDArray[np.float32]] | None = None
         self._knowledge: dict[int, BeatKnowledge] = {}
+        self._scaled: tuple[int, Recordings, ChannelStats] | None = None
 
     def _check_crops(self) -> None:
         """Raise ConfigError where no recording fills a crop."""
@@ -187,8 +197,9 @@ class LabelEfficiencyRun:
                     for key in missing:
                         cell = self.cell(key, fold, start)
                         store.add(cell)
-                        auroc = classification_metrics(cell.arrays["y"], cell.arrays["proba"]).auroc
-                        self.progress.advance({"AUROC": auroc})
+                        main = MAIN[label_kind(cell.arrays["y"])]
+                        scores = label_scores(cell.arrays["y"], cell.arrays["proba"])
+                        self.progress.advance({main.upper(): scores[main]})
                 finally:
                     self.progress.stop()
                 logger.info("%s: done", title)
@@ -200,16 +211,27 @@ class LabelEfficiencyRun:
         """Fit on the drawn labels of the training part and predict the test part."""
         name, row = str(key["row"]), self.config.rows[str(key["row"])]
         task = next(task for task in self.tasks if task.name == key["task"])
-        drawn = draw_labels(task.label, fold.train, self.group, key["share"], int(key["draw"]))
-        test = fold.test[task.label[fold.test] >= 0]
+        drawn = draw_labels(task, fold.train, self.group, key["share"], int(key["draw"]))
+        test = fold.test[known_labels(task.label[fold.test])]
         y, classes = task.label[drawn], len(task.classes)
         facts: dict[str, Any] = {"n_labels": len(drawn), "n_test": len(test)}
+        if task.kind == "multilabel":
+            facts["labels"] = list(task.classes)
         if row.kind in TRAINED:
             proba, facts["step"] = self._trained(name, start, drawn, y, test, task, key)
         else:
             z = self.features(name, fold)
-            if row.kind == "minirocket":
-                proba, facts["alpha"] = ridge_proba(z[drawn], y, z[test], classes)
+            model: Any
+            if task.kind != "classes":
+                weight = "balanced" if task.kind == "multilabel" else None
+                grid, who = self.config.probe.C, self.group[drawn]
+                model, used = fit_probe(z[drawn], y, grid, patients=who, class_weight=weight)
+                facts |= used
+                proba = apply_probe(model, z[test], classes)
+            elif row.kind == "minirocket":
+                model = fit_ridge(z[drawn], y)
+                facts["alpha"] = float(model[-1].alpha_)
+                proba = ridge_proba(model, z[test], classes)
             else:
                 model, facts["C"] = fit_balanced(
                     z[drawn],
@@ -220,9 +242,9 @@ class LabelEfficiencyRun:
                     inner_folds=self.config.probe.inner_folds,
                 )
                 proba = spread_classes(model, z[test], classes)
-                if row.kind in ("pretrained", "untrained") and self.is_kept(key):
-                    frozen = self.encoder_of(name, fold)
-                    self.keep_classifier(key, task, frozen, model, self.pooling_of(frozen))
+            if self.is_kept(key):
+                frozen = self.encoder_of(name, fold)
+                self.keep_classifier(key, task, frozen, model, self.pooling_of(frozen))
         return Cell(dict(key), facts, {"rows": test, "y": task.label[test], "proba": proba})
 
     def _trained(
@@ -230,7 +252,7 @@ class LabelEfficiencyRun:
         name: str,
         start: nn.Module | None,
         drawn: Index,
-        y: Index,
+        y: NDArray[Any],
         test: Index,
         task: Task,
         key: Mapping[str, Any],
@@ -249,7 +271,7 @@ class LabelEfficiencyRun:
         seed = derive_seed(config.seed, "labelled", int(key["fold"]), int(key["draw"])) % 2**31
         network, step = fit_on_labels(
             start or self.fresh_encoder(),
-            self.data,
+            self.scaled(int(key["fold"])),
             drawn,
             y,
             len(task.classes),
@@ -260,7 +282,7 @@ class LabelEfficiencyRun:
         )
         if self.is_kept(key):
             self.keep_classifier(key, task, None, network, config.pooling)
-        return predict_recordings(network, self.data, test, settings), step
+        return predict_recordings(network, self.scaled(int(key["fold"])), test, settings), step
 
     def is_kept(self, key: Mapping[str, Any]) -> bool:
         """Whether a cell's classifier is saved: that of the largest share of labels, first draw."""
@@ -281,7 +303,7 @@ class LabelEfficiencyRun:
             card={
                 **{part: key[part] for part in ("row", "task", "fold", "share", "draw")},
                 "loader": config.data.model_dump(include={"kind", "params"}),
-                "preprocessing": self.input_facts(),
+                "preprocessing": self.input_facts(int(key["fold"])),
                 "whole": config.whole,
                 "window": config.window,
                 "bf16": config.bf16,
@@ -292,9 +314,23 @@ class LabelEfficiencyRun:
         place = f"{row_slug(name)}-fold{key['fold']}-{row_slug(task.name)}"
         fitted.save(self.folder.path / "classifiers" / place)
 
-    def input_facts(self) -> dict[str, Any]:
-        """What cards keep of the input."""
+    def input_facts(self, number: int) -> dict[str, Any]:
+        """What cards keep of the input of a fold."""
+        if self.config.data.standardize == "train":
+            return input_facts(self.data, "train", self._by_training(number)[2])
         return input_facts(self.data, *scaling(self.config.data, self.data.n_channels))
+
+    def scaled(self, number: int) -> Recordings:
+        """The recordings as a fold's networks see them."""
+        by_training = self.config.data.standardize == "train"
+        return self._by_training(number)[1] if by_training else self.data
+
+    def _by_training(self, number: int) -> tuple[int, Recordings, ChannelStats]:
+        if self._scaled is None or self._scaled[0] != number:
+            fold = next(fold for fold in self.folds if fold.number == number)
+            stats = self.data.subset(fold.train).channel_stats()
+            self._scaled = number, self.data.standardize(stats), stats
+        return self._scaled
 
     # -- features --------------------------------------------------------------------------
 
@@ -302,7 +338,7 @@ class LabelEfficiencyRun:
         """Features (n, D) of all recordings, kept on disk: computed once for a row and fold."""
         if self._features is not None and self._features[0] == (name, fold.number):
             return self._features[1]
-        path = self.folder.path / "embeddings" / f"{row_slug(name)}-fold{fold.number}.npy"
+        path = self.features_file(name, fold, "npy")
         if path.is_file():
             result: NDArray[np.float32] = np.load(path, allow_pickle=False)
         else:
@@ -314,35 +350,55 @@ class LabelEfficiencyRun:
         return result
 
     def _computed(self, name: str, fold: Fold) -> NDArray[np.float32]:
-        config, row = self.config, self.config.rows[name]
-        if row.kind in ("spectrum", "beats"):
-            if row.kind not in self._plain:
-                plain = spectrum_features if row.kind == "spectrum" else beat_features
-                self._plain[row.kind] = plain(self.data)
-            return robust_scaled(self._plain[row.kind], fold.train)
-        if row.kind == "minirocket":
-            return minirocket_features(
-                self.data, fold.train, row.crop or config.crop, seed=config.seed, **row.params
-            )
+        config = self.config
         encoder = self.encoder_of(name, fold)
+        if isinstance(encoder, RecordingFeatures):
+            if encoder.kind in PLAIN:
+                return encoder.scaled(self.plain(encoder.kind, fold.number))
+            return encoder.transform(self.scaled(fold.number))
         return embed_recordings(
             encoder,
-            self.data,
+            self.scaled(fold.number),
             pooling=self.pooling_of(encoder),
             whole=config.whole,
             window=config.window,
             bf16=config.bf16,
         )
 
-    def encoder_of(self, name: str, fold: Fold) -> nn.Module:
-        """The encoder of a row that is not trained on labels."""
-        pretrained = self.config.rows[name].kind == "pretrained"
-        return self.encoder(name, fold) if pretrained else self.fresh_encoder()
+    def features_file(self, name: str, fold: Fold, ending: str) -> Path:
+        """Where the features of a row and fold are kept, or what they were fitted as."""
+        return self.folder.path / "embeddings" / f"{row_slug(name)}-fold{fold.number}.{ending}"
 
-    def pooling_of(self, encoder: nn.Module) -> str:
+    def plain(self, kind: str, number: int) -> NDArray[np.float32]:
+        """Features of a kind before they are scaled, computed once for what all folds see alike."""
+        data = self.scaled(number)
+        place = kind, 0 if data is self.data else number
+        if place not in self._plain:
+            self._plain[place] = PLAIN[kind](data)
+        return self._plain[place]
+
+    def encoder_of(self, name: str, fold: Fold) -> nn.Module | RecordingFeatures:
+        """The encoder of a row that is not trained on labels, or its features without one."""
+        config, row = self.config, self.config.rows[name]
+        if row.kind in ("pretrained", "untrained"):
+            return self.encoder(name, fold) if row.kind == "pretrained" else self.fresh_encoder()
+        path, length = self.features_file(name, fold, "safetensors"), row.crop or config.crop
+        if path.is_file():
+            arrays = {key: value.numpy() for key, value in load_tensors(path).items()}
+            return RecordingFeatures(row.kind, arrays, length)
+        if row.kind == "minirocket":
+            data = self.scaled(fold.number)
+            fitted = fit_minirocket(data, fold.train, length, seed=config.seed, **row.params)
+        else:
+            fitted = RecordingFeatures.scaled_by(
+                row.kind, self.plain(row.kind, fold.number), fold.train
+            )
+        save_tensors(path, {key: torch.from_numpy(one) for key, one in fitted.arrays.items()})
+        return fitted
+
+    def pooling_of(self, encoder: nn.Module | RecordingFeatures) -> str:
         """The job's pooling, unless the encoder pools by itself."""
-        dims = self.fresh_encoder().output_dims
-        return self.config.pooling if encoder.output_dims == dims else "mean"
+        return "mean" if stride_of(encoder) >= WHOLE else self.config.pooling
 
     def fresh_encoder(self) -> nn.Module:
         """The untrained network: the same weights for every row and fold."""
@@ -369,7 +425,9 @@ class LabelEfficiencyRun:
         if (home / "encoder.json").is_file():
             return load_encoder(home)[0]
         config, row = self.config, self.config.rows[name]
-        data = without_labels(self.data.subset(fold.train))
+        if row.weights is not None:
+            return self._from_weights(name, fold, home)
+        data = without_labels(self.scaled(fold.number).subset(fold.train))
         targets: CropTargets | None = None
         crop = row.crop or config.crop
         if row.targets:
@@ -394,7 +452,7 @@ class LabelEfficiencyRun:
         card = ModelCard(
             row.method,
             data={"name": data.name, "source": data.source, "fold": fold.number},
-            preprocessing=self.input_facts(),
+            preprocessing=self.input_facts(fold.number),
             training={"params": row.params, "seed": config.seed, "steps": result.steps},
             licence=config.licence,
         )
@@ -402,6 +460,22 @@ class LabelEfficiencyRun:
             save_encoder(work, result.encoder, card)
         shutil.rmtree(checkpoints, ignore_errors=True)
         return result.encoder
+
+    def _from_weights(self, name: str, fold: Fold, home: Path) -> nn.Module:
+        """Weights trained elsewhere, kept in the run so that it does not change with them."""
+        row, data = self.config.rows[name], self.data
+        encoder, card = load_weights(
+            f"rows.{name}",
+            str(row.weights),
+            data.channel_names,
+            data.sampling_rate,
+            row.channels,
+            self.config.seed,
+        )
+        facts = {"weights": row.weights, "preprocessing": self.input_facts(fold.number)}
+        with new_folder(home) as work:
+            save_encoder(work, encoder, {**card, **facts})
+        return encoder
 
     def targets(self, names: Sequence[str], fit: Index, crop: int) -> CropTargets:
         """What is known without labels of the recordings ``fit``, scaled by themselves."""

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
+from data_loaders.container.fields import label_kind
 from data_loaders.container.recordings import Recordings
 from tscl.errors import InputError
-from tscl.evaluation.metrics.bootstrap import (
-    bootstrap_replicates,
-    mean_over_drawn_seeds,
-    percentile_interval,
-)
-from tscl.evaluation.metrics.classification import classification_metrics
+from tscl.evaluation.metrics.bootstrap import mean_over_drawn_seeds, percentile_interval
+from tscl.evaluation.metrics.labels import label_replicates, label_scores
 from tscl.runs.label_efficiency.data import Index, Task
 from tscl.runs.new_data import further_columns, probability_columns
 from tscl.saving.cells import Cell
 from tscl.seeding import derive_seed
 
 METRICS = ("auroc", "f1", "auprc_macro")
+"""Scores of classes; of several labels and numbers all of
+:data:`tscl.evaluation.metrics.labels.SCORES`, and the AUROC of each label."""
 Spot = tuple[str, str, float]
 
 
@@ -67,12 +67,14 @@ def by_patient(cells: Sequence[Cell], group: Index) -> list[Cell]:
             np.concatenate([cell.arrays[name] for cell in parts]) for name in ("rows", "y", "proba")
         )
         _, first, patient = np.unique(group[rows], return_index=True, return_inverse=True)
-        if (y != y[first][patient]).any():
+        other = y[first][patient]
+        if ((y != other) & ((y == y) | (other == other))).any():
             remedy = "score by recording: a patient has recordings of several classes"
             raise InputError("by", "patient", remedy)
         total = np.stack([np.bincount(patient, p) for p in proba.T], axis=1)
         mean = total / np.bincount(patient)[:, None]
-        facts = {"n_labels": float(np.mean([cell.facts["n_labels"] for cell in parts]))}
+        facts = dict(parts[0].facts)
+        facts["n_labels"] = float(np.mean([cell.facts["n_labels"] for cell in parts]))
         result.append(
             Cell(
                 {**parts[0].key, "fold": 0},
@@ -105,28 +107,31 @@ def score_cells(
     scores = {}
     for spot, by_place in spots.items():
         draws, folds = (sorted({place[i] for place in by_place}) for i in (0, 1))
-        exact = {name: np.zeros((len(draws), len(folds))) for name in METRICS}
-        drawn = {name: np.zeros((len(draws), n_replicates)) for name in METRICS}
+        exact: dict[str, NDArray[np.float64]] = {}
+        drawn: dict[str, NDArray[np.float64]] = {}
         for i, draw in enumerate(draws):
             for j, fold in enumerate(folds):
-                arrays = by_place[draw, fold].arrays
+                cell = by_place[draw, fold]
+                arrays, names = cell.arrays, tuple(cell.facts.get("labels", ()))
                 y, proba, patient = arrays["y"], arrays["proba"], group[arrays["rows"]]
-                values = classification_metrics(y, proba).as_dict()
-                again = bootstrap_replicates(
+                values = label_scores(y, proba, names)
+                again = label_replicates(
                     y,
                     proba,
                     patient,
+                    names=names,
                     n_replicates=n_replicates,
                     seed=derive_seed(seed, "fold", fold) % 2**31,
                 )
-                for name in METRICS:
-                    exact[name][i, j] = values[name]
-                    drawn[name][i] += again[name] / len(folds)
+                for name in METRICS if label_kind(y) == "classes" else values:
+                    exact.setdefault(name, np.zeros((len(draws), len(folds))))[i, j] = values[name]
+                    sums = drawn.setdefault(name, np.zeros((len(draws), n_replicates)))
+                    sums[i] += again[name] / len(folds)
         labels = [cell.facts["n_labels"] for cell in by_place.values()]
         tested = [cell.facts["n_test"] for (draw, _), cell in by_place.items() if draw == draws[0]]
         scores[spot] = Scores(
             exact,
-            {name: mean_over_drawn_seeds(drawn[name], seed) for name in METRICS},
+            {name: mean_over_drawn_seeds(values, seed) for name, values in drawn.items()},
             float(np.mean(labels)),
             int(np.sum(tested)),
         )
@@ -137,9 +142,8 @@ def score_table(scores: dict[Spot, Scores]) -> pd.DataFrame:
     """One line a row, task, share and metric: value, interval, spread over draws, counts."""
     lines = []
     for (row, task, share), score in scores.items():
-        for metric in METRICS:
+        for metric, exact in score.exact.items():
             low, high = percentile_interval(score.drawn[metric])
-            exact = score.exact[metric]
             lines.append(
                 {
                     "row": row,
@@ -166,7 +170,7 @@ def difference_table(scores: dict[Spot, Scores], main: str) -> pd.DataFrame:
         base = scores.get((main, task, share))
         if row == main or base is None:
             continue
-        for metric in METRICS:
+        for metric in score.exact:
             low, high = percentile_interval(base.drawn[metric] - score.drawn[metric])
             lines.append(
                 {
@@ -215,11 +219,19 @@ def prediction_table(
         task, rows = by_name[str(cell.key["task"])], cell.arrays["rows"]
         part = names.iloc[rows].assign(
             **{name: cell.key[name] for name in facts},
-            label=np.asarray(task.classes)[cell.arrays["y"]],
-            **probability_columns(cell.arrays["proba"], task.classes),
+            **_told(cell.arrays["y"], cell.arrays["proba"], task),
         )
         parts.append(pd.concat([part, further.iloc[rows]], axis=1))
     return pd.concat(parts, ignore_index=True)
+
+
+def _told(y: NDArray[Any], proba: NDArray[np.float64], task: Task) -> dict[str, Any]:
+    """Label and predictions as columns."""
+    if task.kind == "target":
+        return {"label": y, "predicted": proba[:, 0]}
+    names = np.asarray(task.classes)
+    label = names[y] if task.kind == "classes" else [";".join(names[one == 1]) for one in y]
+    return {"label": label, **probability_columns(proba, task.classes)}
 
 
 def shown(
