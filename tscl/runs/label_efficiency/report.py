@@ -273,14 +273,15 @@ def _data_section(document: Document, job: LabelEfficiencyRun) -> None:
             }
             for code, name in enumerate(job.data.label_names):
                 line[str(name)] = int((label == code).sum())
-            line["unlabelled"] = int((label < 0).sum())
+            if job.data.label_names:
+                line["unlabelled"] = int((label < 0).sum())
             for task in job.tasks:
                 if job.config.tasks[task.name].label is not None:
                     line[f"{task.title} known"] = int(known_labels(task.label[rows]).sum())
             lines.append(line)
     document.table(pd.DataFrame(lines), names=2)
     document.subheading("Participants")
-    document.table(supplement.participants(job), names=3)
+    document.table(supplement.participants(job), names=3 if len(job.folds) > 1 else 2)
     document.subheading("Missing values")
     document.table(supplement.missing_values(job))
 
@@ -341,5 +342,13 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
         "Supervised and fine-tuned rows: the same network and augmentation as pretraining, crops "
         "drawn evenly over classes, the step chosen on a part of the drawn labels "
         f"({config.labelled.held:.0%}) where every class has two patients, else the last.",
+        *(
+            [
+                "Several labels: a logistic regression each, of the recordings whose label is known; "
+                "numbers: ridge regression, R2 being the share of variance explained."
+            ]
+            if any(task.kind != "classes" for task in job.tasks)
+            else []
+        ),
         "No figure was chosen on a test part. Every prediction is in predictions.csv.",
     ]

@@ -106,7 +106,9 @@ def _analysis_items(job: LabelEfficiencyRun) -> list[Item]:
     side = (
         "all recordings of another hospital are tested"
         if config.data.external is not None
-        else f"{len(job.folds)} folds of patients"
+        else f"{len(job.folds)} of {config.split.n_splits} folds of patients"
+        if config.split.column is None
+        else f"sides named in the column {config.split.column}"
     )
     output = "a probability for each class or label, or the number; no threshold is set"
     return [
