@@ -81,12 +81,10 @@ if TYPE_CHECKING:
     from data_loaders.series.time_axis import frequency_fields as frequency_fields
     from data_loaders.splits.label_fraction import label_fraction as label_fraction
     from data_loaders.splits.leakage import assert_disjoint as assert_disjoint
-    from data_loaders.splits.leakage import describe_parts as describe_parts
     from data_loaders.splits.patients import GroupKFold as GroupKFold
     from data_loaders.splits.patients import LeaveOnePatientOut as LeaveOnePatientOut
     from data_loaders.splits.patients import fixed_split as fixed_split
     from data_loaders.splits.patients import group_split as group_split
-    from data_loaders.splits.patients import sample_split as sample_split
     from data_loaders.whole_recordings import load_wfdb_recordings as load_wfdb_recordings
 
 _HOMES = {
@@ -125,8 +123,8 @@ _HOMES = {
     "series.splits": "ForecastSplit TrainScaler ett_hourly ett_minute ratio_split",
     "series.time_axis": "calendar_by_frequency calendar_features frequency_fields",
     "splits.label_fraction": "label_fraction",
-    "splits.leakage": "assert_disjoint describe_parts",
-    "splits.patients": "GroupKFold LeaveOnePatientOut fixed_split group_split sample_split",
+    "splits.leakage": "assert_disjoint",
+    "splits.patients": "GroupKFold LeaveOnePatientOut fixed_split group_split",
     "whole_recordings": "load_wfdb_recordings",
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}

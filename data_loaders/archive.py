@@ -146,11 +146,11 @@ def _check_times(path: Path, cells: list[list[Cell]]) -> None:
             value = f"dimensions of series {i} at different times"
             raise DataError("path", path, f"{value}; write each missing value as (time,?)")
         times = row[0][0] or []
-        apart = np.diff(_numbered(path, i, times))
-        if not len(apart):
+        gaps = np.diff(_numbered(path, i, times))
+        if not len(gaps):
             continue
-        step = float(np.median(apart))
-        uneven = np.abs(apart - step) > 1e-6 * step
+        step = float(np.median(gaps))
+        uneven = np.abs(gaps - step) > 1e-6 * step
         if uneven.any() or step <= 0:
             at = int(np.argmax(uneven))
             value = f"series {i} has uneven times, from {times[at]} to {times[at + 1]}"

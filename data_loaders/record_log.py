@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from tscl.disk import atomic_file, write_text
+from tscl.disk import atomic_file
 from tscl.errors import DataError, check_choice
 
 REASONS: dict[str, str] = {
@@ -197,10 +196,6 @@ class RecordLog:
         """Write the log as CSV, one row a record."""
         with atomic_file(path) as work:
             self.table.to_csv(work, index=False)
-
-    def to_json(self, path: str | Path) -> None:
-        """Write the log as JSON: name, counts, lines."""
-        write_text(path, json.dumps(self.as_dict(), indent=1))
 
     def as_dict(self) -> dict[str, object]:
         """The log as plain data."""

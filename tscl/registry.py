@@ -24,6 +24,17 @@ def python_values(value: Any) -> Any:
     return value
 
 
+def constructor_arguments(local: Mapping[str, Any], **changed: Any) -> dict[str, Any]:
+    """The arguments of a constructor, from the ``locals()`` of its body, to build the same again.
+
+    Args:
+        local: ``locals()`` of an ``__init__`` that calls ``super().__init__``.
+        **changed: values that stand in the place of those given, such as a list for a sequence.
+    """
+    names = inspect.signature(local["__class__"].__init__).parameters
+    return {name: changed.get(name, local[name]) for name in names if name != "self"}
+
+
 class Registry(Generic[T]):
     """Maps names to classes of one kind and builds them with checked keyword arguments.
 
@@ -57,9 +68,20 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def parameters(self, name: str) -> dict[str, inspect.Parameter]:
-        """Keyword parameters the constructor of ``name`` accepts."""
-        signature = inspect.signature(self.get(name).__init__)
-        return {k: p for k, p in signature.parameters.items() if k != "self"}
+        """Keyword parameters the constructor of ``name`` accepts.
+
+        One that hands ``**options`` on to its base class has those of that class too.
+        """
+        known: dict[str, inspect.Parameter] = {}
+        for cls in self.get(name).__mro__:
+            if "__init__" not in vars(cls):
+                continue
+            own = dict(inspect.signature(vars(cls)["__init__"]).parameters)
+            handed_on = own.pop("options", None)
+            known = {**{k: p for k, p in own.items() if k != "self"}, **known}
+            if handed_on is None or handed_on.kind is not inspect.Parameter.VAR_KEYWORD:
+                break
+        return known
 
     def check(self, name: str, params: Mapping[str, Any]) -> None:
         """Raise ConfigError when ``params`` has a key the constructor does not know."""

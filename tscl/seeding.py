@@ -51,7 +51,13 @@ def numpy_generator(seed: int, stream: str = "", *counters: int) -> np.random.Ge
 
 @contextmanager
 def seeded(seed: int, stream: str = "", *counters: int) -> Iterator[None]:
-    """Seed torch's default generator inside the block and restore it after."""
+    """Seed torch's default generator inside the block and restore it after.
+
+    Args:
+        seed: of the run.
+        stream: name of what draws.
+        *counters: further numbers of the seed, see :func:`derive_seed`.
+    """
     import torch
 
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []

@@ -37,7 +37,7 @@ from data_loaders.container.rows import (
 )
 from data_loaders.container.standardize import ChannelStats, apply_stats, standardize_groups
 from data_loaders.record_log import RecordLog
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -249,9 +249,7 @@ class MedicalDataset:
         ids = {"patient": self.patient, "trial": self.trial_index, "label": texts}
         frame = pd.DataFrame(ids)
         if by != "patient":
-            if by not in ("label", *self.columns):
-                known = ("patient", "label", *self.columns)
-                raise InputError("by", by, f"choose among {', '.join(map(repr, known))}")
+            check_choice("by", by, ("patient", "label", *self.columns))
             values = texts if by == "label" else self.columns[by]
             groups = frame.groupby(pd.Series(values, name=by), dropna=False)
             counts = groups.agg(patients=("patient", "nunique"), trials=("trial", "nunique"))

@@ -39,7 +39,9 @@ def labels_from(
     listed = [columns] if isinstance(columns, str) else list(columns)
     for name in listed:
         if name not in table.columns:
-            raise InputError("label", name, nearest(name, [str(one) for one in table.columns]))
+            raise InputError(
+                "label", name, nearest(name, [str(column) for column in table.columns])
+            )
     if not isinstance(columns, str):
         if kind not in (None, "multilabel"):
             raise InputError("label_kind", kind, "several columns are labels: leave it out")

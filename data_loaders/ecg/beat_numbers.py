@@ -69,8 +69,8 @@ def rhythm_numbers(times: Float64) -> Float64:
     sd1 = np.sqrt(0.5) * change.std()
     sd2 = np.sqrt(max(2 * q.var() - sd1**2, 1e-6))
     early, pairs = q[:-1] < 0.88, np.stack([q[:-1], q[1:]], axis=1)
-    apart = np.abs(pairs[:, None] - pairs).max(axis=-1)  # between points of the Lorenz plot
-    np.fill_diagonal(apart, 9.0)
+    distance = np.abs(pairs[:, None] - pairs).max(axis=-1)  # between points of the Lorenz plot
+    np.fill_diagonal(distance, 9.0)
     usual = np.sort(size)[: max(1, int(0.7 * len(size)))]
     return np.array(
         [
@@ -96,8 +96,8 @@ def rhythm_numbers(times: Float64) -> Float64:
             usual.mean(),
             np.log((sd1 + 1e-3) / (sd2 + 1e-3)),
             np.mean(centred**3) / (variance**1.5 + 1e-5),
-            np.log(np.median(apart.min(axis=1)) + 1e-3),
-            np.log((apart < 0.08).sum(axis=1).mean() / max(len(pairs) - 1, 1) + 2e-2),
+            np.log(np.median(distance.min(axis=1)) + 1e-3),
+            np.log((distance < 0.08).sum(axis=1).mean() / max(len(pairs) - 1, 1) + 2e-2),
         ]
     )
 

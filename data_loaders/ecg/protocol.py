@@ -23,7 +23,7 @@ from data_loaders.filters import filtered
 from data_loaders.protocol import RecordingProtocol
 from data_loaders.record_log import RecordError
 from data_loaders.signals import Recording
-from tscl.errors import InputError, is_number, is_whole
+from tscl.errors import InputError, check_choice, is_number, is_whole
 
 CUTS = ("beats", "windows", "annotations")
 
@@ -81,8 +81,7 @@ class ECGProtocol(RecordingProtocol):
             "match": ("position", "order"),
         }
         for key, known in choices.items():
-            if getattr(self, key) not in known:
-                raise InputError(key, getattr(self, key), f"choose among {', '.join(known)}")
+            check_choice(key, getattr(self, key), known)
         number = {"window_seconds": self.window_seconds, "after_seconds": self.after_seconds}
         if self.target_rate is not None:
             number["target_rate"] = self.target_rate

@@ -141,7 +141,7 @@ def counted_peaks(peaks: Sequence[np.ndarray]) -> np.ndarray:
     Returns:
         (n_beats,) int64 positions, n_beats that of the lead with the most peaks.
     """
-    longest = max((len(one) for one in peaks), default=0)
+    longest = max((len(places) for places in peaks), default=0)
     table = np.full((len(peaks), longest), np.nan)
     for row, one in zip(table, peaks, strict=True):
         row[: len(one)] = one

@@ -126,7 +126,7 @@ def load_bids(
     folder = _Folder.of(root, task, session)
     people = folder.people(column if table == "participants.tsv" else None)
     if label_names is not None:
-        known = tuple(str(one) for one in label_names)
+        known = tuple(str(label) for label in label_names)
     elif table == "participants.tsv":
         known = tuple(sorted({person[0] for person in people.values()} - {*UNKNOWN}))
     else:
@@ -210,10 +210,10 @@ class _Folder:
             suffixes="eeg",
             extensions=list(EXTENSIONS),
         )
-        found = {path.fpath.relative_to(folder).as_posix(): path for path in paths}
-        if not found:
+        by_name = {path.fpath.relative_to(folder).as_posix(): path for path in paths}
+        if not by_name:
             raise DataError("root", folder, f"no EEG recording there ({', '.join(EXTENSIONS)})")
-        return cls(folder, dict(sorted(found.items())))
+        return cls(folder, dict(sorted(by_name.items())))
 
     def people(self, column: str | None) -> dict[str, tuple[str, dict[str, Any]]]:
         """Label and further columns of every subject; no label without a column."""
@@ -230,7 +230,7 @@ class _Folder:
     def silent(self, people: dict[str, Any]) -> list[str]:
         """Subjects of the table without a recording."""
         heard = {str(path.subject) for path in self.files.values()}
-        return [f"sub-{one}" for one in people if one not in heard]
+        return [f"sub-{subject}" for subject in people if subject not in heard]
 
     def sidecar(self, path: Any, suffix: str) -> pd.DataFrame | None:
         """A recording's table of channels or events, as text; None where there is none."""
@@ -276,7 +276,7 @@ class _Folder:
         if not len(onset):
             raise RecordError(record, "no_label", "no event of those wanted")
         order = np.argsort(onset, kind="stable")
-        return onset[order], [str(one) for one in names[frame.index].to_numpy()[order]]
+        return onset[order], [str(name) for name in names[frame.index].to_numpy()[order]]
 
     def recording(
         self, path: Any, record: str, wanted: Sequence[str] | None, bads: str

@@ -26,7 +26,7 @@ def channel_type(label: str) -> str:
     """Type of a signal by its label, as EDF+ writes it first: ``"eeg"`` unless it says otherwise.
 
     Example:
-        >>> [channel_type(one) for one in ("EEG Fpz-Cz", "Fp1", "EOG left", "EKG1", "EEG ECG-REF")]
+        >>> [channel_type(n) for n in ("EEG Fpz-Cz", "Fp1", "EOG left", "EKG1", "EEG ECG-REF")]
         ['eeg', 'eeg', 'eog', 'ecg', 'ecg']
     """
     text = label.strip().upper()

@@ -19,7 +19,7 @@ from data_loaders.protocol import Entry, RecordingProtocol, load_records
 from data_loaders.record_log import RecordError, RecordOutcome
 from data_loaders.signals import Recording
 from data_loaders.vetting.paths import inside
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,7 @@ class EEGProtocol(RecordingProtocol):
             "resample_how": ("polyphase", "linear"),
         }
         for key, known in choices.items():
-            if getattr(self, key) not in known:
-                raise InputError(key, getattr(self, key), f"choose {' or '.join(map(repr, known))}")
+            check_choice(key, getattr(self, key), known)
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """A copy with other fields; a sample's length in one unit takes the place of the other.

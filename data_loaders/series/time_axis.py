@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset, Tick
 
-from tscl.errors import DataError, InputError
+from tscl.errors import DataError, InputError, check_choice
 
 DAY_OR_MONTH_FIRST = r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}(\D.*)?$"
 EITHER_WAY = r"(0?[1-9]|1[0-2])[/.-](0?[1-9]|1[0-2])[/.-]\d{2,4}(\D.*)?$"
@@ -199,10 +199,10 @@ def _months(times: pd.DatetimeIndex) -> list[Axis]:
         ("BE", business[1]),
         ("", day == np.minimum(usual, end)),
     ):
-        apart = np.diff(month[on])
-        if on.sum() < 3 or not (apart > 0).all() or on.sum() < 0.5 * len(on):
+        gaps = np.diff(month[on])
+        if on.sum() < 3 or not (gaps > 0).all() or on.sum() < 0.5 * len(on):
             continue
-        size = int(np.gcd.reduce(apart))
+        size = int(np.gcd.reduce(gaps))
         length = int((month[on][-1] - month[on][0]) // size + 1)
         if not kind:
             step: BaseOffset = pd.DateOffset(months=size, day=usual)
@@ -368,8 +368,7 @@ def calendar_features(
     Raises:
         InputError: ``fit_on`` unknown, or "train" without a filled training part.
     """
-    if fit_on not in ("train", "all"):
-        raise InputError("fit_on", fit_on, "use 'train' or 'all'")
+    check_choice("fit_on", fit_on, ("train", "all"))
     fields = calendar_fields(timestamps)
     if fit_on == "all":
         part = fields

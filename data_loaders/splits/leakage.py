@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from data_loaders.container.fields import LABEL, count_labels, known_labels
 from data_loaders.container.rows import row_digests, same_recordings
-from data_loaders.splits.checks import classes_of
 from tscl.errors import InputError, LeakageError
 
 Index = NDArray[np.int64]
@@ -140,49 +139,6 @@ def _positions(name: str, where: Any, n: int) -> np.ndarray:
 def _listed(ids: list[Any] | np.ndarray) -> str:
     shown = ", ".join(str(item) for item in list(ids)[:10])
     return shown + (", ..." if len(ids) > 10 else "")
-
-
-def describe_parts(
-    table: pd.DataFrame, parts: Mapping[str, np.ndarray], label_names: tuple[str, ...] = ()
-) -> pd.DataFrame:
-    """One row a part: patients, trials, samples, and samples and patients of each class.
-
-    Of several labels a sample counts for each it has; a number to predict counts by its fifths. A
-    class whose name is already a column, such as ``patients``, stands as ``class patients``.
-
-    Args:
-        table: patient, trial and label of every sample.
-        parts: name to indices of its samples.
-        label_names: of the class codes.
-    """
-    taken = {"part", "patients", "trials", "samples"}
-    held = classes_of(table, None, len(table))
-    names = label_names if "label" in table.columns and held.strict else held.names
-    classes: dict[int, str] = {}
-    for code in np.unique(held.code).tolist():
-        called = names[code] if 0 <= code < len(names) else str(code)
-        called = "unlabelled" if code < 0 else called
-        while taken & {called, f"{called} patients"}:
-            called = f"class {called}"
-        taken |= {called, f"{called} patients"}
-        classes[code] = called
-    rows = []
-    for name, where in parts.items():
-        positions = _positions(name, where, len(table))
-        part = table.iloc[positions]
-        row: dict[str, object] = {
-            "part": name,
-            "patients": part["patient"].nunique(),
-            "trials": part["trial"].nunique(),
-            "samples": len(part),
-        }
-        for code, called in classes.items():
-            own = held.row[held.code == code]
-            mine = table.iloc[np.intersect1d(own, positions)]
-            row[called] = len(mine)
-            row[f"{called} patients"] = mine["patient"].nunique()
-        rows.append(row)
-    return pd.DataFrame(rows).set_index("part")
 
 
 def check_split(data: ClinicalData, split: Mapping[str, ArrayLike]) -> dict[str, Index]:

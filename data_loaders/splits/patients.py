@@ -364,26 +364,3 @@ class LeaveOnePatientOut:
                 )
                 parts = {name: rest[where] for name, where in dealt.items()}
             yield {**parts, "test": test}
-
-
-def sample_split(
-    table: pd.DataFrame,
-    fractions: Mapping[str, float] | None = None,
-    *,
-    stratify: bool = True,
-    seed: int = 0,
-) -> Parts:
-    """Parts of shuffled samples: a patient stands on every side.
-
-    For showing how far such a split overstates a result; never for reporting one.
-
-    Args:
-        table: patient and label of every sample.
-        fractions: name to share of a part; by default those of :func:`group_split`.
-        stratify: keep the classes' shares in every part.
-        seed: of the shuffle.
-    """
-    rows = table.assign(sample=np.arange(len(table)))
-    return group_split(
-        rows, fractions, column="sample", stratify=stratify, allow_missing=True, seed=seed
-    )

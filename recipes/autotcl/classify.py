@@ -3,11 +3,15 @@
     python recipes/autotcl/classify.py --sets BasicMotions ItalyPowerDemand --seeds 0 1 2 3 4
     python recipes/autotcl/classify.py --archive uea --root data/uea --out runs/uea --workers 2
 
-Sets come inside sktime's wheel; ``--root`` reads `NAME/NAME_TRAIN.ts` from a folder instead, and
-``--download`` lets sktime fetch there what is missing. Every set, method and seed is a cell on
-disk: a killed job goes on where it was, and the table is written anew from the cells there are.
-Series are scaled by the training part. ``--svm-folds ordered`` leaves the SVM's folds unshuffled,
-as TS2Vec's code does; ``autotcl_without_h`` is the paper's ablation without the mask.
+Sets come inside sktime's wheel; ``--root`` reads `NAME/NAME_TRAIN.ts` from a folder where it has
+them, and ``--download`` lets sktime fetch there what is missing. Every set, method and seed is a
+cell on disk: a killed job goes on where it was, and the table is written anew from the cells there
+are. Series are scaled by the training part. ``--svm-folds ordered`` leaves the SVM's folds
+unshuffled, as TS2Vec's code does; ``autotcl_without_h`` is the paper's ablation without the mask.
+
+``ts2vec_published`` trains as TS2Vec's script does: 8 whole series a step, 200 steps, or 600 for
+more than 100,000 values. ``--missing .5`` is its experiment with missing data: that share of the
+steps of both parts, single ones or ``--missing-how blocks`` of 10, is NaN.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from tscl.estimators import Representation
 from tscl.evaluation.probes.classifiers import knn_probe, linear_probe, svm_probe
 from tscl.runs.workers import run_cells
 from tscl.saving.cells import CellFiles
+from tscl.seeding import numpy_generator
 
 PROBES = ("SVM", "logistic", "kNN")
 AUTOTCL: dict[str, Any] = {"temperature": 0.2, "reg_weight": 1.0}
@@ -36,11 +41,14 @@ METHODS: dict[str, tuple[str, dict[str, Any] | None]] = {
     "autotcl": ("autotcl", AUTOTCL),
     "autotcl_without_h": ("autotcl", {**AUTOTCL, "aug_params": {"use_h": False}}),
     "ts2vec": ("ts2vec", None),
+    "ts2vec_published": ("ts2vec", None),
     "untrained": ("ts2vec", None),
 }
 """Rows of the table: method and its arguments."""
 SIZES = {"small": (64, 32, 5), "published": (320, 64, 10)}
 """Embedding dimensions, width and depth of the dilated encoder."""
+BLOCK = 10
+"""Steps in a block of missing ones."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,16 @@ class Settings:
     size: str = "small"
     shuffle: bool = True
     root: str | None = None
+    missing: float = 0.0
+    how: str = "points"
 
 
 def scores(settings: Settings, cell: Cell) -> dict[str, Any]:
     """Test accuracy of each probe on the embeddings of one cell."""
-    data = load_classification(cell.set, root=settings.root)
-    train, test = scaled(data)
+    below = settings.root is not None and (Path(settings.root) / cell.set).is_dir()
+    data = load_classification(cell.set, root=settings.root if below else None)
+    rng = numpy_generator(cell.seed, "missing")
+    train, test = (hide_steps(part, settings.missing, settings.how, rng) for part in scaled(data))
     method, params = METHODS[cell.method]
     dims, width, depth = SIZES[settings.size]
     model = Representation(
@@ -78,8 +90,7 @@ def scores(settings: Settings, cell: Cell) -> dict[str, Any]:
         encoder="dilated",
         encoder_params={"output_dims": dims, "hidden_dims": width, "depth": depth},
         method_params=params,
-        max_epochs=0 if cell.method == "untrained" else settings.epochs,
-        batch_size=min(16, len(train)),
+        **training(cell.method, settings.epochs, len(train), train.size),
         random_state=cell.seed,
     ).fit(train)
     arrays = model.transform(train), data.y_train, model.transform(test), data.y_test
@@ -90,6 +101,33 @@ def scores(settings: Settings, cell: Cell) -> dict[str, Any]:
         "logistic": linear_probe(*arrays, random_state=cell.seed).accuracy,
         "kNN": knn_probe(*arrays).accuracy,
     }
+
+
+def training(method: str, epochs: int, n: int, values: int) -> dict[str, int]:
+    """How long ``n`` series of so many ``values`` in all are trained on, and in which batches."""
+    if method == "ts2vec_published":
+        steps = 200 if values <= 100_000 else 600
+        sizes = {"batch_size": min(8, n), "max_train_length": 3000}
+        return {"max_epochs": steps, "max_steps": steps, **sizes}
+    return {"max_epochs": 0 if method == "untrained" else epochs, "batch_size": min(16, n)}
+
+
+def hide_steps(x: Any, share: float, how: str, rng: np.random.Generator) -> Any:
+    """A copy of ``x`` (N, T, C) in which ``share`` of all steps are NaN in every channel.
+
+    Args:
+        share: of the N T steps, in [0, 1).
+        how: ``points`` draws single steps, as TS2Vec's code does; ``blocks`` runs of BLOCK.
+        rng: source of randomness.
+    """
+    n, length = x.shape[:2]
+    width = BLOCK if how == "blocks" else 1
+    pieces = -(-length // width)
+    lost = np.zeros(n * pieces, bool)
+    lost[rng.permutation(lost.size)[: int(lost.size * share)]] = True
+    out = x.copy()
+    out[np.repeat(lost.reshape(n, pieces), width, axis=1)[:, :length]] = np.nan
+    return out
 
 
 def scaled(data: ClassificationData) -> tuple[Any, Any]:
@@ -153,9 +191,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--svm-folds", choices=["shuffled", "ordered"], default="shuffled")
+    parser.add_argument("--missing", type=float, default=0.0)
+    parser.add_argument("--missing-how", choices=["points", "blocks"], default="points")
     parser.add_argument("--out", type=Path, default=Path("runs/classification"))
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args(arguments)
+    if not 0 <= options.missing < 1:
+        parser.error("--missing is a share in [0, 1)")
     names = options.sets
     if options.archive is not None:
         root = options.root or Path("data") / options.archive
@@ -165,6 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         size=options.size,
         shuffle=options.svm_folds == "shuffled",
         root=None if options.root is None else str(options.root),
+        missing=options.missing,
+        how=options.missing_how,
     )
     cells = [
         Cell(name, method, seed)
@@ -172,7 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for method in options.methods
         for seed in options.seeds
     ]
-    facts = {k: v for k, v in asdict(settings).items() if k != "root"}
+    unused = {"root"} if settings.missing else {"root", "missing", "how"}
+    facts = {k: v for k, v in asdict(settings).items() if k not in unused}
     files = CellFiles(options.out, cells, lambda cell: {**asdict(cell), **facts})
 
     def report(title: str, done: int, total: int) -> None:

@@ -318,6 +318,7 @@ OPTIONS: dict[str, Any] = {
     "valid_share": 0.2,
     "valid_blocks": None,
     "seasons": (),
+    "pasts": (),
     "stride": 1,
     "weight": 0.0,
     "contrast": "hierarchical",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tscl.forecasters.direct_heads import (
     BoostedForecast,
     Head,
+    Ridge,
     RidgeChoice,
     RidgeForecast,
     WindowData,
@@ -23,7 +24,7 @@ TRAIN, HELD, TEST = np.arange(12, 500), np.arange(505, 600), np.arange(605, 795)
 class LastValue(nn.Module):
     """A network that repeats the last value and represents a window by it."""
 
-    horizon = HORIZON
+    horizon, input_length = HORIZON, LENGTH
 
     def forward(self, past: Tensor, *marks: Tensor | None) -> Tensor:
         return past[:, -1:].expand(-1, HORIZON, -1)
@@ -57,7 +58,7 @@ def error(forecasts: np.ndarray, data: WindowData, origins: np.ndarray) -> float
 
 def test_ridge_is_the_least_squares_solution_written_out():
     data = series("wave")
-    ridge = RidgeForecast(RidgeChoice("last", alpha=2.0)).fit(data, TRAIN, *nothing(TRAIN))
+    ridge = Ridge(RidgeChoice("last", alpha=2.0)).fit(data, TRAIN, *nothing(TRAIN))
     made = ridge.predict(data, TEST, *nothing(TEST))
     for c in range(2):
         y = data.values[:, c].astype(np.float64)
@@ -120,20 +121,53 @@ def test_rows_read_no_step_after_the_origin_nor_before_the_window():
 
 
 @pytest.mark.parametrize(("kind", "best"), [("walk", "network"), ("square", "boosting")])
-def test_auto_takes_the_head_with_the_least_held_out_error(kind, best):
+def test_auto_is_the_mean_of_heads_weighted_by_their_held_out_errors(kind, best):
     data, network = series(kind), LastValue()
-    head, forecasts = Head.choose("auto", network, data, TRAIN, HELD)
-    single = {"network", "ridge", "boosting", "trees", "naive"}
-    mean = set(head.errors) - single
-    assert single < set(head.errors)
-    assert [name.startswith("mean of ") for name in mean] == [True]
-    assert head.errors[head.kind] == min(head.errors.values())
+    head, forecasts = Head.choose("auto", network, data, TRAIN, HELD, pasts=(6, LENGTH))
+    assert set(head.members) == {"network", "ridge", "boosting", "trees", "naive"}
+    assert sum(head.members.values()) == pytest.approx(1)
+    for name, share in head.members.items():
+        ratio = head.errors[best] / head.errors[name]
+        assert share == pytest.approx(head.members[best] * ratio**2)
     assert error(forecasts, data, HELD) == pytest.approx(head.errors[head.kind], rel=1e-4)
-    made = head.forecast(network, data, TEST)
+    by_weight = sum(share * head.errors[name] for name, share in head.members.items())
+    assert head.errors[head.kind] < by_weight  # of a mean, less than the mean of errors
     worst = max(("network", "ridge", "boosting"), key=head.errors.__getitem__)
     assert best != worst
     wrong, _ = Head.choose(worst, network, data, TRAIN, HELD)
+    made = head.forecast(network, data, TEST)
     assert error(made, data, TEST) < error(wrong.forecast(network, data, TEST), data, TEST)
+    facts = head.facts()
+    assert facts["weights"][best] == max(facts["weights"].values())
+    assert facts["ridges"] == 2 * 5  # of each past and level
+
+
+def test_ridges_are_averaged_by_the_fourth_power_of_their_errors():
+    data = series("wave")
+    several = RidgeForecast()
+    several.choose(data, TRAIN, HELD, nothing(TRAIN, HELD), (3, LENGTH), several=True)
+    assert {ridge.choice.past for ridge in several.ridges} == {3, LENGTH}
+    errors = np.array([ridge.error for ridge in several.ridges])
+    np.testing.assert_allclose(several.weights, errors**-4.0 / (errors**-4.0).sum(), rtol=1e-9)
+    each = [ridge.predict(data, TEST, *nothing(TEST)) for ridge in several.ridges]
+    mean = np.einsum("i,inhc->nhc", several.weights, np.array(each))
+    np.testing.assert_allclose(several.predict(data, TEST, *nothing(TEST)), mean, atol=1e-9)
+
+
+def test_series_that_are_joined_are_not_read_across():
+    """A ridge of a longer past leaves out origins whose window would reach into another series."""
+    wave = series("wave").values
+    joined = WindowData(np.concatenate([wave, 100 + wave]), None, LENGTH, HORIZON, (), (0, 800))
+    origins = np.concatenate([np.arange(3, 700), np.arange(803, 1500)])
+    np.testing.assert_array_equal(joined.room(np.array([3, 799, 800, 803])), [4, 800, 1, 4])
+    np.testing.assert_array_equal(
+        joined.between(np.array([3, 6, 805, 803])), [3, 4, 5, 6, 803, 804, 805]
+    )
+    inside = origins[joined.room(origins) >= LENGTH]
+    choice = RidgeChoice("last", past=LENGTH)
+    ridges = [Ridge(choice).fit(joined, o, *nothing(o)) for o in (origins, inside)]
+    results = [ridge.predict(joined, TEST, *nothing(TEST)) for ridge in ridges]
+    np.testing.assert_array_equal(*results)
 
 
 def test_heads_without_held_out_windows_and_thinning():

@@ -10,8 +10,8 @@ from tscl.errors import InputError
 from tscl.forecasters import direct_heads
 from tscl.forecasters.direct_heads import (
     Head,
+    Ridge,
     RidgeChoice,
-    RidgeForecast,
     WindowData,
     naive_forecast,
 )
@@ -76,7 +76,7 @@ def test_forecasts_move_and_stretch_with_the_window(level, shift, factor, monkey
     values, _ = driven()
     origins = np.arange(20, 700)
     data, moved = (WindowData(v, None, 12, 3) for v in (values, factor * values + shift))
-    ridge = RidgeForecast(RidgeChoice(level, alpha=1e-6)).fit(data, origins, NOTHING[origins])
+    ridge = Ridge(RidgeChoice(level, alpha=1e-6)).fit(data, origins, NOTHING[origins])
     result = ridge.predict(moved, origins[:5], NOTHING[:5])
     expected = factor * ridge.predict(data, origins[:5], NOTHING[:5]) + shift
     if level == "none":  # all but the intercept
@@ -93,8 +93,9 @@ def test_a_season_that_only_repeats_is_left_to_the_naive_forecast():
     values = np.repeat(rng.normal(size=(1, 50)), 18, axis=0).reshape(-1, 1).astype(np.float32)
     data = WindowData(values, None, 50, 7, (50,))
     head, _ = Head.choose("auto", None, data, np.arange(60, 90), np.arange(100, 140))
-    assert head.members == ("naive",)
-    assert head.facts() == {"head": "naive", "season": 50}
+    assert head.members == {"naive": 1.0}
+    assert head.facts()["head"] == "naive"
+    assert head.season == 50
     np.testing.assert_array_equal(
         naive_forecast(data, np.array([60]), 50)[0], values[61 - 50 : 68 - 50]
     )
@@ -106,7 +107,7 @@ def test_covariates_have_a_penalty_of_their_own():
     marks = np.concatenate([known, known[:1]])
     data, origins = WindowData(values, marks, 6, 1), np.arange(20, 300)
     choice = RidgeChoice("none", calendar=0.1, alpha=2.0)
-    ridge = RidgeForecast(choice).fit(data, origins, NOTHING[origins])
+    ridge = Ridge(choice).fit(data, origins, NOTHING[origins])
     x = np.array([[*values[o - 5 : o + 1, 0], *marks[o + 1]] for o in origins], np.float64)
     y = values[origins + 1].astype(np.float64)
     penalty = np.diag([2.0] * 6 + [200.0] * 4)

@@ -425,7 +425,7 @@ TARGETS: dict[str, Target] = {
     "results": Target(
         _results,
         lambda f, rng: ResultStore(f).cells(),
-        {".jsonl": "text", ".npz": "binary+zip"},
+        {".json": "text", ".npz": "binary+zip"},
         weight=2,
     ),
 }

@@ -353,7 +353,7 @@ def test_damaged_run_folders_are_named(tmp_path):
 
 def test_damaged_results_are_named(tmp_path):
     for line in ('{"key": {"n": 1}}', '{"key": {"n": 1}, "facts": 3}', "[" * 9999, "3", "{}"):
-        (tmp_path / "cells.jsonl").write_text(line + "\n")
+        (tmp_path / "cell.json").write_text(line + "\n")
         with pytest.raises(CheckpointError):
             ResultStore(tmp_path)
 

@@ -92,7 +92,6 @@ WRITERS = {
     "WFDB cohort": lambda f: make_cohort(f / "ecg", kind="ecg", overwrite=True, **COHORT),
     "EDF cohort": lambda f: make_cohort(f / "eeg", kind="eeg", overwrite=True, **COHORT),
     "record log": lambda f: data().log.to_csv(f / "records.csv"),  # type: ignore[union-attr]
-    "record log as JSON": lambda f: data().log.to_json(f / "records.json"),  # type: ignore[union-attr]
     "cache of samples": collected,
     "encoder": lambda f: save_encoder(f / "encoder", encoder()),
     "checkpoint": lambda f: CheckpointStore(f / "c").save(7, {"weights": torch.arange(99)}),
@@ -174,18 +173,6 @@ def test_results_go_on_after_a_failed_write(kind):
         store.add(cell(1))
         again = ResultStore(place.folder)
         assert [one.key["number"] for one in again.cells()] == [0, 1]
-
-
-def test_half_a_line_of_results_is_taken_back(tmp_path, monkeypatch):
-    store = ResultStore(tmp_path)
-    store.add(cell(0))
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda handle, content: write(handle, content[:10]))
-    with pytest.raises(WriteError, match="free space"):
-        store.add(cell(1))
-    monkeypatch.undo()
-    store.add(cell(2))
-    assert [one.key["number"] for one in ResultStore(tmp_path).cells()] == [0, 2]
 
 
 @pytest.mark.parametrize("kind", KINDS)

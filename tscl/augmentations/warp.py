@@ -23,15 +23,35 @@ from tscl.errors import InputError
 from tscl.seeding import rand, randn
 
 
-@AUGMENTATIONS.register("magnitude_warp")
-class MagnitudeWarp(Augmentation):
-    """v = f * x with f a natural cubic spline through knots ~ N(1, sigma^2) (form ``factor``).
+class SmoothWarp(Augmentation):
+    """A warp by natural cubic splines through random knots.
 
     Args:
-        sigma: standard deviation of the knots, >= 0.
+        sigma: strength, >= 0.
         p: probability per sample.
         n_knots: knots inside the series, >= 1 (one more at each end).
         per_channel: draw a curve per channel.
+    """
+
+    def __init__(
+        self, sigma: float = 0.2, p: float = 1.0, n_knots: int = 4, per_channel: bool = False
+    ) -> None:
+        super().__init__(p)
+        self.sigma = check_sigma("sigma", sigma)
+        self.n_knots = check_count("n_knots", n_knots)
+        self.per_channel = per_channel
+
+    def knots(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Standard normal knots (B, n_knots + 2, C or 1)."""
+        shape = (x.shape[0], self.n_knots + 2, x.shape[2] if self.per_channel else 1)
+        return randn(shape, generator, wide(x))
+
+
+@AUGMENTATIONS.register("magnitude_warp")
+class MagnitudeWarp(SmoothWarp):
+    """v = f * x with f a natural cubic spline through knots ~ N(1, sigma^2) (form ``factor``).
+
+    ``sigma`` is the standard deviation of the knots; see :class:`SmoothWarp`.
 
     Example:
         >>> MagnitudeWarp(sigma=0.1)(torch.ones(2, 50, 3), torch.Generator().manual_seed(0)).shape
@@ -40,19 +60,9 @@ class MagnitudeWarp(Augmentation):
 
     form = "factor"
 
-    def __init__(
-        self, sigma: float = 0.2, p: float = 1.0, n_knots: int = 4, per_channel: bool = False
-    ) -> None:
-        super().__init__(p)
-        self.sigma = check_sigma("sigma", sigma)
-        self.n_knots = check_count("n_knots", n_knots)
-        self.per_channel = per_channel
-
     def draw(self, x: Tensor, generator: torch.Generator | None) -> Draws:
         """The factor's deviation from one, (B, T, C or 1)."""
-        shape = (x.shape[0], self.n_knots + 2, x.shape[2] if self.per_channel else 1)
-        knots = self.sigma * randn(shape, generator, wide(x))
-        return {"curve": smooth_curves(knots, x.shape[1])}
+        return {"curve": smooth_curves(self.sigma * self.knots(x, generator), x.shape[1])}
 
     def transform(self, x: Tensor, draws: Draws) -> Tensor:
         """Multiply by one plus the curve."""
@@ -60,18 +70,14 @@ class MagnitudeWarp(Augmentation):
 
 
 @AUGMENTATIONS.register("time_warp")
-class TimeWarp(Augmentation):
+class TimeWarp(SmoothWarp):
     """v_t = x at tau(t), tau smooth, increasing, onto the whole series (form ``index``).
 
     The speed of tau is exp(sigma * s) with s a natural cubic spline through standard normal
     knots, so tau always increases and no step is visited backwards; tau(0) = 0 and
     tau(T - 1) = T - 1. Values between steps are interpolated linearly.
 
-    Args:
-        sigma: strength: standard deviation of the log speed at the knots, >= 0.
-        p: probability per sample.
-        n_knots: knots inside the series, >= 1 (one more at each end).
-        per_channel: draw a warp per channel.
+    ``sigma`` is the standard deviation of the log speed at the knots; see :class:`SmoothWarp`.
 
     Example:
         >>> TimeWarp(sigma=0.2)(torch.ones(2, 50, 3), torch.Generator().manual_seed(0)).shape
@@ -80,18 +86,9 @@ class TimeWarp(Augmentation):
 
     form = "index"
 
-    def __init__(
-        self, sigma: float = 0.2, p: float = 1.0, n_knots: int = 4, per_channel: bool = False
-    ) -> None:
-        super().__init__(p)
-        self.sigma = check_sigma("sigma", sigma)
-        self.n_knots = check_count("n_knots", n_knots)
-        self.per_channel = per_channel
-
     def draw(self, x: Tensor, generator: torch.Generator | None) -> Draws:
         """The positions tau, (B, T, C or 1), in steps."""
-        shape = (x.shape[0], self.n_knots + 2, x.shape[2] if self.per_channel else 1)
-        log_speed = self.sigma * smooth_curves(randn(shape, generator, wide(x)), x.shape[1])
+        log_speed = self.sigma * smooth_curves(self.knots(x, generator), x.shape[1])
         speed = log_speed.exp()
         travelled = (speed[:, 1:] + speed[:, :-1]).cumsum(dim=1) / 2
         start = torch.zeros_like(speed[:, :1])

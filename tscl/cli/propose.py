@@ -102,8 +102,8 @@ def _forecast(values: dict[str, Any], sets: Sequence[str]) -> list[str]:
         return []
     time = find_time_column(path, names)
     columns = [name for name in names if name != time]
-    one = f"; one alone: -s data.target={columns[-1]}" if len(columns) > 1 else ""
-    return [f"time: {time}; forecast: {', '.join(columns)}{one}"]
+    alone = f"; one alone: -s data.target={columns[-1]}" if len(columns) > 1 else ""
+    return [f"time: {time}; forecast: {', '.join(columns)}{alone}"]
 
 
 def _arrays(path: Path) -> Proposal:

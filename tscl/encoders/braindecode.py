@@ -20,6 +20,7 @@ from tscl.encoders.base import ENCODERS, Encoder, evaluating
 from tscl.encoders.convolution import check_dims
 from tscl.encoders.strided import mask_series
 from tscl.errors import ConfigError, InputError, MissingExtraError, check_choice, is_number, nearest
+from tscl.registry import constructor_arguments
 
 _OWN = ("n_chans", "n_outputs", "n_times", "sfreq", "input_window_seconds")
 """Arguments of braindecode's networks that the encoder sets itself."""
@@ -104,13 +105,7 @@ class BraindecodeEncoder(Encoder):
         if sampling_rate is not None and not (is_number(sampling_rate) and sampling_rate > 0):
             raise InputError("sampling_rate", sampling_rate, "choose a number above 0, or None")
         params = dict(model_params or {})
-        self._config = {
-            "input_dims": input_dims,
-            "model": model,
-            "n_times": n_times,
-            "sampling_rate": sampling_rate,
-            "model_params": params,
-        }
+        self._config = constructor_arguments(locals(), model_params=params)
         self.input_dims, self.causal, self.n_times = input_dims, False, n_times
         self.receptive_field = 2 * n_times - 1
         known = braindecode_models()

@@ -15,6 +15,7 @@ from tscl.encoders.base import ENCODERS
 from tscl.encoders.convolution import check_series
 from tscl.encoders.dilated import DilatedConvEncoder
 from tscl.encoders.experts import MixtureEncoder
+from tscl.registry import constructor_arguments
 
 
 @ENCODERS.register("cost")
@@ -74,12 +75,7 @@ class CoSTEncoder(MixtureEncoder):
         self.backbone = DilatedConvEncoder(
             input_dims, output_dims, hidden_dims, depth, kernel_size, dropout, causal
         )
-        own = self.backbone.config()
-        self._config = {
-            **{key: own[key] for key in own if key not in ("published", "input_dropout")},
-            "kernels": [int(k) for k in kernels],
-            "mixture": mixture,
-        }
+        self._config = constructor_arguments(locals(), kernels=[int(k) for k in kernels])
         self.input_dims, self.output_dims, self.causal = input_dims, output_dims, causal
         self._build_mixture(output_dims, kernels, mixture)
         backbone_field = self.backbone.receptive_field

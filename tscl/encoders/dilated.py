@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from tscl.encoders.base import ENCODERS, Encoder, input_layer, project_input
 from tscl.encoders.convolution import ShiftedConv, check_dims, check_dropout, check_series
+from tscl.registry import constructor_arguments
 
 
 class ResidualBlock(nn.Module):
@@ -96,17 +97,7 @@ class DilatedConvEncoder(Encoder):
         )
         check_dropout(dropout)
         check_dropout(input_dropout)
-        self._config = {
-            "input_dims": input_dims,
-            "output_dims": output_dims,
-            "hidden_dims": hidden_dims,
-            "depth": depth,
-            "kernel_size": kernel_size,
-            "dropout": dropout,
-            "causal": causal,
-            "published": published,
-            "input_dropout": input_dropout,
-        }
+        self._config = constructor_arguments(locals())
         self.input_dims, self.output_dims, self.causal = input_dims, output_dims, causal
         self.input_fc = input_layer(input_dims, hidden_dims, published, input_dropout)
         blocks = [

@@ -23,6 +23,7 @@ from tscl.encoders.strided import (
     mask_series,
 )
 from tscl.errors import InputError, is_number
+from tscl.registry import constructor_arguments
 
 
 def _padded(x: Tensor, kernel_size: int) -> Tensor:
@@ -98,20 +99,7 @@ class EEGNetEncoder(Encoder):
         if max_norm is not None and not (is_number(max_norm) and max_norm > 0):
             raise InputError("max_norm", max_norm, "choose a number above 0, or None")
         width = filters * spatial
-        self._config = {
-            "input_dims": input_dims,
-            "output_dims": output_dims,
-            "filters": filters,
-            "spatial": spatial,
-            "kernel_size": kernel_size,
-            "separable_kernel": separable_kernel,
-            "pool1": pool1,
-            "pool2": pool2,
-            "max_norm": max_norm,
-            "norm": norm,
-            "groups": groups,
-            "dropout": dropout,
-        }
+        self._config = constructor_arguments(locals())
         self.input_dims, self.causal = input_dims, False
         self.output_dims = width if output_dims is None else output_dims
         self.kernel_size, self.separable_kernel = kernel_size, separable_kernel

@@ -13,6 +13,7 @@ from tscl.encoders.base import ENCODERS, Encoder
 from tscl.encoders.convolution import check_dims, exporting, shifted_conv
 from tscl.encoders.mixture import fold_kernels, frequency_conv, separate_convolutions
 from tscl.errors import ConfigError, InputError, check_choice
+from tscl.registry import constructor_arguments
 
 MIXTURES = ("folded_fft", "folded", "separate")
 _FEW_ROWS = 512
@@ -119,14 +120,9 @@ class ExpertsEncoder(MixtureEncoder):
         self.backbone = ENCODERS.build(
             backbone, input_dims=input_dims, output_dims=output_dims, **params
         )
-        self._config = {
-            "input_dims": input_dims,
-            "output_dims": output_dims,
-            "backbone": backbone,
-            "backbone_params": params,
-            "kernels": [int(k) for k in kernels],
-            "mixture": mixture,
-        }
+        self._config = constructor_arguments(
+            locals(), backbone_params=params, kernels=[int(k) for k in kernels]
+        )
         self.input_dims, self.output_dims = input_dims, output_dims
         self.causal = self.backbone.causal
         self._build_mixture(output_dims, kernels, mixture)

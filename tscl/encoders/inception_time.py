@@ -25,6 +25,7 @@ from tscl.encoders.strided import (
     per_stage,
 )
 from tscl.errors import InputError
+from tscl.registry import constructor_arguments
 
 
 class InceptionModule(nn.Module):
@@ -107,17 +108,7 @@ class InceptionTimeEncoder(Encoder):
         check_dims(groups=groups)
         lengths = per_stage("kernels", kernels, len(kernels))
         width = filters * (len(lengths) + 1)
-        self._config = {
-            "input_dims": input_dims,
-            "output_dims": output_dims,
-            "filters": filters,
-            "depth": depth,
-            "kernels": lengths,
-            "stem_stride": stem_stride,
-            "norm": norm,
-            "groups": groups,
-            "dropout": dropout,
-        }
+        self._config = constructor_arguments(locals(), kernels=lengths)
         self.input_dims, self.causal = input_dims, False
         self.output_dims = width if output_dims is None else output_dims
         self.stride = self.latent_stride = stem_stride

@@ -17,6 +17,7 @@ from tscl.encoders.base import ENCODERS, input_layer
 from tscl.encoders.convolution import check_dims, check_dropout
 from tscl.encoders.transformer import AttentionLayer, TransformerEncoder
 from tscl.errors import InputError
+from tscl.registry import constructor_arguments
 from tscl.seeding import torch_generator
 
 
@@ -118,11 +119,8 @@ class InformerEncoder(TransformerEncoder):
         check_dims(factor=factor)
         if sample_seed < 0:
             raise InputError("sample_seed", sample_seed, "use 0 or more")
-        for name in ("causal", "context"):
-            del self._config[name]
-        self._config |= {"factor": factor, "sample_seed": sample_seed}
         check_dropout(input_dropout)
-        self._config |= {"published": published, "input_dropout": input_dropout}
+        self._config = constructor_arguments(locals())
         if published:
             self.positions = False
             self.input_fc = input_layer(input_dims, hidden_dims, published, input_dropout)

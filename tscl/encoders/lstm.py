@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tscl.encoders.base import ENCODERS, Encoder, input_layer, project_input
 from tscl.encoders.convolution import check_dims, check_dropout, check_series
 from tscl.errors import InputError
+from tscl.registry import constructor_arguments
 
 
 @ENCODERS.register("lstm")
@@ -58,15 +59,7 @@ class LSTMEncoder(Encoder):
         )
         check_dropout(dropout)
         check_dropout(input_dropout)
-        self._config = {
-            "input_dims": input_dims,
-            "output_dims": output_dims,
-            "hidden_dims": hidden_dims,
-            "depth": depth,
-            "dropout": dropout,
-            "published": published,
-            "input_dropout": input_dropout,
-        }
+        self._config = constructor_arguments(locals())
         self.input_dims, self.output_dims, self.causal = input_dims, output_dims, True
         self.receptive_field = None
         self.input_fc = input_layer(input_dims, hidden_dims, published, input_dropout)

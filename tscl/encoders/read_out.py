@@ -13,6 +13,7 @@ from tscl.encoders.convolution import check_dims
 from tscl.encoders.strided import BatchNorm
 from tscl.errors import InputError, check_choice
 from tscl.pooling import check_pooling, pool_time
+from tscl.registry import constructor_arguments
 
 Output = Literal["pooled", "read_out", "both"]
 WHOLE = 2**31
@@ -76,14 +77,7 @@ class ReadOutEncoder(Encoder):
         else:
             name, params = backbone, dict(backbone_params or {})
             self.backbone = ENCODERS.build(name, input_dims=input_dims, **params)
-        self._config = {
-            "input_dims": input_dims,
-            "output_dims": output_dims,
-            "output": output,
-            "backbone": name,
-            "backbone_params": params,
-            "pooling": pooling,
-        }
+        self._config = constructor_arguments(locals(), backbone=name, backbone_params=params)
         dims = int(self.backbone.output_dims) * len(check_pooling(pooling))  # type: ignore[arg-type]
         self.output, self.pooling, self.pooled_dims = output, pooling, dims
         self.norm = BatchNorm(dims)

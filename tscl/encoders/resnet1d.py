@@ -25,6 +25,7 @@ from tscl.encoders.strided import (
     per_stage,
 )
 from tscl.errors import InputError
+from tscl.registry import constructor_arguments
 
 
 class _Norms:
@@ -148,21 +149,9 @@ class ResNet1dEncoder(Encoder):
         kernels = per_stage("kernel_size", kernel_size, len(stages))
         stem = stages[0] if stem_dims is None else stem_dims
         check_dims(stem_dims=stem)
-        self._config = {
-            "input_dims": input_dims,
-            "output_dims": output_dims,
-            "widths": stages,
-            "depths": blocks,
-            "strides": steps,
-            "kernel_size": kernels,
-            "stem_layers": stem_layers,
-            "stem_dims": stem_dims,
-            "stem_kernel": stem_kernel,
-            "stem_stride": stem_stride,
-            "norm": norm,
-            "groups": groups,
-            "dropout": dropout,
-        }
+        self._config = constructor_arguments(
+            locals(), widths=stages, depths=blocks, strides=steps, kernel_size=kernels
+        )
         self.input_dims, self.causal = input_dims, False
         self.output_dims = stages[-1] if output_dims is None else output_dims
         self.latent_stride = stem_stride

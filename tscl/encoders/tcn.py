@@ -14,6 +14,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from tscl.encoders.base import ENCODERS, Encoder, input_layer, project_input
 from tscl.encoders.convolution import ShiftedConv, check_dims, check_dropout, check_series
+from tscl.registry import constructor_arguments
 
 
 class TemporalBlock(nn.Module):
@@ -110,16 +111,7 @@ class TCNEncoder(Encoder):
         )
         check_dropout(dropout)
         check_dropout(input_dropout)
-        self._config = {
-            "input_dims": input_dims,
-            "output_dims": output_dims,
-            "hidden_dims": hidden_dims,
-            "depth": depth,
-            "kernel_size": kernel_size,
-            "dropout": dropout,
-            "published": published,
-            "input_dropout": input_dropout,
-        }
+        self._config = constructor_arguments(locals())
         self.input_dims, self.output_dims, self.causal = input_dims, output_dims, True
         count = depth + published
         self.receptive_field = 1 + 2 * (kernel_size - 1) * (2**count - 1)

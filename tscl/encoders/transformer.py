@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from tscl.encoders.base import ENCODERS, Encoder, project_input
 from tscl.encoders.convolution import check_dims, check_dropout, check_series
 from tscl.errors import InputError
+from tscl.registry import constructor_arguments
 
 Turns = tuple[Tensor, Tensor]
 """Cosine and sine (T, d / 2) of the angles of rotary positions."""
@@ -159,17 +160,7 @@ class TransformerEncoder(Encoder):
             raise InputError(
                 "hidden_dims", hidden_dims, f"choose a multiple of 2 * heads = {2 * heads}"
             )
-        self._config = {
-            "input_dims": input_dims,
-            "output_dims": output_dims,
-            "hidden_dims": hidden_dims,
-            "depth": depth,
-            "heads": heads,
-            "ffn_dims": ffn_dims,
-            "dropout": dropout,
-            "causal": causal,
-            "context": context,
-        }
+        self._config = constructor_arguments(locals())
         self.input_dims, self.output_dims, self.causal = input_dims, output_dims, causal
         self.head_dims, self.positions = hidden_dims // heads, True
         self.receptive_field = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from tscl.inference.masked_distance import masked_distance
 Scores = NDArray[np.float64]
 
 
+@dataclass(eq=False, repr=False)
 class ContrastiveAnomalyDetector(TransformerBased):
     """TS2Vec's detector (arXiv 2106.10466, section 4.3) around any method and encoder.
 
@@ -60,24 +62,15 @@ class ContrastiveAnomalyDetector(TransformerBased):
         (100,)
     """
 
-    fitted_by = "threshold_"
+    fitted_by: ClassVar[str] = "threshold_"
 
-    def __init__(
-        self,
-        transformer: BaseEstimator | None = None,
-        *,
-        window: int = 200,
-        average: int = 21,
-        beta: float = 4.0,
-        quiet: int = 0,
-        batch_size: int = 256,
-    ) -> None:
-        self.transformer = transformer
-        self.window = window
-        self.average = average
-        self.beta = beta
-        self.quiet = quiet
-        self.batch_size = batch_size
+    transformer: BaseEstimator | None = None
+    _: KW_ONLY
+    window: int = 200
+    average: int = 21
+    beta: float = 4.0
+    quiet: int = 0
+    batch_size: int = 256
 
     def fit(self, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None) -> Self:
         """Train on ``X`` and set the threshold on it.

@@ -312,7 +312,7 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         network = nn.Sequential(OrderedDict(parts))
         values = self.transformer_.scaled(read_panel(self, X, reset=False))
         names = [str(name) for name in self.classes_]
-        return [explain(network, one, names, **options) for one in values]
+        return [explain(network, series, names, **options) for series in values]
 
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         if self.head is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +24,7 @@ from tscl.estimators.saved import check_arrays
 from tscl.estimators.transformer import ContrastiveTransformer
 
 
+@dataclass(eq=False, repr=False)
 class ContrastiveClusterer(ClusterMixin, StandardEmbeddings):
     """A :class:`ContrastiveTransformer` and k-means on its standardised embeddings.
 
@@ -46,20 +48,13 @@ class ContrastiveClusterer(ClusterMixin, StandardEmbeddings):
         (12,)
     """
 
-    fitted_by = "cluster_centers_"
+    fitted_by: ClassVar[str] = "cluster_centers_"
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        transformer: BaseEstimator | None = None,
-        n_init: int = 10,
-        random_state: RandomState = 0,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.transformer = transformer
-        self.n_init = n_init
-        self.random_state = random_state
+    n_clusters: int = 8
+    _: KW_ONLY
+    transformer: BaseEstimator | None = None
+    n_init: int = 10
+    random_state: RandomState = 0
 
     def fit(
         self,

@@ -121,6 +121,7 @@ class ContinualTransformer(ContrastiveTransformer):
         site = derive_seed(seed, "site", self.sites_) % 2**31
         settings = TrainSettings(
             max_epochs=self.max_epochs,
+            max_steps=self.max_steps,
             lr=self.lr,
             averaging=self.averaging,  # type: ignore[arg-type]
             seed=site,

@@ -53,6 +53,7 @@ class PretrainingSettings(SavedEstimator, SeriesInput):
         scale: ``train`` standardises each channel by the mean and deviation of the series seen in
             ``fit``, ``sample`` each channel of each series by its own, ``none`` leaves X as it is.
         max_epochs: passes over the series.
+        max_steps: stop earlier, after so many steps.
         batch_size: sections a step, fewer when there are not as many.
         lr: learning rate.
         averaging: of the weights over training, see :class:`tscl.training.trainer.TrainSettings`.
@@ -75,6 +76,7 @@ class PretrainingSettings(SavedEstimator, SeriesInput):
     pooling: str = "max"
     scale: str = "train"
     max_epochs: int = 20
+    max_steps: int | None = None
     batch_size: int = 32
     lr: float = 1e-3
     averaging: str = "swa"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ PARTS = 64
 """Most parts of a series that are warped."""
 
 
+@dataclass(eq=False, repr=False)
 class PatientRetrieval(StandardEmbeddings):
     """An index of embeddings of series with their patients, searched for the nearest patients.
 
@@ -61,19 +63,13 @@ class PatientRetrieval(StandardEmbeddings):
         (np.True_, 2)
     """
 
-    fitted_by = "embeddings_"
+    fitted_by: ClassVar[str] = "embeddings_"
     codes_ = earlier_name("embeddings_")
 
-    def __init__(
-        self,
-        transformer: BaseEstimator | None = None,
-        *,
-        metric: str = "euclidean",
-        rerank: int = 0,
-    ) -> None:
-        self.transformer = transformer
-        self.metric = metric
-        self.rerank = rerank
+    transformer: BaseEstimator | None = None
+    _: KW_ONLY
+    metric: str = "euclidean"
+    rerank: int = 0
 
     def fit(
         self,

@@ -179,6 +179,7 @@ class ContrastiveTransformer(
             self.scaled(values),
             TrainSettings(
                 max_epochs=self.max_epochs,
+                max_steps=self.max_steps,
                 lr=self.lr,
                 averaging=self.averaging,  # type: ignore[arg-type]
                 seed=seed,

@@ -159,10 +159,10 @@ def _maps(
     path = IntegratedGradients(network).attribute(
         x, baselines=level, target=code, n_steps=steps, internal_batch_size=_BATCH
     )
-    found = {"occlusion": hidden, "integrated gradients": path}
+    scores = {"occlusion": hidden, "integrated gradients": path}
     return {
         name: np.nan_to_num(value[0].detach().cpu().double().numpy())
-        for name, value in found.items()
+        for name, value in scores.items()
     }
 
 
@@ -179,7 +179,7 @@ def _drawn_anew(network: nn.Module, seed: int) -> nn.Module:
 def _alike(a: Floats, b: Floats) -> float:
     """Rank correlation of sizes; 0 where one map is the same everywhere."""
     sizes = np.abs(a).ravel(), np.abs(b).ravel()
-    if min(np.ptp(one) for one in sizes) == 0:
+    if min(np.ptp(size) for size in sizes) == 0:
         return 0.0
     return float(spearmanr(*sizes).statistic)
 
@@ -196,8 +196,8 @@ def _draw(
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-    sizes = [np.abs(one).sum(axis=0) for one in answer.maps.values()]
-    total = sum(one / max(one.sum(), 1e-12) for one in sizes)
+    sizes = [np.abs(attribution).sum(axis=0) for attribution in answer.maps.values()]
+    total = sum(size / max(size.sum(), 1e-12) for size in sizes)
     shown = np.sort(np.argsort(-np.asarray(total), kind="stable")[:most])
     names = channels or [f"ch{i}" for i in range(values.shape[1])]
     seconds = np.arange(len(values)) / rate

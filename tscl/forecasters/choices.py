@@ -109,7 +109,7 @@ def choose_past(
         lags = WindowData(data.values, None, length, data.horizon)
         nothing = np.zeros((len(train), 0)), np.zeros((len(some), 0))
         ridge = RidgeForecast().choose(lags, train, some, nothing)
-        errors[length], levels[length] = ridge.error, NORMS[ridge.choice.level]
+        errors[length], levels[length] = ridge.ridges[0].error, NORMS[ridge.choice.level]
     length = min(errors, key=errors.__getitem__)
     return length, levels[length], errors
 
@@ -149,3 +149,18 @@ def held_out(
     if len(result[1]) < 10 or not len(result[0]):
         return np.concatenate(every), result[1][:0]
     return result
+
+
+def head_origins(
+    lengths: Sequence[int],
+    pasts: Sequence[int],
+    horizon: int,
+    share: float,
+    blocks: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Origins that have the shortest past, for training, and held-out ones that have the longest.
+
+    Arguments as for :func:`held_out`.
+    """
+    held = held_out(lengths, max(pasts), horizon, share, blocks)[1]
+    return held_out(lengths, min(pasts), horizon, share if len(held) else 0.0, blocks)[0], held

@@ -6,9 +6,9 @@ the horizon directly, and both choose on windows held out from training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import combinations, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,10 @@ WEIGHTS = (1.0, 0.1)
 """Covariates or embedding are multiplied by one: their penalty is the lags' over its square."""
 LEAST_SCALE = 0.05
 """Added to a window's deviation, so that a constant window has a scale."""
+RIDGE_POWER, HEAD_POWER = 4.0, 2.0
+"""Ridges, and heads, are averaged by their inverse held-out errors to these powers."""
+MAX_SEVERAL = 8
+"""Of more variables, one ridge is kept in the place of a mean of several."""
 MAX_ROWS = 20_000
 """Rows boosting is fitted on, drawn when there are more."""
 MAX_WINDOWS = 10_000
@@ -54,6 +58,7 @@ class WindowData:
         marks: (T', K) covariates known ahead, T' >= T + horizon where forecasts start, or None.
         length, horizon: steps of past and future.
         seasons: season lengths in steps, which name the lags boosting sees.
+        starts: first steps of the series that are joined.
     """
 
     values: Float32
@@ -61,14 +66,27 @@ class WindowData:
     length: int
     horizon: int
     seasons: tuple[int, ...] = ()
+    starts: tuple[int, ...] = (0,)
 
     def future(self, origins: Origins) -> Float32:
         """The truth (n, H, C) after each origin."""
         return np.asarray(self.values[origins[:, None] + np.arange(1, self.horizon + 1)])
 
-    def past(self, origins: Origins) -> Float32:
-        """The window (n, L, C) up to each origin."""
-        return np.asarray(self.values[origins[:, None] + np.arange(1 - self.length, 1)])
+    def past(self, origins: Origins, length: int = 0) -> Float32:
+        """The window (n, L, C) up to each origin, or its last ``length`` steps."""
+        return np.asarray(self.values[origins[:, None] + np.arange(1 - (length or self.length), 1)])
+
+    def room(self, origins: Origins) -> Origins:
+        """Steps of the same series up to each origin, (n,)."""
+        starts = np.asarray(self.starts)
+        first = starts[np.searchsorted(starts, origins, side="right") - 1]
+        return np.asarray(origins - first + 1)
+
+    def between(self, origins: Origins) -> Origins:
+        """All steps from the first to the last of the origins in each series."""
+        series = np.searchsorted(np.asarray(self.starts), origins, side="right")
+        each = [origins[series == i] for i in np.unique(series)]
+        return np.concatenate([np.arange(part.min(), part.max() + 1) for part in each])
 
     def ahead(self, origins: Origins) -> Float32:
         """Covariates (n, H', K) of steps forecast, evenly spaced ones of many; K may be 0."""
@@ -77,6 +95,11 @@ class WindowData:
         most = max(1, min(self.horizon, MAX_AHEAD // max(1, self.marks.shape[1])))
         steps = np.unique(np.linspace(1, self.horizon, most).astype(np.int64))
         return np.asarray(self.marks[origins[:, None] + steps])
+
+
+def window_length(network: nn.Module, data: WindowData) -> int:
+    """Steps of the past a network reads, at most the window."""
+    return int(getattr(network, "input_length", None) or data.length)
 
 
 class Embedder:
@@ -90,7 +113,11 @@ class Embedder:
         self._components: PCA | None = None
         if network is not None:
             embeddings = window_embeddings(
-                network, data.values, thinned(origins, 2000), data.length, marks=data.marks
+                network,
+                data.values,
+                thinned(origins, 2000),
+                window_length(network, data),
+                marks=data.marks,
             )
             self._components = _components(embeddings)
 
@@ -98,7 +125,8 @@ class Embedder:
         """Embeddings of the windows that end at ``origins``."""
         if self._components is None or network is None:
             return np.zeros((len(origins), 0))
-        embeddings = window_embeddings(network, data.values, origins, data.length, marks=data.marks)
+        length = window_length(network, data)
+        embeddings = window_embeddings(network, data.values, origins, length, marks=data.marks)
         return np.asarray(self._components.transform(embeddings), np.float64)
 
 
@@ -132,24 +160,22 @@ def _components(embeddings: Float32) -> PCA:
 
 @dataclass(frozen=True)
 class RidgeChoice:
-    """What a ridge sees: a member of ``LEVELS``; weights of covariates and embedding (0: none);
-    and its penalty."""
+    """What a ridge sees: a member of ``LEVELS``, weights of covariates and embedding (0: none), its
+    penalty, and steps of the past (0: the whole window)."""
 
     level: str = "last"
     calendar: float = 0.0
     embedding: float = 0.0
     alpha: float = 1.0
+    past: int = 0
 
 
 @dataclass(eq=False)
-class RidgeForecast:
-    """One ridge a variable, from the window to all steps ahead.
-
-    Level, covariates, embedding and penalty are those with the least error on the held-out
-    windows, in that order: a part that does not lower it is left out.
+class Ridge:
+    """One ridge a variable, from the window to all steps ahead, by a choice.
 
     Attributes:
-        choice: what was chosen. error: its held-out mean squared error.
+        choice: what it sees. error: its held-out mean squared error.
     """
 
     choice: RidgeChoice = field(default_factory=RidgeChoice)
@@ -157,10 +183,15 @@ class RidgeForecast:
 
     def choose(
         self, data: WindowData, train: Origins, held: Origins, embedded: tuple[Float64, Float64]
-    ) -> RidgeForecast:
-        """Fit on ``train`` by every choice; ``embedded`` are the embeddings of both parts."""
-        for level in LEVELS:
-            self._try(data, train, held, embedded, RidgeChoice(level))
+    ) -> Ridge:
+        """Find the penalty of the lags alone."""
+        self._try(data, train, held, embedded, self.choice)
+        return self
+
+    def extend(
+        self, data: WindowData, train: Origins, held: Origins, embedded: tuple[Float64, Float64]
+    ) -> Ridge:
+        """Add covariates and embedding, each only where it lowers the held-out error."""
         if data.marks is not None:
             chosen = self.choice
             for weight in WEIGHTS:
@@ -169,10 +200,10 @@ class RidgeForecast:
             chosen = self.choice
             for weight in WEIGHTS:
                 self._try(data, train, held, embedded, replace(chosen, embedding=weight))
-        return self.fit(data, train, embedded[0])
+        return self
 
-    def fit(self, data: WindowData, origins: Origins, embedding: Float64) -> RidgeForecast:
-        """Fit by the choice made."""
+    def fit(self, data: WindowData, origins: Origins, embedding: Float64) -> Ridge:
+        """Fit by the choice made, on the origins whose past is known."""
         paths = self._paths(data, origins, embedding, self.choice)
         self._weights = [path.coefficients(self.choice.alpha) for path in paths]
         return self
@@ -209,11 +240,88 @@ class RidgeForecast:
     def _paths(
         self, data: WindowData, origins: Origins, embedding: Float64, choice: RidgeChoice
     ) -> list[RidgePath]:
+        known = data.room(origins) >= (choice.past or data.length)
+        origins, embedding = origins[known], embedding[known]
         truth = data.future(origins)
         return [
             RidgePath(ALPHAS).fit(x, (truth[:, :, c] - center) / scale)
             for c, (x, center, scale) in enumerate(_ridge_rows(data, origins, embedding, choice))
         ]
+
+
+@dataclass(eq=False)
+class RidgeForecast:
+    """The mean of ridges that differ in past and level, weighted by their held-out errors.
+
+    What one of them wins by on some stretches it loses on the next; their mean does not.
+
+    Attributes:
+        ridges: the best first. weights: of each in the mean.
+    """
+
+    ridges: list[Ridge] = field(default_factory=lambda: [Ridge()])
+    weights: list[float] = field(default_factory=lambda: [1.0])
+
+    @property
+    def choice(self) -> RidgeChoice:
+        """Of the best ridge."""
+        return self.ridges[0].choice
+
+    def choose(
+        self,
+        data: WindowData,
+        train: Origins,
+        held: Origins,
+        embedded: tuple[Float64, Float64],
+        pasts: Sequence[int] = (0,),
+        *,
+        several: bool = False,
+    ) -> RidgeForecast:
+        """Fit on ``train`` a ridge of every past and level, and keep all or the best.
+
+        Args:
+            data: series.
+            train: origins to fit on; a ridge leaves out those that lack its past.
+            held: origins to choose by.
+            embedded: embeddings of both.
+            pasts: lengths of the past; 0 is the whole window.
+            several: keep all.
+        """
+        choices = [RidgeChoice(level, past=past) for past in pasts for level in LEVELS]
+        tried = [Ridge(choice).choose(data, train, held, embedded) for choice in choices]
+        if not several:
+            tried = [min(tried, key=lambda ridge: ridge.error)]
+        tried = [ridge.extend(data, train, held, embedded) for ridge in tried]
+        self.ridges = sorted(tried, key=lambda ridge: ridge.error)
+        self.weights = shares([ridge.error for ridge in self.ridges], RIDGE_POWER)
+        return self.fit(data, train, embedded[0])
+
+    def fit(self, data: WindowData, origins: Origins, embedding: Float64) -> RidgeForecast:
+        """Fit by the choices made."""
+        for ridge in self.ridges:
+            ridge.fit(data, origins, embedding)
+        return self
+
+    def predict(self, data: WindowData, origins: Origins, embedding: Float64) -> Float64:
+        """Forecasts (n, H, C)."""
+        return weighted_mean(
+            (ridge.predict(data, origins, embedding) for ridge in self.ridges), self.weights
+        )
+
+
+def shares(errors: Sequence[float], power: float) -> list[float]:
+    """Weights that sum to 1, each by the inverse error to a power."""
+    least = min(errors)
+    ratios = np.array([1.0 if error == least else least / error for error in errors]) ** power
+    return [float(share) for share in ratios / ratios.sum()]
+
+
+def weighted_mean(forecasts: Iterable[NDArray[np.floating]], weights: Sequence[float]) -> Float64:
+    """The sum of forecasts by weights, one of them in memory at a time."""
+    result: Any = 0.0
+    for forecast, weight in zip(forecasts, weights, strict=True):
+        result = result + weight * np.asarray(forecast, np.float64)
+    return np.asarray(result)
 
 
 def _ridge_rows(
@@ -224,7 +332,7 @@ def _ridge_rows(
     if choice.calendar:
         ahead = data.ahead(origins).reshape(len(origins), -1).astype(np.float64)
         shared.append(choice.calendar * ahead)
-    past = data.past(origins).astype(np.float64)
+    past = data.past(origins, choice.past).astype(np.float64)
     for c in range(past.shape[2]):
         lags = past[:, :, c]
         center, scale = _level(lags, choice.level)
@@ -255,12 +363,14 @@ class BoostedForecast:
 
     Attributes:
         ridge: fitted, or None. seed: of the trees and of the rows they are fitted on.
+        past: steps the lags reach back; 0 is the whole window.
         n_trees, level, embedding: chosen by the held-out error; with a ridge the level is the
             ridge's. error: that error.
     """
 
     ridge: RidgeForecast | None
     seed: int = 0
+    past: int = 0
     n_trees: int = 100
     level: str = "last"
     embedding: bool = True
@@ -295,7 +405,9 @@ class BoostedForecast:
         return self.predict(data, held, embedded[1], stages=self.n_trees)
 
     def fit(self, data: WindowData, origins: Origins, embedding: Float64) -> BoostedForecast:
-        """Fit by the choice made, over the ridge as it is."""
+        """Fit by the choice made, over the ridge as it is, on the origins whose past is known."""
+        known = data.room(origins) >= max(self._past(data), self._ridge_past(data))
+        origins, embedding = origins[known], embedding[known]
         base, scale = self._under(data, origins, embedding)
         n_pairs = len(origins) * data.horizon
         wanted = min(n_pairs, MAX_ROWS // data.values.shape[1])
@@ -329,11 +441,19 @@ class BoostedForecast:
             parts.append(base + more.reshape(base.shape) * scale[:, None])
         return np.concatenate(parts) if parts else np.zeros((0, data.horizon, 1))
 
+    def _past(self, data: WindowData) -> int:
+        return self.past or data.length
+
+    def _ridge_past(self, data: WindowData) -> int:
+        """The longest past of the ridges under the trees."""
+        ridges = [] if self.ridge is None else self.ridge.ridges
+        return max((ridge.choice.past or data.length for ridge in ridges), default=0)
+
     def _under(
         self, data: WindowData, origins: Origins, embedding: Float64
     ) -> tuple[Float64, Float64]:
         """The forecast (n, H, C) that trees add to, and the scale (n, C) of what they add."""
-        past = data.past(origins).astype(np.float64)
+        past = data.past(origins, self._past(data)).astype(np.float64)
         level = self.level if self.ridge is None else self.ridge.choice.level
         each = [_level(past[:, :, c], level) for c in range(past.shape[2])]
         scale = np.concatenate([one for _, one in each], axis=1)
@@ -352,22 +472,22 @@ class BoostedForecast:
         at: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     ) -> Float32:
         """A row for every pair ``at`` of a window and a step (all when None) and variable."""
-        horizon, values = data.horizon, data.values
+        horizon, values, length = data.horizon, data.values, self._past(data)
         if at is None:
             at = np.divmod(np.arange(len(origins) * horizon), horizon)
         window, step = at
         now = origins[window]
         last = values[now]  # (pairs, C)
         columns: list[NDArray[np.floating]] = [base[window, step] - last]
-        columns += [values[now - lag] - last for lag in range(1, min(data.length, 8))]
+        columns += [values[now - lag] - last for lag in range(1, min(length, 8))]
         total = np.concatenate([np.zeros((1, last.shape[1])), values.cumsum(0, dtype=np.float64)])
-        for season in (s for s in data.seasons if s <= data.length):
+        for season in (s for s in data.seasons if s <= length):
             before = (step + 1) - ((step // season) + 1) * season  # of the step, to the past
-            for back in range(0, min(3 * season, data.length), season):
+            for back in range(0, min(3 * season, length), season):
                 lag = before - back
-                inside = (lag > -data.length)[:, None]
+                inside = (lag > -length)[:, None]
                 columns.append(
-                    np.where(inside, values[now + np.maximum(lag, 1 - data.length)] - last, 0)
+                    np.where(inside, values[now + np.maximum(lag, 1 - length)] - last, 0)
                 )
             columns.append((total[now + 1] - total[now + 1 - season]) / season - last)
         columns = [column / scale[window] for column in columns]
@@ -407,11 +527,11 @@ class Head:
     """What turns a window into a forecast: the network's decoder, a ridge, boosting, or their mean.
 
     Attributes:
-        members: of :data:`HEADS`, or ``naive``; their mean is the forecast.
+        members: of :data:`HEADS`, or ``naive``, and their weights in the mean.
         errors: held-out mean squared error of each that was tried.
     """
 
-    members: tuple[str, ...] = ("network",)
+    members: dict[str, float] = field(default_factory=lambda: {"network": 1.0})
     errors: dict[str, float] = field(default_factory=dict)
     ridge: RidgeForecast | None = None
     boosted: dict[str, BoostedForecast] = field(default_factory=dict)
@@ -421,7 +541,7 @@ class Head:
     @property
     def kind(self) -> str:
         """The members in words, as in ``errors``."""
-        return mean_name(self.members)
+        return mean_name(tuple(self.members))
 
     @classmethod
     def choose(
@@ -434,52 +554,52 @@ class Head:
         *,
         seed: int = 0,
         embedder: StepEmbedder | None = None,
+        pasts: Sequence[int] = (0,),
     ) -> tuple[Head, Float32]:
-        """The head ``wanted``, or with ``auto`` the mean with the least held-out error.
+        """The head ``wanted``, or with ``auto`` the mean of all, weighted by held-out errors.
 
         Errors come from fits on ``train`` alone; what was chosen is then fitted again on both
-        parts (a network's own decoder is not).
+        parts and what lies between them (a network's own decoder is not).
 
         Args:
             wanted: one of :data:`HEADS`.
             network: with a decoder and ``represent``; None for heads on lags alone.
             data: series.
-            train: origins to fit on.
+            train: origins to fit on; heads with a longer past leave some out.
             held: origins to choose by; without any, ``auto`` is the network or else the ridge.
             seed: of the trees.
             embedder: takes the place of the network's embedding.
+            pasts: lengths of the past that ``auto`` has ridges of; 0 is the whole window.
 
         Returns:
             The head, and its forecasts (n, H, C) of the held-out windows before that second fit.
         """
         own = np.zeros((len(held), data.horizon, data.values.shape[1]), np.float32)
         if network is not None:
-            own = window_forecasts(network, data.values, held, data.length, marks=data.marks)
+            length = window_length(network, data)
+            own = window_forecasts(network, data.values, held, length, marks=data.marks)
         if wanted == "auto" and not len(held):
             wanted = "ridge" if network is None else "network"
         if wanted == "network":
             errors = {wanted: float(np.square(own - data.future(held)).mean())} if len(held) else {}
-            return cls((wanted,), errors), own
+            return cls({wanted: 1.0}, errors), own
         train = thinned(train, MAX_WINDOWS)
-        head = cls((wanted,), embedder=embedder or Embedder(data, network, train))
+        head = cls({wanted: 1.0}, embedder=embedder or Embedder(data, network, train))
         if not len(held):
             head.ridge = RidgeForecast()
             if wanted != "ridge":
                 under = head.ridge if wanted == "boosting" else None
-                head.boosted[wanted] = BoostedForecast(under, seed, 50)
+                head.boosted[wanted] = BoostedForecast(under, seed, n_trees=50)
             head._fit(network, data, train)
             return head, own
-        forecasts = head._try(wanted, network, data, train, held, seed)
+        forecasts = head._try(wanted, network, data, train, held, seed, pasts)
         if wanted == "auto":
             head._add_naive(forecasts, data, held)
             if network is not None:
                 forecasts["network"] = own
-        head._take_best(wanted, forecasts, data.future(held))
-        head.boosted = {name: head.boosted[name] for name in head.boosted if name in head.members}
-        if not set(head.members) <= {"network", "naive"}:
-            both = np.sort(np.concatenate([train, held]))
-            head._fit(network, data, thinned(both, MAX_WINDOWS))
-        result = np.mean([forecasts[name] for name in head.members], axis=0)
+        result = head._weigh(forecasts, data.future(held))
+        every = data.between(np.concatenate([train, held]))
+        head._fit(network, data, thinned(every, MAX_WINDOWS))
         return head, result.astype(np.float32)
 
     def _try(
@@ -490,20 +610,26 @@ class Head:
         train: Origins,
         held: Origins,
         seed: int,
+        pasts: Sequence[int],
     ) -> dict[str, NDArray[np.floating]]:
         """Fit on ``train`` what may be needed, choose by ``held``, and its forecasts there."""
         assert self.embedder is not None
-        train = thinned(train, max(1000, MAX_WINDOWS // data.values.shape[1]))
+        n_variables = data.values.shape[1]
+        train = thinned(train, max(1000, MAX_WINDOWS // n_variables))
         embedded = self.embedder(data, network, train), self.embedder(data, network, held)
         forecasts: dict[str, NDArray[np.floating]] = {}
+        past = 0
         if wanted != "trees":
-            self.ridge = RidgeForecast().choose(data, train, held, embedded)
+            several = wanted == "auto" and n_variables <= MAX_SEVERAL
+            self.ridge = RidgeForecast()
+            self.ridge.choose(data, train, held, embedded, pasts, several=several)
             forecasts["ridge"] = self.ridge.predict(data, held, embedded[1])
+            past = self.ridge.choice.past
         for name, under in (("boosting", self.ridge), ("trees", None)):
             if wanted in ("auto", name):
-                self.boosted[name] = BoostedForecast(under, seed)
+                self.boosted[name] = BoostedForecast(under, seed, past)
                 forecasts[name] = self.boosted[name].choose(data, train, held, embedded)
-        return forecasts
+        return forecasts if wanted == "auto" else {wanted: forecasts[wanted]}
 
     def _add_naive(
         self, forecasts: dict[str, NDArray[np.floating]], data: WindowData, held: Origins
@@ -515,60 +641,58 @@ class Head:
         self.season = min(errors, key=errors.__getitem__)
         forecasts["naive"] = naive_forecast(data, held, self.season)
 
-    def _take_best(
-        self, wanted: str, forecasts: Mapping[str, NDArray[np.floating]], truth: Float32
-    ) -> None:
-        """Set the errors, and with ``auto`` the members."""
-
-        def error(names: tuple[str, ...]) -> float:
-            mean = np.mean([forecasts[name] for name in names], axis=0)
-            return float(np.square(mean - truth).mean())
-
-        single = {(name,): error((name,)) for name in sorted(forecasts)}
-        self.errors = {mean_name(names): value for names, value in single.items()}
-        if wanted != "auto":
-            return
-        several = [m for n in range(2, len(forecasts) + 1) for m in combinations(forecasts, n)]
-        tried = single | {names: error(names) for names in several}
-        self.members = min(tried, key=tried.__getitem__)
-        best = min(several, key=tried.__getitem__)
-        self.errors[mean_name(best)] = tried[best]
+    def _weigh(
+        self, forecasts: Mapping[str, NDArray[np.floating]], truth: Float32
+    ) -> NDArray[np.floating]:
+        """Set members and errors; the mean of the forecasts by their weights."""
+        self.errors = {n: float(np.square(f - truth).mean()) for n, f in forecasts.items()}
+        weights = shares(list(self.errors.values()), HEAD_POWER)
+        self.members = {n: w for n, w in zip(forecasts, weights, strict=True) if w > 0}
+        result = weighted_mean((forecasts[n] for n in self.members), list(self.members.values()))
+        self.errors[self.kind] = float(np.square(result - truth).mean())
+        return result
 
     def _fit(self, network: nn.Module | None, data: WindowData, origins: Origins) -> None:
-        """Fit what the members need by the choices made."""
+        """Fit heads again by the choices made."""
         assert self.embedder is not None
         embedding = self.embedder(data, network, origins)
-        if self.ridge is not None and {"ridge", "boosting"} & set(self.members):
+        if self.ridge is not None:
             self.ridge.fit(data, origins, embedding)
         for boosted in self.boosted.values():
             boosted.fit(data, origins, embedding)
 
     def forecast(self, network: nn.Module | None, data: WindowData, origins: Origins) -> Float32:
         """Forecasts (n, H, C) from ``origins``."""
-        forecasts: list[NDArray[np.floating]] = []
-        if "network" in self.members:
-            assert network is not None
-            forecasts.append(
-                window_forecasts(network, data.values, origins, data.length, marks=data.marks)
-            )
-        if "naive" in self.members:
-            forecasts.append(naive_forecast(data, origins, self.season))
-        if not set(self.members) <= {"network", "naive"}:
-            assert self.embedder is not None
+        embedding = np.zeros((len(origins), 0))
+        if self.embedder is not None:
             embedding = self.embedder(data, network, origins)
-            if "ridge" in self.members:
+
+        def forecast(member: str) -> NDArray[np.floating]:
+            if member == "network":
+                assert network is not None
+                length = window_length(network, data)
+                return window_forecasts(network, data.values, origins, length, marks=data.marks)
+            if member == "naive":
+                return naive_forecast(data, origins, self.season)
+            if member == "ridge":
                 assert self.ridge is not None
-                forecasts.append(self.ridge.predict(data, origins, embedding))
-            forecasts += [b.predict(data, origins, embedding) for b in self.boosted.values()]
-        return np.asarray(np.mean(forecasts, axis=0, dtype=np.float64), np.float32)
+                return self.ridge.predict(data, origins, embedding)
+            return self.boosted[member].predict(data, origins, embedding)
+
+        forecasts = (forecast(member) for member in self.members)
+        return weighted_mean(forecasts, list(self.members.values())).astype(np.float32)
 
     def facts(self) -> dict[str, Any]:
-        """What was chosen, for reports: the members, and what each of them sees."""
+        """What was chosen, for reports: the members and their weights, and what each sees."""
         result: dict[str, Any] = {"head": self.kind}
+        if len(self.members) > 1:
+            result["weights"] = {name: round(share, 3) for name, share in self.members.items()}
         if "naive" in self.members:
             result["season"] = self.season
-        if self.ridge is not None and {"ridge", "boosting"} & set(self.members):
+        if self.ridge is not None:
             result["ridge"] = asdict(self.ridge.choice)
+            if len(self.ridge.ridges) > 1:
+                result["ridges"] = len(self.ridge.ridges)
         for name, boosted in self.boosted.items():
             seen = {"n_trees": boosted.n_trees, "embedding": boosted.embedding}
             result[name] = seen | ({"level": boosted.level} if boosted.ridge is None else {})

@@ -1,10 +1,10 @@
 """Rows of the forecasting tables by heads on lags, calendar and embeddings together.
 
 Unlike the ridge of :mod:`tscl.evaluation.forecasting.protocol`, whose penalty alone is chosen, here
-the length of the past, the level, the parts a head sees and the head itself are chosen: on windows
-held out of everything before the test part, at the end of up to five stretches of it. One
-stretch before the test part is one season of the year, and what wins there loses in the next. What
-was chosen is then fitted on everything before the test part.
+the parts a head sees are chosen, and heads of several pasts and levels averaged, by their errors on
+windows held out of everything before the test part, at the end of up to five stretches of it. One
+stretch before the test part is one season of the year, and what wins there loses in the next. All
+is then fitted on everything before the test part.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tscl.evaluation.forecasting.scores import (
     make_result,
     score,
 )
-from tscl.forecasters.choices import choose_past, held_out, past_candidates
+from tscl.forecasters.choices import choose_past, head_origins, past_candidates
 from tscl.forecasters.direct_heads import Head, StepEmbedder, WindowData, thinned
 
 HELD = 1500
@@ -102,18 +102,19 @@ def direct_protocol(
     rows = []
     for horizon in horizons:
         tried = [past] if past else past_candidates(seasons, stop - first, horizon)
-        window = WindowData(values, known, max(tried), horizon, seasons)
+        window = WindowData(values, known, max(tried), horizon, seasons, (first,))
         facts: dict[str, Any] = {"past": max(tried)}
-        if len(tried) > 1:
+        if len(tried) > 1 and head != "auto":
             part = WindowData(values[first:stop], None, max(tried), horizon)
             length, _, errors = choose_past(tried, part, [stop - first], 0.2)
             window = replace(window, length=length)
             facts = {"past": length, "ridge on lags": {str(k): v for k, v in errors.items()}}
-        train, held = _origins(window, first, stop, drop)
+        pasts = tried if head == "auto" else [window.length]
+        train, held = _origins(window, pasts, first, stop, drop)
         embedder = None if known_at is None else StepEmbedder(known_at, train)
         held = thinned(held, HELD)
         fitted, forecasts = Head.choose(
-            head, None, window, train, held, seed=seed, embedder=embedder
+            head, None, window, train, held, seed=seed, embedder=embedder, pasts=pasts
         )
         facts |= fitted.facts() | {"errors": fitted.errors}
         valid = ErrorSums()
@@ -131,12 +132,14 @@ def direct_protocol(
 
 
 def _origins(
-    window: WindowData, first: int, stop: int, drop: int
+    window: WindowData, pasts: Sequence[int], first: int, stop: int, drop: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Origins to fit and to choose by, all of which have a whole past and an embedding."""
+    """Origins to fit on, with the shortest past and an embedding, and to choose by, with the
+    longest."""
     start = first + max(0, drop - window.length + 1)
     if stop - start < window.length + window.horizon + 1:
         remedy = "choose a shorter past or horizon, or drop less"
         raise InputError("past, horizon", (window.length, window.horizon), remedy)
-    train, held = held_out([stop - start], window.length, window.horizon, 0.2)
-    return train + start, held + start
+    train, held = head_origins([stop - start], pasts, window.horizon, 0.2)
+    train, held = train + start, held + start
+    return train[train >= first + drop], held

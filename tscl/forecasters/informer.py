@@ -21,6 +21,7 @@ from tscl.encoders.convolution import check_dims, check_dropout
 from tscl.encoders.informer import ProbSparseAttention
 from tscl.encoders.transformer import AttentionLayer
 from tscl.errors import InputError
+from tscl.registry import constructor_arguments
 
 
 def informer_layer(
@@ -180,13 +181,7 @@ class InformerForecaster(nn.Module):
         self.targets = list(range(channels)) if targets is None else [int(t) for t in targets]
         self.channels, self.horizon, self.marks = channels, horizon, marks
         self.input_length, self.label = input_length, label
-        self._config: dict[str, Any] = {
-            **{"channels": channels, "horizon": horizon, "input_length": input_length},
-            **{"marks": marks, "targets": self.targets, "label_length": label, "layers": layers},
-            **{"decoder_layers": decoder_layers, "hidden_dims": hidden_dims, "heads": heads},
-            **{"ffn_dims": ffn_dims, "factor": factor, "dropout": dropout},
-            **{"distil": distil, "mix": mix},
-        }
+        self._config = constructor_arguments(locals(), targets=self.targets, label_length=label)
         self.past_embedding = StepEmbedding(channels, marks, hidden_dims, dropout)
         self.future_embedding = StepEmbedding(channels, marks, hidden_dims, dropout)
         sizes = (hidden_dims, heads, ffn_dims, dropout, factor)

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
-from tscl.errors import ConfigError, InputError, is_whole, nearest
+from tscl.errors import ConfigError, InputError, check_choice, is_whole, nearest
 from tscl.forecasters.normalize import InstanceNorm, window_scale
+from tscl.registry import constructor_arguments
 
 Query = Literal["auto", "append", "reuse"]
 Skip = Literal["none", "linear"]
@@ -101,10 +102,8 @@ class ForecastNetwork(nn.Module):
                 raise InputError(name, value, "choose at least 1")
         if marks < 0 or decoder_dims < 0:
             raise InputError("marks, decoder_dims", (marks, decoder_dims), "use 0 or more")
-        if query not in get_args(Query):
-            raise InputError("query", query, f"choose one of {get_args(Query)}")
-        if skip not in get_args(Skip):
-            raise InputError("skip", skip, f"choose one of {get_args(Skip)}")
+        check_choice("query", query, get_args(Query))
+        check_choice("skip", skip, get_args(Skip))
         if published and (marks or query == "append" or patch > 1 or flatten or not decoder_dims):
             remedy = "it takes no covariates, patches, appended steps or other decoder"
             raise InputError("published", published, remedy)
@@ -121,25 +120,9 @@ class ForecastNetwork(nn.Module):
         self.input_length = input_length
         self.fixed_length = flatten or skip == "linear"
         self.output_dims = output_dims
-        self._config = {
-            "channels": channels,
-            "horizon": horizon,
-            "marks": marks,
-            "targets": self.targets,
-            "encoder": encoder,
-            "encoder_params": dict(encoder_params or {}),
-            "output_dims": output_dims,
-            "decoder_dims": decoder_dims,
-            "dropout": dropout,
-            "query": query,
-            "instance_norm": instance_norm,
-            "patch": patch,
-            "channel_independent": channel_independent,
-            "input_length": input_length,
-            "flatten": flatten,
-            "skip": skip,
-            **({"published": True} if published else {}),
-        }
+        self._config = constructor_arguments(
+            locals(), targets=self.targets, encoder_params=dict(encoder_params or {})
+        )
         inner = 1 if channel_independent else channels
         self._outputs = 1 if channel_independent else len(self.targets)
         self.published = published

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from tscl.errors import InputError
+from tscl.errors import check_choice
 
 InstanceNorm = Literal["none", "standard", "last"]
 
@@ -40,8 +40,7 @@ def window_scale(x: Tensor, kind: InstanceNorm) -> WindowScale | None:
     Raises:
         InputError: unknown kind.
     """
-    if kind not in get_args(InstanceNorm):
-        raise InputError("instance_norm", kind, f"choose one of {get_args(InstanceNorm)}")
+    check_choice("instance_norm", kind, get_args(InstanceNorm))
     if kind == "none":
         return None
     with torch.no_grad():

@@ -23,13 +23,15 @@ def receptive_field(
 ) -> Tensor:
     """Influence of each past step on each forecast step, (H, L), rows summing to 1.
 
-    ``gradient``: mean absolute derivative of a forecast step's sum over variables with respect
-    to the step's values. ``occlusion``: mean absolute change of the forecast when the step is
-    replaced by the average of its neighbours (its mean over the window at the ends).
-
     Args:
         network: called as ``network(past, past_marks, future_marks)``.
-        past: (B, L, C); past_marks, future_marks: its covariates.
+        past: (B, L, C).
+        past_marks: its covariates.
+        future_marks: those of the horizon.
+        how: ``gradient``: mean absolute derivative of a forecast step's sum over variables with
+            respect to the step's values; ``occlusion``: mean absolute change of the forecast when
+            the step is replaced by the average of its neighbours (its mean over the window at the
+            ends).
 
     Raises:
         InputError: unknown ``how``.

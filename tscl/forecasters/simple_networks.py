@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from tscl.errors import InputError
 from tscl.forecasters.network import ForecastNetwork
+from tscl.registry import constructor_arguments
 
 
 class DLinear(nn.Module):
@@ -54,14 +55,7 @@ class DLinear(nn.Module):
         shape = (2, self.groups, horizon, input_length)
         self.weight = nn.Parameter(torch.full(shape, 1.0 / input_length))
         self.bias = nn.Parameter(torch.zeros(2, self.groups, horizon))
-        self._config = {
-            "channels": channels,
-            "horizon": horizon,
-            "input_length": input_length,
-            "targets": self.targets,
-            "kernel": kernel,
-            "individual": individual,
-        }
+        self._config = constructor_arguments(locals(), targets=self.targets)
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments (JSON types) that rebuild this network."""

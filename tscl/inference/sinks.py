@@ -175,9 +175,9 @@ class _RunningLogStd(_Running):
     def add(self, samples: slice, steps: slice, embeddings: Embeddings) -> None:
         known, new = steps.start, embeddings.shape[1]
         mean = embeddings.mean(axis=1, dtype=np.float64)
-        apart = mean - self.mean.total[samples]
+        deviation = mean - self.mean.total[samples]
         within = np.square(embeddings - mean[:, None]).sum(axis=1)
-        self.total[samples] += within + np.square(apart) * (known * new / (known + new))
+        self.total[samples] += within + np.square(deviation) * (known * new / (known + new))
         self.mean.add(samples, steps, embeddings)
         self.steps = steps.stop
 

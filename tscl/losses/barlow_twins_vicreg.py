@@ -102,17 +102,17 @@ class _CrossCorrelation(torch.autograd.Function):
         slopes, drawn, values = [], [], []
         for a, b in combinations(range(len(u)), 2):
             if share is None:
-                apart = (u[a].T @ u[b]).div_(n)
+                correlation = (u[a].T @ u[b]).div_(n)
             else:
-                apart = (u[a] * share.unsqueeze(1)).T @ u[b]
-            apart.diagonal().sub_(1.0)
-            slope = apart * weight
-            rows = apart.mul_(slope).sum(1)
+                correlation = (u[a] * share.unsqueeze(1)).T @ u[b]
+            correlation.diagonal().sub_(1.0)
+            slope = correlation * weight
+            rows = correlation.mul_(slope).sum(1)
             values.append(rows.sum())
             # C G' needs C itself, not C - 1
             own = slope.diagonal()
             slopes.append(slope)
-            drawn += [rows.add_(own), apart.sum(0).add_(own)]
+            drawn += [rows.add_(own), correlation.sum(0).add_(own)]
         column = None if share is None else share.unsqueeze(1)
         ctx.save_for_backward(views, *u, *scale, *slopes, *drawn)
         ctx.size, ctx.column = (len(u), len(slopes), n), column
@@ -200,7 +200,7 @@ class VICReg(ContrastiveLoss):
         """The weighted sum of the three terms."""
         v, n, d = views.shape
         share = _shares(views, extra.weights)
-        apart = [
+        distances = [
             (share * (views[a] - views[b]).square().mean(1)).sum()
             for a, b in combinations(range(v), 2)
         ]
@@ -211,7 +211,7 @@ class VICReg(ContrastiveLoss):
         hinge = (1.0 - torch.sqrt(own + self.eps)).relu().mean(1)
         off = (moments.square().sum((1, 2)) - own.square().sum(1)) / d
         return (
-            self.invariance * torch.stack(apart).mean()
+            self.invariance * torch.stack(distances).mean()
             + self.variance * 2.0 * hinge.mean()
             + self.covariance * 2.0 * off.mean()
         )

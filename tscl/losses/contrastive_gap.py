@@ -73,8 +73,8 @@ class ContrastiveGap(ContrastiveLoss):
             total = total + self.uniformity * spread
         for a, b in combinations(range(len(z)), 2):
             share = 2.0 / (len(z) * (len(z) - 1))
-            apart = (z[a] - z[b]).square().sum(-1)
-            total = total + self.alignment * share * self.reduce(apart, weights)
+            distance = (z[a] - z[b]).square().sum(-1)
+            total = total + self.alignment * share * self.reduce(distance, weights)
             if self.cross:
                 total = total + self.cross * share * _potential(z[a], z[b], weights)
         return total

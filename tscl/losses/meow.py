@@ -120,8 +120,8 @@ class Meow(ContrastiveLoss):
         logits = anchor @ other.T / self.temperature
         own = diagonal(logits)
         if self.network is None:
-            apart = torch.stack([c.unsqueeze(1) != c.unsqueeze(0) for c in codes]).sum(dim=0)
-            weight = apart.to(logits.dtype)
+            differing = torch.stack([c.unsqueeze(1) != c.unsqueeze(0) for c in codes]).sum(dim=0)
+            weight = differing.to(logits.dtype)
         else:
             raw = self.network(anchor.unsqueeze(1) + other.unsqueeze(0)).squeeze(-1)
             weight = torch.sigmoid(raw).masked_fill(own, 0.0)

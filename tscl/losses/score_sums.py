@@ -97,8 +97,8 @@ class ScoreSums:
     def _near(self, kernel: Callable[[Tensor], Tensor], sign: float) -> Tensor:
         """(p, n): sum of ``kernel(sign (s - x) / tau)`` over near intervals, x at the nodes."""
         away = torch.arange(-self.reach, self.reach + 1, device=self.nodes.device) * 2.0
-        apart = self.nodes.unsqueeze(1) + away - self.nodes.reshape(-1, 1, 1)  # (x, s, intervals)
-        at_nodes = kernel(sign * apart * (self.half / self.temperature))
+        gaps = self.nodes.unsqueeze(1) + away - self.nodes.reshape(-1, 1, 1)  # (x, s, intervals)
+        at_nodes = kernel(sign * gaps * (self.half / self.temperature))
         sources = F.pad(self.basis.T @ self.moments, (self.reach, self.reach))
         return F.conv1d(sources.unsqueeze(0), at_nodes).squeeze(0)
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from tscl.augmentations.parametric import AugmentedView, ParametricAugmentation
 from tscl.encoders.base import ENCODERS, EncoderLike, evaluating
-from tscl.errors import ConfigError, InputError
+from tscl.errors import ConfigError, InputError, check_choice
 from tscl.losses.genview import quality_weights
 from tscl.losses.infonce import InfoNCE
 from tscl.losses.mmd import MMD
@@ -68,8 +68,13 @@ def smoothness(
         )
         pull = ((s - t).abs() <= near).to(openness.dtype)[:, None]
     here, before, after, other = pick
-    apart = (here - other).abs()
-    terms = (here - before).abs() + (here - after).abs() + pull * apart + (1 - pull) * (1 - apart)
+    difference = (here - other).abs()
+    terms = (
+        (here - before).abs()
+        + (here - after).abs()
+        + pull * difference
+        + (1 - pull) * (1 - difference)
+    )
     return terms.mean()
 
 
@@ -173,8 +178,7 @@ class AutoTCLMethod(Method):
             ("local_views", local_views, ("both", "input")),
             ("augmentation_sees", augmentation_sees, ("encoder", "backbone")),
         ):
-            if value not in known:
-                raise ConfigError(field, value, f"choose one of {', '.join(known)}")
+            check_choice(field, value, known, error=ConfigError)
         if augmentation_sees == "backbone" and not hasattr(encoder, "backbone"):
             raise ConfigError("augmentation_sees", "backbone", "only CoST's encoder has a backbone")
         if augmentation is None:

@@ -7,10 +7,8 @@ agree on a constant.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from tscl.augmentations import AugmentationSpec
-from tscl.encoders.base import EncoderLike
 from tscl.losses.base import unit
 from tscl.methods.base import METHODS, Batch
 from tscl.methods.momentum import MomentumMethod
@@ -20,18 +18,7 @@ from tscl.methods.momentum import MomentumMethod
 class BYOL(MomentumMethod):
     """BYOL around any encoder; eq. 2 in both directions, |q - z|^2 of unit vectors.
 
-    Args:
-        encoder: the encoder to train.
-        augmentation: name, mapping ``{"name": ..., **parameters}`` or module, of the first view;
-            None leaves views as they are.
-        augmentation2: the same for all other views; None takes the first again.
-        views: views made of a sample when the batch brings none, >= 2.
-        momentum: share of the copy kept at each step, in [0, 1].
-        momentum_steps: steps over which the momentum rises to 1; None keeps it as it is.
-        projection_dims: width of projections and predictions.
-        hidden_dims: width inside projector and predictor.
-        pooling: over time, of :data:`tscl.pooling.POOLS`, several joined by ``+``.
-        mask: latent mask mode of every view.
+    Its arguments are those of :class:`tscl.methods.momentum.MomentumMethod`.
 
     Example:
         >>> import torch
@@ -44,34 +31,6 @@ class BYOL(MomentumMethod):
         >>> sorted(method.losses(batch, method.phases(0)[0], torch.Generator().manual_seed(0)))
         ['loss']
     """
-
-    def __init__(
-        self,
-        encoder: EncoderLike | nn.Module,
-        *,
-        augmentation: AugmentationSpec | None = "scale_shift_jitter",
-        augmentation2: AugmentationSpec | None = None,
-        views: int = 2,
-        momentum: float = 0.99,
-        momentum_steps: int | None = None,
-        projection_dims: int = 128,
-        hidden_dims: int = 512,
-        pooling: str = "max",
-        mask: str = "all_true",
-    ) -> None:
-        super().__init__(
-            encoder,
-            augmentation=augmentation,
-            augmentation2=augmentation2,
-            views=views,
-            momentum=momentum,
-            momentum_steps=momentum_steps,
-            projection_dims=projection_dims,
-            hidden_dims=hidden_dims,
-            projector_depth=2,
-            pooling=pooling,
-            mask=mask,
-        )
 
     def compare(self, prediction: Tensor, target: Tensor, batch: Batch) -> Tensor:
         """2 - 2 cos, from 0 (predicted) to 4."""

@@ -164,10 +164,10 @@ class KnowledgeDistillation(Method):
     def _distance(self, read: Tensor, target: Tensor) -> Tensor:
         """Mean smooth L1 distance over what is known; 0 where nothing is."""
         known = target.isfinite()
-        apart = F.smooth_l1_loss(
+        distance = F.smooth_l1_loss(
             read, torch.where(known, target, 0.0), beta=self.beta, reduction="none"
         )
-        return (apart * known).sum() / known.sum().clamp_min(1)
+        return (distance * known).sum() / known.sum().clamp_min(1)
 
 
 def _cross_entropy(read: Tensor, target: Tensor) -> Tensor:

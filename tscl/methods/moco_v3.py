@@ -6,11 +6,12 @@ algorithm 1: no queue, the negatives are the batch's others.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tscl.augmentations import AugmentationSpec
 from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError
 from tscl.losses.base import unit
@@ -25,19 +26,10 @@ class MoCoV3(MomentumMethod):
 
     Args:
         encoder: the encoder to train.
-        augmentation: name, mapping ``{"name": ..., **parameters}`` or module, of the first view;
-            None leaves views as they are.
-        augmentation2: the same for all other views; None takes the first again.
-        views: views made of a sample when the batch brings none, >= 2.
         temperature: softmax temperature tau, > 0; the loss is multiplied by tau, as in the paper.
         ids: level of ``batch.ids`` whose samples are no negatives of one another, such as
             ``patient``; None: all others of the batch are.
-        momentum: share of the copy kept at each step, in [0, 1].
-        momentum_steps: steps over which the momentum rises to 1; None keeps it as it is.
-        projection_dims: width of projections and predictions.
-        hidden_dims: width inside projector and predictor.
-        pooling: over time, of :data:`tscl.pooling.POOLS`, several joined by ``+``.
-        mask: latent mask mode of every view.
+        **options: of :class:`tscl.methods.momentum.MomentumMethod`.
 
     Example:
         >>> from tscl.encoders import ENCODERS
@@ -50,35 +42,17 @@ class MoCoV3(MomentumMethod):
         ['loss']
     """
 
+    projector_depth = 3
+
     def __init__(
         self,
         encoder: EncoderLike | nn.Module,
         *,
-        augmentation: AugmentationSpec | None = "scale_shift_jitter",
-        augmentation2: AugmentationSpec | None = None,
-        views: int = 2,
         temperature: float = 0.2,
         ids: str | None = None,
-        momentum: float = 0.99,
-        momentum_steps: int | None = None,
-        projection_dims: int = 128,
-        hidden_dims: int = 512,
-        pooling: str = "max",
-        mask: str = "all_true",
+        **options: Any,
     ) -> None:
-        super().__init__(
-            encoder,
-            augmentation=augmentation,
-            augmentation2=augmentation2,
-            views=views,
-            momentum=momentum,
-            momentum_steps=momentum_steps,
-            projection_dims=projection_dims,
-            hidden_dims=hidden_dims,
-            projector_depth=3,
-            pooling=pooling,
-            mask=mask,
-        )
+        super().__init__(encoder, **options)
         if not 0 < temperature < float("inf"):
             raise InputError("temperature", temperature, "choose a finite value above 0")
         self.temperature, self.ids = float(temperature), ids

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,40 +52,41 @@ class MomentumMethod(Method):
         momentum_steps: steps over which the momentum rises to 1; None keeps it as it is.
         projection_dims: width of projections and predictions.
         hidden_dims: width inside projector and predictor.
-        projector_depth: linear layers of the projector, >= 1.
         pooling: over time, of :data:`tscl.pooling.POOLS`, several joined by ``+``.
         mask: latent mask mode of every view.
+
+    Attributes:
+        projector_depth: linear layers of the projector.
     """
+
+    projector_depth: ClassVar[int] = 2
 
     def __init__(
         self,
         encoder: EncoderLike | nn.Module,
         *,
-        augmentation: AugmentationSpec | None,
-        augmentation2: AugmentationSpec | None,
-        views: int,
-        momentum: float,
-        momentum_steps: int | None,
-        projection_dims: int,
-        hidden_dims: int,
-        projector_depth: int,
-        pooling: str,
-        mask: str,
+        augmentation: AugmentationSpec | None = "scale_shift_jitter",
+        augmentation2: AugmentationSpec | None = None,
+        views: int = 2,
+        momentum: float = 0.99,
+        momentum_steps: int | None = None,
+        projection_dims: int = 128,
+        hidden_dims: int = 512,
+        pooling: str = "max",
+        mask: str = "all_true",
     ) -> None:
         super().__init__(encoder)
         if not 0.0 <= momentum <= 1.0:
             raise InputError("momentum", momentum, "choose a value in [0, 1]")
         if momentum_steps is not None and (not is_whole(momentum_steps) or momentum_steps < 1):
             raise InputError("momentum_steps", momentum_steps, "give a number of steps, or None")
-        if projector_depth < 1:
-            raise InputError("projector_depth", projector_depth, "use one layer or more")
         self.momentum, self.momentum_steps = float(momentum), momentum_steps
         self.augmentation, self.augmentation2 = build_views(augmentation, augmentation2)
         self.views = check_views(views)
         self.pooling, self.mask = pooling, mask
         dims = output_dims(self.encoder) * len(check_pooling(pooling))
         self.projector = mlp_head(
-            dims, projection_dims, depth=projector_depth, width=hidden_dims, batch_norm=True
+            dims, projection_dims, depth=self.projector_depth, width=hidden_dims, batch_norm=True
         )
         self.predictor = mlp_head(
             projection_dims, projection_dims, depth=2, width=hidden_dims, batch_norm=True

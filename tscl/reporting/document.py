@@ -53,13 +53,13 @@ def starred(frame: pd.DataFrame, names: int, best: Literal["high", "low"]) -> pd
     result = frame.astype(object).astype(str)
     for place in range(names, frame.shape[1]):
         cells = result.iloc[:, place].tolist()
-        found = [re.match(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", cell) for cell in cells]
-        values = [float(match[0]) for match in found if match]
+        matches = [re.match(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", cell) for cell in cells]
+        values = [float(match[0]) for match in matches if match]
         if len(values) > 1:
             top = max(values) if best == "high" else min(values)
             result.iloc[:, place] = [
                 f"{match[0]}*{cell[match.end() :]}" if match and float(match[0]) == top else cell
-                for cell, match in zip(cells, found, strict=True)
+                for cell, match in zip(cells, matches, strict=True)
             ]
     return result
 

@@ -97,7 +97,7 @@ def references_of(objects: Iterable[object]) -> list[Reference]:
     Args:
         objects: such as the modules of a method; classes stand for themselves.
     """
-    kinds = dict.fromkeys(one if isinstance(one, type) else type(one) for one in objects)
+    kinds = dict.fromkeys(thing if isinstance(thing, type) else type(thing) for thing in objects)
     homes = [(sys.modules[kind.__module__], kind) for kind in kinds]
     texts = [place.__doc__ for pair in homes for place in pair]
     return list(dict.fromkeys(paper for text in texts for paper in read_references(text)))

@@ -153,15 +153,17 @@ def method_needs(encoder: Component, name: str, params: Mapping[str, Any]) -> fr
         InputError: a value that the encoder, the method or its loss refuses.
     """
     known = METHODS.parameters(name)
-    needed = {key for key, one in known.items() if one.default is one.empty} - {"encoder"}
+    needed = {key for key, argument in known.items() if argument.default is argument.empty} - {
+        "encoder"
+    }
     if needed - set(params):
         return frozenset(METHODS.get(name).needs)
     given = {key: 0 if value == "covariates" else value for key, value in params.items()}
     with seeded(0, "needs"):
         built = ENCODERS.build(encoder.name, input_dims=2, **encoder.params)
         method = METHODS.build(name, encoder=built, **given)
-    told = {need for loss in instance_losses(method) for need in loss.needs}
-    return frozenset({*method.needs, *(told & {"targets", "background"})} - {"index"})
+    of_losses = {need for loss in instance_losses(method) for need in loss.needs}
+    return frozenset({*method.needs, *(of_losses & {"targets", "background"})} - {"index"})
 
 
 def under(key: str, check: Callable[..., Any], *given: Any) -> Any:

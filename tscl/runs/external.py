@@ -52,7 +52,7 @@ def with_external(
     other = adapted(other, facts)
     assert type(other) is type(data)
     other = _of_known_labels(other, data)
-    names = ["" if section.shared != "other_people" else f"{one}:" for one in ("train", "test")]
+    names = ["" if section.shared != "other_people" else f"{side}:" for side in ("train", "test")]
     mine, theirs = (
         np.asarray([f"{name}{one}" for one in part.patient])
         for name, part in zip(names, (data, other), strict=True)
@@ -120,8 +120,8 @@ def _joined(data: D, other: D, mine: NDArray[Any], theirs: NDArray[Any], names: 
         rate = data.sampling_rate
         return Recordings.from_arrays(signals, rate, store="float32", record=record, **fields)
     if other.n_timesteps != data.n_timesteps:
-        found = f"windows of {other.n_timesteps} steps, the training data have {data.n_timesteps}"
-        raise DataError("external", found, "cut them alike, by data.external.params")
+        length = f"windows of {other.n_timesteps} steps, the training data have {data.n_timesteps}"
+        raise DataError("external", length, "cut them alike, by data.external.params")
     values = np.concatenate([np.asarray(data.X), np.asarray(other.X)])
     rate = float(np.atleast_1d(data.sampling_rate)[0])
     if label_kind(data.label) == "target":

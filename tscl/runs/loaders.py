@@ -60,10 +60,12 @@ def find_loader(kind: str, *, whole: bool = False, key: str = "data.kind") -> Lo
 def loader_keys(loader: Loader) -> list[str]:
     """Arguments of a loader, those of the protocol that it changes among them."""
     known = inspect.signature(loader).parameters
-    takes = [name for name, one in known.items() if one.kind is not one.VAR_KEYWORD][1:]
+    takes = [name for name, argument in known.items() if argument.kind is not argument.VAR_KEYWORD][
+        1:
+    ]
     if len(takes) < len(known) - 1:
         read = inspect.getclosurevars(loader).globals.values()
-        protocols = (one for one in read if isinstance(one, ECGProtocol | EEGProtocol))
+        protocols = (value for value in read if isinstance(value, ECGProtocol | EEGProtocol))
         takes += next(protocols).keys()
     return takes
 

@@ -80,11 +80,13 @@ def find_classifier(run: Path, name: str | None = None, main: str | None = None)
     """
     if name is None and (run / CARD).is_file():
         return run
-    known = {one.parent.name: one.parent for one in sorted((run / "classifiers").glob(f"*/{CARD}"))}
+    known = {
+        card.parent.name: card.parent for card in sorted((run / "classifiers").glob(f"*/{CARD}"))
+    }
     if not known:
         raise ConfigError("--model", run, "holds no saved classifier; run `tscl run` first")
     if name is None:
-        mine = [one for one in known if one.startswith(f"{main}-fold")]
+        mine = [candidate for candidate in known if candidate.startswith(f"{main}-fold")]
         mine.sort(key=lambda one: "-partial-" not in one)
         if len(known) > 1 and not mine:
             raise ConfigError("--classifier", None, f"choose one of {', '.join(known)}")
@@ -166,8 +168,8 @@ def _table(folder: Path, kind: str) -> dict[str, Any]:
         frame = read_text_table(path)
     else:
         ends = (".hea",) if kind == "wfdb" else EXTENSIONS
-        files = sorted(one for end in ends for one in folder.rglob(f"*{end}"))
-        names = [one.relative_to(folder).as_posix().removesuffix(".hea") for one in files]
+        files = sorted(file for end in ends for file in folder.rglob(f"*{end}"))
+        names = [file.relative_to(folder).as_posix().removesuffix(".hea") for file in files]
         frame = pd.DataFrame({"record": names})
     if "record" in frame and "patient" not in frame:
         frame["patient"] = frame["record"]
@@ -207,7 +209,7 @@ def adapted(data: Data, facts: Mapping[str, Any]) -> Data:
             values = np.asarray(data.X)[:, :, here] * factor
         else:
             whole = np.asarray(data.X)[:, :, here]
-            values = np.stack([resample(one, rate, target) for one in whole]) * factor
+            values = np.stack([resample(sample, rate, target) for sample in whole]) * factor
         if values.shape[1] != facts.get("window", values.shape[1]):
             logger.warning("windows of %d steps, not of %d", values.shape[1], facts["window"])
         return _samples(data, _scaled(data, values, here, place, facts), facts)
@@ -235,8 +237,8 @@ def _places(names: Sequence[str], wanted: Sequence[str]) -> list[int | None]:
     keys = [canonical_channel(name) for name in names]
     place: list[int | None] = []
     for name in wanted:
-        options = [canonical_channel(one) for one in name.split("|")]
-        at = next((keys.index(one) for one in options if one in keys), None)
+        options = [canonical_channel(option) for option in name.split("|")]
+        at = next((keys.index(option) for option in options if option in keys), None)
         place.append(at)
     missing = [name for name, at in zip(wanted, place, strict=True) if at is None]
     extra = [name for i, name in enumerate(names) if i not in place]
@@ -254,7 +256,7 @@ def _factor(unit: str | None, wanted: str | None) -> float:
     """What turns values of ``unit`` into ``wanted``."""
     if unit == wanted or wanted is None:
         return 1.0
-    here, there = (None if one is None else volts(one) for one in (unit, wanted))
+    here, there = (None if name is None else volts(name) for name in (unit, wanted))
     if there is None or (unit is None and here is None):
         logger.warning("unit of the data: %s; the model was trained on %s", unit, wanted)
         return 1.0
@@ -442,7 +444,7 @@ def explain_record(
     if isinstance(ready, Recordings) and isinstance(plain, Recordings):
         long = max(1, round(STRETCH * rate))
         cuts = [slice(start, start + long) for start in range(0, len(ready[0]), long)]
-        series, values = ([one[0][cut] for cut in cuts] for one in (ready, plain))
+        series, values = ([data[0][cut] for cut in cuts] for data in (ready, plain))
         first = 0
     else:
         assert isinstance(ready, MedicalDataset)

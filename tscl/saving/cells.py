@@ -1,16 +1,15 @@
 """Finished cells on disk, so that a stopped run goes on where it was.
 
-A cell is one trained and scored configuration. Its name ends in a digest of everything its figures
-depend on, so a changed setting is a new cell. Cells of numbers are files of JSON
-(:class:`CellFiles`); cells with predictions stand in a :class:`ResultStore`.
+A cell is one trained and scored configuration: a file of JSON whose name ends in a digest of
+everything its figures depend on, so a changed setting is a new cell. Those of a study are known
+beforehand (:class:`CellFiles`); those with predictions have their arrays beside them
+(:class:`ResultStore`).
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,16 +104,16 @@ class Cell:
 
 
 class ResultStore:
-    """Cells by key: one JSON line each in ``cells.jsonl`` and one ``.npz`` of arrays.
+    """Cells by key: ``DIGEST.json`` of key and facts, and ``DIGEST.npz`` of arrays beside it.
 
-    Arrays are written and synced before their line, and a line is appended in one write, so a
-    killed run leaves only whole cells behind; half a last line is dropped when the store opens.
+    Arrays are written first, each file whole or not at all, so a killed run leaves only whole
+    cells behind.
 
     Args:
         directory: created when missing; None keeps the cells in memory only.
 
     Raises:
-        CheckpointError: a line before the last one cannot be read.
+        CheckpointError: a file of a cell cannot be read.
     """
 
     def __init__(self, directory: str | Path | None = None) -> None:
@@ -124,7 +123,9 @@ class ResultStore:
         if self.directory is not None:
             with write_errors(self.directory):
                 self.directory.mkdir(parents=True, exist_ok=True)
-            self._read()
+            lines = [_read_line(path) for path in self.directory.glob("*.json")]
+            lines.sort(key=lambda line: int(line["number"]))
+            self._known = {self._name(line["key"]): line for line in lines}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -159,46 +160,14 @@ class ResultStore:
         name = self._name(cell.key)
         if name in self._known:
             return
-        line = {"key": cell.key, "facts": cell.facts}
+        line = {"number": len(self._known), "key": cell.key, "facts": cell.facts}
         if self.directory is not None:
-            with atomic_file(self.directory / f"{name}.npz") as work, work.open("wb") as file:
+            path = self.directory / name
+            with atomic_file(path.with_suffix(".npz")) as work, work.open("wb") as file:
                 np.savez_compressed(file, **cell.arrays)  # type: ignore[arg-type]
-            self._append(json.dumps(line, sort_keys=True) + "\n")
+            write_json(path.with_suffix(".json"), line)
         self._known[name] = line
         self._cells[name] = cell
-
-    def _append(self, text: str) -> None:
-        """Append one line to ``cells.jsonl``, whole or not at all."""
-        assert self.directory is not None
-        path, content = self.directory / "cells.jsonl", text.encode()
-        with write_errors(path):
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                written = os.write(handle, content)
-                if written < len(content):
-                    os.ftruncate(handle, os.fstat(handle).st_size - written)
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-
-    def _read(self) -> None:
-        assert self.directory is not None
-        path = self.directory / "cells.jsonl"
-        if not path.exists():
-            return
-        raw = path.read_bytes()
-        whole = raw.rfind(b"\n") + 1
-        if whole < len(raw):
-            os.truncate(path, whole)
-        for number, text in enumerate(raw[:whole].splitlines(), 1):
-            try:
-                line = json.loads(text)
-                dict(line["facts"])
-                self._known[self._name(line["key"])] = line
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                where = f"{path} line {number}"
-                raise CheckpointError(where, text[:80], "remove the line to redo it") from error
 
     def _load(self, name: str) -> Cell:
         assert self.directory is not None
@@ -207,5 +176,18 @@ class ResultStore:
         try:
             return Cell(line["key"], line["facts"], read_npz(path, kinds="fiubUS"))
         except (OSError, ValueError) as error:
-            remedy = f"remove its line from cells.jsonl to redo it ({line['key']})"
+            remedy = f"remove its .json file to redo it ({line['key']})"
             raise CheckpointError(str(path), "missing or damaged arrays", remedy) from error
+
+
+def _read_line(path: Path) -> dict[str, Any]:
+    """Number, key and facts of a cell."""
+    line = read_cell(path)
+    try:
+        return {
+            "number": int(line["number"]),
+            "key": dict(line["key"]),
+            "facts": dict(line["facts"]),
+        }
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise CheckpointError(str(path), "damaged", "remove the file to redo it") from error

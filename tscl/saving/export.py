@@ -266,15 +266,17 @@ def _compare(
                     "encoder", name, f"the exported file does not run ({_first_line(error)})"
                 ) from error
             continue
-        apart = float(np.abs(result - wanted).max()) if result.shape == wanted.shape else np.inf
-        if not apart <= TOLERANCE * max(1.0, float(np.abs(wanted).max())):
+        difference = (
+            float(np.abs(result - wanted).max()) if result.shape == wanted.shape else np.inf
+        )
+        if not difference <= TOLERANCE * max(1.0, float(np.abs(wanted).max())):
             raise InputError(
                 "encoder",
                 name,
-                f"the exported file gives other embeddings (by {apart:.3g}); what an encoder draws "
-                "at random, or decides by values, no file can hold",
+                f"the exported file gives other embeddings (by {difference:.3g}); what an encoder "
+                "draws at random, or decides by values, no file can hold",
             )
-        worst = max(worst, apart)
+        worst = max(worst, difference)
         dynamic += [word] if word else []
     return tuple(dynamic), worst
 

@@ -108,6 +108,16 @@ def test_standardising_by_training_figures():
     )
 
 
+def test_figures_over_recordings_leave_missing_values_out():
+    given = [a.astype(np.float64) for a in arrays()]
+    given[0][2, 1] = np.nan
+    data = Recordings.from_arrays(given, 50.0, store="float32")
+    stats = data.channel_stats()
+    joined = np.concatenate(given)
+    np.testing.assert_allclose(stats.mean, np.nanmean(joined, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(stats.std, np.nanstd(joined, axis=0), rtol=1e-5)
+
+
 def test_from_a_dataset_and_back():
     X = np.random.default_rng(0).standard_normal((4, 12, 2)).astype(np.float32)
     X[1, 8:] = np.nan

@@ -158,8 +158,6 @@ def test_a_patient_votes_once_and_unlike_labels_have_no_vote():
     rows = vote(y, p, [0, 0, 1, 1])
     assert (len(rows), rows.n_mixed) == (1, 1)
     np.testing.assert_allclose(rows.proba, [[0.3, 0.2]])
-    with pytest.raises(InputError, match="majority"):
-        vote(y, p, [0, 0, 1, 1], how="majority")
 
 
 def test_rows_are_compared_by_the_score_of_their_kind():

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tscl.errors import InputError
-from tscl.evaluation.clinical.votes import vote, vote_metrics
+from tscl.evaluation.clinical.votes import vote
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from(["mean", "majority"]))
-def test_vote_equals_loops(seed: int, how: str) -> None:
+@given(st.integers(0, 10_000))
+def test_vote_equals_loops(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n, k = 40, 3
     patient = np.array(["a", "b", "c", "d"])[rng.integers(0, 4, n)]
@@ -21,40 +21,21 @@ def test_vote_equals_loops(seed: int, how: str) -> None:
     p = rng.dirichlet(np.ones(k), n)
     for level in ("trial", "patient"):
         keys = [(a, t) if level == "trial" else (a,) for a, t in zip(patient, trial, strict=True)]
-        rows = vote(y, p, patient, trial, level=level, how=how)
+        rows = vote(y, p, patient, trial, level=level)
         assert len(rows) == len(set(keys))
         for number, key in enumerate(sorted(set(keys))):
             mine = [i for i in range(n) if keys[i] == key]
             assert rows.patient[number] == key[0]
             assert rows.y[number] == label[key[0]]
             expected = np.mean([p[i] for i in mine], axis=0)
-            if how == "majority":
-                expected = np.bincount([p[i].argmax() for i in mine], minlength=k) / len(mine)
             np.testing.assert_allclose(rows.proba[number], expected, atol=1e-8)
 
 
-def test_vote_majority_tie_goes_to_the_higher_mean() -> None:
-    p = np.array([[0.6, 0.4], [0.1, 0.9]])
-    rows = vote([1, 1], p, [0, 0], how="majority")
-    assert rows.proba[0].argmax() == 1
-    rows = vote([1, 1], p[:, ::-1], [0, 0], how="majority")
-    assert rows.proba[0].argmax() == 0
-
-
-def test_vote_mean_and_majority_differ() -> None:
-    p1 = np.array([0.45, 0.45, 0.99])
-    p = np.stack([1 - p1, p1], axis=1)
-    assert vote([1] * 3, p, [0] * 3, how="mean").proba[0].argmax() == 1
-    assert vote([1] * 3, p, [0] * 3, how="majority").proba[0].argmax() == 0
-
-
-def test_vote_mixed_units_are_dropped_counted_or_refused() -> None:
+def test_vote_mixed_units_are_dropped_and_counted() -> None:
     p = np.full((4, 2), 0.5)
     rows = vote([0, 1, 1, 1], p, ["a", "a", "b", "b"])
     assert rows.patient.tolist() == ["b"]
     assert rows.n_mixed == 1
-    with pytest.raises(InputError, match="'a'"):
-        vote([0, 1, 1, 1], p, ["a", "a", "b", "b"], mixed="raise")
 
 
 def test_vote_refuses_samples_without_an_id() -> None:
@@ -66,22 +47,9 @@ def test_vote_refuses_samples_without_an_id() -> None:
             vote([0, 1, 1], p, [0, 1, 1], ids, level="trial")
 
 
-def test_vote_metrics_levels() -> None:
-    p1 = np.array([0.9, 0.2, 0.8, 0.1, 0.6, 0.2])
-    p = np.stack([1 - p1, p1], axis=1)
-    y, patient, trial = [1, 1, 1, 0, 0, 0], [7, 7, 7, 8, 8, 8], [1, 1, 2, 1, 1, 2]
-    found = vote_metrics(y, p, patient, trial)
-    assert list(found) == ["sample", "trial", "patient"]
-    assert [found[level].n for level in found] == [6, 4, 2]
-    assert found["sample"].accuracy == pytest.approx(4 / 6)
-    assert found["patient"].accuracy == 1.0
-    assert "trial" not in vote_metrics(y, p, patient)
-    assert list(vote_metrics([0, 1] * 3, p, [1] * 6)) == ["sample"]
-
-
 def test_vote_bad_input() -> None:
     p = np.full((2, 2), 0.5)
-    for bad in ({"level": "site"}, {"how": "median"}, {"level": "trial"}):
+    for bad in ({"level": "site"}, {"level": "trial"}):
         with pytest.raises(InputError):
             vote([0, 1], p, [0, 1], **bad)
     with pytest.raises(InputError, match="patient"):

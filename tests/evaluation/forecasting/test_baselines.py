@@ -12,7 +12,6 @@ from tscl.evaluation.forecasting.baselines import (
     last_value,
     season_of,
     seasonal_naive,
-    standard_baselines,
     standard_forecasters,
     train_mean,
     window_ridge,
@@ -84,12 +83,12 @@ def test_ridge_finds_a_linear_recursion() -> None:
 
 
 def test_all_standard_rows_share_their_test_rows() -> None:
-    rows = standard_baselines(series(), SPLIT, [2, 9], season=9, window=12, drop=12)
+    rows = standard_forecasters(series(), SPLIT, [2, 9], season=9, window=12, drop=12)
     assert len(rows) == 7
-    for results in rows.values():
+    for results in (row.results() for row in rows.values()):
         assert [r.horizon for r in results] == [2, 9]
         assert [r.n_test for r in results] == [38, 31]
-    assert len(standard_baselines(series(1), SPLIT, [2], season=9, window=12, drop=12)) == 5
+    assert len(standard_forecasters(series(1), SPLIT, [2], season=9, window=12, drop=12)) == 5
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ import pytest
 
 from tscl.errors import InputError
 from tscl.evaluation.metrics.bootstrap import (
-    bootstrap_intervals,
-    bootstrap_metric,
     bootstrap_replicates,
     draw_patients,
     percentile_interval,
@@ -37,27 +35,16 @@ def test_bootstrap_replicates_equal_metrics_of_the_drawn_rows(k: int) -> None:
             assert found[name][r] == pytest.approx(expected[name], abs=1e-9), name
 
 
-def test_bootstrap_skips_and_counts_replicates_of_one_class() -> None:
+def test_bootstrap_leaves_out_replicates_of_one_class() -> None:
     y, patient = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1])
     p = np.array([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
-    found = bootstrap_intervals(y, p, patient, n_replicates=400, seed=1)
+    drawn = bootstrap_replicates(y, p, patient, n_replicates=400, seed=1)["auroc"]
     draws = draw_patients(2, 400, 1)
-    assert found["auroc"].n_skipped == int((draws == 2).any(axis=1).sum()) > 100
-    assert (found["auroc"].low, found["auroc"].high) == (1.0, 1.0)
-    one = bootstrap_intervals(np.ones(4, int), p, patient, n_replicates=10)
-    assert one["auroc"].n_skipped == 10
-    assert np.isnan(one["accuracy"].low)
-
-
-def test_bootstrap_any_metric_equals_the_vectorised_one() -> None:
-    y, p, patient = _predictions(8, 3, 2, 7)
-    slow = bootstrap_metric(
-        lambda t, q: classification_metrics(t, q).auroc, y, p, patient, n_replicates=60, seed=2
-    )
-    fast = bootstrap_intervals(y, p, patient, n_replicates=60, seed=2)["auroc"]
-    assert slow.low == pytest.approx(fast.low)
-    assert slow.high == pytest.approx(fast.high)
-    assert (slow.estimate, slow.n_skipped) == (pytest.approx(fast.estimate), fast.n_skipped)
+    assert np.isnan(drawn).sum() == (draws == 2).any(axis=1).sum() > 100
+    assert percentile_interval(drawn) == (1.0, 1.0)
+    alone = bootstrap_replicates(np.ones(4, int), p, patient, n_replicates=10)["accuracy"]
+    assert np.isnan(alone).all()
+    assert np.isnan(percentile_interval(alone)[0])
 
 
 def test_bootstrap_is_a_function_of_the_seed_and_of_patients_not_names() -> None:

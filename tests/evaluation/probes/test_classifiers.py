@@ -10,7 +10,19 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.svm import SVC
 
 from tscl.errors import InputError
-from tscl.evaluation.probes.classifiers import knn_probe, linear_probe, partial_proba, svm_probe
+from tscl.evaluation.probes.classifiers import (
+    fit_partial,
+    knn_probe,
+    linear_probe,
+    spread_classes,
+    svm_probe,
+)
+
+
+def partial_proba(train, y, test, n_classes, *given, **settings):
+    """Probabilities (m, n_classes) of a probe of ``train`` at ``test``, and the C it took."""
+    model, used = fit_partial(train, y, *given, **settings)
+    return spread_classes(model, test, n_classes), used
 
 
 def blobs(classes: int, n: int = 30, spread: float = 1.0, seed: int = 0) -> tuple[Any, ...]:

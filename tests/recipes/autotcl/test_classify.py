@@ -47,3 +47,48 @@ def test_a_stopped_job_goes_on_and_gives_one_table(
     assert lines[2].startswith("| BasicMotions | untrained |")
     assert lines[-1].startswith("| mean of 2 | autotcl_without_h |")
     assert float(lines[2].split("|")[3].split("±")[0]) > 0.9
+
+
+@pytest.mark.parametrize(("how", "width"), [("points", 1), ("blocks", classify.BLOCK)])
+def test_a_share_of_the_steps_is_missing_in_every_channel(how: str, width: int) -> None:
+    x = np.random.default_rng(0).normal(size=(6, 50, 2))
+    hidden = classify.hide_steps(x, 0.4, how, np.random.default_rng(1))
+    lost = np.isnan(hidden)
+    assert lost.sum() == 0.4 * x.size
+    np.testing.assert_array_equal(lost[..., 0], lost[..., 1])
+    np.testing.assert_array_equal(hidden[~lost], x[~lost])
+    blocks = lost[..., 0].reshape(6, -1, width)
+    assert (blocks.all(axis=2) | ~blocks.any(axis=2)).all()
+    alone = classify.hide_steps(x, 0.4, "points", np.random.default_rng(1))
+    assert (how == "points") == np.array_equal(lost, np.isnan(alone))
+
+
+def test_missing_steps_are_cells_of_their_own(tmp_path: Path) -> None:
+    """A set that is not below the folder comes from the wheel."""
+    write_set(tmp_path / "data", "Epilepsy", np.random.default_rng(0))
+    words = ["--sets", "Epilepsy", "ItalyPowerDemand", "--root", str(tmp_path / "data")]
+    words += ["--methods", "untrained", "--seeds", "0", "--out", str(tmp_path / "out")]
+    classify.main(words)
+    full = (tmp_path / "out" / "table.md").read_text()
+    classify.main([*words, "--missing", "0.5"])
+    assert (tmp_path / "out" / "table.md").read_text() != full
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == 4
+    with pytest.raises(SystemExit):
+        classify.main([*words, "--missing", "1.0"])
+
+
+def test_ts2vec_is_trained_for_the_steps_of_its_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, object] = {}
+
+    class Recorder(classify.Representation):
+        def fit(self, X: object, *rest: object) -> object:
+            seen.update(self.get_params())
+            self.max_steps = 3
+            return super().fit(X, *rest)
+
+    monkeypatch.setattr(classify, "Representation", Recorder)
+    row = classify.scores(classify.Settings(), classify.Cell("BasicMotions", "ts2vec_published", 0))
+    wanted = {"max_steps": 200, "batch_size": 8, "max_train_length": 3000}
+    assert {name: seen[name] for name in wanted} == wanted
+    assert row["SVM"] > 0.5
+    assert classify.training("ts2vec_published", 1, 58, 200_000)["max_steps"] == 600

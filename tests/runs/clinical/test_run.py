@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from data_loaders import MedicalDataset, sample_split
+from data_loaders import MedicalDataset, group_split
 from data_loaders.cohort.cohort import load_cohort, make_cohort
 from tscl.cli.app import app
 from tscl.errors import ConfigError, InputError, LeakageError
 from tscl.evaluation.clinical import evaluate
 from tscl.evaluation.clinical.bandpower import BandPower
-from tscl.evaluation.clinical.evaluate import evaluate_encoder
+from tscl.evaluation.clinical.evaluate import evaluate_cells
+from tscl.evaluation.clinical.table import summarise
 from tscl.runs.clinical.config import ClinicalConfig, check_clinical
 from tscl.runs.clinical.data import make_folds, standardised
 from tscl.runs.clinical.report import leakage, write_clinical_report
@@ -408,17 +409,18 @@ def test_without_an_effect_nothing_is_found_and_shuffled_samples_leak(
     features = BandPower(64.0)
     section = check_clinical({"split": {"params": {"fractions": {"train": 0.5, "test": 0.5}}}})
     fold = make_folds(cohort, section.split, 0)[0]
-    honest = evaluate_encoder(features, cohort, fold.parts, **settings)
+    honest = summarise(evaluate_cells(features, cohort, fold.parts, **settings))
     row = honest[(honest["metric"] == "auroc") & (honest["level"] == "sample")].iloc[0]
     assert row["ci_low"] < 0.5 < row["ci_high"]
-    parts = sample_split(cohort.table, {"train": 0.5, "test": 0.5})
+    shuffled = cohort.table.assign(sample=np.arange(len(cohort)))
+    parts = group_split(shuffled, {"train": 0.5, "test": 0.5}, column="sample", allow_missing=True)
     with pytest.raises(LeakageError):
-        evaluate_encoder(features, cohort, parts, **settings)
+        evaluate_cells(features, cohort, parts, **settings)
     n = len(cohort)
     unnamed = MedicalDataset(
         cohort.X, cohort.label, np.arange(n), np.arange(n), 64.0, label_names=("healthy", "disease")
     )
-    leaking = evaluate_encoder(features, unnamed, parts, **settings)
+    leaking = summarise(evaluate_cells(features, unnamed, parts, **settings))
     leak = leaking[(leaking["metric"] == "auroc") & (leaking["level"] == "sample")].iloc[0]
     assert leak["ci_low"] > 0.5
     assert leak["mean"] > row["ci_high"]

@@ -255,7 +255,9 @@ def test_any_csv_runs_with_the_embedded_configuration(tmp_path):
     heads = metrics["heads"]["autotcl"]
     for horizon in ("7", "14"):
         chosen = heads[horizon]
-        assert chosen["errors"][chosen["head"]] == min(chosen["errors"].values())
+        assert chosen["head"] == "mean of boosting, naive, ridge, trees"
+        by_error = sorted(chosen["weights"], key=chosen["errors"].__getitem__)
+        assert by_error[0] == max(chosen["weights"], key=chosen["weights"].__getitem__)
     assert "Heads, chosen on windows" in (tmp_path / "out" / "report.md").read_text()
     assert "heads, chosen on windows" in done.output
     words = ["forecast", "--run", str(tmp_path / "out"), "--horizon", "7"]

@@ -173,6 +173,21 @@ def test_pretraining_is_given_no_label_and_no_tested_recording(tmp_path, monkeyp
     assert len(given[0]) == 36 - len(tested)
 
 
+def test_scaling_by_the_training_part_knows_nothing_of_the_tested(tmp_path):
+    data = motif_recordings(36)
+    config = small(tmp_path)
+    values = config.data.model_copy(update={"standardize": "train"})
+    job = LabelEfficiencyRun(config.model_copy(update={"data": values}), recordings=data)
+    fold = job.folds[0]
+    stats = data.subset(fold.train).channel_stats()
+    for row in (fold.train[0], fold.test[0]):
+        wanted = (data[int(row)] - stats.mean) / stats.std
+        np.testing.assert_allclose(job.scaled(fold.number)[int(row)], wanted, atol=1e-3)
+    facts = job.input_facts(fold.number)
+    assert facts["standardize"] == "train"
+    assert facts["mean"] == stats.mean.tolist()
+
+
 def test_copies_under_two_names_stay_on_one_side():
     data = motif_recordings(60)
     signals = [data[row] for row in range(60)] + [data[row] for row in range(10)]

@@ -15,7 +15,7 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from torch import nn
 
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, InputError, is_number, is_whole
+from tscl.errors import ConfigError, InputError, check_choice, is_number, is_whole
 from tscl.estimators.inputs import draw_seed
 from tscl.estimators.sktime.defaults import describe, network_settings, training_settings
 from tscl.estimators.sktime.frames import (
@@ -43,7 +43,7 @@ from tscl.estimators.sktime.frames import (
 from tscl.estimators.sktime.training import joined_data, train_network
 from tscl.evaluation.forecasting.coverage import window_spread
 from tscl.forecasters.choices import choose_past, held_out, past_candidates, season_lengths
-from tscl.forecasters.direct_heads import HEADS, WindowData
+from tscl.forecasters.direct_heads import HEADS, WindowData, window_length
 from tscl.forecasters.intervals import AdaptiveIntervals, check_levels, window_embeddings
 from tscl.forecasters.network import ForecastNetwork, check_network_params
 from tscl.seeding import seeded
@@ -69,13 +69,10 @@ def check_forecaster(options: Mapping[str, Any]) -> None:
     """Raise ConfigError or InputError for a setting of the forecaster that cannot be used."""
     _check_numbers(options)
     _check_names(options)
-    for name, names in (("intervals", INTERVALS), ("head", HEADS)):
-        if options[name] not in names:
-            raise ConfigError(name, options[name], f"choose one of {', '.join(names)}")
+    for name, names in (("intervals", INTERVALS), ("head", HEADS), ("device", DEVICES)):
+        check_choice(name, options[name], names, error=ConfigError)
     if options["quantile_levels"] is not None:
         check_quantiles(options["quantile_levels"])
-    if options["device"] not in DEVICES:
-        raise ConfigError("device", options["device"], f"choose one of {', '.join(DEVICES)}")
     if not 0 <= options["weight"] < 1:
         raise InputError("weight", options["weight"], "choose lambda in [0, 1)")
     if not 0 <= options["valid_share"] < 1:
@@ -449,7 +446,7 @@ class SSCLForecaster(BaseForecaster):
         network = train_network(network, stretches, self.settings_["max_epochs"], options).network
         self.pretrained_ = {
             "config": network.config(),  # type: ignore[operator]
-            "lengths": (self.length_, self.horizon_),
+            "lengths": (self.settings_["context_length"], self.horizon_),
             "weights": {k: v.numpy().copy() for k, v in network.state_dict().items()},
         }
         return self
@@ -472,6 +469,7 @@ class SSCLForecaster(BaseForecaster):
         errors: dict[str, float] = {}
         if pretrained is not None:
             length, horizon = pretrained["lengths"]
+            tried = [length]
             norm = pretrained["config"]["instance_norm"]
         else:
             horizon = self._asked_horizon(fh, index[-1:], n_steps)
@@ -485,13 +483,15 @@ class SSCLForecaster(BaseForecaster):
                 norm = fitting if norm == "auto" else norm
                 errors = {f"ridge on {steps} lags": error for steps, error in past.items()}
         self._check_lengths(length, horizon, n_steps)
-        self.length_, self.horizon_ = int(length), int(horizon)
+        pasts = tuple(tried) if self.head == "auto" else (length,)
+        self.length_, self.horizon_ = int(max(length, *pasts)), int(horizon)
         share, blocks = self.valid_share, self.valid_blocks
         n_windows = len(held_out(lengths, length, horizon, share, blocks)[0])
         open_network = self.encoder is None and not self.encoder_params
         small = network_settings(length, horizon, sum(lengths))
         self.settings_: dict[str, Any] = {
-            "context_length": self.length_,
+            "context_length": int(length),
+            "pasts": pasts,
             "horizon": self.horizon_,
             "seasons": seasons,
             "encoder": self.encoder or small["encoder"],
@@ -550,14 +550,14 @@ class SSCLForecaster(BaseForecaster):
                 marks=marks,
                 encoder=self.settings_["encoder"],
                 encoder_params=self.settings_["encoder_params"],
-                input_length=self.length_,
+                input_length=self.settings_["context_length"],
                 instance_norm=self.settings_["instance_norm"],
                 **(self.settings_["network_params"] or {}),
             )
 
     def _train(self, network: nn.Module, parts: dict[Any, Part], epochs: int) -> nn.Module:
         """Train on the series; sets head, intervals, and up to where each series was seen."""
-        options = vars(self) | self.settings_
+        options = vars(self) | self.settings_ | {"head": self.head}
         result = train_network(network, self._stretches(parts), epochs, options)
         self.head_, self.intervals_ = result.head, result.intervals
         self.settings_["errors"] |= result.head.errors
@@ -658,8 +658,9 @@ class SSCLForecaster(BaseForecaster):
             growth = np.sqrt(np.maximum(1.0, own / self.horizon_))[:, None]
             point, data = self._forecast(key, own, X)
             origins = self.length_ - 1 + self.horizon_ * np.arange(int(rounds.max()) + 1)
+            length = window_length(self.network_, data)
             embeddings = window_embeddings(
-                self.network_, data.values, origins, self.length_, marks=data.marks
+                self.network_, data.values, origins, length, marks=data.marks
             )
             unit = self.scalers_[key].scale
             intervals = self.intervals_

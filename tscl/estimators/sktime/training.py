@@ -12,8 +12,8 @@ from torch import nn
 
 from tscl.estimators.sktime.frames import Stretch
 from tscl.evaluation.forecasting.coverage import window_spread
-from tscl.forecasters.choices import held_out
-from tscl.forecasters.direct_heads import Head, WindowData, thinned
+from tscl.forecasters.choices import head_origins
+from tscl.forecasters.direct_heads import Head, WindowData, thinned, window_length
 from tscl.forecasters.intervals import (
     LEVELS,
     AdaptiveIntervals,
@@ -45,7 +45,9 @@ def joined_data(
     """The series one after the other; origins of :func:`held_out` stay within each."""
     known = np.concatenate([m for _, m in stretches])
     values = np.concatenate([v for v, _ in stretches])
-    return WindowData(values, known if known.shape[1] else None, length, horizon, seasons)
+    starts = np.cumsum([0, *(len(v) for v, _ in stretches[:-1])])
+    known_or_none = known if known.shape[1] else None
+    return WindowData(values, known_or_none, length, horizon, seasons, tuple(starts.tolist()))
 
 
 def train_network(
@@ -61,21 +63,26 @@ def train_network(
         epochs: at most so many.
         options: ``valid_share``, ``valid_blocks``, ``batch_size``, ``stride``, ``max_steps``,
             ``weight``, ``contrast``, ``contrast_params``, ``lr``, ``patience``, ``verbose``,
-            ``head``, ``device``, ``seasons``, ``intervals``, ``quantile_levels`` and ``seed_``.
+            ``head``, ``pasts`` (lengths the head may see; the network's when empty), ``device``,
+            ``seasons``, ``intervals``, ``quantile_levels`` and ``seed_``.
     """
     horizon = int(network.horizon)  # type: ignore[arg-type]
     length = int(network.input_length)  # type: ignore[arg-type]
     seed = int(options["seed_"])
-    data = joined_data(stretches, length, horizon, options["seasons"])
+    pasts = options["pasts"] or (length,)
+    longest = max(length, *pasts)
+    data = joined_data(stretches, longest, horizon, options["seasons"])
     lengths = [len(v) for v, _ in stretches]
     share, blocks = options["valid_share"], options["valid_blocks"]
-    train, held = held_out(lengths, length, horizon, share, blocks)
+    train, held = head_origins(lengths, (length, longest), horizon, share, blocks)
     trained = _train(network, data, train, thinned(held, 500), epochs, options)
     held = thinned(held, 1500)
-    head, forecasts = Head.choose(options["head"], trained, data, train, held, seed=seed)
+    head, forecasts = Head.choose(
+        options["head"], trained, data, train, held, seed=seed, pasts=pasts
+    )
     calibration = held
     if not len(held):
-        calibration = thinned(train, 1500)
+        calibration = thinned(train[data.room(train) >= longest], 1500)
         forecasts = head.forecast(trained, data, calibration)
     errors = data.future(calibration) - forecasts
     if options["intervals"] == "conformal":
@@ -105,7 +112,8 @@ def _train(
 ) -> nn.Module:
     """The network of the epoch with the least error on the held-out windows."""
     origins = train[::-1][:: options["stride"]][::-1]
-    source = WindowSource(data.values, origins, data.length, data.horizon, marks=data.marks)
+    length = window_length(network, data)
+    source = WindowSource(data.values, origins, length, data.horizon, marks=data.marks)
     sampler = EpochSampler(len(source), options["batch_size"])
     seed = int(options["seed_"])
     with seeded(seed, "method"):
@@ -128,7 +136,7 @@ def _train(
     progress: ProgressReporter = ProgressBar() if options["verbose"] else Silent()
 
     def error(net: nn.Module) -> float:
-        forecasts = window_forecasts(net, data.values, held, data.length, marks=data.marks)
+        forecasts = window_forecasts(net, data.values, held, length, marks=data.marks)
         return float(np.square(data.future(held) - forecasts).mean())
 
     trainer = Trainer(settings, progress=progress, monitor=error if len(held) else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -52,6 +53,7 @@ def log_bands(
     return {f"{a:.3g}-{b:.3g} Hz": (float(a), float(b)) for a, b in pairwise(edges)}
 
 
+@dataclass(eq=False, repr=False)
 class BandPower(TransformerMixin, BaseEstimator):
     """Welch power density, averaged over each band, natural logarithm.
 
@@ -65,17 +67,10 @@ class BandPower(TransformerMixin, BaseEstimator):
     Bands narrower than the frequency step of the segment are read from a zero-padded spectrum.
     """
 
-    def __init__(
-        self,
-        sampling_rate: float,
-        bands: str | Mapping[str, tuple[float, float]] = "log",
-        window: float = 2.56,
-        floor: float = 1e-12,
-    ) -> None:
-        self.sampling_rate = sampling_rate
-        self.bands = bands
-        self.window = window
-        self.floor = floor
+    sampling_rate: float
+    bands: str | Mapping[str, tuple[float, float]] = "log"
+    window: float = 2.56
+    floor: float = 1e-12
 
     def fit(self, X: ArrayLike, y: object = None) -> BandPower:
         """Nothing to learn; checks the settings."""
@@ -108,10 +103,6 @@ class BandPower(TransformerMixin, BaseEstimator):
             mean = np.stack([power[:, band].mean(axis=1) for band in inside], axis=-1)
             parts.append(np.log(np.maximum(mean, self.floor)).reshape(len(mean), -1))
         return np.concatenate(parts).astype(np.float32)
-
-    def feature_names(self, channels: Sequence[str]) -> list[str]:
-        """Name of each feature, ``channel band``, in the order of :meth:`transform`."""
-        return [f"{channel} {band}" for channel in channels for band in self._limits()]
 
     def _limits(self) -> dict[str, tuple[float, float]]:
         """The bands as limits in Hz, checked."""

@@ -9,7 +9,8 @@ see :mod:`tscl.losses.mann_whitney`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,13 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tscl.encoders.base import EncoderLike
 from tscl.errors import InputError, check_choice, nearest
 from tscl.evaluation.clinical.finetune import FineTuneNetwork, FineTuner
 from tscl.losses.focal_supcon import core_contrast, hard_pairs
 from tscl.losses.mann_whitney import one_against_rest
 from tscl.pooling import check_pooling
 from tscl.seeding import numpy_generator
+
+ONLY_PLAIN = ("kind", "class_weight", "logit_dropout", "latent_mask", "double_sigmoid")
+"""Settings of :class:`FineTuner` that the losses here have no use for."""
 
 
 class CoreNetwork(FineTuneNetwork):
@@ -44,57 +47,27 @@ class CoreNetwork(FineTuneNetwork):
         )
 
 
+@dataclass(eq=False, repr=False)
 class CoreTuner(FineTuner):
     """:class:`FineTuner` trained with Core-tuning's loss.
 
     Args:
-        encoder, n_classes: see :class:`FineTuner`, as are all arguments not named here.
         contrast_weight: eta >= 0, factor of the contrast; 0 leaves mixup of embeddings.
         beta: a > 0 of the mixtures' Beta(a, a).
         temperature: > 0 of the contrast.
         projection_dims: dimensions the contrast sees.
 
-    ``frozen`` and ``double_sigmoid`` cannot be used: the contrast trains the encoder.
+    All other arguments are those of :class:`FineTuner` but for :data:`ONLY_PLAIN` and ``frozen``:
+    the contrast trains the encoder.
     """
 
-    def __init__(
-        self,
-        encoder: EncoderLike,
-        n_classes: int,
-        *,
-        contrast_weight: float = 0.1,
-        beta: float = 1.0,
-        temperature: float = 0.07,
-        projection_dims: int = 64,
-        epochs: int = 50,
-        batch_size: int = 128,
-        lr: float = 1e-4,
-        weight_decay: float = 0.01,
-        hidden: int = 128,
-        channels: str = "match",
-        patience: int | None = None,
-        pooling: str = "max",
-        seed: int = 0,
-        device: str | None = None,
-    ) -> None:
-        super().__init__(
-            encoder,
-            n_classes,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            weight_decay=weight_decay,
-            hidden=hidden,
-            channels=channels,
-            patience=patience,
-            pooling=pooling,
-            seed=seed,
-            device=device,
-        )
-        self.contrast_weight = contrast_weight
-        self.beta = beta
-        self.temperature = temperature
-        self.projection_dims = projection_dims
+    lacks: ClassVar[tuple[str, ...]] = (*ONLY_PLAIN, "frozen")
+
+    _: KW_ONLY
+    contrast_weight: float = 0.1
+    beta: float = 1.0
+    temperature: float = 0.07
+    projection_dims: int = 64
 
     def _check_settings(self) -> None:
         super()._check_settings()
@@ -131,6 +104,7 @@ class CoreTuner(FineTuner):
         return loss
 
 
+@dataclass(eq=False, repr=False)
 class RankTuner(FineTuner):
     """:class:`FineTuner` trained for the area under the ROC curve, for imbalanced labels.
 
@@ -143,45 +117,14 @@ class RankTuner(FineTuner):
         rank_weight: in [0, 1].
         temperature: > 0 of the MW loss.
 
-    All other arguments are those of :class:`FineTuner`.
+    All other arguments are those of :class:`FineTuner` but for :data:`ONLY_PLAIN`.
     """
 
-    def __init__(
-        self,
-        encoder: EncoderLike,
-        n_classes: int,
-        *,
-        rank_weight: float = 0.9,
-        temperature: float = 1.0,
-        epochs: int = 50,
-        batch_size: int = 128,
-        lr: float = 1e-4,
-        weight_decay: float = 0.01,
-        hidden: int = 128,
-        frozen: bool = False,
-        channels: str = "match",
-        patience: int | None = None,
-        pooling: str = "max",
-        seed: int = 0,
-        device: str | None = None,
-    ) -> None:
-        super().__init__(
-            encoder,
-            n_classes,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            weight_decay=weight_decay,
-            hidden=hidden,
-            frozen=frozen,
-            channels=channels,
-            patience=patience,
-            pooling=pooling,
-            seed=seed,
-            device=device,
-        )
-        self.rank_weight = rank_weight
-        self.temperature = temperature
+    lacks: ClassVar[tuple[str, ...]] = ONLY_PLAIN
+
+    _: KW_ONLY
+    rank_weight: float = 0.9
+    temperature: float = 1.0
 
     def _check_settings(self) -> None:
         super()._check_settings()
@@ -225,9 +168,9 @@ def build_tuner(
         if key == "class_weight" and key not in known:
             raise InputError("name", name, "it has no class weights; take plain, or leave them out")
         if key not in known:
-            remedy = nearest(key, [one for one in known if one not in FIXED])
+            remedy = nearest(key, [setting for setting in known if setting not in FIXED])
             raise InputError(key, value, f"no setting of {name}; {remedy}")
-    tuner = TUNERS[name](encoder, n_classes, **settings)  # type: ignore[arg-type]
+    tuner = TUNERS[name](encoder, n_classes, **settings)
     tuner._check_settings()
     return tuner
 

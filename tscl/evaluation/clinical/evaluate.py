@@ -20,10 +20,9 @@ from torch import nn
 from data_loaders.container.fields import label_kind
 from data_loaders.splits.label_fraction import label_subset
 from data_loaders.splits.leakage import ClinicalData, check_split
-from tscl.errors import InputError
+from tscl.errors import InputError, check_choice
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.core_tuning import build_tuner, check_tuning
-from tscl.evaluation.clinical.table import summarise
 from tscl.evaluation.probes.any_label import Nearest, apply_probe, fit_probe
 from tscl.pooling import check_pooling, pool_time
 from tscl.saving.cells import Cell, ResultStore
@@ -296,7 +295,7 @@ def evaluate_cells(
         pooling: how embeddings of all steps become one vector (:func:`tscl.pooling.pool_time`), for
             frozen and fine-tuned encoders alike; ``max`` is the paper's.
         one_vs_rest: a logistic regression a class, see
-            :func:`tscl.evaluation.probes.classifiers.partial_proba`.
+            :func:`tscl.evaluation.probes.classifiers.fit_partial`.
         class_weight: ``balanced`` weighs samples by 1 over the share of their class, in probes and
             in training on labels; not of neighbours.
         store: where finished cells are kept.
@@ -363,16 +362,6 @@ def evaluate_cells(
     return cells
 
 
-def evaluate_encoder(
-    encoder: Any, dataset: ClinicalData, split: Mapping[str, ArrayLike], **settings: Any
-) -> pd.DataFrame:
-    """Tidy table of one method: :func:`evaluate_cells`, then the summary over seeds.
-
-    ``settings`` are those of :func:`evaluate_cells`.
-    """
-    return summarise(evaluate_cells(encoder, dataset, split, **settings))
-
-
 def evaluate_with_baselines(
     encoders: Mapping[str, nn.Module],
     dataset: ClinicalData,
@@ -434,8 +423,7 @@ def _check_choices(
     fractions: Sequence[float],
 ) -> None:
     for protocol in protocols:
-        if protocol not in PROTOCOLS:
-            raise InputError("protocols", protocol, f"choose among {PROTOCOLS}")
+        check_choice("protocols", protocol, PROTOCOLS)
         if protocol in ("full", "head") and is_transformer(encoder):
             raise InputError("protocols", protocol, "fine-tuning needs a torch encoder")
     if not protocols or not len(fractions):

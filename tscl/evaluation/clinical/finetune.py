@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -115,6 +116,7 @@ class FineTuneNetwork(nn.Module):
         return out
 
 
+@dataclass(eq=False, repr=False)
 class FineTuner(ClassifierMixin, BaseEstimator):
     """Classifier that trains a copy of ``encoder`` with a two-layer head.
 
@@ -156,48 +158,33 @@ class FineTuner(ClassifierMixin, BaseEstimator):
         classes_: 0..n_classes-1.
     """
 
-    _weight: Tensor | None = None
+    lacks: ClassVar[tuple[str, ...]] = ()
+    """Settings that a subclass has no use for."""
 
-    def __init__(
-        self,
-        encoder: EncoderLike,
-        n_classes: int,
-        *,
-        kind: str = "classes",
-        class_weight: str | None = None,
-        epochs: int = 50,
-        batch_size: int = 128,
-        lr: float = 1e-4,
-        weight_decay: float = 0.01,
-        hidden: int = 128,
-        frozen: bool = False,
-        channels: str = "match",
-        double_sigmoid: bool = False,
-        logit_dropout: float = 0.0,
-        latent_mask: str = "all_true",
-        patience: int | None = None,
-        pooling: str = "max",
-        seed: int = 0,
-        device: str | None = None,
-    ) -> None:
-        self.encoder = encoder
-        self.n_classes = n_classes
-        self.kind = kind
-        self.class_weight = class_weight
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.hidden = hidden
-        self.frozen = frozen
-        self.channels = channels
-        self.double_sigmoid = double_sigmoid
-        self.logit_dropout = logit_dropout
-        self.latent_mask = latent_mask
-        self.patience = patience
-        self.pooling = pooling
-        self.seed = seed
-        self.device = device
+    encoder: EncoderLike
+    n_classes: int
+    _: KW_ONLY
+    kind: str = "classes"
+    class_weight: str | None = None
+    epochs: int = 50
+    batch_size: int = 128
+    lr: float = 1e-4
+    weight_decay: float = 0.01
+    hidden: int = 128
+    frozen: bool = False
+    channels: str = "match"
+    double_sigmoid: bool = False
+    logit_dropout: float = 0.0
+    latent_mask: str = "all_true"
+    patience: int | None = None
+    pooling: str = "max"
+    seed: int = 0
+    device: str | None = None
+    _weight: Tensor | None = field(default=None, init=False)
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return [name for name in super()._get_param_names() if name not in cls.lacks]
 
     def fit(
         self, X: ArrayLike, y: ArrayLike, valid: tuple[ArrayLike, ArrayLike] | None = None
@@ -383,6 +370,9 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     # -- checks --------------------------------------------------------------------------------
 
     def _check_settings(self) -> None:
+        for name in self.lacks:
+            if getattr(self, name) != getattr(type(self), name):
+                raise InputError(name, getattr(self, name), f"no setting of {type(self).__name__}")
         plain = self.kind == "classes"
         if self.n_classes < 1 + plain:
             raise InputError("n_classes", self.n_classes, "need at least 2 classes, or 1 label")

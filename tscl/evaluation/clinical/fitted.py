@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from data_loaders.container.fields import label_kind
 from data_loaders.container.recordings import Recordings
 from tscl.disk import new_folder, sha256_of
-from tscl.errors import CheckpointError, InputError
+from tscl.errors import CheckpointError, InputError, check_choice
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.clinical.evaluate import pooled_embeddings
 from tscl.evaluation.clinical.finetune import FineTuner
@@ -105,8 +105,7 @@ class FittedClassifier(nn.Module):
     ) -> None:
         super().__init__()
         check_pooling(pooling)
-        if kind not in SCORES:
-            raise InputError("kind", kind, f"choose among {tuple(SCORES)}")
+        check_choice("kind", kind, SCORES)
         self.encoder, self.head, self.classes = encoder, head, classes
         self.pooling, self.kind, self.squash = pooling, kind, squash
         self.card = dict(card or {})
@@ -337,8 +336,8 @@ def _rows(model: Pipeline, n_classes: int) -> tuple[NDArray[np.float64], NDArray
     models = getattr(last, "estimators_", [last])
     if hasattr(models[0], "coef_"):
         rows = last.classes_[1:] if len(last.classes_) == 2 else last.classes_
-        weight[rows] = np.concatenate([one.coef_ for one in models]) / scaler.scale_
-        offset = np.concatenate([one.intercept_ for one in models])
+        weight[rows] = np.concatenate([fitted.coef_ for fitted in models]) / scaler.scale_
+        offset = np.concatenate([fitted.intercept_ for fitted in models])
         bias[rows] = offset - weight[rows] @ scaler.mean_
         if isinstance(last, RidgeClassifierCV) and len(last.classes_) == 2:
             weight[last.classes_[0]], bias[last.classes_[0]] = -weight[rows[0]], -bias[rows[0]]
@@ -347,7 +346,7 @@ def _rows(model: Pipeline, n_classes: int) -> tuple[NDArray[np.float64], NDArray
 
 def _label_rows(probes: LabelProbes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A row a label: its logit of being there; infinite of a label of one value."""
-    weights, biases = zip(*(_rows(one, 2) for one in probes.models), strict=True)
+    weights, biases = zip(*(_rows(probe, 2) for probe in probes.models), strict=True)
     weight, bias = np.stack(weights), np.stack(biases)
     return weight[:, 1] - weight[:, 0], bias[:, 1] - bias[:, 0]
 

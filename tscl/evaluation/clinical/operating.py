@@ -51,7 +51,6 @@ def operating_points(
     specificity: float = 0.9,
     level: str = "sample",
     n_replicates: int = 1000,
-    bootstrap_seed: int = 0,
 ) -> pd.DataFrame:
     """Sensitivity and specificity in the test part at thresholds chosen in the validation part.
 
@@ -66,7 +65,6 @@ def operating_points(
         specificity: wanted in the validation part.
         level: ``sample`` or ``patient``.
         n_replicates: of the bootstrap.
-        bootstrap_seed: of its draws.
 
     Returns:
         Columns class, level, sensitivity, specificity (with intervals), threshold (mean),
@@ -87,7 +85,7 @@ def operating_points(
             last = np.concatenate([part.y for part in whole])
             hit = np.concatenate([part.hit for part in whole])
             patient = np.concatenate([part.patient for part in whole])
-            exact, again = _rates(last, hit, patient, n_replicates, bootstrap_seed)
+            exact, again = _rates(last, hit, patient, n_replicates)
             thresholds += [part.threshold for part in whole]
             rates.append(exact)
             drawn.append(again)
@@ -95,7 +93,7 @@ def operating_points(
             continue
         line: dict[str, Any] = {"class": names[code], "level": level}
         for place, title in enumerate(("sensitivity", "specificity")):
-            values = mean_over_drawn_seeds(np.stack([one[place] for one in drawn]), bootstrap_seed)
+            values = mean_over_drawn_seeds(np.stack([rates_drawn[place] for rates_drawn in drawn]))
             low, high = percentile_interval(values)
             line[title] = f"{np.mean([r[place] for r in rates]):.3f} [{low:.2f}, {high:.2f}]"
         line["threshold"] = f"{np.mean(thresholds):.3f}"
@@ -135,11 +133,10 @@ def _rates(
     hit: NDArray[np.bool_],
     patient: NDArray[Any],
     n_replicates: int,
-    seed: int,
 ) -> tuple[tuple[float, float], tuple[Floats, Floats]]:
     """Sensitivity and specificity, and both in every replicate of patients."""
     code, who = pd.factorize(patient, sort=True)
-    counts = draw_patients(len(who), n_replicates, seed).astype(np.float64)
+    counts = draw_patients(len(who), n_replicates, 0).astype(np.float64)
     exact, drawn = [], []
     for true, right in ((y == 1, hit), (y == 0, ~hit)):
         good = np.bincount(code, weights=true & right, minlength=len(who))
@@ -155,7 +152,6 @@ def subgroup_table(
     columns: Mapping[Any, pd.DataFrame],
     *,
     n_replicates: int = 1000,
-    bands: int = 3,
 ) -> pd.DataFrame:
     """AUROC and macro F1, or R2 and mean absolute error of a number, of every subgroup of the
     test part, by sample, side by side.
@@ -163,9 +159,8 @@ def subgroup_table(
     Args:
         seeds: all folds of each seed of one row.
         columns: by fold, what is known of its test samples, in their order; one frame column a
-            kind of subgroup. Numbers of more than six values are cut into ``bands`` of equal size.
+            kind of subgroup. Numbers of more than six values are cut into three bands of one size.
         n_replicates: of the bootstrap over patients and seeds.
-        bands: of numbers.
 
     Returns:
         Columns subgroup, value, samples, patients, AUROC and macro F1 with intervals, ``-`` where
@@ -178,7 +173,7 @@ def subgroup_table(
     if label_kind(first.y) == "target":
         titles = {"r2": "R2", "mae": "mean absolute error"}
     for name in known:
-        values = _banded(known[name], bands)
+        values = _banded(known[name])
         for value in sorted(values.dropna().unique(), key=str):
             rows = (values == value).to_numpy()
             y, patient = first.y[rows], first.patient[rows]
@@ -186,23 +181,23 @@ def subgroup_table(
             line |= {"samples": int(rows.sum()), "patients": len(np.unique(patient))}
             line |= dict.fromkeys(titles.values(), "-")
             if len(np.unique(y)) > 1:
-                kept = [one.proba[rows] for one in pooled]
+                kept = [seed.proba[rows] for seed in pooled]
                 drawn = [label_replicates(y, p, patient, n_replicates=n_replicates) for p in kept]
                 exact = [label_scores(y, p) for p in kept]
                 for metric, title in titles.items():
-                    again = mean_over_drawn_seeds(np.stack([d[metric] for d in drawn]), 0)
+                    again = mean_over_drawn_seeds(np.stack([d[metric] for d in drawn]))
                     low, high = percentile_interval(again)
-                    mean = np.mean([one[metric] for one in exact])
+                    mean = np.mean([scores[metric] for scores in exact])
                     line[title] = f"{mean:.3f} [{low:.2f}, {high:.2f}]"
             lines.append(line)
     return pd.DataFrame(lines)
 
 
-def _banded(values: pd.Series[Any], bands: int) -> pd.Series[Any]:
+def _banded(values: pd.Series[Any]) -> pd.Series[Any]:
     """Numbers of many values as bands of about equal counts, such as ``41 to 60``; else as is."""
     if values.dtype.kind not in "iuf" or values.nunique() <= 6:
         return values.where(values.astype(str).str.strip() != "")
-    cut = pd.qcut(values, bands, duplicates="drop")
+    cut = pd.qcut(values, 3, duplicates="drop")
     text: pd.Series[Any] = cut.map(
         lambda one: f"above {one.left:g} to {one.right:g}", na_action="ignore"
     )

@@ -31,12 +31,11 @@ def paired_differences(
     reference: str | Sequence[str],
     *,
     metric: str | None = None,
-    levels: Sequence[str] = ("sample", "patient"),
     n_replicates: int = 1000,
-    confidence: float = 0.95,
-    bootstrap_seed: int = 0,
 ) -> pd.DataFrame:
     """Every other row minus ``reference`` at the same data, share of labels and seeds.
+
+    By sample and by patient, with 95 % intervals.
 
     A row is compared with the reference under its own protocol, or, where the reference has not
     run that, under the reference's first one. Folds are pooled. Of seeds both have, the difference
@@ -48,10 +47,7 @@ def paired_differences(
         reference: ``method`` of the row to subtract; of several, one after the other.
         metric: one of :data:`tscl.evaluation.metrics.labels.SCORES` for the kind of label; None:
             AUROC, or R2 of numbers.
-        levels: of ``sample``, ``trial`` and ``patient``.
         n_replicates: bootstrap replicates.
-        confidence: of the interval.
-        bootstrap_seed: seed of the draws.
 
     Returns:
         Columns ``data, method, protocol, fraction, by, level, metric, reference,
@@ -75,18 +71,17 @@ def paired_differences(
         group: Group = key["data"], key["protocol"], key["fraction"], key["by"]
         seeds = rows.setdefault(str(key["method"]), {}).setdefault(group, {})
         seeds.setdefault(key["seed"], []).append(cell)
-    settings = metric, n_replicates, bootstrap_seed
     kept: dict[tuple[Any, ...], _Scored] = {}
 
     def scored(method: str, group: Group, seed: Any, level: str) -> _Scored:
         spot = method, group, seed, level
         if spot not in kept:
-            kept[spot] = _Scored.of(rows[method][group][seed], level, *settings)
+            kept[spot] = _Scored.of(rows[method][group][seed], level, metric, n_replicates)
         return kept[spot]
 
     table: list[dict[str, Any]] = []
     every = [(name, group) for name, groups in rows.items() for group in groups]
-    for base, (method, group), level in product(references, every, levels):
+    for base, (method, group), level in product(references, every, ("sample", "patient")):
         other = _counterpart(rows[base], group)
         if method == base or other is None:
             continue
@@ -97,9 +92,9 @@ def paired_differences(
         ]
         if not pairs or not all(len(cell.patient) for cell, _ in pairs):
             continue
-        apart = np.stack([cell.minus(two) for cell, two in pairs])
-        values = mean_over_drawn_seeds(apart, bootstrap_seed)
-        low, high = percentile_interval(values, confidence)
+        differences = np.stack([cell.minus(two) for cell, two in pairs])
+        values = mean_over_drawn_seeds(differences)
+        low, high = percentile_interval(values)
         table.append(
             {
                 "method": method,
@@ -128,9 +123,7 @@ class _Scored:
     drawn: NDArray[np.float64]
 
     @classmethod
-    def of(
-        cls, cells: Sequence[Cell], level: str, metric: str, n_replicates: int, seed: int
-    ) -> _Scored:
+    def of(cls, cells: Sequence[Cell], level: str, metric: str, n_replicates: int) -> _Scored:
         """Units are sorted by patient, so folds may come in any order."""
         rows = pooled_predictions(cells, level=level)
         if not len(rows):
@@ -138,7 +131,7 @@ class _Scored:
         order = np.argsort(rows.patient, kind="stable")
         y, proba, patient = rows.y[order], rows.proba[order], rows.patient[order]
         exact = label_scores(y, proba)[metric]
-        drawn = label_replicates(y, proba, patient, n_replicates=n_replicates, seed=seed)
+        drawn = label_replicates(y, proba, patient, n_replicates=n_replicates)
         return cls(y, patient, exact, drawn[metric])
 
     def minus(self, other: _Scored) -> NDArray[np.float64]:

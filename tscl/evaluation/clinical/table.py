@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tscl.errors import InputError, check_choice
-from tscl.evaluation.clinical.votes import LEVELS, LevelPredictions, Vote, vote
+from tscl.errors import InputError
+from tscl.evaluation.clinical.votes import LEVELS, LevelPredictions, vote
 from tscl.evaluation.metrics.bootstrap import mean_over_drawn_seeds, percentile_interval
 from tscl.evaluation.metrics.labels import label_replicates, label_scores
 from tscl.saving.cells import Cell
@@ -18,9 +18,7 @@ from tscl.saving.cells import Cell
 GROUP: tuple[str, ...] = ("data", "method", "protocol", "fraction", "by")
 
 
-def pooled_predictions(
-    cells: Sequence[Cell], *, level: str = "sample", how: Vote = "mean"
-) -> LevelPredictions:
+def pooled_predictions(cells: Sequence[Cell], *, level: str = "sample") -> LevelPredictions:
     """Test predictions of one seed at one level, all folds one below the other.
 
     Raises:
@@ -35,26 +33,16 @@ def pooled_predictions(
         name: np.concatenate([cell.arrays[name] for cell in cells])
         for name in ("y", "proba", "patient", "trial")
     }
-    return vote(
-        stacked["y"], stacked["proba"], stacked["patient"], stacked["trial"], level=level, how=how
-    )
+    return vote(stacked["y"], stacked["proba"], stacked["patient"], stacked["trial"], level=level)
 
 
-def summarise(
-    cells: Iterable[Cell],
-    *,
-    how: Vote = "mean",
-    folds: Literal["pool", "mean"] = "pool",
-    levels: Sequence[str] = LEVELS,
-    n_replicates: int = 1000,
-    confidence: float = 0.95,
-    bootstrap_seed: int = 0,
-) -> pd.DataFrame:
+def summarise(cells: Iterable[Cell], *, n_replicates: int = 1000) -> pd.DataFrame:
     """One row a method, protocol, fraction, level and metric.
 
     Columns: ``data, method, protocol, fraction, by, level, metric``; ``mean`` and ``std`` (n - 1)
-    over seeds; ``ci_low, ci_high``: bootstrap interval of the mean over seeds, patients
-    (the same for every seed) and seeds, which draw the labels, resampled; metrics are those of
+    over seeds, of the predictions of all folds; ``ci_low, ci_high``: 95 % bootstrap interval of
+    the mean over seeds, patients (the same for every seed) and seeds, which draw the labels,
+    resampled; metrics are those of
     :func:`tscl.evaluation.metrics.labels.label_scores` for the kind of label; ``n_seeds, n_folds,
     n_test`` (rows of the level), ``n_test_patients``; ``n_mixed`` (units of several
     labels, left out at that level);
@@ -63,39 +51,23 @@ def summarise(
 
     Args:
         cells: results of :func:`tscl.evaluation.clinical.evaluate.evaluate_cells`.
-        how: the vote from samples to trials and patients.
-        folds: ``pool`` computes a metric once over the predictions of all folds; ``mean``
-            averages the metrics of the folds, leaving out folds where it is not defined.
-        levels: of ``sample``, ``trial`` and ``patient``.
         n_replicates: bootstrap replicates; 0 leaves the interval out.
-        confidence: of the interval.
-        bootstrap_seed: seed of the draws.
 
     Raises:
         InputError: two cells of one configuration, seed and fold.
     """
-    check_choice("folds", folds, ("pool", "mean"))
     groups: dict[tuple[Any, ...], dict[Any, list[Cell]]] = {}
     for cell in cells:
         name = tuple(cell.key.get(part) for part in GROUP)
         groups.setdefault(name, {}).setdefault(cell.key.get("seed"), []).append(cell)
     rows: list[dict[str, Any]] = []
     for name, by_seed in groups.items():
-        for level in levels:
-            units = [
-                [pooled_predictions([cell], level=level, how=how) for cell in group]
-                if folds == "mean"
-                else [pooled_predictions(group, level=level, how=how)]
-                for group in _checked(by_seed)
-            ]
-            if not all(len(fold) for seed in units for fold in seed):
-                continue
-            rows += _level_rows(
-                dict(zip(GROUP, name, strict=True)) | {"level": level},
-                units,
-                [cell for group in by_seed.values() for cell in group],
-                (n_replicates, confidence, bootstrap_seed),
-            )
+        own = [cell for group in by_seed.values() for cell in group]
+        for level in LEVELS:
+            units = [pooled_predictions(group, level=level) for group in _checked(by_seed)]
+            if all(map(len, units)):
+                head = dict(zip(GROUP, name, strict=True)) | {"level": level}
+                rows += _level_rows(head, units, own, n_replicates)
     return pd.DataFrame(rows)
 
 
@@ -110,27 +82,25 @@ def _checked(by_seed: dict[Any, list[Cell]]) -> list[list[Cell]]:
 
 def _level_rows(
     head: dict[str, Any],
-    units: list[list[LevelPredictions]],
+    units: list[LevelPredictions],
     cells: list[Cell],
-    bootstrap: tuple[int, float, int],
+    n_replicates: int,
 ) -> list[dict[str, Any]]:
-    """Rows of one configuration and level; ``units`` by seed, then by fold."""
-    n_replicates, confidence, seed = bootstrap
+    """Rows of one configuration and level; ``units`` by seed."""
     names: list[str] = list(cells[0].facts.get("labels", []))
-    by_seed = [_score(folds, names) for folds in units]
+    by_seed = [label_scores(rows.y, rows.proba, names) for rows in units]
     scores = {name: np.array([figures[name] for figures in by_seed]) for name in by_seed[0]}
     drawn: list[dict[str, NDArray[np.float64]]] = []
     if n_replicates:
-        drawn = [_replicates(folds, names, n_replicates, seed) for folds in units]
+        drawn = [_replicates(rows, names, n_replicates) for rows in units]
     first = units[0]
-    patients = np.unique(np.concatenate([rows.patient for rows in first]))
     rows = []
     for metric in scores:
         low = high = float("nan")
         skipped = 0
         if drawn:
-            mean = mean_over_drawn_seeds(np.stack([one[metric] for one in drawn]), seed)
-            low, high = percentile_interval(mean, confidence)
+            mean = mean_over_drawn_seeds(np.stack([replicates[metric] for replicates in drawn]))
+            low, high = percentile_interval(mean)
             skipped = int(np.isnan(mean).sum())
         rows.append(
             {
@@ -142,9 +112,9 @@ def _level_rows(
                 "ci_high": high,
                 "n_seeds": len(units),
                 "n_folds": len({str(cell.key.get("fold", 0)) for cell in cells}),
-                "n_test": sum(len(rows) for rows in first),
-                "n_test_patients": len(patients),
-                "n_mixed": sum(rows.n_mixed for rows in first),
+                "n_test": len(first),
+                "n_test_patients": len(np.unique(first.patient)),
+                "n_mixed": first.n_mixed,
                 "n_skipped": skipped,
                 "n_train_samples": _mean_fact(cells, "n_train_samples"),
                 "n_train_patients": _mean_fact(cells, "n_train_patients"),
@@ -153,39 +123,15 @@ def _level_rows(
     return rows
 
 
-def _score(folds: list[LevelPredictions], names: list[str]) -> dict[str, float]:
-    """Metrics of one seed: of its pooled predictions, or averaged over folds."""
-    metrics = [label_scores(fold.y, fold.proba, names) for fold in folds]
-    return {name: _nanmean([figures[name] for figures in metrics]) for name in metrics[0]}
-
-
 def _replicates(
-    folds: list[LevelPredictions], names: list[str], n_replicates: int, seed: int
+    one: LevelPredictions, names: list[str], n_replicates: int
 ) -> dict[str, NDArray[np.float64]]:
-    drawn = []
-    for number, fold in enumerate(folds):  # by patient: all levels and orders of folds draw alike
-        rows = np.argsort(fold.patient, kind="stable")
-        y, proba, patient = fold.y[rows], fold.proba[rows], fold.patient[rows]
-        own = seed + number
-        draws: dict[str, Any] = {"n_replicates": n_replicates, "seed": own}
-        drawn.append(label_replicates(y, proba, patient, names=names, **draws))
-    if len(drawn) == 1:
-        return drawn[0]
-    return {
-        name: np.array(
-            [
-                _nanmean(column)
-                for column in zip(*(replicates[name] for replicates in drawn), strict=True)
-            ]
-        )
-        for name in drawn[0]
-    }
-
-
-def _nanmean(values: Iterable[float]) -> float:
-    finite = [value for value in values if np.isfinite(value)]
-    return float(np.mean(finite)) if finite else float("nan")
+    rows = np.argsort(one.patient, kind="stable")  # all levels and orders of folds draw alike
+    y, proba, patient = one.y[rows], one.proba[rows], one.patient[rows]
+    return label_replicates(y, proba, patient, names=names, n_replicates=n_replicates, seed=0)
 
 
 def _mean_fact(cells: list[Cell], name: str) -> float:
-    return _nanmean([float(cell.facts.get(name, np.nan)) for cell in cells])
+    values = [float(cell.facts.get(name, np.nan)) for cell in cells]
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")

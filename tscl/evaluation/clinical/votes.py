@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from data_loaders.container.fields import label_kind
 from tscl.errors import InputError, check_choice
-from tscl.evaluation.metrics.classification import ClassificationMetrics, classification_metrics
 from tscl.evaluation.metrics.labels import check_predictions
 
 LEVELS: tuple[str, ...] = ("sample", "trial", "patient")
-Vote = Literal["mean", "majority"]
-_TIE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -26,7 +22,7 @@ class LevelPredictions:
     Attributes:
         level: ``sample``, ``trial`` or ``patient``.
         y: (m,) class codes, (m, L) labels, or (m,) numbers.
-        proba: (m, K) probabilities, or shares of votes; (m, L); (m, 1) predicted numbers.
+        proba: (m, K) probabilities; (m, L); (m, 1) predicted numbers.
         patient: (m,) the patient of each row.
         n_mixed: units left out because their samples carry different labels.
     """
@@ -60,10 +56,11 @@ def vote(
     trial: ArrayLike | None = None,
     *,
     level: str = "patient",
-    how: Vote = "mean",
-    mixed: Literal["drop", "raise"] = "drop",
 ) -> LevelPredictions:
-    """Aggregate sample predictions to one row a trial or a patient.
+    """Aggregate sample predictions to one row a trial or a patient: the mean of its samples.
+
+    A unit whose samples have different labels has none of its own; it is left out and counted in
+    ``n_mixed``.
 
     Args:
         y_true: (n,) class codes, (n, L) labels, or (n,) numbers; see
@@ -72,20 +69,12 @@ def vote(
         patient: (n,) ids.
         trial: (n,) ids; equal trial ids of two patients are two trials.
         level: ``sample`` (returned as it is), ``trial`` or ``patient``.
-        how: ``mean`` averages the probabilities; ``majority`` gives the share of samples that
-            vote for each class, a tie going to the class of the higher mean probability; only of
-            classes.
-        mixed: a unit whose samples have different labels has no label of its own: ``drop`` it
-            (counted in ``n_mixed``) or ``raise``.
 
     Raises:
-        InputError: unknown level or vote, lengths that differ, no trial ids for ``trial``, a
-            unit of mixed labels with ``mixed="raise"``.
+        InputError: unknown level, lengths that differ, no trial ids for ``trial``.
     """
     y, p = check_predictions(y_true, proba)
-    if level not in LEVELS:
-        raise InputError("level", level, f"choose among {LEVELS}")
-    check_choice("how", how, ("mean", "majority") if label_kind(y) == "classes" else ("mean",))
+    check_choice("level", level, LEVELS)
     who = _ids("patient", patient, len(y))
     if level == "sample":
         return LevelPredictions(level, y, p, who)
@@ -98,40 +87,10 @@ def vote(
     first = np.unique(unit, return_index=True)[1]
     size = np.bincount(unit)
     mean = np.stack([np.bincount(unit, weights=column) for column in p.T], axis=1) / size[:, None]
-    if how == "majority":
-        votes = np.zeros_like(mean)
-        np.add.at(votes, (unit, p.argmax(axis=1)), 1.0)
-        mean = (votes / size[:, None] + _TIE * mean) / (1 + _TIE)
     own = y[first]
     differs = (y != own[unit]) & ~((y != y) & (own[unit] != own[unit]))  # unknown equals unknown
     pure = np.bincount(unit, weights=differs.reshape(len(y), -1).any(axis=1)) == 0
-    if mixed == "raise" and not pure.all():
-        which = who[first[~pure]][:5].tolist()
-        raise InputError(f"{level} label", f"several, patient {which}", "pass mixed='drop'")
     return LevelPredictions(level, own[pure], mean[pure], who[first][pure], int((~pure).sum()))
-
-
-def vote_metrics(
-    y_true: ArrayLike,
-    proba: ArrayLike,
-    patient: ArrayLike,
-    trial: ArrayLike | None = None,
-    *,
-    how: Vote = "mean",
-    mixed: Literal["drop", "raise"] = "drop",
-) -> dict[str, ClassificationMetrics]:
-    """Metrics at sample, trial (where ids are given) and patient level; see :func:`vote`.
-
-    A level at which every unit is of mixed labels is left out.
-    """
-    metrics: dict[str, ClassificationMetrics] = {}
-    for level in LEVELS:
-        if level == "trial" and trial is None:
-            continue
-        rows = vote(y_true, proba, patient, trial, level=level, how=how, mixed=mixed)
-        if len(rows):
-            metrics[level] = classification_metrics(rows.y, rows.proba)
-    return metrics
 
 
 def _ids(name: str, ids: ArrayLike, n: int) -> NDArray[Any]:

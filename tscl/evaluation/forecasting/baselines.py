@@ -201,6 +201,15 @@ def standard_forecasters(
     """The rows every forecasting table carries, by name, before they are computed.
 
     With several channels the ridge on raw windows is given jointly and per channel.
+
+    Args:
+        data: (T, C) targets, scaled by the training part.
+        split: slices ``train``, ``valid``, ``test`` of the T steps.
+        horizons: steps ahead, one result each.
+        season: steps of a season of the seasonal naive forecast.
+        window: how many of the last values the ridges see.
+        drop: steps at the start of training the ridges leave out.
+        scale: (C,) training deviations, for errors in the original unit.
     """
     values = check_matrix("data", data)
     plain = (data, split, horizons)
@@ -253,22 +262,6 @@ def _ridge_forecast(
         for columns in parts
     ]
     return np.concatenate(forecasts, axis=1).astype(np.float64)
-
-
-def standard_baselines(
-    data: ArrayLike,
-    split: SplitLike,
-    horizons: Sequence[int],
-    *,
-    season: int,
-    window: int = 200,
-    drop: int = 200,
-    scale: ArrayLike | None = None,
-) -> dict[str, list[HorizonResult]]:
-    """The results of :func:`standard_forecasters`."""
-    options: dict[str, Any] = {"season": season, "window": window, "drop": drop, "scale": scale}
-    rows = standard_forecasters(data, split, horizons, **options)
-    return {name: row.results() for name, row in rows.items()}
 
 
 def _score_all(

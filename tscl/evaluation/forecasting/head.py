@@ -213,8 +213,8 @@ class ForecastHead:
 
     def predict(self, start: int, stop: int) -> Float64:
         """Forecasts (stop - start, horizon, C) from the steps [start, stop), of all series."""
-        made = [self._restore(rows, start, stop) for rows in self.series]
-        return made[0] if len(made) == 1 else np.concatenate(made, axis=2)
+        forecasts = [self._restore(rows, start, stop) for rows in self.series]
+        return forecasts[0] if len(forecasts) == 1 else np.concatenate(forecasts, axis=2)
 
     def _restore(
         self, rows: FeatureRows, start: int, stop: int, flat: Float64 | None = None

@@ -171,7 +171,9 @@ def _prepare(
     check_split(split, n_steps, horizons)
     more = None if extra is None else check_matrix("extra_features", extra, n_steps)
     each = _series(embeddings, values)
-    parts = [None if one is None else check_matrix("embeddings", one, n_steps) for _, one in each]
+    parts = [
+        None if given is None else check_matrix("embeddings", given, n_steps) for _, given in each
+    ]
     rows = [
         FeatureRows(targets, part, more, settings.window, settings.relative_window)
         for (targets, _), part in zip(each, parts, strict=True)
@@ -191,7 +193,7 @@ def _prepare(
     if split.valid.start < first.first:
         raise InputError("window_features", settings.window, "shorter than the training part")
     check_finite("data", values, split.train.start)
-    for name, part in [*(("embeddings", one) for one in parts), ("extra_features", more)]:
+    for name, part in [*(("embeddings", matrix) for matrix in parts), ("extra_features", more)]:
         if part is not None:
             check_finite(name, part, start)
     return rows
@@ -208,7 +210,7 @@ def _series(
         raise InputError(
             "embeddings", array.shape, f"pass one series for each of {values.shape[1]}"
         )
-    return [(values[:, [i]], one) for i, one in enumerate(array)]
+    return [(values[:, [i]], own) for i, own in enumerate(array)]
 
 
 def validation_score(

@@ -116,7 +116,8 @@ class ErrorSums:
     def joined(cls, each: Sequence[ErrorSums]) -> ErrorSums:
         """The channels of several series of one length as one."""
         squared, absolute = (
-            np.concatenate([getattr(one, name) for one in each]) for name in ("squared", "absolute")
+            np.concatenate([getattr(sums, name) for sums in each])
+            for name in ("squared", "absolute")
         )
         return cls(squared, absolute, each[0].count)
 
@@ -207,11 +208,6 @@ class HorizonResult:
     coverage: float | None = None
     width: float | None = None
     mase: float | None = None
-
-    @property
-    def valid_score(self) -> float:
-        """RMSE + MAE on validation, by which TS2Vec chooses the penalty."""
-        return float(np.sqrt(self.valid_mse)) + self.valid_mae
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON types, without the single variables."""

@@ -8,40 +8,18 @@ once from the number of times each patient was drawn; any other metric goes thro
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from tscl.errors import InputError
 from tscl.evaluation.metrics.calibration import bin_index, check_probabilities
-from tscl.evaluation.metrics.classification import METRICS, classification_metrics
+from tscl.evaluation.metrics.classification import METRICS
 from tscl.seeding import numpy_generator
 
 Array = NDArray[np.float64]
 _N_BINS = 15
 _CHUNK = 4_000_000
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A percentile confidence interval.
-
-    Attributes:
-        estimate: the metric of the data as they are.
-        low: lower limit.
-        high: upper limit.
-        n_replicates: replicates drawn.
-        n_skipped: replicates left out because fewer than two classes were drawn.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    n_replicates: int
-    n_skipped: int
 
 
 def percentile_interval(values: Array, level: float = 0.95) -> tuple[float, float]:
@@ -63,15 +41,12 @@ def draw_patients(n_patients: int, n_replicates: int, seed: int) -> NDArray[np.i
     return generator.multinomial(n_patients, np.full(n_patients, 1 / n_patients), n_replicates)
 
 
-def mean_over_drawn_seeds(values: Array, seed: int) -> Array:
+def mean_over_drawn_seeds(values: Array, seed: int = 0) -> Array:
     """Mean over seeds drawn with replacement anew in each replicate, (R,).
 
     A seed draws the labels; so the interval holds their chance beside that of the patients. Two
-    rows of as many seeds see the same draws.
-
-    Args:
-        values: (S, R) of every seed in every replicate of patients.
-        seed: of the draws.
+    rows of as many seeds see the same draws. ``values`` are (S, R), of every seed in every
+    replicate of patients.
     """
     count, replicates = values.shape
     picks = numpy_generator(seed, "label draws").integers(count, size=(count, replicates))
@@ -110,60 +85,6 @@ def bootstrap_replicates(
     has = np.stack([counts @ (np.bincount(code[y == k], minlength=n_patients)) for k in classes])
     skip = (has > 0).sum(axis=0) < 2
     return {name: np.where(skip, np.nan, out[name]) for name in METRICS}
-
-
-def bootstrap_intervals(
-    y_true: ArrayLike,
-    proba: ArrayLike,
-    patient: ArrayLike,
-    *,
-    n_replicates: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """Patient-bootstrap interval of every metric; arguments as :func:`bootstrap_replicates`.
-
-    Percentile intervals of few patients (below about ten) are too narrow; read them with the
-    number of patients beside them.
-    """
-    drawn = bootstrap_replicates(y_true, proba, patient, n_replicates=n_replicates, seed=seed)
-    estimate = classification_metrics(y_true, proba).as_dict()
-    skipped = int(np.isnan(drawn["accuracy"]).sum())
-    return {
-        name: Interval(estimate[name], *percentile_interval(values, level), n_replicates, skipped)
-        for name, values in drawn.items()
-    }
-
-
-def bootstrap_metric(
-    metric: Callable[[NDArray[np.int64], Array], float],
-    y_true: ArrayLike,
-    proba: ArrayLike,
-    patient: ArrayLike,
-    *,
-    n_replicates: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Patient-bootstrap interval of ``metric(y, proba)``, one call a replicate.
-
-    Raises:
-        InputError: see :func:`tscl.evaluation.metrics.calibration.check_probabilities`.
-    """
-    y, p = check_probabilities(y_true, proba)
-    code, n_patients = patient_codes(patient, len(y))
-    order = np.argsort(code, kind="stable")
-    rows = np.split(order, np.cumsum(np.bincount(code))[:-1])
-    values = np.full(n_replicates, np.nan)
-    skipped = 0
-    for r, counts in enumerate(draw_patients(n_patients, n_replicates, seed)):
-        index = np.concatenate([np.tile(rows[i], c) for i, c in enumerate(counts) if c])
-        if len(np.unique(y[index])) < 2:
-            skipped += 1
-            continue
-        values[r] = metric(y[index], p[index])
-    low, high = percentile_interval(values, level)
-    return Interval(float(metric(y, p)), low, high, n_replicates, skipped)
 
 
 def patient_codes(patient: ArrayLike, n: int) -> tuple[NDArray[np.int64], int]:

@@ -114,7 +114,7 @@ def apply_probe(model: Pipeline | LabelProbes, x: Array, n_outputs: int) -> NDAr
         n_outputs: classes, labels, or 1.
     """
     if isinstance(model, LabelProbes):
-        return np.stack([spread_classes(one, x, 2)[:, 1] for one in model.models], axis=1)
+        return np.stack([spread_classes(fitted, x, 2)[:, 1] for fitted in model.models], axis=1)
     if isinstance(model[-1], Ridge):
         return np.asarray(model.predict(x), np.float64)[:, None]
     return spread_classes(model, x, n_outputs)

@@ -35,31 +35,6 @@ INNER_FOLDS = 5
 """Folds of the labelled patients that choose C where no validation part does."""
 
 
-def partial_proba(
-    train: Array,
-    y: Labels,
-    test: Array,
-    n_classes: int,
-    C: float | Sequence[float] = 1.0,
-    valid: tuple[Array, Labels] | None = None,
-    max_iter: int = 2000,
-    patients: NDArray[Any] | None = None,
-    one_vs_rest: bool = False,
-) -> tuple[NDArray[np.float64], float]:
-    """Fit :func:`fit_partial` and predict ``test`` (m, D).
-
-    Args:
-        train, y, C, valid, max_iter, patients, one_vs_rest: see :func:`fit_partial`.
-        test: (m, D) embeddings.
-        n_classes: columns of the result; a class missing from ``y`` gets probability 0.
-
-    Returns:
-        Probabilities (m, n_classes) and the C used.
-    """
-    model, used = fit_partial(train, y, C, valid, max_iter, patients, one_vs_rest)
-    return spread_classes(model, test, n_classes), used
-
-
 def fit_partial(
     train: Array,
     y: Labels,

@@ -32,8 +32,8 @@ def summary_features(x: NDArray[np.floating]) -> NDArray[np.float32]:
     known = np.isfinite(changes)
     count = np.maximum(known.sum(axis=1), 1)
     rough = np.sqrt(np.where(known, changes**2, 0.0).sum(axis=1) / count)
-    apart = values - mean[:, None]
-    product = np.nansum(apart[:, 1:] * apart[:, :-1], axis=1) / count
+    centred = values - mean[:, None]
+    product = np.nansum(centred[:, 1:] * centred[:, :-1], axis=1) / count
     neighbours = product / np.where(deviation > 1e-9, deviation**2, 1.0)
     parts = [mean, deviation, *quantiles, last, rough, neighbours]
     return np.stack(parts, axis=2).reshape(n, len(parts) * c).astype(np.float32)

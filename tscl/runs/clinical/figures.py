@@ -58,11 +58,11 @@ def roc_pr_figure(curves: Curves, *, names: Sequence[str] = (), title: str = "")
         if chance is None:
             chance = drawn[0][2]
         areas = (
-            f"area {np.mean([one.auroc for one in metrics]):.3f}",
-            f"average precision {np.mean([one.auprc for one in metrics]):.3f}",
+            f"area {np.mean([scores.auroc for scores in metrics]):.3f}",
+            f"average precision {np.mean([scores.auprc for scores in metrics]):.3f}",
         )
         for axes, place, area in zip(panels, (0, 1), areas, strict=True):
-            values = np.stack([one[place] for one in drawn])
+            values = np.stack([curve[place] for curve in drawn])
             if len(values) > 1 and np.ptp(values, axis=0).max() > 0:
                 axes.plot(GRID, values.T, color=colour, lw=0.6, alpha=0.35)
             axes.plot(GRID, values.mean(axis=0), color=colour, lw=1.7, label=f"{name} ({area})")

@@ -28,9 +28,9 @@ def label_figures(
     """
     curves = {}
     for k, name in enumerate(names):
-        both = [one.against(k) for one in seeds]
+        both = [seed.against(k) for seed in seeds]
         if len(np.unique(both[0].y)) == 2:
-            curves[str(name)] = [(one.y, one.proba) for one in both]
+            curves[str(name)] = [(seed.y, seed.proba) for seed in both]
     if not curves:
         return {}
     first = {name: values[0] for name, values in curves.items()}
@@ -78,4 +78,4 @@ def drawn_groups(
     if data.label_kind == "target":
         values = pd.qcut(data.label[rows], BANDS, duplicates="drop").astype(str)
     codes, names = pd.factorize(values, sort=True)
-    return codes.astype(np.int64), [str(one) for one in names]
+    return codes.astype(np.int64), [str(name) for name in names]

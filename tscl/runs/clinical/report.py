@@ -200,7 +200,7 @@ def _by_share(table: pd.DataFrame) -> tuple[Figure, str] | None:
     columns = {"method": "row", "fraction": "share", "mean": "value"}
     lines = own.rename(columns=columns).assign(task=level)
     titles = {name: name for name in own["method"].unique()}
-    plain = {one.title for one in BASELINES.values() if not one.full}
+    plain = {baseline.title for baseline in BASELINES.values() if not baseline.full}
     figure = label_efficiency_figure(lines, titles, plain, {level: (f"By {level}", "classes")})
     protocols = ", ".join(f"{k} `{v}`" for k, v in zip(own["method"], own["protocol"], strict=True))
     shown = ", ".join(dict.fromkeys(protocols.split(", ")))
@@ -357,7 +357,7 @@ def _curves(
     for name in drawn:
         rows = [pooled_predictions(cells, level=level) for cells in chosen[name]]
         if len(rows[0]):
-            curves[labels[name]] = [(one.y, one.proba) for one in rows]
+            curves[labels[name]] = [(predictions.y, predictions.proba) for predictions in rows]
     return curves
 
 
@@ -448,7 +448,7 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         configuration=config.to_yaml(),
         cost=run.folder.cost(),
     )
-    tested = {one.number: one.parts["test"] for one in run.folds}
+    tested = {fold.number: fold.parts["test"] for fold in run.folds}
     path = run.folder.path / "predictions.csv"
     write_predictions(path, cells, data, tested, class_names(data))
     table = pd.read_csv(files.table)
@@ -479,7 +479,7 @@ def by_class(
 def points_and_groups(run: ClinicalRun, cells: Sequence[Cell]) -> dict[str, pd.DataFrame]:
     """Calibration, operating points, subgroups of the main row at the largest share, by heading."""
     e, data = run.config.evaluate, run.data
-    known = {one.number: data.columns.iloc[one.parts["test"]][e.subgroups] for one in run.folds}
+    known = {fold.number: data.columns.iloc[fold.parts["test"]][e.subgroups] for fold in run.folds}
     tables = {}
     for (method, protocol, _), seeds in _shown_cells(cells).items():
         if method != run.rows[0].label:
@@ -580,7 +580,7 @@ def _preprocessing(run: ClinicalRun) -> str:
         low, high = ("open" if edge is None else f"{edge:g}" for edge in band)
         edges = f"filtered from {low} to {high} Hz"
     if notch:
-        edges += f", without {', '.join(f'{one:g}' for one in np.atleast_1d(notch))} Hz"
+        edges += f", without {', '.join(f'{frequency:g}' for frequency in np.atleast_1d(notch))} Hz"
     seconds = facts["window"] / facts["sampling_rate"]
     return (
         f"Channels: {', '.join(facts['channels'])}; {unit or 'a unit the data do not name'}; "
@@ -616,14 +616,14 @@ def diagnostics(run: ClinicalRun) -> dict[str, pd.DataFrame]:
     """Figures of the embeddings after the last epoch, one row a pretrained row, mean over folds."""
     rows: list[dict[str, Any]] = []
     for row in run.rows:
-        slugs = [one.slug for one in row.repeats(run.config.train.repeats)]
-        found = [
+        slugs = [repeat.slug for repeat in row.repeats(run.config.train.repeats)]
+        last_rows = [
             pd.read_csv(path).iloc[-1]
             for slug in slugs
             for path in run.folder.path.glob(f"diagnostics-{slug}-fold*.csv")
         ]
-        if found:
-            mean = pd.DataFrame(found).mean()
+        if last_rows:
+            mean = pd.DataFrame(last_rows).mean()
             rows.append({"method": row.label, **{f"{k}": f"{v:.3f}" for k, v in mean.items()}})
     title = "Embeddings of training samples after the last epoch (by epoch in diagnostics-*.csv)"
     return {title: pd.DataFrame(rows).drop(columns="epoch")} if rows else {}

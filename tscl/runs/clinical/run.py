@@ -136,8 +136,8 @@ def supervised_by(
             remedy = f"the loss reads numbers: name a column that holds them ({known})"
             raise ConfigError("train.targets", train.targets, remedy)
         y = numbers[train.targets].to_numpy()
-    found: Supervision = under("train", supervision, y, len(data), needs, train.background)
-    return found
+    supervised: Supervision = under("train", supervision, y, len(data), needs, train.background)
+    return supervised
 
 
 logger = logging.getLogger(__name__)

@@ -232,9 +232,9 @@ class OfficialSplit(SplitSection):
         """One split."""
         params, columns = self.params, data.columns.columns
         if "strat_fold" in columns:
-            apart = (params.test_fold, params.valid_fold)
+            held_out = (params.test_fold, params.valid_fold)
             folds = {
-                "train": [k for k in range(1, 11) if k not in apart],
+                "train": [k for k in range(1, 11) if k not in held_out],
                 "valid": [params.valid_fold],
                 "test": [params.test_fold],
             }

@@ -71,7 +71,7 @@ def counted(
                 values = data.columns[column].to_numpy()[rows]
                 known = pd.unique(pd.Series(values).dropna())
                 if len(known) <= 12:  # sites and sexes, not ages
-                    groups |= {f"{column}: {one}": rows[values == one] for one in known}
+                    groups |= {f"{column}: {value}": rows[values == value] for value in known}
             for group, own in groups.items():
                 label, patient = labels[own], data.patient[own]
                 line: dict[str, Any] = {"fold": number, "part": part, "group": group}
@@ -132,7 +132,7 @@ def calibration_table(
         for k in [1] if len(names) == 2 and not several else range(len(names)):
             known = ~np.isnan(pooled[0].y[:, k]) if several else np.ones(len(code), bool)
             y = _having(pooled[0].y, k)[known].astype(np.int64)
-            fits = [_in_parts(y, one.proba[known, k], counts[:, known]) for one in pooled]
+            fits = [_in_parts(y, seed.proba[known, k], counts[:, known]) for seed in pooled]
             line: dict[str, Any] = {"class": names[k], "level": level, "n": len(y)}
             for place, title in enumerate(("calibration slope", "calibration intercept")):
                 values = np.stack([fit[place] for fit in fits])
@@ -155,7 +155,7 @@ def _with_interval(values: NDArray[np.float64]) -> str:
     exact = values[:, 0].mean()
     if not np.isfinite(exact):
         return "not finite: too few errors or one class"
-    low, high = percentile_interval(mean_over_drawn_seeds(values[:, 1:], 0))
+    low, high = percentile_interval(mean_over_drawn_seeds(values[:, 1:]))
     return f"{exact:.2f} [{low:.2f}, {high:.2f}]"
 
 

@@ -118,24 +118,24 @@ def class_table(
     lines = []
     for code, name in enumerate(names):
         line: dict[str, object] = {"class": name}
-        both = [one.against(code) for one in pooled]
+        both = [seed.against(code) for seed in pooled]
         y, who = both[0].y, both[0].patient
         patients = len(np.unique(who[y == 1]))
         line["samples (patients)"] = f"{int(y.sum())} ({patients})"
         if not 0 < y.sum() < len(y):
             lines.append(line)
             continue
-        twos = [one.proba for one in both]
+        twos = [seed.proba for seed in both]
         drawn = [bootstrap_replicates(y, two, who, n_replicates=n_replicates) for two in twos]
         for metric, title in (("auroc", "AUROC"), ("auprc", "average precision")):
             exact = [classification_metrics(y, two).as_dict()[metric] for two in twos]
-            values = mean_over_drawn_seeds(np.stack([one[metric] for one in drawn]), 0)
+            values = mean_over_drawn_seeds(np.stack([replicates[metric] for replicates in drawn]))
             low, high = percentile_interval(values)
             line[title] = f"{np.mean(exact):.3f} [{low:.2f}, {high:.2f}]"
         several = pooled[0].y.ndim == 2
         said = [two[:, 1] >= 0.5 for two in twos]
         if not several:
-            said = [one.proba.argmax(axis=1) == code for one in pooled]
+            said = [seed.proba.argmax(axis=1) == code for seed in pooled]
         rates = np.mean([[own[y == 1].mean(), (~own)[y == 0].mean()] for own in said], axis=0)
         right = float(np.mean([y[own].mean() if own.any() else np.nan for own in said]))
         line |= {"sensitivity": f"{rates[0]:.3f}", "specificity": f"{rates[1]:.3f}"}

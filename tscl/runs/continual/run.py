@@ -24,6 +24,7 @@ from tscl.reporting.document import markdown_table
 from tscl.runs.clinical.data import load_patients, standardised
 from tscl.runs.continual.config import ContinualConfig
 from tscl.runs.folder import RunFolder
+from tscl.runs.workers import Report, run_cells
 from tscl.saving.cells import CellFiles
 from tscl.seeding import derive_seed, numpy_generator
 
@@ -108,17 +109,13 @@ class ContinualRun:
             parts.append((train, test))
         return [str(name) for name in names], parts
 
-    def run(self, *, report: Any = None) -> Path:
+    def run(self, *, report: Report | None = None) -> Path:
         """Run what is missing and write ``continual.md``; its path.
 
         Args:
             report: called with a title, how many cells are done, and how many there are.
         """
-        for k, cell in enumerate(self.cells):
-            if not self.files.path(cell).is_file():
-                self.files.write(cell, self.compute(cell))
-            if report is not None:
-                report(cell.title, k + 1, len(self.cells))
+        run_cells(self.files, self.compute, self.files.write, report=report)
         page = self.folder.path / "continual.md"
         write_text(page, report_page(self.config, self.files.finished()))
         return page
@@ -160,8 +157,8 @@ class ContinualRun:
             **config.forget_params,
         )
         after = [self._score(learner, self._probe(learner, a), b) for a, b in parts]
-        found = {"before": done.before.auc, "after": done.after.auc, "removed": done.removed}
-        return row | {"forgotten": {**found, "average": float(np.mean(after))}}
+        attack = {"before": done.before.auc, "after": done.after.auc, "removed": done.removed}
+        return row | {"forgotten": {**attack, "average": float(np.mean(after))}}
 
     def _probe(self, learner: ContinualTransformer, rows: NDArray[np.int64]) -> Any:
         """A linear probe of the embeddings of training samples."""
@@ -193,7 +190,7 @@ def report_page(config: ContinualConfig, cells: list[dict[str, Any]]) -> str:
     for name, (key, probe) in product(ROWS, PROBES.items()):
         own = [cell for cell in cells if cell["row"] == name]
         figures = [forgetting(cell[key]) for cell in own]
-        values = {title: [getattr(one, k) for one in figures] for k, title in FIGURES.items()}
+        values = {title: [getattr(figure, k) for figure in figures] for k, title in FIGURES.items()}
         rows.append({"row": name, "probe": probe} | {k: _text(v) for k, v in values.items()})
         mean, sites = np.mean([cell[key] for cell in own], axis=0), own[0]["sites"]
         cells_of = [["" if np.isnan(v) else f"{v:.3f}" for v in row] for row in mean]
@@ -204,9 +201,9 @@ def report_page(config: ContinualConfig, cells: list[dict[str, Any]]) -> str:
     done = [cell["forgotten"] for cell in cells if "forgotten" in cell]
     if done:
         before, after, average = (
-            _text([one[key] for one in done]) for key in ("before", "after", "average")
+            _text([result[key] for result in done]) for key in ("before", "after", "average")
         )
-        removed = np.mean([one["removed"] for one in done])
+        removed = np.mean([result["removed"] for result in done])
         lines += [
             "## Patients forgotten",
             "",

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from data_loaders.ecg.beat_numbers import RATE
 from tscl.augmentations import build_augmentation
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, nearest
+from tscl.errors import ConfigError, check_choice, nearest
 from tscl.methods import METHODS
 from tscl.pooling import check_pooling
 from tscl.runs.config import Component, ExternalData, JobConfig, method_needs, under, validate
@@ -30,16 +30,17 @@ class RecordingData(Section):
     data_loaders; samples of a fixed length are recordings of that length. ``params`` are the
     loader's; ``make`` those of :func:`make_rhythm_cohort`, for a cohort written into the run
     folder. ``standardize`` sets every channel of a recording to mean 0, deviation 1; a number
-    divides all values by it, such as 10 for microvolts. Recordings without a label join
-    pretraining unless ``unlabelled`` is ``leave_out``. With ``external`` these train and another
-    hospital's are tested; ``split`` is not used then.
+    divides all values by it, such as 10 for microvolts; ``train`` takes mean and deviation of each
+    channel over a fold's training part, so that amplitudes can be compared. Recordings without a
+    label join pretraining unless ``unlabelled`` is ``leave_out``. With ``external`` these train
+    and another hospital's are tested; ``split`` is not used then.
     """
 
     kind: str = "rhythm_cohort"
     root: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     make: dict[str, Any] = Field(default_factory=dict)
-    standardize: bool | float = True
+    standardize: bool | float | Literal["train"] = True
     unlabelled: Literal["pretrain", "leave_out"] = "pretrain"
     external: ExternalData | None = None
 
@@ -285,8 +286,7 @@ def _check_row(config: LabelEfficiencyConfig, name: str, row: RowSection) -> Non
             raise ConfigError(f"{key}.base", row.base, nearest(str(row.base), pretrained))
     labelled_settings(config, row, f"{key}.labelled")
     for share in row.shares or []:
-        if share not in config.shares:
-            raise ConfigError(f"{key}.shares", share, f"choose among the job's {config.shares}")
+        check_choice(f"{key}.shares", share, config.shares, error=ConfigError)
 
 
 def _check_training(key: str, values: dict[str, Any]) -> None:

@@ -98,12 +98,14 @@ def load_recordings(section: RecordingData, folder: Path) -> Recordings:
 
 
 def scaling(section: RecordingData, channels: int) -> tuple[str, ChannelStats | None]:
-    """How recordings are scaled, as cards say it, and by which fixed figures if so.
+    """How recordings are scaled before they are split, as cards say it, and by which fixed figures.
 
     Raises:
         ConfigError: a number to divide by that is not positive.
     """
     by = section.standardize
+    if by == "train":
+        return "none", None
     if isinstance(by, bool):
         return "recording" if by else "none", None
     if by <= 0:

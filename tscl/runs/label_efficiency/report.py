@@ -193,18 +193,18 @@ def sentence(
     if not others or main in others:
         return f"{text}."
     best = max(others, key=lambda name: float(at[at["row"] == name]["value"].iloc[0]))
-    apart = differences[
+    gap = differences[
         (differences["task"] == task.name)
         & (differences["metric"] == score)
         & (differences["share"] == share)
         & (differences["row"] == best)
     ].iloc[0]
-    word = "above" if apart["difference"] >= 0 else "below"
-    sign = 1 if apart["difference"] >= 0 else -1
-    low, high = sorted((sign * apart["ci_low"], sign * apart["ci_high"]))
+    word = "above" if gap["difference"] >= 0 else "below"
+    sign = 1 if gap["difference"] >= 0 else -1
+    low, high = sorted((sign * gap["ci_low"], sign * gap["ci_high"]))
     clear = "" if low > 0 else ", which is not beyond chance"
     return (
-        f"{text}, {abs(apart['difference']):.3f} ({low:.3f} to {high:.3f}) {word} {titles[best]}, "
+        f"{text}, {abs(gap['difference']):.3f} ({low:.3f} to {high:.3f}) {word} {titles[best]}, "
         f"the best row without pretraining{clear}."
     )
 
@@ -246,8 +246,8 @@ def _metric_section(
             tested = int(own["n_test"].max())
             document.subheading(f"{task.title}: {tested} {config.by}s tested")
         document.table(values, summary=summary, best=best)
-        apart = differences[(differences["task"] == task.name) & (differences["metric"] == metric)]
-        if apart.empty:
+        gaps = differences[(differences["task"] == task.name) & (differences["metric"] == metric)]
+        if gaps.empty:
             continue
         if first:
             document.paragraph(
@@ -255,7 +255,7 @@ def _metric_section(
                 "both:"
             )
         summary = None if first else f"{task.title}, {titles[config.main_row]} minus each other row"
-        document.table(shown(apart, "difference", titles, sign=True), summary=summary)
+        document.table(shown(gaps, "difference", titles, sign=True), summary=summary)
 
 
 def _data_section(document: Document, job: LabelEfficiencyRun) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from data_loaders.container.fields import known_labels, label_kind
 from data_loaders.container.recordings import Recordings
+from data_loaders.container.standardize import ChannelStats
 from data_loaders.container.targets import CropTargets
 from data_loaders.ecg.beat_knowledge import BeatKnowledge, beat_knowledge
 from tscl.augmentations import build_augmentation
@@ -124,9 +125,10 @@ class LabelEfficiencyRun:
         config.check_rate("data.params.rate", self.data.sampling_rate)
         self._check_crops()
         self.encoded: Counter[tuple[str, int]] = Counter()
-        self._plain: dict[str, NDArray[np.float32]] = {}
+        self._plain: dict[tuple[str, int], NDArray[np.float32]] = {}
         self._features: tuple[tuple[str, int], NDArray[np.float32]] | None = None
         self._knowledge: dict[int, BeatKnowledge] = {}
+        self._scaled: tuple[int, Recordings, ChannelStats] | None = None
 
     def _check_crops(self) -> None:
         """Raise ConfigError where no recording fills a crop."""
@@ -269,7 +271,7 @@ class LabelEfficiencyRun:
         seed = derive_seed(config.seed, "labelled", int(key["fold"]), int(key["draw"])) % 2**31
         network, step = fit_on_labels(
             start or self.fresh_encoder(),
-            self.data,
+            self.scaled(int(key["fold"])),
             drawn,
             y,
             len(task.classes),
@@ -280,7 +282,7 @@ class LabelEfficiencyRun:
         )
         if self.is_kept(key):
             self.keep_classifier(key, task, None, network, config.pooling)
-        return predict_recordings(network, self.data, test, settings), step
+        return predict_recordings(network, self.scaled(int(key["fold"])), test, settings), step
 
     def is_kept(self, key: Mapping[str, Any]) -> bool:
         """Whether a cell's classifier is saved: that of the largest share of labels, first draw."""
@@ -301,7 +303,7 @@ class LabelEfficiencyRun:
             card={
                 **{part: key[part] for part in ("row", "task", "fold", "share", "draw")},
                 "loader": config.data.model_dump(include={"kind", "params"}),
-                "preprocessing": self.input_facts(),
+                "preprocessing": self.input_facts(int(key["fold"])),
                 "whole": config.whole,
                 "window": config.window,
                 "bf16": config.bf16,
@@ -312,9 +314,23 @@ class LabelEfficiencyRun:
         place = f"{row_slug(name)}-fold{key['fold']}-{row_slug(task.name)}"
         fitted.save(self.folder.path / "classifiers" / place)
 
-    def input_facts(self) -> dict[str, Any]:
-        """What cards keep of the input."""
+    def input_facts(self, number: int) -> dict[str, Any]:
+        """What cards keep of the input of a fold."""
+        if self.config.data.standardize == "train":
+            return input_facts(self.data, "train", self._by_training(number)[2])
         return input_facts(self.data, *scaling(self.config.data, self.data.n_channels))
+
+    def scaled(self, number: int) -> Recordings:
+        """The recordings as a fold's networks see them."""
+        by_training = self.config.data.standardize == "train"
+        return self._by_training(number)[1] if by_training else self.data
+
+    def _by_training(self, number: int) -> tuple[int, Recordings, ChannelStats]:
+        if self._scaled is None or self._scaled[0] != number:
+            fold = next(fold for fold in self.folds if fold.number == number)
+            stats = self.data.subset(fold.train).channel_stats()
+            self._scaled = number, self.data.standardize(stats), stats
+        return self._scaled
 
     # -- features --------------------------------------------------------------------------
 
@@ -338,11 +354,11 @@ class LabelEfficiencyRun:
         encoder = self.encoder_of(name, fold)
         if isinstance(encoder, RecordingFeatures):
             if encoder.kind in PLAIN:
-                return encoder.scaled(self.plain(encoder.kind))
-            return encoder.transform(self.data)
+                return encoder.scaled(self.plain(encoder.kind, fold.number))
+            return encoder.transform(self.scaled(fold.number))
         return embed_recordings(
             encoder,
-            self.data,
+            self.scaled(fold.number),
             pooling=self.pooling_of(encoder),
             whole=config.whole,
             window=config.window,
@@ -353,11 +369,13 @@ class LabelEfficiencyRun:
         """Where the features of a row and fold are kept, or what they were fitted as."""
         return self.folder.path / "embeddings" / f"{row_slug(name)}-fold{fold.number}.{ending}"
 
-    def plain(self, kind: str) -> NDArray[np.float32]:
-        """Features of a kind before they are scaled, computed once for all folds."""
-        if kind not in self._plain:
-            self._plain[kind] = PLAIN[kind](self.data)
-        return self._plain[kind]
+    def plain(self, kind: str, number: int) -> NDArray[np.float32]:
+        """Features of a kind before they are scaled, computed once for what all folds see alike."""
+        data = self.scaled(number)
+        place = kind, 0 if data is self.data else number
+        if place not in self._plain:
+            self._plain[place] = PLAIN[kind](data)
+        return self._plain[place]
 
     def encoder_of(self, name: str, fold: Fold) -> nn.Module | RecordingFeatures:
         """The encoder of a row that is not trained on labels, or its features without one."""
@@ -369,9 +387,12 @@ class LabelEfficiencyRun:
             arrays = {key: value.numpy() for key, value in load_tensors(path).items()}
             return RecordingFeatures(row.kind, arrays, length)
         if row.kind == "minirocket":
-            fitted = fit_minirocket(self.data, fold.train, length, seed=config.seed, **row.params)
+            data = self.scaled(fold.number)
+            fitted = fit_minirocket(data, fold.train, length, seed=config.seed, **row.params)
         else:
-            fitted = RecordingFeatures.scaled_by(row.kind, self.plain(row.kind), fold.train)
+            fitted = RecordingFeatures.scaled_by(
+                row.kind, self.plain(row.kind, fold.number), fold.train
+            )
         save_tensors(path, {key: torch.from_numpy(one) for key, one in fitted.arrays.items()})
         return fitted
 
@@ -405,8 +426,8 @@ class LabelEfficiencyRun:
             return load_encoder(home)[0]
         config, row = self.config, self.config.rows[name]
         if row.weights is not None:
-            return self._from_weights(name, home)
-        data = without_labels(self.data.subset(fold.train))
+            return self._from_weights(name, fold, home)
+        data = without_labels(self.scaled(fold.number).subset(fold.train))
         targets: CropTargets | None = None
         crop = row.crop or config.crop
         if row.targets:
@@ -431,7 +452,7 @@ class LabelEfficiencyRun:
         card = ModelCard(
             row.method,
             data={"name": data.name, "source": data.source, "fold": fold.number},
-            preprocessing=self.input_facts(),
+            preprocessing=self.input_facts(fold.number),
             training={"params": row.params, "seed": config.seed, "steps": result.steps},
             licence=config.licence,
         )
@@ -440,7 +461,7 @@ class LabelEfficiencyRun:
         shutil.rmtree(checkpoints, ignore_errors=True)
         return result.encoder
 
-    def _from_weights(self, name: str, home: Path) -> nn.Module:
+    def _from_weights(self, name: str, fold: Fold, home: Path) -> nn.Module:
         """Weights trained elsewhere, kept in the run so that it does not change with them."""
         row, data = self.config.rows[name], self.data
         encoder, card = load_weights(
@@ -451,7 +472,7 @@ class LabelEfficiencyRun:
             row.channels,
             self.config.seed,
         )
-        facts = {"weights": row.weights, "preprocessing": self.input_facts()}
+        facts = {"weights": row.weights, "preprocessing": self.input_facts(fold.number)}
         with new_folder(home) as work:
             save_encoder(work, encoder, {**card, **facts})
         return encoder
