@@ -344,7 +344,7 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
         f"({config.labelled.held:.0%}) where every class has two patients, else the last.",
         *(
             [
-                "Several labels: a logistic regression each, of the recordings whose label is known; "
+                "Several labels: a logistic regression each, of recordings whose label is known; "
                 "numbers: ridge regression, R2 being the share of variance explained."
             ]
             if any(task.kind != "classes" for task in job.tasks)

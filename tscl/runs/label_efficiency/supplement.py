@@ -71,7 +71,7 @@ def checklist(job: LabelEfficiencyRun, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _data_items(job: LabelEfficiencyRun) -> list[Item]:
-    data, facts = job.data, job.input_facts()
+    data, facts = job.data, job.input_facts(job.folds[0].number)
     log = "no record log" if data.log is None else data.log.summary()
     source = data.source.get("database", data.source.get("format", job.config.data.kind))
     counts = "; ".join(f"{t.title}: {count_labels(t.label, t.classes)}" for t in job.tasks)
