@@ -112,6 +112,38 @@ class DLinear(WholeForecaster):
         return out.transpose(1, 2)
 
 
+class NLinear(DLinear):
+    """One linear map of the past minus its last value, which the forecast gets back.
+
+    Zeng et al. 2023, arXiv 2205.13504, section 4.1. The map is shared by all channels.
+
+    Args:
+        channels: C, value channels, all of which are forecast.
+        horizon: H, steps to forecast.
+        input_length: L, steps of the input.
+
+    Raises:
+        InputError: an argument out of range or an input of another shape.
+
+    Example:
+        >>> import torch
+        >>> from tscl.forecasters.simple_networks import NLinear
+        >>> NLinear(channels=2, horizon=6, input_length=24)(torch.randn(3, 24, 2)).shape
+        torch.Size([3, 6, 2])
+    """
+
+    def __init__(self, channels: int, horizon: int, input_length: int) -> None:
+        super().__init__(channels, horizon, input_length, kernel=1)
+        self._config = {"channels": channels, "horizon": horizon, "input_length": input_length}
+
+    def forward(
+        self, past: Tensor, past_marks: Tensor | None = None, future_marks: Tensor | None = None
+    ) -> Tensor:
+        """Forecast (B, H, C) from (B, L, C)."""
+        last = past[:, -1:]
+        return super().forward(past - last) + last
+
+
 def patch_transformer(
     channels: int,
     horizon: int,

@@ -43,9 +43,11 @@ from tscl.estimators.sktime.frames import (
 from tscl.estimators.sktime.training import joined_data, train_network
 from tscl.evaluation.forecasting.coverage import window_spread
 from tscl.forecasters.choices import choose_past, held_out, past_candidates, season_lengths
-from tscl.forecasters.direct_heads import HEADS, WindowData, window_length
+from tscl.forecasters.direct_heads import HEADS
 from tscl.forecasters.intervals import AdaptiveIntervals, check_levels, window_embeddings
 from tscl.forecasters.network import ForecastNetwork, check_network_params
+from tscl.forecasters.training import window_length
+from tscl.forecasters.window_data import WindowData
 from tscl.seeding import seeded
 
 INTERVALS = ("adaptive", "conformal", "quantile")
