@@ -225,8 +225,9 @@ class SSCLForecaster(BaseForecaster):
     head : str
         ``network``: its own decoder. ``ridge`` and ``boosting`` (gradient boosting of what the
         ridge leaves over) see the window's lags, the covariates and the embedding together;
-        ``trees`` is boosting of lags and covariates alone. ``auto``: of these, the seasonal naive
-        forecast and the means of some of them the one with the least held-out error.
+        ``trees`` is boosting of lags and covariates alone. ``auto``: the mean of
+        all, with ridges of all candidate pasts, a linear map stopped early and the naive forecast,
+        weighted by inverse held-out errors.
     calendar : bool
         Calendar covariates for time-stamped series.
     intervals : str
