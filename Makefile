@@ -49,7 +49,7 @@ test-processors: setup
 # the lowest versions that pyproject.toml allows, in an environment of their own
 LOWEST := $(VENV)-lowest
 LOWEST_TESTS ?= tests/cli tests/data_loaders/test_own_recordings.py tests/data_loaders/series \
-	tests/estimators/test_contrastive.py tests/estimators/test_sktime_forecaster.py tests/saving \
+	tests/estimators/test_contrastive.py tests/estimators/sktime/test_forecaster.py tests/saving \
 	tests/recipes/test_readme_figure.py tests/runs/clinical/test_model_metrics.py \
 	tests/runs/forecasting/test_run.py
 
