@@ -139,5 +139,5 @@ def test_a_fixed_unit_divides_both_hospitals_and_stands_in_the_card(tmp_path):
     job = LabelEfficiencyRun(check_job(values))
     np.testing.assert_allclose(job.data[3], data[3] / 4, atol=1e-5)
     np.testing.assert_allclose(job.data[25], other[5] / 4, atol=1e-5)
-    new = adapted(other, job.input_facts())
+    new = adapted(other, job.input_facts(0))
     np.testing.assert_allclose(new[5], other[5] / 4, atol=1e-5)

@@ -7,14 +7,16 @@ use regression or machine learning methods", BMJ 2024, doi 10.1136/bmj-2023-0783
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_loaders.container.fields import known_labels
+from data_loaders import MedicalDataset
+from data_loaders.container.fields import known_labels, label_kind
+from data_loaders.container.recordings import Recordings
 from tscl.evaluation.clinical.table import pooled_predictions
 from tscl.evaluation.metrics.bootstrap import (
     draw_patients,
@@ -39,11 +41,30 @@ def participants(run: ClinicalRun) -> pd.DataFrame:
 
     A class's column counts samples and, in brackets, patients who have one.
     """
-    data = run.data
-    columns = [*([SIDE] if SIDE in data.columns else []), *run.config.evaluate.subgroups]
+    folds = {fold.number: {**fold.parts, "unlabelled": fold.unlabelled} for fold in run.folds}
+    data, columns = run.data, run.config.evaluate.subgroups
+    return counted(data, folds, data.label, data.label_names, columns)
+
+
+def counted(
+    data: MedicalDataset | Recordings,
+    folds: Mapping[Any, Mapping[str, NDArray[np.int64]]],
+    labels: NDArray[Any],
+    names: Sequence[str],
+    columns: Sequence[str] = (),
+) -> pd.DataFrame:
+    """The lines of :func:`participants`.
+
+    Args:
+        data: samples or whole recordings.
+        folds: rows of each part of each fold.
+        labels: of all samples, of any kind. names: of its classes or labels.
+        columns: subgroups; the side of an external validation is added.
+    """
+    columns = [*([SIDE] if SIDE in data.columns else []), *columns]
+    kind = label_kind(labels)
     lines: list[dict[str, Any]] = []
-    for fold in run.folds:
-        parts = {**fold.parts, "unlabelled": fold.unlabelled}
+    for number, parts in folds.items():
         for part, rows in ((name, rows) for name, rows in parts.items() if len(rows)):
             groups = {"all": rows}
             for column in columns:
@@ -52,16 +73,16 @@ def participants(run: ClinicalRun) -> pd.DataFrame:
                 if len(known) <= 12:  # sites and sexes, not ages
                     groups |= {f"{column}: {value}": rows[values == value] for value in known}
             for group, own in groups.items():
-                label, patient = data.label[own], data.patient[own]
-                line: dict[str, Any] = {"fold": fold.number, "part": part, "group": group}
+                label, patient = labels[own], data.patient[own]
+                line: dict[str, Any] = {"fold": number, "part": part, "group": group}
                 line |= {"patients": len(np.unique(patient))}
                 line |= {"trials": len(np.unique(data.trial_codes[own])), "samples": len(own)}
-                for code, name in enumerate(data.label_names):
+                for code, name in enumerate(names if kind != "target" else ()):
                     mine = _having(label, code)
                     line[name] = f"{mine.sum()} ({len(np.unique(patient[mine]))})"
                 lines.append(line)
     frame = pd.DataFrame(lines)
-    return frame if len(run.folds) > 1 else frame.drop(columns="fold")
+    return frame if len(folds) > 1 else frame.drop(columns="fold")
 
 
 def missing_values(run: ClinicalRun) -> pd.DataFrame:
@@ -161,21 +182,36 @@ def checklist(run: ClinicalRun, table: pd.DataFrame) -> pd.DataFrame:
         run: the finished run.
         table: of :func:`tscl.evaluation.clinical.table.summarise`.
     """
+    middle = [*_data_items(run), *_analysis_items(run)]
+    return framed(middle, _result_items(run, table), run.config.licence, run.config.seed)
+
+
+Item = tuple[str, str, str]
+
+
+def framed(
+    middle: Sequence[Item], results: Sequence[Item], licence: str | None, seed: int
+) -> pd.DataFrame:
+    """The checklist: items 5 to 16 and 20 to 24 among those that are alike in every run.
+
+    Args:
+        middle, results: number, topic, and what the run says.
+        licence: of the weights. seed: of the run.
+    """
     items = [
         ("1-4", "Title, abstract, background, objectives", TODO),
-        *_data_items(run),
-        *_analysis_items(run),
+        *middle,
         ("17", "Ethics approval and consent", TODO),
         ("18", "Funding, conflicts, protocol, registration", TODO),
         (
             "18e, 18f",
             "Data and code",
-            f"{_said(run.config.licence, 'licence of the model: ')}every setting and the seed "
-            f"{run.config.seed} in config.yaml, versions in run.json, each prediction in "
+            f"{_said(licence, 'licence of the model: ')}every setting and the seed "
+            f"{seed} in config.yaml, versions in run.json, each prediction in "
             "predictions.csv; whether data and code are shared: " + TODO,
         ),
         ("19", "Patient and public involvement", TODO),
-        *_result_items(run, table),
+        *results,
         ("25-27", "Interpretation, limitations, use in care", TODO),
     ]
     return pd.DataFrame(items, columns=["item", "topic", "in this run"])
@@ -190,7 +226,7 @@ def _said(value: object, before: str) -> str:
     return f"{before}{value}; " if value else ""
 
 
-def _data_items(run: ClinicalRun) -> list[tuple[str, str, str]]:
+def _data_items(run: ClinicalRun) -> list[Item]:
     config, data = run.config, run.data
     facts = run.input_facts(run.folds[0], "none")
     log = "no record log" if data.log is None else data.log.summary()
@@ -231,7 +267,7 @@ def _data_items(run: ClinicalRun) -> list[tuple[str, str, str]]:
     ]
 
 
-def _analysis_items(run: ClinicalRun) -> list[tuple[str, str, str]]:
+def _analysis_items(run: ClinicalRun) -> list[Item]:
     config = run.config
     e, train = config.evaluate, config.train
     with seeded(0, "parameters"):
@@ -286,7 +322,7 @@ def _analysis_items(run: ClinicalRun) -> list[tuple[str, str, str]]:
     ]
 
 
-def _result_items(run: ClinicalRun, table: pd.DataFrame) -> list[tuple[str, str, str]]:
+def _result_items(run: ClinicalRun, table: pd.DataFrame) -> list[Item]:
     main = run.rows[0].label
     own = table[(table["method"] == main) & (table["fraction"] == table["fraction"].max())]
     metric = MAIN[run.data.label_kind]

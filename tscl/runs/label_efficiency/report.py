@@ -11,10 +11,13 @@ import pandas as pd
 
 from data_loaders.container.fields import known_labels
 from tscl.disk import atomic_file
+from tscl.evaluation.metrics.calibration import calibration_line
 from tscl.evaluation.metrics.labels import MAIN
 from tscl.methods import METHODS
 from tscl.reporting.document import Document
 from tscl.reporting.references import read_references, references_of
+from tscl.runs.clinical.supplement import __doc__ as guideline
+from tscl.runs.label_efficiency import supplement
 from tscl.runs.label_efficiency.config import LabelEfficiencyConfig
 from tscl.runs.label_efficiency.data import Task
 from tscl.runs.label_efficiency.figures import label_efficiency_figure
@@ -64,7 +67,7 @@ class LabelReport(NamedTuple):
 
 def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelReport:
     """Write report.md, report.html, scores.csv, differences.csv and predictions.csv."""
-    config = job.config
+    config, every = job.config, cells
     predictions = prediction_table(cells, job.tasks, job.data)
     if config.by == "patient":
         cells = by_patient(cells, job.group)
@@ -113,12 +116,10 @@ def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelR
         document.subheading(f"F1 of each class, {task.title}, {share_name(largest)} of labels")
         document.table(frame, best="high")
     _data_section(document, job)
+    _supplement(document, job, every, table)
     document.heading("How the figures came about")
     document.items(_how(job))
-    parts = [job.data.source, *job.data.source.get("parts", [])]
-    papers = [paper for part in parts for paper in read_references(part.get("cite"))]
-    methods = [METHODS.get(row.method) for row in config.rows.values() if row.method is not None]
-    document.references([*papers, *references_of([*methods, *job.fresh_encoder().modules()])])
+    _references(document, job)
     document.heading("Settings")
     document.code(config.to_yaml(), summary="config.yaml")
     return LabelReport(*document.write(), headline)
@@ -272,12 +273,42 @@ def _data_section(document: Document, job: LabelEfficiencyRun) -> None:
             }
             for code, name in enumerate(job.data.label_names):
                 line[str(name)] = int((label == code).sum())
-            line["unlabelled"] = int((label < 0).sum())
+            if job.data.label_names:
+                line["unlabelled"] = int((label < 0).sum())
             for task in job.tasks:
                 if job.config.tasks[task.name].label is not None:
                     line[f"{task.title} known"] = int(known_labels(task.label[rows]).sum())
             lines.append(line)
     document.table(pd.DataFrame(lines), names=2)
+    document.subheading("Participants")
+    document.table(supplement.participants(job), names=3 if len(job.folds) > 1 else 2)
+    document.subheading("Missing values")
+    document.table(supplement.missing_values(job))
+
+
+def _supplement(
+    document: Document, job: LabelEfficiencyRun, cells: Sequence[Cell], table: pd.DataFrame
+) -> None:
+    """Calibration of the main row and the checklist."""
+    for title, frame in supplement.calibration(job, cells).items():
+        document.subheading(
+            f"Calibration of {row_titles(job.config)[job.config.main_row]}: {title}"
+        )
+        document.table(frame, names=2)
+    document.heading("Reporting checklist (TRIPOD+AI)")
+    document.table(supplement.checklist(job, table), text=True)
+
+
+def _references(document: Document, job: LabelEfficiencyRun) -> None:
+    parts = [job.data.source, *job.data.source.get("parts", [])]
+    papers = [paper for part in parts for paper in read_references(part.get("cite"))]
+    methods = [
+        METHODS.get(row.method) for row in job.config.rows.values() if row.method is not None
+    ]
+    papers += [
+        paper for text in (guideline, calibration_line.__doc__) for paper in read_references(text)
+    ]
+    document.references([*papers, *references_of([*methods, *job.fresh_encoder().modules()])])
 
 
 def _how(job: LabelEfficiencyRun) -> list[str]:
@@ -311,5 +342,13 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
         "Supervised and fine-tuned rows: the same network and augmentation as pretraining, crops "
         "drawn evenly over classes, the step chosen on a part of the drawn labels "
         f"({config.labelled.held:.0%}) where every class has two patients, else the last.",
+        *(
+            [
+                "Several labels: a logistic regression each, of recordings whose label is known; "
+                "numbers: ridge regression, R2 being the share of variance explained."
+            ]
+            if any(task.kind != "classes" for task in job.tasks)
+            else []
+        ),
         "No figure was chosen on a test part. Every prediction is in predictions.csv.",
     ]
