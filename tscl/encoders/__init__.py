@@ -13,6 +13,7 @@ from tscl.encoders.new_input import with_new_input
 from tscl.encoders.read_out import ReadOutEncoder
 from tscl.encoders.resnet1d import ResNet1dEncoder
 from tscl.encoders.tcn import TCNEncoder
+from tscl.encoders.time_frequency import TimeFrequencyEncoder
 from tscl.encoders.transformer import TransformerEncoder
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "ReadOutEncoder",
     "ResNet1dEncoder",
     "TCNEncoder",
+    "TimeFrequencyEncoder",
     "TransformerEncoder",
     "braindecode_models",
     "with_new_input",

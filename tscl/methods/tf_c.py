@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from tscl.augmentations import AugmentationSpec, build_augmentation
 from tscl.augmentations.base import check_fraction
 from tscl.encoders.base import EncoderLike
-from tscl.errors import check_choice
+from tscl.encoders.time_frequency import TimeFrequencyEncoder, amplitude_spectrum
+from tscl.errors import InputError, check_choice
 from tscl.losses import NTXent
 from tscl.methods.base import METHODS, Batch, Losses, Method
 from tscl.methods.heads import (
@@ -45,7 +46,9 @@ class TFC(Method):
     """TF-C around any encoder.
 
     Args:
-        encoder: the time encoder; what is evaluated. :meth:`embed` gives z_T and z_F instead.
+        encoder: the time encoder; what is evaluated. :meth:`embed` gives z_T and z_F instead. A
+            :class:`tscl.encoders.TimeFrequencyEncoder` holds both encoders, so that both are
+            evaluated.
         frequency_encoder: encoder of the spectrum, of the same input channels; None takes a
             newly initialised copy of ``encoder``.
         augmentation: of the series.
@@ -92,16 +95,20 @@ class TFC(Method):
     ) -> None:
         super().__init__(encoder)
         check_choice("consistency", consistency, ("direct", "margin"))
-        if frequency_encoder is None:
-            frequency_encoder = fresh_copy(self.encoder)
-        assert isinstance(frequency_encoder, nn.Module)
-        self.frequency_encoder: nn.Module = frequency_encoder
+        self.frequency_encoder: nn.Module | None = None
+        if not isinstance(self.encoder, TimeFrequencyEncoder):
+            own = fresh_copy(self.encoder) if frequency_encoder is None else frequency_encoder
+            assert isinstance(own, nn.Module)
+            self.frequency_encoder = own
+        elif frequency_encoder is not None:
+            remedy = "leave it out: the encoder has its own"
+            raise InputError("frequency_encoder", type(frequency_encoder).__name__, remedy)
         self.augmentation = build_augmentation(augmentation)
         self.time_head = ProjectionHead(
-            output_dims(self.encoder, pooling), hidden_dims, projection_dims
+            output_dims(self.time_encoder, pooling), hidden_dims, projection_dims
         )
         self.frequency_head = ProjectionHead(
-            output_dims(frequency_encoder, pooling), hidden_dims, projection_dims
+            output_dims(self.spectrum_encoder, pooling), hidden_dims, projection_dims
         )
         self.each = NTXent(temperature, "none")
         self.polynomial = polynomial
@@ -112,6 +119,21 @@ class TFC(Method):
         self.delta = delta
         self.pooling = pooling
 
+    @property
+    def time_encoder(self) -> nn.Module:
+        """The encoder of the series."""
+        encoder: nn.Module = self.encoder
+        return encoder.time if isinstance(encoder, TimeFrequencyEncoder) else encoder
+
+    @property
+    def spectrum_encoder(self) -> nn.Module:
+        """The encoder of the spectrum."""
+        encoder: nn.Module = self.encoder
+        if isinstance(encoder, TimeFrequencyEncoder):
+            return encoder.frequency
+        assert self.frequency_encoder is not None
+        return self.frequency_encoder
+
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss`` and its terms ``time``, ``frequency``, ``consistency``.
 
@@ -121,10 +143,10 @@ class TFC(Method):
         x = check_batch(batch, samples=2)
         spectrum = amplitude_spectrum(x)
         noisy = perturb_spectrum(spectrum, self.perturb, self.level, generator)
-        h_t = embed(self.encoder, x, pooling=self.pooling)
-        h_t2 = embed(self.encoder, self.augmentation(x, generator), pooling=self.pooling)
-        h_f = embed(self.frequency_encoder, spectrum, pooling=self.pooling)
-        h_f2 = embed(self.frequency_encoder, noisy, pooling=self.pooling)
+        h_t = embed(self.time_encoder, x, pooling=self.pooling)
+        h_t2 = embed(self.time_encoder, self.augmentation(x, generator), pooling=self.pooling)
+        h_f = embed(self.spectrum_encoder, spectrum, pooling=self.pooling)
+        h_f2 = embed(self.spectrum_encoder, noisy, pooling=self.pooling)
         time, frequency = self.contrast(h_t, h_t2), self.contrast(h_f, h_f2)
         z_t, z_f = self.time_head(h_t), self.frequency_head(h_f)
         consistency = self.contrast(z_t, z_f)
@@ -153,20 +175,9 @@ class TFC(Method):
 
     def embed(self, x: Tensor) -> Tensor:
         """z_T and z_F of ``x`` (B, T, C) side by side, (B, 2 projection_dims)."""
-        h_t = embed(self.encoder, x, pooling=self.pooling)
-        h_f = embed(self.frequency_encoder, amplitude_spectrum(x), pooling=self.pooling)
+        h_t = embed(self.time_encoder, x, pooling=self.pooling)
+        h_f = embed(self.spectrum_encoder, amplitude_spectrum(x), pooling=self.pooling)
         return torch.cat((self.time_head(h_t), self.frequency_head(h_f)), dim=1)
-
-
-def amplitude_spectrum(x: Tensor) -> Tensor:
-    """Amplitudes of the Fourier components along time, (B, T, C) to (B, T // 2 + 1, C).
-
-    Orthonormal, so that amplitudes do not grow with T. Missing values count as zero; half
-    precision is computed in single precision.
-    """
-    filled = torch.nan_to_num(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x)
-    result: Tensor = torch.fft.rfft(filled, dim=1, norm="ortho").abs().to(x.dtype)
-    return result
 
 
 def perturb_spectrum(
