@@ -109,7 +109,7 @@ def figure(table: pd.DataFrame) -> Figure:
     axes.set_xticks(range(len(weights)), ["none", *(f"{w:g}" for w in weights[1:])])
     axes.set(xlabel="weight of the site level (hsic)", ylabel="AUROC by patient, not seen")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower left")
     return drawn
 
 
