@@ -63,6 +63,10 @@ if TYPE_CHECKING:
     from data_loaders.processed import save_processed as save_processed
     from data_loaders.record_log import RecordError as RecordError
     from data_loaders.record_log import RecordLog as RecordLog
+    from data_loaders.series.anomaly import LabelledSeries as LabelledSeries
+    from data_loaders.series.anomaly import load_kpi as load_kpi
+    from data_loaders.series.anomaly import load_yahoo as load_yahoo
+    from data_loaders.series.anomaly import stationary_halves as stationary_halves
     from data_loaders.series.catalog import FORECASTING_DATASETS as FORECASTING_DATASETS
     from data_loaders.series.catalog import forecasting_dataset as forecasting_dataset
     from data_loaders.series.catalog import load_forecasting as load_forecasting
@@ -118,6 +122,7 @@ _HOMES = {
     "own_recordings": "load_eeg_table load_wfdb",
     "processed": "load_processed save_processed",
     "record_log": "RecordError RecordLog",
+    "series.anomaly": "LabelledSeries load_kpi load_yahoo stationary_halves",
     "series.catalog": "FORECASTING_DATASETS forecasting_dataset load_forecasting",
     "series.series": "ForecastingSeries from_frame load_builtin load_csv load_ett",
     "series.splits": "ForecastSplit TrainScaler ett_hourly ett_minute ratio_split",

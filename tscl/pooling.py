@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tscl.errors import ConfigError, check_choice, nearest
+from tscl.errors import ConfigError, InputError, check_choice, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,3 +83,32 @@ def pool_time(z: Tensor, pooling: str = "max") -> Tensor:
     import torch  # late: names of poolings are told without it
 
     return torch.cat(parts, dim=1)
+
+
+def pool_multiscale(z: Tensor) -> Tensor:
+    """Embeddings of every step at every scale, (B, T, D) to (B, T, k D).
+
+    Scale p = 0, 1, ... is the maximum over the 2^(p+1) + 1 steps around a step, fewer at the ends,
+    while 2^p + 1 < T: ``encoding_window="multiscale"`` of TS2Vec's code (arXiv 2106.10466).
+
+    Args:
+        z: embeddings of every step, T > 2.
+
+    Raises:
+        InputError: another rank, or fewer than three steps.
+
+    Example:
+        >>> import torch
+        >>> pool_multiscale(torch.arange(5.0).reshape(1, 5, 1))[0].tolist()
+        [[1.0, 2.0], [2.0, 3.0], [3.0, 4.0], [4.0, 4.0], [4.0, 4.0]]
+    """
+    if z.ndim != 3 or z.shape[1] < 3:
+        raise InputError("z", tuple(z.shape), "pass (B, T, D) of three steps or more")
+    import torch
+
+    steps, scales, reach = z.transpose(1, 2), [], 1
+    while reach + 1 < z.shape[1]:
+        pooled = torch.nn.functional.max_pool1d(steps, 2 * reach + 1, stride=1, padding=reach)
+        scales.append(pooled.transpose(1, 2))
+        reach *= 2
+    return torch.cat(scales, dim=2)

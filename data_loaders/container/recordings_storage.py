@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from data_loaders.container.saving import (
+    check_plain,
     check_sums,
     load_array,
     other_files,
@@ -20,7 +21,7 @@ from data_loaders.container.saving import (
 from data_loaders.record_log import RecordLog
 from data_loaders.vetting.arrays import ArrayFileError, read_npz
 from tscl.disk import sha256_of
-from tscl.errors import DataError, InputError
+from tscl.errors import DataError
 
 FORMAT = "tscl-recordings"
 VERSION = 1
@@ -63,10 +64,7 @@ def save_recordings(data: Any, directory: Path, *, overwrite: bool = False) -> P
         "source": data.source,
         "log": data.log.as_dict() if data.log is not None else None,
     }
-    try:
-        json.dumps(meta, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError("source", error, "hold plain JSON values only") from None
+    check_plain(meta)
 
     def fill(folder: Path) -> None:
         kind = data.values.dtype.newbyteorder("<")

@@ -60,6 +60,14 @@ def write_folder(
     return target
 
 
+def check_plain(meta: Mapping[str, Any]) -> None:
+    """Raise InputError unless what is saved beside the arrays is plain JSON."""
+    try:
+        json.dumps(meta, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError("source", error, "hold plain JSON values only") from None
+
+
 def other_files(folder: Path, ours: Collection[str]) -> str | None:
     """The first entry of a folder, sorted, that is no plain file of these names; None if none."""
     for path in sorted(folder.iterdir()):
@@ -112,10 +120,7 @@ def save_dataset(data: Any, directory: Path, *, overwrite: bool = False, form: s
         "source": data.source,
         "log": data.log.as_dict() if data.log is not None else None,
     }
-    try:
-        json.dumps(meta, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError("source", error, "hold plain JSON values only") from None
+    check_plain(meta)
 
     def fill(folder: Path) -> None:
         if form == "npz":

@@ -9,9 +9,9 @@ cell on disk: a killed job goes on where it was, and the table is written anew f
 are. Series are scaled by the training part. ``--svm-folds ordered`` leaves the SVM's folds
 unshuffled, as TS2Vec's code does; ``autotcl_without_h`` is the paper's ablation without the mask.
 
-``ts2vec_published`` trains as TS2Vec's script does: 8 whole series a step, 200 steps, or 600 for
-more than 100,000 values. ``--missing .5`` is its experiment with missing data: that share of the
-steps of both parts, single ones or ``--missing-how blocks`` of 10, is NaN.
+``--methods ts2vec_published`` trains as TS2Vec's script does: 8 whole series a step, 200 steps, or
+600 for more than 100,000 values. ``--missing .5`` is its experiment with missing data: that share
+of the steps of both parts, single ones or ``--missing-how blocks`` of 10, is NaN.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ METHODS: dict[str, tuple[str, dict[str, Any] | None]] = {
     "autotcl": ("autotcl", AUTOTCL),
     "autotcl_without_h": ("autotcl", {**AUTOTCL, "aug_params": {"use_h": False}}),
     "ts2vec": ("ts2vec", None),
-    "ts2vec_published": ("ts2vec", None),
     "untrained": ("ts2vec", None),
+    "ts2vec_published": ("ts2vec", None),
 }
 """Rows of the table: method and its arguments."""
 SIZES = {"small": (64, 32, 5), "published": (320, 64, 10)}
@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--archive", choices=["uea", "ucr"], help="all of its sets below --root")
     parser.add_argument("--root", type=Path)
     parser.add_argument("--download", action="store_true")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS)[:-1])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--size", choices=SIZES, default="small")

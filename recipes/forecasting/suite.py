@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import yaml
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script, from anywhere
 
@@ -35,7 +35,7 @@ from tscl.evaluation.forecasting.scores import ErrorSums, HorizonResult, make_re
 from tscl.evaluation.forecasting.statistical import statistical_baseline
 from tscl.forecasters.choices import held_out, past_candidates, season_lengths
 from tscl.forecasters.direct_protocol import direct_protocol
-from tscl.forecasters.simple_networks import DLinear
+from tscl.forecasters.simple_networks import DLinear, NLinear
 from tscl.forecasters.windows import window_forecasts
 from tscl.runs.forecasting.config import UNTRAINED, DataSection, check_config
 from tscl.runs.forecasting.data import ForecastingData, load_series, prepare
@@ -63,21 +63,6 @@ class Cell:
     def title(self) -> str:
         """The cell in one word."""
         return f"{self.dataset}-{self.row}-s{self.seed}".replace(" ", "_").replace(",", "")
-
-
-class NLinear(DLinear):
-    """One linear map of the past minus its last value, which the forecast gets back
-    (arXiv 2205.13504, section 4.1)."""
-
-    def __init__(self, channels: int, horizon: int, input_length: int) -> None:
-        super().__init__(channels, horizon, input_length, kernel=1)
-
-    def forward(
-        self, past: Tensor, past_marks: Tensor | None = None, future_marks: Tensor | None = None
-    ) -> Tensor:
-        """Forecast (B, H, C) from (B, L, C)."""
-        last = past[:, -1:]
-        return super().forward(past - last) + last
 
 
 def wheel_series(name: str) -> pd.Series:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference.comet import pooled_over_time
-from tscl.errors import ConfigError
-from tscl.pooling import POOLS, check_one_pooling, check_pooling, pool_time
+from tscl.errors import ConfigError, InputError
+from tscl.pooling import POOLS, check_one_pooling, check_pooling, pool_multiscale, pool_time
 from tscl.seeding import randn, torch_generator
 
 
@@ -69,3 +69,22 @@ def test_where_the_width_must_stay_one_name_is_taken() -> None:
     for how in ("max+mean", "random", "maximum"):
         with pytest.raises(ConfigError, match=r"pooling.*known: last, log_std, max, mean"):
             check_one_pooling(how)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 3), st.integers(3, 40), st.integers(1, 3))
+def test_every_scale_matches_the_loop(batch: int, length: int, dims: int) -> None:
+    z = series(batch, length, dims)
+    scales = [p for p in range(9) if 2**p + 1 < length]
+    expected = np.empty((batch, length, len(scales), dims))
+    for p in scales:
+        for t in range(length):
+            around = z[:, max(0, t - 2**p) : t + 2**p + 1]
+            expected[:, t, p] = around.amax(dim=1).numpy()
+    found = pool_multiscale(z)
+    np.testing.assert_array_equal(found.numpy(), expected.reshape(batch, length, -1))
+
+
+def test_two_steps_have_no_scale() -> None:
+    with pytest.raises(InputError, match="three steps"):
+        pool_multiscale(series(1, 2, 1))

@@ -222,3 +222,15 @@ def test_heads():
     nearest = classifier(head=KNeighborsClassifier(1)).fit(X, np.array(["a", "b"])[Y])
     assert not hasattr(nearest, "decision_function")
     assert nearest.score(X, np.array(["a", "b"])[Y]) == 1.0
+
+
+def test_embeddings_of_every_step_at_every_scale():
+    X = np.random.default_rng(0).normal(size=(6, 20, 2))
+    model = transformer().fit(X)
+    steps, scales = model.encode(X), model.encode(X, pooling="multiscale")
+    assert scales.shape == (6, 20, 5 * 8)  # 2^p + 1 < 20 for p = 0 to 4
+    np.testing.assert_array_equal(scales[:, 4, :8], steps[:, 3:6].max(axis=1))
+    X[0, 15:] = np.nan
+    for wrong, options in ((X, {}), (X[1:], {"causal": True})):
+        with pytest.raises(InputError, match="series of one length"):
+            model.encode(wrong, pooling="multiscale", **options)

@@ -12,10 +12,10 @@ from tscl.forecasters.direct_heads import (
     Head,
     Ridge,
     RidgeChoice,
-    WindowData,
     naive_forecast,
 )
 from tscl.forecasters.direct_protocol import direct_protocol
+from tscl.forecasters.window_data import WindowData
 
 N, SEASON = 900, 6
 SPLIT = ratio_split(N)

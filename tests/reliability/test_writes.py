@@ -28,7 +28,7 @@ from tscl.errors import CheckpointError, WriteError
 from tscl.evaluation.clinical.table import GROUP
 from tscl.inference.encode import encode
 from tscl.reporting.document import Document, png
-from tscl.runs.clinical.report import Plot, write_report
+from tscl.runs.clinical.report import Plot, ReportText, write_report
 from tscl.runs.folder import RunFolder
 from tscl.saving.cells import Cell, ResultStore
 from tscl.saving.encoder import load_encoder, save_encoder
@@ -76,13 +76,8 @@ def clinically(folder: Path) -> None:
     row |= {f"n_{k}": 3 for k in (*counts, "mixed", "folds", "skipped")}
     figure = Figure()
     figure.subplots().plot([0, 1])
-    write_report(
-        folder,
-        title="t",
-        table=pd.DataFrame([row]),
-        leakage="none",
-        plots=[Plot("a", "a", figure, "a")],
-    )
+    plots = [Plot("a", "a", figure, "a")]
+    write_report(folder, pd.DataFrame([row]), ReportText("t", "none"), plots)
 
 
 COHORT = {"n_patients": 2, "trials_per_patient": 1, "seconds": 2.0, "n_channels": 2}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
-from tscl.errors import DataError, InputError
+from tscl.errors import DataError, InputError, check_choice
 from tscl.estimators.base import Arrays, TransformerBased
 from tscl.estimators.inputs import (
     as_array,
@@ -45,10 +45,15 @@ class ContrastiveAnomalyDetector(TransformerBased):
         beta: standard deviations above the mean.
         quiet: alarms this many steps after an alarm are left out; the public code takes the
             delay of the evaluation, 7 or 3.
+        threshold: ``fitted`` on the training part, or ``running``: mean and deviation of the
+            series' own adjusted scores so far, once they are a tenth of it. The second is the
+            paper's cold start: ``fit`` on another archive, then ``predict`` a series without a
+            training part.
         batch_size: windows at a time.
 
     Attributes:
-        transformer_: the fitted transformer. threshold_: alarms are adjusted scores above it.
+        transformer_: the fitted transformer. threshold_: alarms are adjusted scores above it; NaN
+            where it is ``running``.
         n_features_in_: channels.
 
     Examples:
@@ -70,6 +75,7 @@ class ContrastiveAnomalyDetector(TransformerBased):
     average: int = 21
     beta: float = 4.0
     quiet: int = 0
+    threshold: Literal["fitted", "running"] = "fitted"
     batch_size: int = 256
 
     def fit(self, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None) -> Self:
@@ -89,6 +95,7 @@ class ContrastiveAnomalyDetector(TransformerBased):
             raise InputError("average", self.average, "use 1 step or more")
         if self.quiet < 0:
             raise InputError("quiet", self.quiet, "use 0 steps or more")
+        check_choice("threshold", self.threshold, ("fitted", "running"))
         values = as_panel(X)
         weights = read_weights(sample_weight, len(values))
         given = {} if weights is None else {"sample_weight": weights}
@@ -109,6 +116,9 @@ class ContrastiveAnomalyDetector(TransformerBased):
     def _calibrate(
         self, values: NDArray[np.float32], weights: NDArray[np.float64] | None = None
     ) -> Self:
+        if self.threshold == "running":
+            self.threshold_ = float("nan")
+            return self
         scores = self._adjust(self._raw(values))
         held = ~np.isnan(scores)
         known = scores[held]
@@ -141,8 +151,13 @@ class ContrastiveAnomalyDetector(TransformerBased):
     def predict(self, X: Any, *, past: Any = None) -> NDArray[np.int64]:
         """1 at steps with an alarm, else 0; (T,) or (n, T)."""
         values, before = self._with_past(X, past)
+        adjusted = self._adjust(self._raw(values))
+        limit: Any = self.threshold_
+        if self.threshold == "running":
+            so_far = pd.DataFrame(adjusted.T).expanding(max(1, values.shape[1] // 10))
+            limit = (so_far.mean() + self.beta * so_far.std(ddof=0)).to_numpy().T
         with np.errstate(invalid="ignore"):
-            alarms = (self._adjust(self._raw(values)) > self.threshold_)[:, before:]
+            alarms = (adjusted > limit)[:, before:]
         return self._shaped(_rest(alarms, self.quiet).astype(np.int64), X)
 
     def _read(self, X: Any) -> NDArray[np.float32]:
@@ -159,7 +174,8 @@ class ContrastiveAnomalyDetector(TransformerBased):
         earlier = self._read(past)
         if len(earlier) != len(values):
             raise DataError("past", f"{len(earlier)} series", f"give one for each of {len(values)}")
-        earlier = earlier[:, -(self.window + self.average) :]
+        if self.threshold == "fitted":
+            earlier = earlier[:, -(self.window + self.average) :]
         return np.concatenate([earlier, values], axis=1), earlier.shape[1]
 
     def _raw(self, values: NDArray[np.float32]) -> Scores:

@@ -49,7 +49,7 @@ from tscl.inference.streaming import StreamingEncoder
 from tscl.methods import Method
 from tscl.methods.instance_loss import instance_losses
 from tscl.methods.paired import Paired
-from tscl.pooling import check_pooling
+from tscl.pooling import check_pooling, pool_multiscale
 from tscl.saving.encoder import load_encoder, save_encoder
 from tscl.seeding import seeded
 from tscl.training.trainer import TrainSettings
@@ -278,7 +278,8 @@ class ContrastiveTransformer(
 
         Args:
             X: see ``fit``.
-            pooling: None, or over time (:func:`tscl.pooling.pool_time`).
+            pooling: None, over time (:func:`tscl.pooling.pool_time`), or ``multiscale``, (n, T, kD)
+                of series that all last to the end (:func:`tscl.pooling.pool_multiscale`).
             causal: embeddings that know the past only; a centred encoder then sees ``window``
                 steps of the past (:func:`tscl.inference.encode_causal`).
             options: further arguments of :func:`tscl.inference.encode`; ``out`` only for series
@@ -286,14 +287,22 @@ class ContrastiveTransformer(
         """
         require_fitted(self, "encoder_")
         values = self.scaled(self._read_series(X, reset=False))
-        if options.get("out") is not None and np.isnan(values[:, -1]).all(axis=1).any():
+        multiscale = pooling == "multiscale"
+        padded = bool(np.isnan(values[:, -1]).all(axis=1).any())
+        if padded and options.get("out") is not None:
             raise InputError("out", "padded series", "leave it out: parts are put together first")
+        if multiscale and (padded or causal or "out" in options):
+            remedy = "use it without causal and out, on series of one length: it sees both sides"
+            raise InputError("pooling", pooling, remedy)
 
         def embed(part: Float32) -> Float32:
             if causal:
                 return encode_causal(self.encoder_, part, **options).embeddings  # type: ignore[arg-type]
-            return encode(self.encoder_, part, pooling=pooling, **options)  # type: ignore[arg-type]
+            name = None if multiscale else pooling
+            return encode(self.encoder_, part, pooling=name, **options)  # type: ignore[arg-type]
 
+        if multiscale:
+            return pool_multiscale(torch.from_numpy(embed(values))).numpy()
         return encode_by_length(values, embed)
 
     def stream(self) -> StreamingEncoder:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tscl.forecasters.direct_heads import RidgeForecast, WindowData, thinned
+from tscl.forecasters.direct_heads import RidgeForecast
+from tscl.forecasters.window_data import WindowData, thinned
 
 SHORT = 1000
 """Shorter series get a small network."""

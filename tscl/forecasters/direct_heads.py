@@ -6,7 +6,7 @@ the horizon directly, and both choose on windows held out from training.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -19,11 +19,19 @@ from torch import nn
 
 from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, RidgePath
 from tscl.forecasters.intervals import window_embeddings
+from tscl.forecasters.linear_head import LinearForecast
+from tscl.forecasters.training import window_length
+from tscl.forecasters.window_data import (
+    Float32,
+    Float64,
+    Origins,
+    WindowData,
+    shares,
+    thinned,
+    weighted_mean,
+)
 from tscl.forecasters.windows import window_forecasts
 
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
-Origins = NDArray[np.int64]
 ALPHAS = (*TS2VEC_ALPHAS[::2], 1e4, 1e5)
 LEVELS = ("last", "none", "mean", "standard", "scaled")
 """What a forecast is relative to: the window's last value, nothing, its mean; its mean or last
@@ -35,6 +43,8 @@ LEAST_SCALE = 0.05
 """Added to a window's deviation, so that a constant window has a scale."""
 RIDGE_POWER, HEAD_POWER = 4.0, 2.0
 """Ridges, and heads, are averaged by their inverse held-out errors to these powers."""
+STOPPED = 1.5
+"""Times its held-out error a network counts in the mean: it was stopped by the same windows."""
 MAX_SEVERAL = 8
 """Of more variables, one ridge is kept in the place of a mean of several."""
 MAX_ROWS = 20_000
@@ -45,61 +55,6 @@ MAX_EMBEDDING = 64
 """Principal components of an embedding that a ridge sees."""
 TREE_EMBEDDING = 16
 """The first of them, which trees see."""
-MAX_AHEAD = 200
-"""Columns of covariates a ridge sees; of more steps ahead, evenly spaced ones are taken."""
-
-
-@dataclass(frozen=True, eq=False)
-class WindowData:
-    """A series (or several joined) and what heads read of its windows.
-
-    Attributes:
-        values: (T, C) float32, scaled.
-        marks: (T', K) covariates known ahead, T' >= T + horizon where forecasts start, or None.
-        length, horizon: steps of past and future.
-        seasons: season lengths in steps, which name the lags boosting sees.
-        starts: first steps of the series that are joined.
-    """
-
-    values: Float32
-    marks: Float32 | None
-    length: int
-    horizon: int
-    seasons: tuple[int, ...] = ()
-    starts: tuple[int, ...] = (0,)
-
-    def future(self, origins: Origins) -> Float32:
-        """The truth (n, H, C) after each origin."""
-        return np.asarray(self.values[origins[:, None] + np.arange(1, self.horizon + 1)])
-
-    def past(self, origins: Origins, length: int = 0) -> Float32:
-        """The window (n, L, C) up to each origin, or its last ``length`` steps."""
-        return np.asarray(self.values[origins[:, None] + np.arange(1 - (length or self.length), 1)])
-
-    def room(self, origins: Origins) -> Origins:
-        """Steps of the same series up to each origin, (n,)."""
-        starts = np.asarray(self.starts)
-        first = starts[np.searchsorted(starts, origins, side="right") - 1]
-        return np.asarray(origins - first + 1)
-
-    def between(self, origins: Origins) -> Origins:
-        """All steps from the first to the last of the origins in each series."""
-        series = np.searchsorted(np.asarray(self.starts), origins, side="right")
-        each = [origins[series == i] for i in np.unique(series)]
-        return np.concatenate([np.arange(part.min(), part.max() + 1) for part in each])
-
-    def ahead(self, origins: Origins) -> Float32:
-        """Covariates (n, H', K) of steps forecast, evenly spaced ones of many; K may be 0."""
-        if self.marks is None:
-            return np.zeros((len(origins), 1, 0), np.float32)
-        most = max(1, min(self.horizon, MAX_AHEAD // max(1, self.marks.shape[1])))
-        steps = np.unique(np.linspace(1, self.horizon, most).astype(np.int64))
-        return np.asarray(self.marks[origins[:, None] + steps])
-
-
-def window_length(network: nn.Module, data: WindowData) -> int:
-    """Steps of the past a network reads, at most the window."""
-    return int(getattr(network, "input_length", None) or data.length)
 
 
 class Embedder:
@@ -309,21 +264,6 @@ class RidgeForecast:
         )
 
 
-def shares(errors: Sequence[float], power: float) -> list[float]:
-    """Weights that sum to 1, each by the inverse error to a power."""
-    least = min(errors)
-    ratios = np.array([1.0 if error == least else least / error for error in errors]) ** power
-    return [float(share) for share in ratios / ratios.sum()]
-
-
-def weighted_mean(forecasts: Iterable[NDArray[np.floating]], weights: Sequence[float]) -> Float64:
-    """The sum of forecasts by weights, one of them in memory at a time."""
-    result: Any = 0.0
-    for forecast, weight in zip(forecasts, weights, strict=True):
-        result = result + weight * np.asarray(forecast, np.float64)
-    return np.asarray(result)
-
-
 def _ridge_rows(
     data: WindowData, origins: Origins, embedding: Float64, choice: RidgeChoice
 ) -> Iterator[tuple[Float64, Float64, Float64]]:
@@ -527,7 +467,7 @@ class Head:
     """What turns a window into a forecast: the network's decoder, a ridge, boosting, or their mean.
 
     Attributes:
-        members: of :data:`HEADS`, or ``naive``, and their weights in the mean.
+        members: of :data:`HEADS`, ``naive`` or ``linear``, and their weights in the mean.
         errors: held-out mean squared error of each that was tried.
     """
 
@@ -535,6 +475,7 @@ class Head:
     errors: dict[str, float] = field(default_factory=dict)
     ridge: RidgeForecast | None = None
     boosted: dict[str, BoostedForecast] = field(default_factory=dict)
+    linear: LinearForecast | None = None
     embedder: Embedder | StepEmbedder | None = None
     season: int = 1
 
@@ -595,6 +536,8 @@ class Head:
         forecasts = head._try(wanted, network, data, train, held, seed, pasts)
         if wanted == "auto":
             head._add_naive(forecasts, data, held)
+            head.linear = LinearForecast()
+            forecasts["linear"] = head.linear.choose(data, train, held, pasts, seed)
             if network is not None:
                 forecasts["network"] = own
         result = head._weigh(forecasts, data.future(held))
@@ -646,7 +589,8 @@ class Head:
     ) -> NDArray[np.floating]:
         """Set members and errors; the mean of the forecasts by their weights."""
         self.errors = {n: float(np.square(f - truth).mean()) for n, f in forecasts.items()}
-        weights = shares(list(self.errors.values()), HEAD_POWER)
+        known = [e * (STOPPED if n == "network" else 1) for n, e in self.errors.items()]
+        weights = shares(known, HEAD_POWER) if len(known) > 1 else [1.0]
         self.members = {n: w for n, w in zip(forecasts, weights, strict=True) if w > 0}
         result = weighted_mean((forecasts[n] for n in self.members), list(self.members.values()))
         self.errors[self.kind] = float(np.square(result - truth).mean())
@@ -674,6 +618,9 @@ class Head:
                 return window_forecasts(network, data.values, origins, length, marks=data.marks)
             if member == "naive":
                 return naive_forecast(data, origins, self.season)
+            if member == "linear":
+                assert self.linear is not None
+                return self.linear.predict(data, origins)
             if member == "ridge":
                 assert self.ridge is not None
                 return self.ridge.predict(data, origins, embedding)
@@ -693,6 +640,8 @@ class Head:
             result["ridge"] = asdict(self.ridge.choice)
             if len(self.ridge.ridges) > 1:
                 result["ridges"] = len(self.ridge.ridges)
+        if self.linear is not None:
+            result["linear"] = {"pasts": sorted({int(w.shape[1]) for w in self.linear.maps})}
         for name, boosted in self.boosted.items():
             seen = {"n_trees": boosted.n_trees, "embedding": boosted.embedding}
             result[name] = seen | ({"level": boosted.level} if boosted.ridge is None else {})
@@ -702,9 +651,3 @@ class Head:
 def mean_name(members: Sequence[str]) -> str:
     """``ridge``, or ``mean of boosting, ridge``."""
     return members[0] if len(members) == 1 else f"mean of {', '.join(sorted(members))}"
-
-
-def thinned(origins: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most ``most`` of the origins, evenly spaced, the last one among them."""
-    stride = -(-len(origins) // most) if len(origins) else 1
-    return origins[::-1][::stride][::-1]

@@ -30,7 +30,8 @@ from tscl.evaluation.forecasting.scores import (
     score,
 )
 from tscl.forecasters.choices import choose_past, head_origins, past_candidates
-from tscl.forecasters.direct_heads import Head, StepEmbedder, WindowData, thinned
+from tscl.forecasters.direct_heads import Head, StepEmbedder
+from tscl.forecasters.window_data import WindowData, thinned
 
 HELD = 1500
 """Held-out windows a head is chosen by, at most."""

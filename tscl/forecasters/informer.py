@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from tscl.encoders.convolution import check_dims, check_dropout
 from tscl.encoders.informer import ProbSparseAttention
 from tscl.encoders.transformer import AttentionLayer
 from tscl.errors import InputError
+from tscl.forecasters.simple_networks import WholeForecaster
 from tscl.registry import constructor_arguments
 
 
@@ -114,7 +114,7 @@ class DecoderLayer(nn.Module):
         return v.cumsum(dim=-2).scatter(-2, rows, attended)
 
 
-class InformerForecaster(nn.Module):
+class InformerForecaster(WholeForecaster):
     """Encoder and decoder with the interface of the forecasting network.
 
     Args:
@@ -196,10 +196,6 @@ class InformerForecaster(nn.Module):
         self.norm = nn.LayerNorm(hidden_dims)
         self.projection = nn.Linear(hidden_dims, len(self.targets))
 
-    def config(self) -> dict[str, Any]:
-        """Constructor arguments (JSON types) that rebuild this network."""
-        return dict(self._config)
-
     def memory(self, past: Tensor, past_marks: Tensor | None) -> Tensor:
         """What the decoder attends to: the outputs of all encoders, one after the other."""
         h = self.past_embedding(past, past_marks)
@@ -216,9 +212,7 @@ class InformerForecaster(nn.Module):
         self, past: Tensor, past_marks: Tensor | None = None, future_marks: Tensor | None = None
     ) -> Tensor:
         """Forecast (B, H, len(targets)) from (B, L, C)."""
-        if past.shape[1:] != (self.input_length, self.channels):
-            wanted = (len(past), self.input_length, self.channels)
-            raise InputError("past", tuple(past.shape), f"pass {wanted}")
+        self.check_past(past)
         known = past[:, -self.label :]
         zeros = past.new_zeros(len(past), self.horizon, self.channels)
         marks = None
@@ -232,21 +226,3 @@ class InformerForecaster(nn.Module):
             h = layer(h, memory)
         out: Tensor = self.projection(self.norm(h[:, -self.horizon :]))
         return out
-
-    def forecast(
-        self,
-        past: Tensor,
-        past_marks: Tensor | None = None,
-        future_marks: Tensor | None = None,
-        *,
-        freeze: bool = False,
-    ) -> tuple[Tensor, Tensor]:
-        """The forecast, and the input as its own representation.
-
-        Args:
-            past: (B, T, C) observed steps.
-            past_marks: (B, T, M) covariates of these, known in advance.
-            future_marks: (B, H, M) those of the steps to forecast.
-            freeze: without effect: there is no encoder apart from the forecast.
-        """
-        return self.forward(past, past_marks, future_marks), past

@@ -14,7 +14,47 @@ from tscl.forecasters.network import ForecastNetwork
 from tscl.registry import constructor_arguments
 
 
-class DLinear(nn.Module):
+class WholeForecaster(nn.Module):
+    """A network that forecasts from a window at once, with the interface of the forecasting one.
+
+    Subclasses set ``channels``, ``input_length`` and ``_config``.
+    """
+
+    channels: int
+    input_length: int
+    _config: dict[str, Any]
+
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments (JSON types) that rebuild this network."""
+        return dict(self._config)
+
+    def check_past(self, past: Tensor) -> None:
+        """Raise InputError unless ``past`` is (B, L, C)."""
+        if past.shape[1:] != (self.input_length, self.channels):
+            wanted = (len(past), self.input_length, self.channels)
+            raise InputError("past", tuple(past.shape), f"pass {wanted}")
+
+    def forecast(
+        self,
+        past: Tensor,
+        past_marks: Tensor | None = None,
+        future_marks: Tensor | None = None,
+        *,
+        freeze: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """The forecast, and the input as its own representation.
+
+        Args:
+            past: (B, T, C) observed steps.
+            past_marks: (B, T, M) covariates of these, known in advance.
+            future_marks: (B, H, M) those of the steps to forecast.
+            freeze: without effect: there is no encoder apart from the forecast.
+        """
+        result: Tensor = self(past, past_marks, future_marks)
+        return result, past
+
+
+class DLinear(WholeForecaster):
     """Two linear maps over time: one of the moving average, one of the rest.
 
     Zeng et al. 2023, arXiv 2205.13504, section 4.1. The maps are shared by all channels unless
@@ -57,17 +97,11 @@ class DLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(2, self.groups, horizon))
         self._config = constructor_arguments(locals(), targets=self.targets)
 
-    def config(self) -> dict[str, Any]:
-        """Constructor arguments (JSON types) that rebuild this network."""
-        return dict(self._config)
-
     def forward(
         self, past: Tensor, past_marks: Tensor | None = None, future_marks: Tensor | None = None
     ) -> Tensor:
         """Forecast (B, H, len(targets)) from (B, L, C)."""
-        if past.shape[1:] != (self.input_length, self.channels):
-            wanted = (len(past), self.input_length, self.channels)
-            raise InputError("past", tuple(past.shape), f"pass {wanted}")
+        self.check_past(past)
         x = past[:, :, self.targets].transpose(1, 2)
         half = self.kernel // 2
         trend = F.avg_pool1d(F.pad(x, (half, half), mode="replicate"), self.kernel, stride=1)
@@ -77,19 +111,37 @@ class DLinear(nn.Module):
         out = torch.einsum("pbcl,pchl->bch", parts, weight) + bias.sum(dim=0)
         return out.transpose(1, 2)
 
-    def forecast(
-        self,
-        past: Tensor,
-        past_marks: Tensor | None = None,
-        future_marks: Tensor | None = None,
-        *,
-        freeze: bool = False,
-    ) -> tuple[Tensor, Tensor]:
-        """The forecast, and the input as its own representation.
 
-        Arguments as for :meth:`tscl.forecasters.network.ForecastNetwork.forecast`.
-        """
-        return self.forward(past, past_marks, future_marks), past
+class NLinear(DLinear):
+    """One linear map of the past minus its last value, which the forecast gets back.
+
+    Zeng et al. 2023, arXiv 2205.13504, section 4.1. The map is shared by all channels.
+
+    Args:
+        channels: C, value channels, all of which are forecast.
+        horizon: H, steps to forecast.
+        input_length: L, steps of the input.
+
+    Raises:
+        InputError: an argument out of range or an input of another shape.
+
+    Example:
+        >>> import torch
+        >>> from tscl.forecasters.simple_networks import NLinear
+        >>> NLinear(channels=2, horizon=6, input_length=24)(torch.randn(3, 24, 2)).shape
+        torch.Size([3, 6, 2])
+    """
+
+    def __init__(self, channels: int, horizon: int, input_length: int) -> None:
+        super().__init__(channels, horizon, input_length, kernel=1)
+        self._config = {"channels": channels, "horizon": horizon, "input_length": input_length}
+
+    def forward(
+        self, past: Tensor, past_marks: Tensor | None = None, future_marks: Tensor | None = None
+    ) -> Tensor:
+        """Forecast (B, H, C) from (B, L, C)."""
+        last = past[:, -1:]
+        return super().forward(past - last) + last
 
 
 def patch_transformer(

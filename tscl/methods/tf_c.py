@@ -9,7 +9,12 @@ augmented input. With L the NT-Xent loss of a pair of embeddings,
     direct   lambda (L_T + L_F) + L_TF                               (the public code)
     margin   lambda (L_T + L_F) + (1 - lambda) sum_pairs max(0, L_TF - L_pair + delta)   (eq. 3)
 
-over the pairs (z_T, z~_F), (z~_T, z_F), (z~_T, z~_F).
+over the pairs (z_T, z~_F), (z~_T, z_F), (z~_T, z~_F). The public code adds to every L its
+polynomial term (Leng et al., "PolyLoss", arXiv 2204.12511, with epsilon = B and the probability
+averaged over all entries of the 2B rows of 2B - 1), where p_i = exp(-l_i) is the probability of an
+anchor's positive and l_i its NT-Xent:
+
+    L = mean_i l_i + 1 - B / (2B - 1) mean_i p_i
 """
 
 from __future__ import annotations
@@ -50,6 +55,7 @@ class TFC(Method):
         weight: lambda, in [0, 1].
         delta: margin.
         temperature: of NT-Xent.
+        polynomial: add the public code's polynomial term.
         projection_dims: dimensions of z.
         hidden_dims: width of the projections.
         pooling: ``max`` or ``mean`` over time and over frequency.
@@ -79,6 +85,7 @@ class TFC(Method):
         weight: float = 0.2,
         delta: float = 1.0,
         temperature: float = 0.2,
+        polynomial: bool = False,
         projection_dims: int = 128,
         hidden_dims: int = 256,
         pooling: str = "max",
@@ -96,7 +103,8 @@ class TFC(Method):
         self.frequency_head = ProjectionHead(
             output_dims(frequency_encoder, pooling), hidden_dims, projection_dims
         )
-        self.contrast = NTXent(temperature)
+        self.each = NTXent(temperature, "none")
+        self.polynomial = polynomial
         self.perturb = check_fraction("perturb", perturb)
         self.level = check_fraction("level", level)
         self.weight = check_fraction("weight", weight)
@@ -135,6 +143,13 @@ class TFC(Method):
             "frequency": frequency,
             "consistency": consistency,
         }
+
+    def contrast(self, a: Tensor, b: Tensor) -> Tensor:
+        """L of two views (B, D)."""
+        each: Tensor = self.each(a, b)
+        if not self.polynomial:
+            return each.mean()
+        return each.mean() + 1 - len(a) / (2 * len(a) - 1) * torch.exp(-each).mean()
 
     def embed(self, x: Tensor) -> Tensor:
         """z_T and z_F of ``x`` (B, T, C) side by side, (B, 2 projection_dims)."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 
@@ -236,10 +237,7 @@ def _codes(ids: ArrayLike, field: str) -> NDArray[np.int64]:
     array = np.asarray(ids)
     if array.ndim != 1 or len(array) == 0:
         raise InputError(field, array.shape, "pass one id per sample")
-    _, first, codes = np.unique(array, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[codes]
+    return pd.factorize(array, use_na_sentinel=False)[0].astype(np.int64)
 
 
 class Source(Protocol):

@@ -131,22 +131,22 @@ def _fit(
         total = min(total, s.max_steps)
     run = _Run(trainer, method, source, total, per_epoch, getattr(sampler, "groups", None))
     if resume and trainer.store is not None:
-        state = trainer.store.load_latest() if run.leads else None
+        state = trainer.store.load_latest() if run.is_main_process else None
         state = run.fabric.broadcast(state)
         if state is not None:
             run.restore(state)
-    if run.leads:
+    if run.is_main_process:
         progress.start(total, run.step, title)
     try:
-        if run.leads:
+        if run.is_main_process:
             trainer.callbacks.start(Start(title, s, run.step, total))
         with interrupt_between_steps() as signals:
             run.loop(sampler, signals)
         result = run.finish()
-        if run.leads:
+        if run.is_main_process:
             trainer.callbacks.end(result)
     finally:
-        if run.leads:
+        if run.is_main_process:
             progress.stop()
             trainer.callbacks.close()
     weights = {k: v.detach().cpu() for k, v in method.state_dict().items()}
@@ -170,7 +170,7 @@ class _Run:
         self.method, self.source, self.trials = method, source, trials
         self.fabric = make_fabric(s)
         self.stepper = Stepper(method, s, self.fabric, trials)
-        self.leads = self.fabric.global_rank == 0
+        self.is_main_process = self.fabric.global_rank == 0
         self.average = WeightAverage(
             method.encoder, s.averaging, s.average_start, s.ema_decay, s.ema_warmup
         )
@@ -180,8 +180,8 @@ class _Run:
         self.history = History()
 
     def loop(self, sampler: Sampler, signals: list[int]) -> None:
-        """Run from the current step to the end; ``asked`` fills when a signal asks to stop."""
-        s, tell = self.settings, self.trainer.callbacks
+        """Run from the current step to the end; ``signals`` fills when one asks to stop."""
+        s, callbacks = self.settings, self.trainer.callbacks
         last_saved = time.monotonic()
         self.method.train()
         while self.step < self.total and not self.selection.exhausted and not self.stopped:
@@ -190,15 +190,15 @@ class _Run:
                 terms = self._train_step(indices)
                 self.history.append({"step": self.step, "epoch": epoch, **terms})
                 stop = False
-                if self.leads:
+                if self.is_main_process:
                     self.trainer.progress.advance(terms)
-                    stop = tell.step(StepReport(self.step, epoch, terms, self.stepper.rates()))
+                    stop = callbacks.step(StepReport(self.step, epoch, terms, self.stepper.rates()))
                 self.step += 1
                 if self.step % self.per_epoch == 0:
                     score = self._monitor(epoch)
-                    if self.leads:
+                    if self.is_main_process:
                         means = self._epoch_means()
-                        stop |= tell.epoch(EpochReport(epoch, self.step, means, score))
+                        stop |= callbacks.epoch(EpochReport(epoch, self.step, means, score))
                 interrupted, self.stopped = self.stepper.agree(bool(signals), stop)
                 if interrupted or time.monotonic() - last_saved > s.checkpoint_seconds:
                     self.save()
@@ -220,7 +220,7 @@ class _Run:
             return None
         encoder = self._averaged()
         score = 0.0
-        if self.leads:
+        if self.is_main_process:
             encoder.eval()
             with torch.no_grad(), seeded(self.settings.seed, "monitor", epoch):
                 score = float(monitor(encoder))
@@ -252,7 +252,7 @@ class _Run:
 
     def save(self) -> None:
         """Write a checkpoint, from the first process."""
-        if self.trainer.store is not None and self.leads:
+        if self.trainer.store is not None and self.is_main_process:
             self.trainer.store.save(self.step, self.state())
 
     def state(self) -> dict[str, Any]:

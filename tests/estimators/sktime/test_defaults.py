@@ -83,7 +83,7 @@ def test_short_weekly_series_choose_a_year_and_a_small_network(capsys):
     assert chosen["horizon"] == 12
     assert sum(p.numel() for p in model.network_.parameters()) < 20_000
     assert f"context_length {chosen['context_length']}" in capsys.readouterr().err
-    assert chosen["head"] == "mean of boosting, naive, network, ridge, trees"
+    assert chosen["head"] == "mean of boosting, linear, naive, network, ridge, trees"
     assert chosen["errors"][chosen["head"]] < chosen["errors"]["naive"]
     assert chosen["pasts"] == (52, 104)
     naive = y[-64:-52].to_numpy()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from tscl.errors import InputError
-from tscl.evaluation.metrics.alarms import adjust_by_delay, delay_scores
+from tscl.evaluation.metrics.alarms import adjust_by_delay, delay_scores, on_grid
 
 
 def test_by_hand():
@@ -62,3 +62,27 @@ def test_bad_input_is_named():
     ):
         with pytest.raises(InputError, match=match):
             delay_scores(truth, alarm, delay)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=12, unique=True), st.data())
+def test_grid_by_a_loop(steps: list[int], data: st.DataObject) -> None:
+    flags = [data.draw(st.integers(0, 1)) for _ in steps]
+    known = dict(zip(steps, flags, strict=True))
+    apart = min((abs(a - b) for a in steps for b in steps if a != b), default=1)
+    if any((step - min(steps)) % apart for step in steps):
+        return
+    grid = range(min(steps), max(steps) + 1, apart)
+    times = [1501475700 + 60 * step for step in steps]
+    assert on_grid(times, flags).tolist() == [known.get(step, 0) for step in grid]
+
+
+def test_a_missing_step_parts_an_anomaly() -> None:
+    """The alarm on its last step finds the second part alone."""
+    truth, alarm, times = [0, 1, 1, 1, 1], [0, 0, 0, 0, 1], [0, 60, 120, 240, 300]
+    assert delay_scores(truth, alarm, 1, times)["recall"] == 2 / 4
+    assert delay_scores(truth, alarm, 3)["recall"] == 1.0
+    assert delay_scores([truth], [alarm], 1, [times])["recall"] == 2 / 4
+    for wrong in ([0, 1, 2], [0, 60, 60, 120, 180], [0.5, 1.5, 2.5, 3.5, 4.5]):
+        with pytest.raises(InputError, match="times"):
+            delay_scores(truth, alarm, 1, wrong)

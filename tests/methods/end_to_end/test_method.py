@@ -17,7 +17,7 @@ from tscl.masking import draw_mask
 from tscl.methods import METHODS
 from tscl.methods.base import Batch
 from tscl.methods.end_to_end.momentum import MoCoTerm, frequency_contrast
-from tscl.methods.end_to_end.terms import CONTRASTS, HierarchicalTerm
+from tscl.methods.end_to_end.terms import CONTRASTS, HierarchicalTerm, Windows
 from tscl.seeding import seeded, torch_generator
 
 CONTRAST_NAMES = ["hierarchical", "moco", "cost", "simclr", "byol", "infonce"]
@@ -120,7 +120,7 @@ def test_mask_rate_is_the_share_hidden():
             return torch.randn(len(past), past.shape[1], 2)
 
     spy = Spy()
-    HierarchicalTerm(mask_rate=0.3)(spy, torch.zeros(50, 40, 1), None, None, torch_generator(0))
+    HierarchicalTerm(mask_rate=0.3)(Windows(spy, torch.zeros(50, 40, 1)), torch_generator(0))
     assert float(spy.mask.float().mean()) == pytest.approx(0.7, abs=0.03)
     assert spy.mask.shape == (100, 40)
     assert not torch.equal(spy.mask[:50], spy.mask[50:])

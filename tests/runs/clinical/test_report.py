@@ -19,13 +19,14 @@ from tscl.evaluation.clinical.evaluate import evaluate_with_baselines, pooled_em
 from tscl.evaluation.clinical.table import summarise
 from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.reporting.document import STYLE, markdown_table
+from tscl.runs.clinical import figures
 from tscl.runs.clinical.figures import (
     calibration_figure,
     confusion_figure,
     embedding_figure,
     roc_pr_figure,
 )
-from tscl.runs.clinical.report import EmbeddingData, _readable, clinical_report
+from tscl.runs.clinical.report import EmbeddingData, ReportText, _readable, clinical_report
 from tscl.runs.clinical.tables import class_table, compact_table, figure_text, wide_table
 from tscl.saving.cells import Cell
 
@@ -91,10 +92,11 @@ def test_calibration_figure_names_the_error() -> None:
     assert "sure (ECE 1.000)" in labels
 
 
-def test_embedding_figure_panels_and_choice_of_points() -> None:
+def test_embedding_figure_panels_and_choice_of_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "MOST_POINTS", 20)
     rng = np.random.default_rng(0)
     embeddings, label = rng.standard_normal((50, 4)), np.arange(50) % 2
-    figure = embedding_figure(embeddings, label, np.arange(50) // 5, umap=False, max_points=20)
+    figure = embedding_figure(embeddings, label, np.arange(50) // 5, umap=False)
     assert len(figure.axes) == 2
     assert len(figure.axes[0].collections[0].get_offsets()) == 20
     with pytest.raises(InputError):
@@ -130,17 +132,19 @@ def test_clinical_report_is_whole_and_self_contained(tmp_path: Path) -> None:
     files = clinical_report(
         tmp_path / "report",
         cells,
-        title="Cohort <1>",
-        leakage=leakage_statement(data, split),
+        ReportText(
+            "Cohort <1>",
+            leakage_statement(data, split),
+            notes=["short <run>"],
+            tables={"Further": pandas.DataFrame({"epoch": [1], "score": [0.5]})},
+            configuration="seed: 0",
+        ),
         label_names=data.label_names,
         embedding=EmbeddingData(
             pooled_embeddings(encoder, data.X, test), data.label[test], data.patient[test]
         ),
         umap=False,
         n_replicates=20,
-        notes=["short <run>"],
-        tables={"Further": pandas.DataFrame({"epoch": [1], "score": [0.5]})},
-        configuration="seed: 0",
     )
     assert matplotlib.get_backend() == backend
     text, page = files.markdown.read_text(), files.html.read_text()
@@ -168,7 +172,7 @@ def test_clinical_report_is_whole_and_self_contained(tmp_path: Path) -> None:
         assert f"By {level}, by share" in text
     assert "<li>short &lt;run&gt;</li>" in page
     with pytest.raises(InputError, match="primary"):
-        clinical_report(tmp_path, cells, title="", leakage="", primary="none", n_replicates=0)
+        clinical_report(tmp_path, cells, ReportText("", ""), primary="none", n_replicates=0)
 
 
 def test_report_draws_one_curve_a_method_when_there_are_many() -> None:

@@ -255,7 +255,7 @@ def test_any_csv_runs_with_the_embedded_configuration(tmp_path):
     heads = metrics["heads"]["autotcl"]
     for horizon in ("7", "14"):
         chosen = heads[horizon]
-        assert chosen["head"] == "mean of boosting, naive, ridge, trees"
+        assert chosen["head"] == "mean of boosting, linear, naive, ridge, trees"
         by_error = sorted(chosen["weights"], key=chosen["errors"].__getitem__)
         assert by_error[0] == max(chosen["weights"], key=chosen["weights"].__getitem__)
     assert "Heads, chosen on windows" in (tmp_path / "out" / "report.md").read_text()

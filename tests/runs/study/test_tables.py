@@ -18,7 +18,7 @@ from tscl.errors import ConfigError, DataError, InputError
 from tscl.runs.study.compare import compare_studies
 from tscl.runs.study.config import load_study
 from tscl.runs.study.study import Study, write_tables
-from tscl.runs.study.tables import by_variable, ranks_of, score_table, with_skill
+from tscl.runs.study.tables import by_variable, score_table, with_skill
 
 ROOT = Path(__file__).resolve().parents[3]
 STUDY = """
@@ -130,7 +130,6 @@ def test_cases_are_what_is_asked_for():
         "seasonal naive", "tcn", "tcn, end to end, moco",
     ]  # fmt: skip
     assert by_variable(frame("x"), 24).set_index("method").loc["seasonal naive", "b"] == "1.5"
-    assert ranks_of(frame("x"), per=("dataset",)) is None
     with pytest.raises(InputError, match="horizon"):
         score_table(frame("x"), per=("horizons",))
 

@@ -43,9 +43,11 @@ from tscl.estimators.sktime.frames import (
 from tscl.estimators.sktime.training import joined_data, train_network
 from tscl.evaluation.forecasting.coverage import window_spread
 from tscl.forecasters.choices import choose_past, held_out, past_candidates, season_lengths
-from tscl.forecasters.direct_heads import HEADS, WindowData, window_length
+from tscl.forecasters.direct_heads import HEADS
 from tscl.forecasters.intervals import AdaptiveIntervals, check_levels, window_embeddings
 from tscl.forecasters.network import ForecastNetwork, check_network_params
+from tscl.forecasters.training import window_length
+from tscl.forecasters.window_data import WindowData
 from tscl.seeding import seeded
 
 INTERVALS = ("adaptive", "conformal", "quantile")
@@ -223,8 +225,9 @@ class SSCLForecaster(BaseForecaster):
     head : str
         ``network``: its own decoder. ``ridge`` and ``boosting`` (gradient boosting of what the
         ridge leaves over) see the window's lags, the covariates and the embedding together;
-        ``trees`` is boosting of lags and covariates alone. ``auto``: of these, the seasonal naive
-        forecast and the means of some of them the one with the least held-out error.
+        ``trees`` is boosting of lags and covariates alone. ``auto``: the mean of
+        all, with ridges of all candidate pasts, a linear map stopped early and the naive forecast,
+        weighted by inverse held-out errors.
     calendar : bool
         Calendar covariates for time-stamped series.
     intervals : str

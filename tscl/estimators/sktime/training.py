@@ -13,7 +13,7 @@ from torch import nn
 from tscl.estimators.sktime.frames import Stretch
 from tscl.evaluation.forecasting.coverage import window_spread
 from tscl.forecasters.choices import head_origins
-from tscl.forecasters.direct_heads import Head, WindowData, thinned, window_length
+from tscl.forecasters.direct_heads import Head
 from tscl.forecasters.intervals import (
     LEVELS,
     AdaptiveIntervals,
@@ -23,11 +23,10 @@ from tscl.forecasters.intervals import (
     fit_quantile_head,
     window_embeddings,
 )
-from tscl.forecasters.windows import EpochSampler, WindowSource, window_forecasts
-from tscl.methods.end_to_end.method import EndToEnd
-from tscl.seeding import seeded
-from tscl.training.callbacks import ProgressBar, ProgressReporter, Silent
-from tscl.training.trainer import Trainer, TrainSettings
+from tscl.forecasters.training import train_forecaster
+from tscl.forecasters.window_data import WindowData, thinned
+from tscl.training.callbacks import ProgressBar
+from tscl.training.settings import TrainSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,18 +110,6 @@ def _train(
     options: Mapping[str, Any],
 ) -> nn.Module:
     """The network of the epoch with the least error on the held-out windows."""
-    origins = train[::-1][:: options["stride"]][::-1]
-    length = window_length(network, data)
-    source = WindowSource(data.values, origins, length, data.horizon, marks=data.marks)
-    sampler = EpochSampler(len(source), options["batch_size"])
-    seed = int(options["seed_"])
-    with seeded(seed, "method"):
-        method = EndToEnd(
-            network,
-            weight=options["weight"],
-            contrast=options["contrast"],
-            contrast_params=options["contrast_params"],
-        )
     settings = TrainSettings(
         max_epochs=epochs,
         max_steps=options["max_steps"],
@@ -130,14 +117,17 @@ def _train(
         weight_decay=0.0,
         averaging="none",
         patience=options["patience"],
-        seed=seed,
+        seed=int(options["seed_"]),
         accelerator=options["device"],
     )
-    progress: ProgressReporter = ProgressBar() if options["verbose"] else Silent()
-
-    def error(net: nn.Module) -> float:
-        forecasts = window_forecasts(net, data.values, held, length, marks=data.marks)
-        return float(np.square(data.future(held) - forecasts).mean())
-
-    trainer = Trainer(settings, progress=progress, monitor=error if len(held) else None)
-    return trainer.fit(method, source, sampler).encoder.cpu()
+    trained: nn.Module = train_forecaster(
+        network,
+        data,
+        train[::-1][:: options["stride"]][::-1],
+        held,
+        options["batch_size"],
+        settings,
+        contrast={name: options[name] for name in ("weight", "contrast", "contrast_params")},
+        progress=ProgressBar() if options["verbose"] else None,
+    )
+    return trained

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -284,27 +284,16 @@ def _score_all(
     return results
 
 
+MEANS = ("mse", "mae", "mse_raw", "mae_raw", "valid_mse", "valid_mae", "coverage", "width")
+
+
 def _average(results: Sequence[HorizonResult]) -> HorizonResult:
     """Mean over channels of results on the same rows."""
-
-    def mean(values: Sequence[float]) -> float:
-        return float(np.mean(values))
-
-    first = results[0]
-    raw = first.mse_raw is not None
-    return HorizonResult(
-        horizon=first.horizon,
-        mse=mean([r.mse for r in results]),
-        mae=mean([r.mae for r in results]),
-        mse_raw=mean([r.mse_raw or 0.0 for r in results]) if raw else None,
-        mae_raw=mean([r.mae_raw or 0.0 for r in results]) if raw else None,
+    each = {name: [getattr(result, name) for result in results] for name in MEANS}
+    means: dict[str, Any] = {k: float(np.mean(v)) for k, v in each.items() if None not in v}
+    return replace(
+        results[0],
         alpha=tuple(r.alpha for r in results if isinstance(r.alpha, float)),
-        valid_mse=mean([r.valid_mse for r in results]),
-        valid_mae=mean([r.valid_mae for r in results]),
-        n_train=first.n_train,
-        n_valid=first.n_valid,
-        n_test=first.n_test,
         variables=tuple(v for r in results for v in r.variables),
-        coverage=mean([r.coverage or 0.0 for r in results]),
-        width=mean([r.width or 0.0 for r in results]),
+        **means,
     )

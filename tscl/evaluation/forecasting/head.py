@@ -155,26 +155,27 @@ class HeadSettings:
     """How the ridge head is fitted; defaults are TS2Vec's.
 
     Attributes:
-        drop: steps at the start of training left out, for want of history.
-        alphas: penalties to choose from.
+        drop: steps at the start of training left out, for want of history; their embeddings may be
+            NaN.
+        alphas: penalties to choose from on validation, by RMSE + MAE.
         residual: predict the difference to the current value, so the head also sees that value.
-        window: append the last ``window`` target values to the features; 0 for none.
+        window_features: append so many of the last target values to the features; 0 for none.
         relative_window: subtract the current value from the appended window.
         standardize: scale features by mean and deviation over the training rows.
     """
 
     drop: int = 200
-    alphas: tuple[float, ...] = TS2VEC_ALPHAS
+    alphas: Sequence[float] = TS2VEC_ALPHAS
     residual: bool = False
-    window: int = 0
+    window_features: int = 0
     relative_window: bool = True
     standardize: bool = False
 
     def __post_init__(self) -> None:
         if self.drop < 0:
             raise InputError("drop", self.drop, "use 0 or more")
-        if self.window < 0:
-            raise InputError("window_features", self.window, "use 0 (none) or more")
+        if self.window_features < 0:
+            raise InputError("window_features", self.window_features, "use 0 (none) or more")
         RidgePath(self.alphas)
 
 

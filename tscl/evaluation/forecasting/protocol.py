@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tscl.errors import InputError
 from tscl.evaluation.forecasting.head import (
-    TS2VEC_ALPHAS,
     FeatureRows,
     ForecastHead,
     HeadSettings,
@@ -40,14 +40,9 @@ def forecast_protocol(
     split: SplitLike,
     horizons: Sequence[int],
     *,
-    drop: int = 200,
-    alphas: Sequence[float] = TS2VEC_ALPHAS,
     extra_features: ArrayLike | None = None,
-    residual: bool = False,
-    window_features: int = 0,
-    relative_window: bool = True,
-    standardize: bool = False,
     scale: ArrayLike | None = None,
+    **head: Any,
 ) -> list[HorizonResult]:
     """Score representations by ridge forecasts at several horizons.
 
@@ -58,14 +53,9 @@ def forecast_protocol(
         data: (T, C) targets, scaled by the training part.
         split: slices ``train``, ``valid``, ``test`` of the T steps.
         horizons: steps ahead, one result each.
-        drop: steps at the start of training left out; their embeddings may be NaN.
-        alphas: penalties to choose from on validation, by RMSE + MAE.
         extra_features: (T, E) further features known at the step, such as the calendar.
-        residual: predict the difference to the current value.
-        window_features: append this many of the last target values (0: none).
-        relative_window: subtract the current value from the appended window.
-        standardize: scale features by the training rows.
         scale: (C,) training deviations of the unscaled data, for errors in the original unit.
+        **head: how the ridge is fitted, see :class:`tscl.evaluation.forecasting.head.HeadSettings`.
 
     Returns:
         One :class:`HorizonResult` per horizon, in the order given.
@@ -75,22 +65,20 @@ def forecast_protocol(
             anything is computed).
         LeakageError: parts that share a time step.
     """
-    settings = HeadSettings(
-        drop, tuple(alphas), residual, window_features, relative_window, standardize
-    )
+    settings = HeadSettings(**head)
     rows = _prepare(embeddings, data, split, tuple(horizons), settings, extra_features)
     values = check_matrix("data", data)
     deviations = check_scale(scale, values.shape[1])
     results = []
     for horizon in horizons:
-        head = ForecastHead(rows, split, horizon, settings)
+        fitted = ForecastHead(rows, split, horizon, settings)
         width = rows[0].width * len(rows)
-        test = score(head.predict, values, split.test, horizon, width)
-        kept = score(head.predict, values, split.valid, horizon, width).kept
-        valid = replace(head.valid, kept=kept)
+        test = score(fitted.predict, values, split.test, horizon, width)
+        kept = score(fitted.predict, values, split.valid, horizon, width).kept
+        valid = replace(fitted.valid, kept=kept)
         results.append(
             make_result(
-                horizon, test, valid, split, deviations, alpha=head.alpha, n_train=head.n_train
+                horizon, test, valid, split, deviations, alpha=fitted.alpha, n_train=fitted.n_train
             )
         )
     return results
@@ -120,13 +108,8 @@ def predict_last(
     horizon: int,
     *,
     origins: Sequence[int] | None = None,
-    drop: int = 200,
-    alphas: Sequence[float] = TS2VEC_ALPHAS,
     extra_features: ArrayLike | None = None,
-    residual: bool = False,
-    window_features: int = 0,
-    relative_window: bool = True,
-    standardize: bool = False,
+    **head: Any,
 ) -> OriginForecast:
     """Forecast from chosen steps with the head that :func:`forecast_protocol` scores.
 
@@ -136,9 +119,7 @@ def predict_last(
 
     The other arguments and the errors are those of :func:`forecast_protocol`.
     """
-    settings = HeadSettings(
-        drop, tuple(alphas), residual, window_features, relative_window, standardize
-    )
+    settings = HeadSettings(**head)
     rows = _prepare(embeddings, data, split, (horizon,), settings, extra_features)
     values = check_matrix("data", data)
     n_steps = len(values)
@@ -146,14 +127,14 @@ def predict_last(
     for step in steps:
         if not rows[0].first <= step < n_steps:
             raise InputError("origins", step, f"use steps {rows[0].first}..{n_steps - 1}")
-    head = ForecastHead(rows, split, horizon, settings)
+    fitted = ForecastHead(rows, split, horizon, settings)
     truth = np.full((len(steps), horizon, values.shape[1]), np.nan, dtype=np.float32)
     for i, step in enumerate(steps):
         known = values[step + 1 : step + 1 + horizon]
         truth[i, : len(known)] = known
-    forecast = [head.predict(step, step + 1)[0] for step in steps]
+    forecast = [fitted.predict(step, step + 1)[0] for step in steps]
     return OriginForecast(
-        np.asarray(steps, np.int64), np.asarray(forecast, np.float32), truth, head.alpha
+        np.asarray(steps, np.int64), np.asarray(forecast, np.float32), truth, fitted.alpha
     )
 
 
@@ -175,7 +156,7 @@ def _prepare(
         None if given is None else check_matrix("embeddings", given, n_steps) for _, given in each
     ]
     rows = [
-        FeatureRows(targets, part, more, settings.window, settings.relative_window)
+        FeatureRows(targets, part, more, settings.window_features, settings.relative_window)
         for (targets, _), part in zip(each, parts, strict=True)
     ]
     first = rows[0]
@@ -191,7 +172,9 @@ def _prepare(
             f"after dropping {start}",
         )
     if split.valid.start < first.first:
-        raise InputError("window_features", settings.window, "shorter than the training part")
+        raise InputError(
+            "window_features", settings.window_features, "shorter than the training part"
+        )
     check_finite("data", values, split.train.start)
     for name, part in [*(("embeddings", matrix) for matrix in parts), ("extra_features", more)]:
         if part is not None:
@@ -218,8 +201,7 @@ def validation_score(
     data: ArrayLike,
     split: SplitLike,
     horizons: Sequence[int],
-    *,
-    settings: HeadSettings | None = None,
+    **head: Any,
 ) -> float:
     """Mean over horizons of RMSE + MAE on the validation part; nothing after it is read.
 
@@ -228,9 +210,9 @@ def validation_score(
         data: (T, C) targets, scaled.
         split: only ``train`` and ``valid`` are used.
         horizons: steps ahead.
-        settings: of the ridge head.
+        **head: see :func:`forecast_protocol`.
     """
-    settings = settings or HeadSettings()
+    settings = HeadSettings(**head)
     stop = split.valid.stop
     values = check_matrix("data", data)[:stop]
     rows = [
@@ -238,7 +220,7 @@ def validation_score(
             targets,
             None if one is None else check_matrix("embeddings", one)[:stop],
             None,
-            settings.window,
+            settings.window_features,
             settings.relative_window,
         )
         for targets, one in _series(embeddings, values)

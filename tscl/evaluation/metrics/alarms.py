@@ -44,8 +44,39 @@ def adjust_by_delay(y_true: ArrayLike, y_pred: ArrayLike, delay: int) -> Flags:
     return out
 
 
+def on_grid(times: ArrayLike, flags: ArrayLike) -> Flags:
+    """Flags at uneven times on the even grid of their smallest step; a missing step is 0.
+
+    TS2Vec's code scores on it: a step that is missing inside an anomaly parts it in two.
+
+    Args:
+        times: (T,) whole numbers, each once. flags: (T,) of 0 and 1.
+
+    Raises:
+        InputError: other times, or not one a flag.
+
+    Example:
+        >>> on_grid([60, 120, 240], [1, 1, 1])
+        array([1, 1, 0, 1])
+    """
+    values, stamps = _flags("flags", flags), np.asarray(times)
+    if stamps.shape != values.shape or stamps.dtype.kind not in "iu":
+        raise InputError("times", f"{stamps.dtype} {stamps.shape}", f"{values.shape} whole numbers")
+    order = np.argsort(stamps)
+    since = (stamps[order] - stamps.min()).astype(np.int64)
+    step = np.diff(since).min(initial=since[-1]) if len(since) > 1 else 1
+    if step < 1:
+        raise InputError("times", "one that stands twice", "keep one flag a time")
+    out = np.zeros(since[-1] // step + 1, np.int64)
+    out[since // step] = values[order]
+    return out
+
+
 def delay_scores(
-    y_true: Sequence[Any] | NDArray[Any], y_pred: Sequence[Any] | NDArray[Any], delay: int
+    y_true: Sequence[Any] | NDArray[Any],
+    y_pred: Sequence[Any] | NDArray[Any],
+    delay: int,
+    times: Sequence[Any] | NDArray[Any] | None = None,
 ) -> dict[str, float]:
     """``precision``, ``recall`` and ``f1`` of alarms after :func:`adjust_by_delay`.
 
@@ -53,6 +84,7 @@ def delay_scores(
         y_true: (T,) of one series, or a list of them: steps of all series are counted together,
             and no segment spans two. y_pred: likewise.
         delay: see :func:`adjust_by_delay`.
+        times: likewise, of series with missing steps, which are counted as 0 (:func:`on_grid`).
 
     A score whose denominator is empty is 0.
     """
@@ -62,6 +94,10 @@ def delay_scores(
     truths, alarms = ([y_true], [y_pred]) if single else (list(y_true), list(y_pred))
     if len(truths) != len(alarms):
         raise InputError("y_pred", f"{len(alarms)} series", f"give {len(truths)}, as in y_true")
+    if times is not None:
+        stamps = [times] if single else list(times)
+        truths = [on_grid(t, y) for t, y in zip(stamps, truths, strict=True)]
+        alarms = [on_grid(t, y) for t, y in zip(stamps, alarms, strict=True)]
     adjusted = [adjust_by_delay(t, p, delay) for t, p in zip(truths, alarms, strict=True)]
     precision, recall, f1, _ = precision_recall_fscore_support(
         np.concatenate([_flags("y_true", t) for t in truths]),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tscl.errors import ConfigError, InputError, check_choice
 from tscl.methods.base import METHODS, Batch, Losses, Method, ParameterGroup
 from tscl.methods.end_to_end.momentum import BYOLTerm, CoSTTerm, MoCoTerm
-from tscl.methods.end_to_end.terms import build_contrast
+from tscl.methods.end_to_end.terms import Windows, build_contrast
 
 Schedule = Literal["constant", "linear"]
 __all__ = ["BYOLTerm", "CoSTTerm", "EndToEnd", "MoCoTerm"]
@@ -149,7 +149,8 @@ class EndToEnd(Method):
             terms["mse"] = mse
             loss = loss + (1.0 - weight) * mse
         if weight > 0.0 and self.contrast is not None:
-            parts = self.contrast(self.encoder, batch.x, marks, embeddings, generator)
+            windows = Windows(self.encoder, batch.x, marks, embeddings)
+            parts = self.contrast(windows, generator)
             terms |= parts
             loss = loss + weight * parts["contrast"]
         return {"loss": loss, **terms}

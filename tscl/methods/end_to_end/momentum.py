@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -16,6 +17,7 @@ from tscl.losses.series.hierarchical import HierarchicalContrastiveLoss
 from tscl.methods.end_to_end.terms import (
     CONTRASTS,
     ContrastTerm,
+    Windows,
     check_pooling_name,
     pool_embeddings,
     two_views,
@@ -58,27 +60,20 @@ class MomentumTerm(ContrastTerm):
         """Copy the network."""
         self.target = copy.deepcopy(network).requires_grad_(False)
 
-    def views(
-        self,
-        network: nn.Module,
-        x: Tensor,
-        marks: Tensor | None,
-        embeddings: Tensor | None,
-        generator: torch.Generator | None,
-    ) -> tuple[Tensor, Tensor]:
+    def views(self, windows: Windows, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Embeddings of one view by the network, and of the other by the copy without gradients.
 
-        Without augmentation the first are ``embeddings``, when the forecast has made them.
+        Without augmentation the first are those of the forecast, when it has made them.
         """
-        plain = self.augmentation is None or self.augment == "key"
-        if plain and embeddings is not None:
-            query = embeddings
+        if self.augmentation is None or self.augment == "key":
+            query = windows.plain()
         else:
-            view = x if plain else self.augmentation(x, generator)  # type: ignore[misc]
-            query = network.represent(view, marks)  # type: ignore[operator]
+            query = windows.represent(self.augmentation(windows.x, generator))
         with torch.no_grad():
-            view = x if self.augmentation is None else self.augmentation(x, generator)
-            key = self.target.represent(view, marks)  # type: ignore[operator]
+            view = windows.x
+            if self.augmentation is not None:
+                view = self.augmentation(view, generator)
+            key = replace(windows, network=self.target).represent(view)
         return query, key
 
     def follow(self, target: nn.Module, source: nn.Module) -> None:
@@ -153,22 +148,15 @@ class MoCoTerm(MomentumTerm):
             self.target_head = copy.deepcopy(self.head).requires_grad_(False)
         self.register_buffer("queue", torch.zeros(self.size, dims))
 
-    def forward(
-        self,
-        network: nn.Module,
-        x: Tensor,
-        marks: Tensor | None,
-        embeddings: Tensor | None,
-        generator: torch.Generator | None,
-    ) -> dict[str, Tensor]:
+    def forward(self, windows: Windows, generator: torch.Generator | None) -> dict[str, Tensor]:
         """``contrast``; its parts with a share of the hierarchical loss."""
-        query, key = self.views(network, x, marks, embeddings, generator)
+        query, key = self.views(windows, generator)
         momentum = self.compare(query, key, generator)
         if not self.share:
             return {"contrast": momentum}
-        plain = network.represent(x, marks) if embeddings is None else embeddings  # type: ignore[operator]
+        plain = windows.plain()
         with torch.no_grad():
-            copied = self.target.represent(x, marks)  # type: ignore[operator]
+            copied = replace(windows, network=self.target).represent(windows.x)
         levels = self.hierarchical(plain, copied)
         total = (1.0 - self.share) * momentum + self.share * levels
         return {"contrast": total, "moco": momentum, "hierarchical": levels}
@@ -240,22 +228,17 @@ class CoSTTerm(MoCoTerm):
             raise InputError("time_weight, frequency_weight", weights, "use 0 or more")
         self.time_weight, self.frequency_weight = time_weight, frequency_weight
 
-    def forward(
-        self,
-        network: nn.Module,
-        x: Tensor,
-        marks: Tensor | None,
-        embeddings: Tensor | None,
-        generator: torch.Generator | None,
-    ) -> dict[str, Tensor]:
+    def forward(self, windows: Windows, generator: torch.Generator | None) -> dict[str, Tensor]:
         """``contrast``, ``time``, ``amplitude``, ``phase``."""
-        query, key = self.views(network, x, marks, embeddings, generator)
+        query, key = self.views(windows, generator)
         time = self.compare(query, key, generator)
         other = key
         if self.frequency_weight:
             # the frequency term compares two views of the network itself
-            view = x if self.augmentation is None else self.augmentation(x, generator)
-            other = network.represent(view, marks)  # type: ignore[operator]
+            view = windows.x
+            if self.augmentation is not None:
+                view = self.augmentation(view, generator)
+            other = windows.represent(view)
         amplitude, phase = frequency_contrast(query, other)
         total = self.time_weight * time + self.frequency_weight * 0.5 * (amplitude + phase)
         return {"contrast": total, "time": time, "amplitude": amplitude, "phase": phase}
@@ -322,22 +305,16 @@ class BYOLTerm(MomentumTerm):
         self.target_head = copy.deepcopy(self.head).requires_grad_(False)
         self.predictor = ProjectionHead(width, width, width)
 
-    def forward(
-        self,
-        network: nn.Module,
-        x: Tensor,
-        marks: Tensor | None,
-        embeddings: Tensor | None,
-        generator: torch.Generator | None,
-    ) -> dict[str, Tensor]:
+    def forward(self, windows: Windows, generator: torch.Generator | None) -> dict[str, Tensor]:
         """``contrast``, from 0 (predicted) to 4."""
-        views = two_views(self.augmentation, x, generator)
-        total: Tensor = x.new_zeros(())
+        views = two_views(self.augmentation, windows.x, generator)
+        copied = replace(windows, network=self.target)
+        total: Tensor = windows.x.new_zeros(())
         for mine, other in (views, views[::-1]):
-            z = pool_embeddings(network.represent(mine, marks), self.pooling, generator)  # type: ignore[operator]
+            z = pool_embeddings(windows.represent(mine), self.pooling, generator)
             prediction = unit(self.predictor(self.head(z)))
             with torch.no_grad():
-                seen = self.target.represent(other, marks)  # type: ignore[operator]
+                seen = copied.represent(other)
                 aim = unit(self.target_head(pool_embeddings(seen, self.pooling, generator)))
             total = total + 0.5 * (2.0 - 2.0 * (prediction * aim).sum(dim=-1)).mean()
         return {"contrast": total}

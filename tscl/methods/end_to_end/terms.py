@@ -7,6 +7,7 @@ was made from; it draws its own views.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,6 +25,34 @@ from tscl.registry import Registry
 from tscl.seeding import randint
 
 
+@dataclass(frozen=True)
+class Windows:
+    """Past windows and the network that forecasts from them.
+
+    Attributes:
+        network: has ``represent(past, marks, mask)`` to (B', N, D) and ``token_shape(past)``.
+        x: (B, L, C). marks: covariates (B, L, K) or None.
+        embeddings: representation (B', N, D) the forecast was made from; None when none was made.
+    """
+
+    network: Any
+    x: Tensor
+    marks: Tensor | None = None
+    embeddings: Tensor | None = None
+
+    def represent(self, view: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Representation of a view of ``x``, or of two of them, one below the other."""
+        marks = self.marks
+        if marks is not None and len(view) > len(self.x):
+            marks = torch.cat([marks, marks])
+        result: Tensor = self.network.represent(view, marks, mask)
+        return result
+
+    def plain(self) -> Tensor:
+        """Representation of ``x`` itself, that of the forecast where there is one."""
+        return self.represent(self.x) if self.embeddings is None else self.embeddings
+
+
 class ContrastTerm(nn.Module, ABC):
     """Base class of the terms."""
 
@@ -31,22 +60,10 @@ class ContrastTerm(nn.Module, ABC):
         """Build what depends on the network (heads, a momentum copy); called once."""
 
     @abstractmethod
-    def forward(
-        self,
-        network: nn.Module,
-        x: Tensor,
-        marks: Tensor | None,
-        embeddings: Tensor | None,
-        generator: torch.Generator | None,
-    ) -> dict[str, Tensor]:
+    def forward(self, windows: Windows, generator: torch.Generator | None) -> dict[str, Tensor]:
         """``contrast``, the term to minimise, and its parts.
 
-        Args:
-            network: has ``represent(past, marks, mask)`` to (B', N, D) and ``token_shape(past)``.
-            x: past windows (B, L, C). marks: covariates (B, L, K) or None.
-            embeddings: representation (B', N, D) the forecast was made from; None when none was
-                made.
-            generator: source of every draw.
+        ``generator`` is the source of every draw.
         """
 
     def after_step(self, network: nn.Module) -> None:
@@ -127,44 +144,23 @@ class HierarchicalTerm(ContrastTerm):
         self.mask_rate, self.masked_views = mask_rate, masked_views
         self.loss = HierarchicalContrastiveLoss(alpha, temporal_unit, normalize=normalize)
 
-    def forward(
-        self,
-        network: nn.Module,
-        x: Tensor,
-        marks: Tensor | None,
-        embeddings: Tensor | None,
-        generator: torch.Generator | None,
-    ) -> dict[str, Tensor]:
+    def forward(self, windows: Windows, generator: torch.Generator | None) -> dict[str, Tensor]:
         """``contrast``, ``instance``, ``temporal``; two masked views in one pass."""
         if self.masked_views == 1:
-            plain = network.represent(x, marks) if embeddings is None else embeddings  # type: ignore[operator]
-            z1, z2 = plain, self._masked(network, x, marks, generator)
+            z1, z2 = windows.plain(), self._masked(windows, windows.x, generator)
         else:
-            both = None if marks is None else torch.cat([marks, marks])
-            z1, z2 = self._masked(network, torch.cat([x, x]), both, generator).chunk(2)
+            both = torch.cat([windows.x, windows.x])
+            z1, z2 = self._masked(windows, both, generator).chunk(2)
         instance, temporal = self.loss.terms(z1, z2)
         total = self.loss.instance_weight * instance + self.loss.temporal_weight * temporal
         return {"contrast": total, "instance": instance, "temporal": temporal}
 
-    def _masked(
-        self,
-        network: nn.Module,
-        x: Tensor,
-        marks: Tensor | None,
-        generator: torch.Generator | None,
-    ) -> Tensor:
+    def _masked(self, windows: Windows, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """Representation of ``x`` with a share of its tokens hidden."""
-        rows, tokens = network.token_shape(x)  # type: ignore[operator]
-        mask = draw_mask(
-            "binomial",
-            rows,
-            tokens,
-            generator=generator,
-            device=x.device,
-            keep=1.0 - self.mask_rate,
-        )
-        result: Tensor = network.represent(x, marks, mask)  # type: ignore[operator]
-        return result
+        rows, tokens = windows.network.token_shape(x)
+        keep = 1.0 - self.mask_rate
+        mask = draw_mask("binomial", rows, tokens, generator=generator, device=x.device, keep=keep)
+        return windows.represent(x, mask)
 
 
 @CONTRASTS.register("simclr")
@@ -206,17 +202,8 @@ class InstanceTerm(ContrastTerm):
             dims = int(network.output_dims)  # type: ignore[arg-type]
             self.head = ProjectionHead(dims, dims, self.projection_dims, batch_norm=False)
 
-    def forward(
-        self,
-        network: nn.Module,
-        x: Tensor,
-        marks: Tensor | None,
-        embeddings: Tensor | None,
-        generator: torch.Generator | None,
-    ) -> dict[str, Tensor]:
+    def forward(self, windows: Windows, generator: torch.Generator | None) -> dict[str, Tensor]:
         """``contrast``; both views in one pass."""
-        views = two_views(self.augmentation, x, generator)
-        both = None if marks is None else torch.cat([marks, marks])
-        z = network.represent(torch.cat(views), both)  # type: ignore[operator]
+        z = windows.represent(torch.cat(two_views(self.augmentation, windows.x, generator)))
         z1, z2 = self.head(pool_embeddings(z, self.pooling, generator)).chunk(2)
         return {"contrast": self.loss(z1, z2)}

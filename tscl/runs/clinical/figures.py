@@ -24,9 +24,11 @@ from tscl.seeding import numpy_generator
 Predictions = Mapping[str, tuple[ArrayLike, ArrayLike]]
 Curves = Mapping[str, Sequence[tuple[NDArray[Any], NDArray[Any]]]]
 GRID = np.linspace(0.0, 1.0, 401)
+MOST_POINTS = 3000
+"""Of more embeddings a random choice is drawn."""
 
 
-def roc_pr_figure(curves: Curves, *, names: Sequence[str] = (), title: str = "") -> Figure:
+def roc_pr_figure(curves: Curves, *, names: Sequence[str] = ()) -> Figure:
     """ROC and precision-recall curves, one colour a method, side by side.
 
     Thin: each seed. Thick: their mean over a grid. Two classes: curves of class 1. More: the mean
@@ -36,7 +38,6 @@ def roc_pr_figure(curves: Curves, *, names: Sequence[str] = (), title: str = "")
     Args:
         curves: name -> (y (n,), proba (n, K)) of every seed.
         names: name of each class.
-        title: of the figure.
     """
     if not curves:
         raise InputError("curves", "none", "give at least one method")
@@ -80,8 +81,6 @@ def roc_pr_figure(curves: Curves, *, names: Sequence[str] = (), title: str = "")
         axes.legend(fontsize=8, **where)
     roc_axes.set_title(f"ROC, {kind}", fontsize=10)
     pr_axes.set_title(f"precision and recall, {kind}", fontsize=10)
-    if title:
-        figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -102,7 +101,7 @@ def _curve_pair(
     return np.mean(rates, axis=0), np.mean(precisions, axis=0), chance
 
 
-def calibration_figure(predictions: Predictions, *, n_bins: int = 15, title: str = "") -> Figure:
+def calibration_figure(predictions: Predictions) -> Figure:
     """Accuracy against confidence of the top label, and how many samples a bin holds."""
     if not predictions:
         raise InputError("predictions", "none", "give at least one method")
@@ -111,7 +110,7 @@ def calibration_figure(predictions: Predictions, *, n_bins: int = 15, title: str
     top.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--", label="perfect calibration")
     low = 1.0
     for number, (name, (y_true, proba)) in enumerate(predictions.items()):
-        bins = reliability_bins(y_true, proba, n_bins)
+        bins = reliability_bins(y_true, proba)
         used = bins.count > 0
         colour = qualitative_colours(len(predictions))[number]
         label = f"{name} (ECE {bins.ece:.3f})"
@@ -125,20 +124,15 @@ def calibration_figure(predictions: Predictions, *, n_bins: int = 15, title: str
     for axes in (top, bottom):
         axes.grid(alpha=0.25)
     top.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
-    if title:
-        top.set_title(title, fontsize=11)
     return figure
 
 
-def confusion_figure(
-    predictions: Predictions, *, names: Sequence[str] = (), title: str = ""
-) -> Figure:
+def confusion_figure(predictions: Predictions, *, names: Sequence[str] = ()) -> Figure:
     """Confusion matrices side by side: counts, coloured by the share of the true class.
 
     Args:
         predictions: name of a panel, such as a level -> (y (n,), proba (n, K)).
         names: name of each class.
-        title: of the figure.
     """
     if not predictions:
         raise InputError("predictions", "none", "give at least one level")
@@ -165,8 +159,6 @@ def confusion_figure(
         axes.set(xlabel="predicted", ylabel="true" if number == 0 else "")
         axes.set_title(name, fontsize=10)
     figure.colorbar(image, ax=panels[-1], label="share of the true class", shrink=0.85)
-    if title:
-        figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -177,9 +169,6 @@ def embedding_figure(
     *,
     names: Sequence[str] = (),
     umap: bool | None = None,
-    max_points: int = 3000,
-    seed: int = 0,
-    title: str = "",
 ) -> Figure:
     """Two dimensions of the embeddings, coloured by label and by patient.
 
@@ -192,9 +181,6 @@ def embedding_figure(
         patient: (n,) ids.
         names: name of each class.
         umap: True needs umap-learn, None draws UMAP when it is installed, False leaves it out.
-        max_points: draw a random choice of this many.
-        seed: of the choice and of UMAP.
-        title: of the figure.
 
     Raises:
         InputError: shapes that do not fit, embeddings that are not finite.
@@ -207,19 +193,19 @@ def embedding_figure(
         )
     if y.shape != (len(z),) or who.shape != (len(z),):
         raise InputError("label, patient", (y.shape, who.shape), f"give one an embedding, {len(z)}")
-    if len(z) > max_points:
-        some = numpy_generator(seed, "embedding").choice(len(z), max_points, replace=False)
+    if len(z) > MOST_POINTS:
+        some = numpy_generator(0, "embedding").choice(len(z), MOST_POINTS, replace=False)
         z, y, who = z[some], y[some], who[some]
     z = StandardScaler().fit_transform(z)
-    pca = PCA(2, random_state=seed).fit(z)
+    pca = PCA(2, random_state=0).fit(z)
     shares = pca.explained_variance_ratio_
     rows = [("PCA", pca.transform(z), [f"component {i + 1} ({shares[i]:.0%})" for i in (0, 1)])]
-    mapped = _umap(z, umap, seed)
+    mapped = _umap(z, umap)
     if mapped is not None:
         rows.append(("UMAP", mapped, ["dimension 1", "dimension 2"]))
     figure = Figure(figsize=(11.5, 4.6 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), 2, squeeze=False)
-    order = numpy_generator(seed, "drawing order").permutation(len(z))
+    order = numpy_generator(0, "drawing order").permutation(len(z))
     texts = {k: names[k] if 0 <= k < len(names) else str(k) for k in np.unique(y).tolist()}
     for (kind, points, axis_labels), axes in zip(rows, grid, strict=True):
         _scatter(axes[0], points, y, order, [texts[k] for k in np.unique(y).tolist()])
@@ -230,8 +216,6 @@ def embedding_figure(
         axes[1].set_title(f"{kind} by patient ({len(patients)})", fontsize=10)
         for panel in axes:
             panel.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
-    if title:
-        figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -254,7 +238,7 @@ def _scatter(
         axes.legend(fontsize=8, loc="best", framealpha=0.8)
 
 
-def _umap(z: NDArray[Any], wanted: bool | None, seed: int) -> NDArray[Any] | None:
+def _umap(z: NDArray[Any], wanted: bool | None) -> NDArray[Any] | None:
     """UMAP of ``z`` where it is wanted and installed (or the few points allow it)."""
     if wanted is False or (wanted is None and len(z) < 15):
         return None
@@ -265,9 +249,7 @@ def _umap(z: NDArray[Any], wanted: bool | None, seed: int) -> NDArray[Any] | Non
             raise MissingExtraError("umap-learn", "umap") from error
         return None
     neighbours = min(15, len(z) - 1)
-    mapped: NDArray[Any] = UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(
-        z
-    )
+    mapped: NDArray[Any] = UMAP(n_neighbors=neighbours, random_state=0, n_jobs=1).fit_transform(z)
     return mapped
 
 

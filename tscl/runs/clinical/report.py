@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -58,13 +59,14 @@ class ReportFiles(NamedTuple):
 
 
 class EmbeddingData(NamedTuple):
-    """Embeddings (n, D) to draw, with the label and the patient of each (n,), and the labels'
-    names where they are not those of the report."""
+    """Embeddings (n, D) to draw, with the label and the patient of each (n,), the labels' names
+    where they are not those of the report, and whose embeddings they are, in one sentence."""
 
     embeddings: ArrayLike
     label: ArrayLike
     patient: ArrayLike
     names: Sequence[str] | None = None
+    note: str = ""
 
 
 class Plot(NamedTuple):
@@ -76,19 +78,34 @@ class Plot(NamedTuple):
     caption: str
 
 
+@dataclass(frozen=True)
+class ReportText:
+    """What a report says beside the figures of its cells.
+
+    Attributes:
+        title: heading.
+        leakage: from :func:`data_loaders.splits.leakage.leakage_statement`, one a fold.
+        notes: sentences on data and methods.
+        tables: heading -> further table.
+        checklist: from the tidy table to the items of a reporting guideline
+            (:mod:`tscl.runs.clinical.supplement`).
+        papers: references of data and methods.
+        configuration: of the run, as YAML.
+        cost: what the run took, a sentence.
+    """
+
+    title: str
+    leakage: str
+    notes: Sequence[str] = ()
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    checklist: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    papers: Sequence[Reference] = ()
+    configuration: str = ""
+    cost: str = ""
+
+
 def write_report(
-    directory: str | Path,
-    *,
-    title: str,
-    table: pd.DataFrame,
-    leakage: str,
-    plots: Sequence[Plot] = (),
-    notes: Sequence[str] = (),
-    tables: Mapping[str, pd.DataFrame] | None = None,
-    checklist: pd.DataFrame | None = None,
-    papers: Sequence[Reference] = (),
-    configuration: str = "",
-    cost: str = "",
+    directory: str | Path, table: pd.DataFrame, text: ReportText, plots: Sequence[Plot] = ()
 ) -> ReportFiles:
     """Write ``report.md``, ``report.html`` (one file) and ``table.csv``.
 
@@ -97,27 +114,20 @@ def write_report(
 
     Args:
         directory: created when missing; files of an earlier report are replaced.
-        title: heading.
         table: tidy table; written whole to the CSV and in wide form to the report's end, AUROC
             by sample, trial and patient to its beginning.
-        leakage: statement of the split.
+        text: what stands beside the figures.
         plots: figures in order.
-        notes: sentences on data and methods.
-        tables: heading -> further table.
-        checklist: items of a reporting guideline, of :mod:`tscl.runs.clinical.supplement`.
-        papers: references of data and methods.
-        configuration: of the run, as YAML.
-        cost: what the run took, a sentence.
     """
     wide = wide_table(table)
     several = table["data"].nunique() > 1
-    document = Document(Path(directory), title)
-    document.paragraph(" ".join([_sentence(table), *([cost] if cost else [])]))
+    document = Document(Path(directory), text.title)
+    document.paragraph(" ".join([_sentence(table), *([text.cost] if text.cost else [])]))
     figure = _by_share(table)
     if figure is not None:
         document.figure("label_efficiency", *figure)
-    if notes:
-        document.items(list(notes))
+    if text.notes:
+        document.items(list(text.notes))
     for metric in main_metrics(table):
         document.heading(f"{METRIC_TITLES[metric]} on patients never seen")
         for level in LEVELS:
@@ -130,21 +140,21 @@ def write_report(
     for plot in plots:
         document.heading(plot.heading)
         document.figure(plot.name, plot.figure, plot.caption)
-    for heading, frame in (tables or {}).items():
+    for heading, frame in text.tables.items():
         document.heading(heading)
         document.table(frame)
     document.heading("Patients in each part of the split")
-    document.code(leakage)
-    if checklist is not None:
+    document.code(text.leakage)
+    if text.checklist is not None:
         document.heading("Reporting checklist (TRIPOD+AI)")
-        document.table(checklist, text=True)
-    document.references(papers)
+        document.table(text.checklist(table), text=True)
+    document.references(text.papers)
     document.heading("All metrics")
     rows = f"{len(wide)} rows; the same figures stand in table.csv"
     document.table(wide, names=5, summary=rows)
-    if configuration:
+    if text.configuration:
         document.heading("Configuration")
-        document.code(configuration, summary="config.yaml")
+        document.code(text.configuration, summary="config.yaml")
     markdown, page = document.write()
     with atomic_file(markdown.with_name("table.csv")) as work:
         table.to_csv(work, index=False)
@@ -213,21 +223,13 @@ def _by_share(table: pd.DataFrame) -> tuple[Figure, str] | None:
 def clinical_report(
     directory: str | Path,
     cells: Sequence[Cell],
+    text: ReportText,
     *,
-    title: str,
-    leakage: str,
     label_names: Sequence[str] = (),
     primary: str | None = None,
     embedding: EmbeddingData | None = None,
-    embedding_note: str = "",
     umap: bool | None = None,
     n_replicates: int = 1000,
-    notes: Sequence[str] = (),
-    tables: Mapping[str, pd.DataFrame] | None = None,
-    checklist: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
-    papers: Sequence[Reference] = (),
-    configuration: str = "",
-    cost: str = "",
 ) -> ReportFiles:
     """The whole report of evaluation cells: tables, curves, calibration, confusion, embedding.
 
@@ -238,19 +240,12 @@ def clinical_report(
     Args:
         directory: where to write.
         cells: results of :func:`tscl.evaluation.clinical.evaluate.evaluate_cells`.
-        title: heading.
-        leakage: from :func:`data_loaders.splits.leakage.leakage_statement`, one a fold.
+        text: what stands beside the figures.
         label_names: name of each class.
         primary: method of the confusion matrices; the first by default.
         embedding: embeddings to draw; None leaves the embedding out.
-        embedding_note: whose embeddings they are, in one sentence.
         umap: see :func:`tscl.runs.clinical.figures.embedding_figure`.
         n_replicates: bootstrap replicates.
-        notes: see :func:`write_report`.
-        tables: see :func:`write_report`.
-        checklist: from the tidy table to the items.
-        papers: see :func:`write_report`.
-        configuration, cost: see :func:`write_report`.
     """
     if not cells:
         raise InputError("cells", "none", "evaluate at least one method")
@@ -259,25 +254,12 @@ def clinical_report(
         drawn = label_names if embedding.names is None else embedding.names
         figure = embedding_figure(*embedding[:3], names=drawn, umap=umap)
         caption = (
-            f"{embedding_note} Each point is a test sample; both columns show the same points. "
+            f"{embedding.note} Each point is a test sample; both columns show the same points. "
             "Groups on the right that have no counterpart on the left: the embeddings tell people "
             "apart, not labels."
         ).strip()
         plots.append(Plot("embedding", "Embedding of the test samples", figure, caption))
-    table = summarise(cells, n_replicates=n_replicates)
-    return write_report(
-        directory,
-        title=title,
-        table=table,
-        leakage=leakage,
-        plots=plots,
-        notes=notes,
-        tables=tables,
-        checklist=checklist(table) if checklist else None,
-        papers=papers,
-        configuration=configuration,
-        cost=cost,
-    )
+    return write_report(directory, summarise(cells, n_replicates=n_replicates), text, plots)
 
 
 def _prediction_plots(
@@ -420,19 +402,12 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
             run.load(main, fold), seen.X, test, pooling=config.evaluate.pooling
         )
         codes, groups = drawn_groups(data, test)
-        embedding = EmbeddingData(embeddings, codes, data.patient[test], groups)
-    files = clinical_report(
-        run.folder.path,
-        cells,
+        note = f"Embeddings of {main.label}{where}, pooled over time by "
+        note += f"`{config.evaluate.pooling}`, standardised."
+        embedding = EmbeddingData(embeddings, codes, data.patient[test], groups, note)
+    text = ReportText(
         title=f"{config.name}: {main.label} on {data.name}",
         leakage=leakage(run),
-        label_names=class_names(data),
-        primary=main.label,
-        embedding=embedding,
-        embedding_note=f"Embeddings of {main.label}{where}, pooled over time by "
-        f"`{config.evaluate.pooling}`, standardised.",
-        umap=config.evaluate.umap,
-        n_replicates=config.evaluate.n_replicates,
         notes=notes(run),
         tables={
             **{difference_title(run, level): frame for level, frame in differences.items()},
@@ -447,6 +422,16 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         papers=papers(run),
         configuration=config.to_yaml(),
         cost=run.folder.cost(),
+    )
+    files = clinical_report(
+        run.folder.path,
+        cells,
+        text,
+        label_names=class_names(data),
+        primary=main.label,
+        embedding=embedding,
+        umap=config.evaluate.umap,
+        n_replicates=config.evaluate.n_replicates,
     )
     tested = {fold.number: fold.parts["test"] for fold in run.folds}
     path = run.folder.path / "predictions.csv"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -405,43 +405,29 @@ class ClinicalRun:
 
     # -- evaluation ----------------------------------------------------------------------------
 
-    def evaluate(
-        self, *, resume: bool = True, on_cell: Callable[[Cell], None] | None = None
-    ) -> list[Cell]:
+    def evaluate(self, *, resume: bool = True) -> list[Cell]:
         """Cells of all rows and folds, training what is missing; finished ones are not redone."""
         store = ResultStore(self.folder.path / "results")
         cells: list[Cell] = []
         for fold in self.folds:
             for row in self.rows:
-                cells += self.evaluate_row(row, fold, store, resume=resume, on_cell=on_cell)
+                cells += self.evaluate_row(row, fold, store, resume=resume)
                 logger.info("%s, fold %s: done", row.label, fold.number)
         return cells
 
     def evaluate_row(
-        self,
-        row: Row,
-        fold: Fold,
-        store: ResultStore,
-        *,
-        resume: bool = True,
-        on_cell: Callable[[Cell], None] | None = None,
+        self, row: Row, fold: Fold, store: ResultStore, *, resume: bool = True
     ) -> list[Cell]:
         """Cells of one row in one fold; a row without protocols of its own has none."""
         cells: list[Cell] = []
         repeats = row.repeats(self.config.train.repeats)
         for repeat in repeats:
             seeds = range(repeat.repeat, self.config.evaluate.seeds, len(repeats))
-            cells += self._evaluate_repeat(repeat, fold, store, seeds, resume, on_cell)
+            cells += self._evaluate_repeat(repeat, fold, store, seeds, resume)
         return cells
 
     def _evaluate_repeat(
-        self,
-        row: Row,
-        fold: Fold,
-        store: ResultStore,
-        seeds: range,
-        resume: bool,
-        on_cell: Callable[[Cell], None] | None,
+        self, row: Row, fold: Fold, store: ResultStore, seeds: range, resume: bool
     ) -> list[Cell]:
         """Cells of one pretraining of a row, by the seeds that use it."""
         e, baseline = self.config.evaluate, row.baseline
@@ -481,7 +467,6 @@ class ClinicalRun:
             one_vs_rest=e.one_vs_rest,
             class_weight=e.class_weight,
             store=store,
-            on_cell=on_cell,
             on_fitted=partial(self.keep_classifier, row, fold),
         )
         if baseline is None:

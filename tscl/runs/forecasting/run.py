@@ -28,7 +28,7 @@ from tscl.evaluation.forecasting.baselines import (
     standard_forecasters,
 )
 from tscl.evaluation.forecasting.coverage import tracked_widths
-from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS, HeadSettings
+from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS
 from tscl.evaluation.forecasting.protocol import forecast_protocol, predict_last, validation_score
 from tscl.evaluation.forecasting.scores import ErrorSums, HorizonResult, seasonal_change
 from tscl.forecasters.choices import season_lengths
@@ -245,14 +245,12 @@ class ForecastingRun:
         """Mean RMSE + MAE over horizons on the validation part; the test part is cut off first."""
         split = self.data.split
         embeddings = self.encode(encoder, until=split.valid.stop)
-        options = self.head_options()
-        window = options.pop("window_features")
         return validation_score(
             self.features(embeddings),
             self.data.targets[: split.valid.stop],
             split,
             self.config.evaluate.horizons,
-            settings=HeadSettings(window=window, **options),
+            **self.head_options(),
         )
 
     def evaluate(self, trained: list[Trained]) -> Table:

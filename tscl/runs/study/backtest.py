@@ -16,12 +16,15 @@ from tscl.runs.study.study import Study, write_tables
 from tscl.runs.workers import Report
 
 
-def rolling_splits(
-    n_steps: int, rounds: int, round_steps: int, valid_share: float = 0.2
-) -> list[ForecastSplit]:
+def rolling_splits(n_steps: int, rounds: int, round_steps: int) -> list[ForecastSplit]:
     """Expanding training parts: round r is tested on its ``round_steps`` steps at the end.
 
-    The last ``valid_share`` of what precedes the test part is the validation part.
+    The last fifth of what precedes the test part is the validation part.
+
+    Args:
+        n_steps: of the series.
+        rounds: how many.
+        round_steps: of a test part.
 
     Raises:
         InputError: rounds that leave no training part.
@@ -36,7 +39,7 @@ def rolling_splits(
     splits = []
     for number in range(rounds):
         cut = first + number * round_steps
-        valid = int(cut * (1.0 - valid_share))
+        valid = int(cut * 0.8)
         splits.append(
             ForecastSplit(slice(0, valid), slice(valid, cut), slice(cut, cut + round_steps))
         )

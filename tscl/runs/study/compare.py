@@ -10,7 +10,7 @@ import pandas as pd
 from tscl.errors import ConfigError, DataError, InputError, check_choice
 from tscl.reporting.critical_difference import CriticalDifference, critical_difference
 from tscl.reporting.document import Document
-from tscl.runs.study.tables import score_table, summary, with_skill
+from tscl.runs.study.tables import score_table, summary, with_skill, write_ranks
 
 
 def compare_studies(
@@ -62,14 +62,7 @@ def compare_studies(
     check_choice("test", test, ("wilcoxon_holm", "nemenyi"), error=ConfigError)
     ranks = critical_difference(table, test=test)  # type: ignore[arg-type]
     document = Document(out, f"Methods over {len(frames)} data sets")
-    document.heading("Critical difference")
-    cases = " x ".join(per)
-    text = ranks.sentence()
-    if tuple(per) != ("dataset",):
-        text = text.replace("data sets", f"cases ({cases})")
-        text += " The cases of one data set are not independent, so p-values are too small."
-    document.figure("critical_difference", ranks.figure(), text)
-    document.table(ranks.table())
+    write_ranks(document, ranks, per)
     if dropped:
         document.paragraph("Left out, without a figure in every case: " + ", ".join(dropped) + ".")
     for name, frame in frames.items():

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tscl.errors import check_choice
-from tscl.reporting.critical_difference import CriticalDifference, PairTest, critical_difference
+from tscl.reporting.critical_difference import CriticalDifference, critical_difference
 from tscl.reporting.document import Document, markdown_table
 from tscl.runs.forecasting.figures import COLOURS
 
@@ -92,12 +92,12 @@ def _sentence(rows: pd.DataFrame) -> str:
     return f"Least mean test MSE by horizon in steps, scaled units: {', '.join(parts)}."
 
 
-def by_variable(frame: pd.DataFrame, horizon: int, metric: str = "mse") -> pd.DataFrame:
-    """Mean over seeds of every method (rows) and variable (columns) at one horizon."""
+def by_variable(frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
+    """Mean MSE over seeds of every method (rows) and variable (columns) at one horizon."""
     rows = with_skill(frame[frame["horizon"] == horizon])
-    columns = variable_columns(rows, metric)
+    columns = variable_columns(rows, "mse")
     table = rows.groupby("method", sort=False)[columns].mean()
-    table.columns = [c.removeprefix(f"{metric}.") for c in columns]
+    table.columns = [c.removeprefix("mse.") for c in columns]
     shown: pd.DataFrame = table.map(lambda v: f"{v:.4g}").reset_index()
     return shown
 
@@ -130,18 +130,21 @@ def score_table(
     return table.dropna(axis=1)
 
 
-def ranks_of(
-    frame: pd.DataFrame,
-    metric: str = "mse",
-    per: Sequence[str] = ("dataset", "horizon"),
-    *,
-    test: PairTest = "wilcoxon_holm",
-) -> CriticalDifference | None:
-    """Critical difference over cases; None when there are fewer than two cases or methods."""
-    table = score_table(frame, metric, per)
-    if min(table.shape) < 2:
-        return None
-    return critical_difference(table, test=test)
+def write_ranks(document: Document, ranks: CriticalDifference, cases: Sequence[str]) -> None:
+    """The section of ranks over cases.
+
+    Args:
+        document: to write in.
+        ranks: over the cases.
+        cases: what makes one, see :func:`score_table`.
+    """
+    document.heading("Critical difference")
+    text = ranks.sentence()
+    if tuple(cases) != ("dataset",):
+        text = text.replace("data sets", f"cases ({' x '.join(cases)})")
+        text += " The cases of one data set are not independent, so p-values are too small."
+    document.figure("critical_difference", ranks.figure(), text)
+    document.table(ranks.table())
 
 
 def horizon_figure(frame: pd.DataFrame, metric: str = "mse") -> Figure:
@@ -191,8 +194,6 @@ def write_report(
     folder: Path,
     title: str,
     *,
-    per: Sequence[str] = ("dataset", "horizon"),
-    test: PairTest = "wilcoxon_holm",
     over: str = "seeds",
 ) -> Path:
     """Write ``report.md`` and ``report.html`` with tables and figures; returns the page's path.
@@ -222,13 +223,8 @@ def write_report(
             document.heading(f"Test MSE of every variable, horizon {horizon}")
             document.table(by_variable(frame, horizon), best="low")
     single = "dataset" not in rows or rows["dataset"].nunique() < 2
-    cases = ("horizon", "variable") if single and "variable" not in per else tuple(per)
-    ranks = ranks_of(frame, "mse", cases, test=test)
-    if ranks is not None:
-        document.heading("Critical difference")
-        text = ranks.sentence().replace("data sets", f"cases ({' x '.join(cases)})")
-        if single or len(cases) > 1:
-            text += " The cases of one data set are not independent, so p-values are too small."
-        document.figure("critical_difference", ranks.figure(), text)
-        document.table(ranks.table())
+    cases = ("horizon", "variable") if single else ("dataset", "horizon")
+    scores = score_table(frame, "mse", cases)
+    if min(scores.shape) > 1:
+        write_ranks(document, critical_difference(scores), cases)
     return document.write()[1]
