@@ -191,6 +191,14 @@ def test_names_of_classifiers(ward, tmp_path):
         find_classifier(tmp_path)
 
 
+def test_neighbours_and_band_power_are_no_networks_to_export(ward):
+    for name in ("comet-fold0-knn-seed0", "bandpower-fold0-partial-seed0"):
+        given = ["export", "--run", str(ward[2] / "run"), "--classifier", name]
+        result = CliRunner().invoke(app, given)
+        assert result.exit_code != 0
+        assert "only a network can be exported" in " ".join(result.output.split())
+
+
 def container(**changes):
     rng = np.random.default_rng(0)
     values = {
