@@ -86,6 +86,24 @@ def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def by_row(frame: pd.DataFrame) -> pd.DataFrame:
+    """Each row alone over all cases, beside the best plain row of each case in hindsight.
+
+    Columns: the geometric mean of the ratio of their errors, cases within 2 % of the best of both,
+    and the largest ratio. A row counts where it has all cases.
+    """
+    wide = frame.pivot_table(index=["dataset", "horizon"], columns="row", values="mse")
+    names = [row for row in (*LIBRARY, *PLAIN) if row in wide and wide[row].notna().all()]
+    plain = wide[[row for row in PLAIN if row in wide]].min(axis=1)
+    ratios = wide[names].div(plain, axis=0)
+    table = {
+        "ratio, geometric mean": np.exp(np.log(ratios).mean()),
+        "within 2 %": (ratios <= CLOSE).sum(),
+        "largest ratio": ratios.max(),
+    }
+    return pd.DataFrame(table).rename_axis("row").reset_index()
+
+
 def summary(table: pd.DataFrame) -> str:
     """The counts the suite was made for."""
     n = len(table)
@@ -111,6 +129,8 @@ def write_tables(cells: Sequence[dict[str, Any]], page: Path) -> None:
     frame = frame_of(cells)
     table = verdicts(frame)
     parts = [summary(table), _markdown(table)]
+    parts += ["Each row by itself, as a ratio to the best plain row of a case in hindsight:"]
+    parts.append(_markdown(by_row(frame)))
     for place, title in enumerate(("shorter", "longer")):
         part = frame[frame["place"] == place].assign(
             case=lambda f: f["dataset"] + " " + f["horizon"].astype(str)

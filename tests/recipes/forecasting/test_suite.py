@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from recipes.forecasting.suite import NLinear, Suite
-from recipes.forecasting.tables import MARKS, frame_of, summary, verdicts, write_tables
+from recipes.forecasting.tables import MARKS, by_row, frame_of, summary, verdicts, write_tables
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "forecasting" / "suite.yaml"
 
@@ -42,6 +42,15 @@ def test_validation_chooses_and_test_errors_judge(tmp_path):
     text = summary(table)
     assert "1 of 2 cases among the plain rows and itself, in 0 of 2 among all rows" in text
     assert "behind the seasonal naive at d at 28." in text
+    rows = by_row(frame_of(cells)).set_index("row")
+    assert rows["within 2 %"].to_dict() == {
+        "AutoTCL": 1,
+        "TS2Vec": 2,
+        "ridge on lags": 2,
+        "seasonal naive": 0,
+    }
+    mean = np.sqrt(1.1 / 1.09 * 0.6 / 0.55)
+    assert rows.loc["AutoTCL", "ratio, geometric mean"] == pytest.approx(mean)
     page = tmp_path / "page.md"
     page.write_text(f"before\n\n{MARKS[0]}\nold\n{MARKS[1]}\n\nafter\n")
     write_tables(cells, page)
