@@ -58,6 +58,7 @@ SIZES = {
     "resnet1d": {"widths": [8, 8], "strides": [1, 2]},
     "inception_time": {"filters": 4, "depth": 1},
     "eegnet": {"filters": 2},
+    "time_frequency": {"backbone": "tcn", "backbone_params": {"depth": 1}},
 }
 
 
