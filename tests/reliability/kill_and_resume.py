@@ -243,7 +243,7 @@ def files(folder: Path) -> Iterator[Path]:
 
 TIMES = (
     r"Took [^.]* cores[^.]*\.",
-    r'"seconds[^"]*": [^,}\s]+',
+    r',?\s*"seconds[^"]*": [^,}\s]+',  # a cell that went on from a checkpoint has none
     r"(?s)(?<=rocessor seconds)(.*?)(?=\n## |<h2|\Z)",
 )
 """What a report and its figures say of time: it is another at every call."""

@@ -34,6 +34,8 @@ def test_the_comparison_sees_what_differs(tmp_path):
         (tmp_path / name / "deep/b.json").write_text("{}")
         (tmp_path / name / "run.json").write_text(name)
     one, other = tmp_path / "one", tmp_path / "other"
+    (one / "cell.json").write_text('[\n {\n  "mse": 1.5,\n  "seconds": 2.0\n }\n]')
+    (other / "cell.json").write_text('[\n {\n  "mse": 1.5\n }\n]')
     assert differences(one, other) == []
     np.savez(other / "a.npz", y=np.arange(3.0))
     (other / "deep/b.json").write_text("[]")
