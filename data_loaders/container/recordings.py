@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from data_loaders.container.recordings_fields import (
 from data_loaders.container.recordings_storage import load_fields, save_recordings
 from data_loaders.container.recordings_windows import Windows
 from data_loaders.container.rows import RowView, chosen_rows
-from data_loaders.container.standardize import ChannelStats, usable_deviation
+from data_loaders.container.standardize import ChannelStats, figures_of
 from data_loaders.record_log import RecordLog
 from tscl.errors import DataError, InputError, check_choice
 
@@ -279,16 +280,9 @@ class Recordings:
 
     def channel_stats(self) -> ChannelStats:
         """Mean and deviation of each channel over all values present, for :meth:`standardize`."""
-        total, square, count = np.zeros((3, self.n_channels))
-        for row in range(len(self)):
-            signal = self[row].astype(np.float64)
-            count += np.isfinite(signal).sum(axis=0)
-            total += np.nansum(signal, axis=0)
-            square += np.nansum(signal**2, axis=0)
-        mean = total / np.maximum(count, 1)
-        std = np.sqrt(np.maximum(square / np.maximum(count, 1) - mean**2, 0))
-        patients = tuple(np.unique(self.patient).tolist())
-        return ChannelStats(mean, usable_deviation(std, mean), len(self), patients)
+        signals = partial(map, self.__getitem__, range(len(self)))
+        mean, std, _ = figures_of(signals, self.n_channels)
+        return ChannelStats(mean, std, len(self), tuple(np.unique(self.patient).tolist()))
 
     # -- parts -----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,17 +55,32 @@ def channel_figures(x: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     NaN is left out; a channel without values has mean 0 and count 0.
     """
-    total = np.zeros(x.shape[2])
-    count = np.zeros(x.shape[2])
-    for _, block in blocks(x):
-        total += np.nansum(block, axis=(0, 1), dtype=np.float64)
-        count += np.isfinite(block).sum(axis=(0, 1))
+    return figures_of(lambda: (block for _, block in blocks(x)), x.shape[2], x.dtype)
+
+
+def figures_of(
+    arrays: Callable[[], Iterable[np.ndarray]],
+    n_channels: int,
+    dtype: np.dtype | type = np.float32,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As :func:`channel_figures`, of arrays (..., C).
+
+    Args:
+        arrays: called twice; each time gives the same arrays.
+        n_channels: C.
+        dtype: of the values, see :func:`usable_deviation`.
+    """
+    total, square, count = np.zeros((3, n_channels))
+    for block in arrays():
+        axes = tuple(range(block.ndim - 1))
+        total += np.nansum(block, axis=axes, dtype=np.float64)
+        count += np.isfinite(block).sum(axis=axes)
     mean = total / np.maximum(count, 1)
-    square = np.zeros(x.shape[2])
-    for _, block in blocks(x):
-        square += np.nansum((block - mean) ** 2, axis=(0, 1), dtype=np.float64)
+    for block in arrays():
+        axes = tuple(range(block.ndim - 1))
+        square += np.nansum((block - mean) ** 2, axis=axes, dtype=np.float64)
     std = np.sqrt(square / np.maximum(count, 1))
-    return mean, usable_deviation(std, mean, x.dtype), count
+    return mean, usable_deviation(std, mean, dtype), count
 
 
 def usable_deviation(

@@ -29,13 +29,14 @@ from data_loaders.series.time_axis import calendar_features, seen_cycles
 from recipes.forecasting.tables import LIBRARY, PLAIN, write_tables
 from tscl.disk import atomic_file
 from tscl.estimators.sktime.forecaster import SSCLForecaster
-from tscl.estimators.sktime.training import train_network
 from tscl.evaluation.forecasting.baselines import seasonal_naive
 from tscl.evaluation.forecasting.scores import ErrorSums, HorizonResult, make_result, score
 from tscl.evaluation.forecasting.statistical import statistical_baseline
 from tscl.forecasters.choices import held_out, past_candidates, season_lengths
 from tscl.forecasters.direct_protocol import direct_protocol
 from tscl.forecasters.simple_networks import DLinear, NLinear
+from tscl.forecasters.training import train_forecaster
+from tscl.forecasters.window_data import WindowData, thinned
 from tscl.forecasters.windows import window_forecasts
 from tscl.runs.forecasting.config import UNTRAINED, DataSection, check_config
 from tscl.runs.forecasting.data import ForecastingData, load_series, prepare
@@ -43,6 +44,7 @@ from tscl.runs.forecasting.run import ForecastingRun
 from tscl.runs.workers import run_cells
 from tscl.saving.cells import CellFiles
 from tscl.seeding import seeded
+from tscl.training.settings import TrainSettings
 
 Rows = dict[int, tuple[HorizonResult, dict[str, Any]]]
 """By horizon: errors, and what was chosen."""
@@ -250,20 +252,39 @@ class Suite:
         """The past and the rate with the least error on the held-out windows."""
         stop, linear = data.split.test.start, self.config["linear"]
         values = data.targets[:stop]
+        settings = TrainSettings(
+            max_epochs=linear["max_epochs"],
+            max_steps=linear["max_steps"],
+            patience=linear["patience"],
+            weight_decay=0.0,
+            averaging="none",
+            seed=cell.seed,
+            accelerator="cpu",
+        )
         best: tuple[float, int, float, nn.Module] | None = None
         for length in past_candidates(seasons, stop, horizon)[-2:]:
-            held = held_out([stop], length, horizon, 0.2)[1]
+            windows = WindowData(values, None, length, horizon)
+            train, held = held_out([stop], length, horizon, 0.2)
+            some = thinned(held, 1500)
             for lr in linear["lrs"]:
                 with seeded(cell.seed, "weights"):
                     network: nn.Module = (DLinear if cell.row == "DLinear" else NLinear)(
                         values.shape[1], horizon, length
                     )
-                options = OPTIONS | linear | {"lr": lr, "seed_": cell.seed}
-                marks = np.zeros((stop, 0), np.float32)
-                trained = train_network(network, [(values, marks)], linear["max_epochs"], options)
-                error = trained.head.errors["network"] if len(held) else 0.0
+                network = train_forecaster(
+                    network,
+                    windows,
+                    train,
+                    thinned(held, 500),
+                    linear["batch_size"],
+                    settings.replace(lr=lr),
+                )
+                error = 0.0
+                if len(held):
+                    forecasts = window_forecasts(network, values, some, length)
+                    error = float(np.square(forecasts - windows.future(some)).mean())
                 if best is None or error < best[0]:
-                    best = (error, length, lr, trained.network)
+                    best = (error, length, lr, network)
         assert best is not None
         error, length, lr, network = best
 
@@ -296,23 +317,6 @@ def _statistical(row: str, data: ForecastingData, horizons: list[int], season: i
         result = replace(results[i], valid_mse=errors[i])
         rows[horizon] = (result, {"season": season, "params": params})
     return rows
-
-
-OPTIONS: dict[str, Any] = {
-    "device": "cpu",
-    "valid_share": 0.2,
-    "valid_blocks": None,
-    "seasons": (),
-    "pasts": (),
-    "stride": 1,
-    "weight": 0.0,
-    "contrast": "hierarchical",
-    "contrast_params": None,
-    "verbose": False,
-    "head": "network",
-    "intervals": "conformal",
-    "quantile_levels": None,
-}
 
 
 def main() -> None:

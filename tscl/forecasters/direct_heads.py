@@ -139,7 +139,7 @@ class Ridge:
     def choose(
         self, data: WindowData, train: Origins, held: Origins, embedded: tuple[Float64, Float64]
     ) -> Ridge:
-        """Find the penalty of the lags alone."""
+        """Fit on ``train`` with the best penalty of the lags alone."""
         self._try(data, train, held, embedded, self.choice)
         return self
 
@@ -191,6 +191,7 @@ class Ridge:
         error = errors[alpha] / truth.shape[2]
         if error < self.error:
             self.error, self.choice = error, replace(choice, alpha=alpha)
+            self._weights = [path.coefficients(alpha) for path in paths]
 
     def _paths(
         self, data: WindowData, origins: Origins, embedding: Float64, choice: RidgeChoice
@@ -249,7 +250,7 @@ class RidgeForecast:
         tried = [ridge.extend(data, train, held, embedded) for ridge in tried]
         self.ridges = sorted(tried, key=lambda ridge: ridge.error)
         self.weights = shares([ridge.error for ridge in self.ridges], RIDGE_POWER)
-        return self.fit(data, train, embedded[0])
+        return self
 
     def fit(self, data: WindowData, origins: Origins, embedding: Float64) -> RidgeForecast:
         """Fit by the choices made."""

@@ -226,20 +226,27 @@ def _said(value: object, before: str) -> str:
     return f"{before}{value}; " if value else ""
 
 
+def origin_items(data: MedicalDataset | Recordings, kind: str) -> list[Item]:
+    """Items 5 and 6: where the data are from (``kind`` of loader), and what was read."""
+    log = "no record log" if data.log is None else data.log.summary()
+    source = data.source.get("database", data.source.get("format", kind))
+    return [
+        ("5", "Data", f"{data.name} ({source}); dates of recording: {TODO}"),
+        ("6", "Participants", f"records: {log}; setting, eligibility, treatments: {TODO}"),
+    ]
+
+
 def _data_items(run: ClinicalRun) -> list[Item]:
     config, data = run.config, run.data
     facts = run.input_facts(run.folds[0], "none")
-    log = "no record log" if data.log is None else data.log.summary()
     classes = ", ".join(
         f"{name} {_having(data.label, k).sum()}" for k, name in enumerate(class_names(data))
     )
     known = int(known_labels(data.label).sum())
-    source = data.source.get("database", data.source.get("format", config.data.kind))
     channels = ", ".join(facts["channels"])
     rate = facts["sampling_rate"]
     return [
-        ("5", "Data", f"{data.name} ({source}); dates of recording: {TODO}"),
-        ("6", "Participants", f"records: {log}; setting, eligibility, treatments: {TODO}"),
+        *origin_items(data, config.data.kind),
         (
             "7, 9",
             "Predictors and their preparation",

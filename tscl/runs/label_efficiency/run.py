@@ -269,9 +269,10 @@ class LabelEfficiencyRun:
         )
         view = None if config.augmentation is None else build_augmentation(config.augmentation)
         seed = derive_seed(config.seed, "labelled", int(key["fold"]), int(key["draw"])) % 2**31
+        data = self.scaled(int(key["fold"]))
         network, step = fit_on_labels(
             start or self.fresh_encoder(),
-            self.scaled(int(key["fold"])),
+            data,
             drawn,
             y,
             len(task.classes),
@@ -282,7 +283,7 @@ class LabelEfficiencyRun:
         )
         if self.is_kept(key):
             self.keep_classifier(key, task, None, network, config.pooling)
-        return predict_recordings(network, self.scaled(int(key["fold"])), test, settings), step
+        return predict_recordings(network, data, test, settings), step
 
     def is_kept(self, key: Mapping[str, Any]) -> bool:
         """Whether a cell's classifier is saved: that of the largest share of labels, first draw."""

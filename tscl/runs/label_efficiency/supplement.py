@@ -10,7 +10,14 @@ import pandas as pd
 
 from data_loaders.container.fields import count_labels, known_labels
 from tscl.evaluation.metrics.labels import MAIN, SCORES
-from tscl.runs.clinical.supplement import TODO, Item, calibration_table, counted, framed
+from tscl.runs.clinical.supplement import (
+    TODO,
+    Item,
+    calibration_table,
+    counted,
+    framed,
+    origin_items,
+)
 from tscl.runs.label_efficiency.run import LabelEfficiencyRun
 from tscl.runs.label_efficiency.tables import share_name
 from tscl.saving.cells import Cell
@@ -72,13 +79,10 @@ def checklist(job: LabelEfficiencyRun, scores: pd.DataFrame) -> pd.DataFrame:
 
 def _data_items(job: LabelEfficiencyRun) -> list[Item]:
     data, facts = job.data, job.input_facts(job.folds[0].number)
-    log = "no record log" if data.log is None else data.log.summary()
-    source = data.source.get("database", data.source.get("format", job.config.data.kind))
     counts = "; ".join(f"{t.title}: {count_labels(t.label, t.classes)}" for t in job.tasks)
     known = np.any([known_labels(task.label) for task in job.tasks], axis=0).sum()
     return [
-        ("5", "Data", f"{data.name} ({source}); dates of recording: {TODO}"),
-        ("6", "Participants", f"records: {log}; setting, eligibility, treatments: {TODO}"),
+        *origin_items(data, job.config.data.kind),
         (
             "7, 9",
             "Predictors and their preparation",
