@@ -90,7 +90,8 @@ def filtered(
     low, high = edges
     for field, value in (("band", low), ("band", high), *(("notch", stop) for stop in stops)):
         if value is not None and not 0 < value < half:
-            raise InputError(field, value, f"choose frequencies between 0 and {half:g} Hz")
+            remedy = f"choose frequencies between 0 and {half:g} Hz, half the rate of {rate:g} Hz"
+            raise InputError(field, value, remedy)
     if low is not None and high is not None and low >= high:
         raise InputError("band", band, "give (low, high) with low below high")
     if not stops and low is None and high is None:

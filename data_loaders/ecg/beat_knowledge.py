@@ -148,10 +148,10 @@ def beat_knowledge(
     for field, size, least in (("crop", crop, int(RATE)), ("hop", hop, 1)):
         if not is_whole(size) or size < least:
             raise InputError(field, size, f"give a whole number of at least {least}")
-    short = int((recordings.lengths < RATE).sum())
-    if short:
-        remedy = "leave them out with recordings.subset"
-        raise InputError("recordings", f"{short} shorter than 1 s", remedy)
+    short = recordings.record[recordings.lengths < RATE]
+    if len(short):
+        remedy = "take them off the table of labels, or leave them out with recordings.subset"
+        raise InputError("recordings", f"{', '.join(map(str, short[:9]))} shorter than 1 s", remedy)
     path = None if cache is None else Path(cache) / f"beats-{_digest(recordings, crop, hop)}.npz"
     if path is not None and path.is_file():
         return _read(path)

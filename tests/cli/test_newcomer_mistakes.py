@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -98,6 +100,39 @@ def test_settings_of_recordings(
     cohort: Path, monkeypatch: pytest.MonkeyPatch, setting: str, remedy: str
 ) -> None:
     assert remedy in _refused(monkeypatch, cohort, "-s", setting)
+
+
+def test_recordings_left_out_are_told_where_too_few_are_left(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(cohort, tmp_path / "mine")
+    for file in sorted(folder.glob("*.hea"))[:3]:
+        file.unlink()
+    said = _refused(monkeypatch, folder)
+    assert "21 records read, 3 left out (missing_header 3); first: r00001: no file" in said
+
+
+def test_a_folder_is_described_without_naming_its_kind(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", X=X, y=Y, patient=np.arange(12) // 2)
+    done = CliRunner().invoke(app, ["data", "describe", str(tmp_path)])
+    assert "12 samples x 20 steps x 2 channels" in done.output, done.output
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 99 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 99 GiB"),
+    ],
+)
+def test_too_little_memory_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr("tscl.cli.propose.propose", Mock(side_effect=error))
+    done = CliRunner().invoke(app, ["init", str(tmp_path), "-o", str(tmp_path / "a.yaml")])
+    assert done.exit_code == 2
+    assert "99 GiB; shorten batches (-s batch_size=..." in done.output
+    assert done.output.count("\n") == 1
 
 
 X = np.random.default_rng(0).normal(size=(12, 20, 2)).astype(np.float32)

@@ -83,8 +83,8 @@ def _folder(tmp_path: Path, text: str) -> Path:
         ("record,label\n" + "".join(f"r{k},one\n" for k in range(9)), "1 classes"),
         ("record,patient,label\nr1,p1,a\nr2,p1,b\n", "1 patients"),
         ("record,patient,label\nr1,p1,a\nr2,p2,b\nr3,p3,b\nr4,p4,b\n", "a class of one patient"),
-        ("file,age\nr1,3\n", "add a labels.csv with the columns record, patient, label"),
-        ("record,patient,lable\nr1,p1,a\n", "labels.csv: columns record, patient, lable"),
+        ("file,age\nr1,3\n", "columns file, age; .* or add them .label is missing"),
+        ("record,patient,lable\nr1,p1,a\n", "record, patient, lable; rename .*label is missing"),
     ],
 )
 def test_tables_that_cannot_be_used_are_named(tmp_path: Path, text: str, words: str) -> None:

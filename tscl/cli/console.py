@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,9 @@ data_app = typer.Typer(
 app.add_typer(data_app, name="data")
 console = Console(soft_wrap=True)  # lines stay whole in pipes and files
 errors = Console(stderr=True, soft_wrap=True)
+
+OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory", re.IGNORECASE)
+"""What PyTorch says, whose error is no MemoryError."""
 
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", "-s", help="Override, such as train.lr=1e-4.")
@@ -64,6 +68,12 @@ def command(
                 if error.errno not in WRITE_ERRORS:
                     raise
                 _fail(WriteError(error.filename, error))
+            except (MemoryError, RuntimeError) as error:
+                text = str(error).split("\n")[0]
+                if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(text):
+                    raise
+                remedy = "shorten batches (-s batch_size=..., -s train.batch_size=...) or crops"
+                _fail(MemoryError(f"{text or 'too little memory'}; {remedy}"))
             except KeyboardInterrupt:
                 errors.print(f"interrupted{on_resume}")
                 raise typer.Exit(130) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from tscl.cli.console import check_folder, command, console, data_app
+from tscl.cli.propose import propose
 from tscl.disk import sha256_of
 from tscl.errors import ConfigError, DataError
 
@@ -230,10 +231,18 @@ def _load(folder: Path, kind: str | None, sets: list[str] | None, strict: bool) 
 
     check_folder("folder", folder)
     kind = kind or detect_kind(folder)
-    if kind is None:
-        known = ", ".join(kinds())
-        raise ConfigError("--kind", None, f"say what the folder holds, one of {known}")
     params: dict[str, Any] = {}
+    if kind is None:  # recordings with a table, or arrays: as tscl run would find them
+        known = ", ".join(kinds())
+        remedy = f"say what the folder holds, one of {known}"
+        try:
+            data = propose(folder).values["data"]
+        except ConfigError as error:
+            raise ConfigError("--kind", None, f"{remedy}; without: {error}") from error
+        if "kind" not in data:
+            raise ConfigError("--kind", None, remedy)
+        kind, given = data["kind"], data.get("params", {})
+        params = {name: given[name] for name in ("table", "columns") if name in given}
     for item in sets or []:
         apply_override(params, item)
     values = {"kind": kind, "root": str(folder), "params": params, "strict": strict}

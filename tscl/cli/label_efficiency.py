@@ -25,6 +25,9 @@ def run(config: LabelEfficiencyConfig, quiet: bool, *, resume: bool, begin: bool
     if begin:
         job.begin(resume=resume)
     console.print(f"{job.data!r}", markup=False)
+    if job.data.log is not None and job.data.log.skipped:
+        log = job.folder.path / "records.csv"
+        console.print(f"{job.data.log.summary()}: {log}", markup=False)
     report = write_label_report(job, job.evaluate())
     for line in report.headline:
         console.print(line, markup=False)

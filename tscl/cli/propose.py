@@ -219,11 +219,13 @@ def _table(path: Path) -> tuple[str, dict[str, str], pd.DataFrame]:
             columns["patient"] = columns["record"]
         if all(columns.values()):
             return table.name, columns, frame
-    listed = "no table"
+    remedy = "it has no table; add a labels.csv with the columns record, patient, label"
     if tables:
-        has = ", ".join(map(str, read_text_table(tables[0]).columns))
-        listed = f"{', '.join(file.name for file in tables)} ({tables[0].name}: columns {has})"
-    remedy = f"it has {listed}; add a labels.csv with the columns record, patient, label"
+        remedy = (
+            f"{table.name} has the columns {', '.join(map(str, frame.columns))}; rename those of "
+            f"record and label, or add them ({', '.join(k for k, v in columns.items() if not v)} "
+            "is missing)"
+        )
     raise ConfigError("--data", path, remedy)
 
 

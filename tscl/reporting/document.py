@@ -134,7 +134,7 @@ summary{cursor:pointer} .note,figure em{font-style:normal;color:var(--faint);fon
 @media (max-width:44rem){body{margin:1rem auto;padding:0 .7rem}
 figure.wide img{max-width:none;width:44rem}
 table :is(td,th):first-child{max-width:9.5rem;min-width:6rem;
-white-space:normal;overflow-wrap:break-word}}
+white-space:normal;overflow-wrap:break-word} .text table :is(td,th):first-child{min-width:0}}
 @page{size:A4;margin:14mm}
 @media print{nav{display:none} body{max-width:none;margin:0;padding:0;font-size:10pt}
 .scroll{overflow:visible} table{font-size:7pt;width:100%}

@@ -194,6 +194,9 @@ def make_folds(
         fewest = min(len(np.unique(own[code == k])) for k in np.unique(code[code >= 0]))
         if fewest < section.n_splits:
             remedy = f"a class has {fewest} patients: use that many folds or fewer, 2 at least"
+            if data.log is not None and data.log.skipped:
+                first = data.log.skipped[0]
+                remedy += f"; {data.log.summary()}; first: {first.record}: {first.detail}"
             raise ConfigError("split.n_splits", section.n_splits, remedy)
         splitter = GroupKFold(section.n_splits, column="group", seed=seed)
         folds = [
