@@ -173,16 +173,7 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
         f"{bounds['train'][1]}, validation to {bounds['valid'][1]}, test to {bounds['test'][1]}. "
         f"Seed {config.seed}. Penalties and epochs were chosen on validation only."
     )
-    ways: dict[str, list[str]] = {}
-    for name, embeddings in run.encoded.items():
-        how = {
-            "sliding": f"windows of {embeddings.window} past steps, last position only",
-            "chunked": "one causal pass in chunks",
-            "full": "one causal pass",
-        }[embeddings.route]
-        ways.setdefault(how, []).append(label(name))
-    for how, names in ways.items():
-        document.paragraph(f"Encoded by {how}: {', '.join(names)}.")
+    _encoding_part(run, document)
     if run.heads:
         document.heading("Heads, chosen on windows held out before the test part")
         document.table(head_frame(run))
@@ -201,17 +192,7 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     document.heading("Cost: processor seconds and parameters of the encoder")
     document.table(cost_frame(run))
     _mask_part(run, trained, document)
-    kept = plot_data(run, trained)
-    kept.save(folder.path)
-    names = [n for n in (config.method.name, UNTRAINED) if n in kept.facts["embeddings"]]
-    if names:
-        panels = {label(n): {**kept.embedding(n), **kept.facts["embeddings"][n]} for n in names}
-        document.heading("Embeddings")
-        document.figure(
-            "embedding",
-            embedding_figure(panels, unit=data.series.targets[-1]),
-            "First two principal components of the standardised embeddings of the test part",
-        )
+    _embedding_part(run, trained, document)
     histories = {label(t.name): t.history for t in trained if t.history}
     if histories:
         document.heading("Training")
@@ -220,6 +201,33 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     document.code(config.to_yaml(), summary="config.yaml")
     markdown, _ = document.write()
     return markdown
+
+
+def _encoding_part(run: ForecastingRun, document: Document) -> None:
+    ways: dict[str, list[str]] = {}
+    for name, embeddings in run.encoded.items():
+        how = {
+            "sliding": f"windows of {embeddings.window} past steps, last position only",
+            "chunked": "one causal pass in chunks",
+            "full": "one causal pass",
+        }[embeddings.route]
+        ways.setdefault(how, []).append(label(name))
+    for how, names in ways.items():
+        document.paragraph(f"Encoded by {how}: {', '.join(names)}.")
+
+
+def _embedding_part(run: ForecastingRun, trained: list[Trained], document: Document) -> None:
+    kept = plot_data(run, trained)
+    kept.save(folder.path)
+    names = [n for n in (run.config.method.name, UNTRAINED) if n in kept.facts["embeddings"]]
+    if names:
+        panels = {label(n): {**kept.embedding(n), **kept.facts["embeddings"][n]} for n in names}
+        document.heading("Embeddings")
+        document.figure(
+            "embedding",
+            embedding_figure(panels, unit=run.data.series.targets[-1]),
+            "First two principal components of the standardised embeddings of the test part",
+        )
 
 
 def plot_data(run: ForecastingRun, trained: list[Trained]) -> PlotData:
