@@ -218,7 +218,7 @@ def _encoding_part(run: ForecastingRun, document: Document) -> None:
 
 def _embedding_part(run: ForecastingRun, trained: list[Trained], document: Document) -> None:
     kept = plot_data(run, trained)
-    kept.save(folder.path)
+    kept.save(run.folder.path)
     names = [n for n in (run.config.method.name, UNTRAINED) if n in kept.facts["embeddings"]]
     if names:
         panels = {label(n): {**kept.embedding(n), **kept.facts["embeddings"][n]} for n in names}
