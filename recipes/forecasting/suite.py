@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script
 
 from data_loaders.series.splits import ForecastSplit
 from data_loaders.series.time_axis import calendar_features, seen_cycles
+from recipes.forecasting.neural import NEURAL, available, neural_row
 from recipes.forecasting.tables import LIBRARY, PLAIN, write_tables
 from tscl.disk import atomic_file
 from tscl.estimators.sktime.forecaster import SSCLForecaster
@@ -98,6 +99,7 @@ class Suite:
             Cell(name, row, seed)
             for name in self.names
             for row in rows or (*PLAIN[::-1], *LIBRARY[::-1])
+            if row not in NEURAL or available()
             for seed in (config["seeds"] if row in SEEDED else config["seeds"][:1])
         ]
         cells.sort(key=lambda cell: cell.seed)  # the first seed everywhere before the second
@@ -116,6 +118,8 @@ class Suite:
         parts |= {name: self.config[name] for name in ("steps", "split")}
         if cell.row in ENCODERS:
             parts["run"] = self.config["run"]
+        if cell.row in NEURAL:
+            parts["neural"] = self.config["neural"][cell.row]
         return parts | ({"linear": self.config["linear"]} if cell.row in LINEAR else {})
 
     def section(self, name: str) -> dict[str, Any]:
@@ -210,6 +214,20 @@ class Suite:
             return {result.horizon: (result, {"season": season}) for result, season in best}
         if cell.row in ("AutoETS", "AutoTheta"):
             return _statistical(cell.row, data, horizons, seasons[0] if seasons else 1)
+        if cell.row in NEURAL:
+            return {
+                h: neural_row(
+                    cell.row,
+                    data.targets,
+                    index,
+                    data.split,
+                    h,
+                    past_candidates(seasons, data.split.test.start, h)[-2:],
+                    self.config["neural"][cell.row],
+                    cell.seed,
+                )
+                for h in horizons
+            }
         fit = self._end_to_end if cell.row == "end to end" else self._linear
         return {h: fit(cell, data, index, seasons, h) for h in horizons}
 

@@ -21,6 +21,8 @@ PLAIN = (
     "NLinear",
     "AutoETS",
     "AutoTheta",
+    "N-HITS",
+    "PatchTST",
     "seasonal naive",
 )
 

@@ -11,6 +11,8 @@ import pytest
 import torch
 import yaml
 
+from data_loaders.series.splits import ForecastSplit
+from recipes.forecasting.neural import neural_row
 from recipes.forecasting.suite import NLinear, Suite
 from recipes.forecasting.tables import MARKS, by_row, frame_of, summary, verdicts, write_tables
 
@@ -100,3 +102,18 @@ def test_nlinear_moves_with_the_level():
     network = NLinear(1, 3, 8)
     past = torch.randn(4, 8, 1)
     torch.testing.assert_close(network(past + 5), network(past) + 5)
+
+
+@pytest.mark.parametrize("name", ["N-HITS", "PatchTST"])
+def test_networks_of_neuralforecast_forecast_the_rows_of_the_table(name):
+    pytest.importorskip("neuralforecast")
+    steps = np.arange(600)
+    wave = np.sin(steps * 2 * np.pi / 12)[:, None]
+    split = ForecastSplit(slice(0, 360), slice(360, 480), slice(480, 600))
+    settings = {"max_steps": 150, "windows_batch_size": 64, "val_check_steps": 50}
+    settings |= {"hidden_size": 16, "n_heads": 2, "learning_rate": 1e-3} if name == "PatchTST" else {}
+    index = pd.date_range("2020-01-01", periods=600, freq="h")
+    result, chosen = neural_row(name, wave, index, split, 6, (12, 24), settings, 0)
+    assert chosen["input_size"] in (12, 24)
+    assert result.n_test == 114
+    assert result.mse < 0.02  # a step beside would cost 0.13
