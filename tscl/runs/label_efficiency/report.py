@@ -187,8 +187,8 @@ def sentence(
     )
     others = [
         name
-        for name, row in config.rows.items()
-        if row.kind not in ("pretrained", "finetuned") and (at["row"] == name).any()
+        for name in config.rows
+        if not config.uses_pretraining(name) and (at["row"] == name).any()
     ]
     if not others or main in others:
         return f"{text}."

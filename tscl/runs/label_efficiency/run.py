@@ -6,7 +6,7 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from tscl.evaluation.metrics.labels import MAIN, label_scores
 from tscl.evaluation.probes.any_label import apply_probe, fit_probe
 from tscl.evaluation.probes.balanced import fit_balanced, fit_ridge, ridge_proba
 from tscl.evaluation.probes.classifiers import spread_classes
+from tscl.evaluation.probes.together import mean_of_probes
 from tscl.evaluation.recordings import embed_recordings
 from tscl.methods import METHODS
 from tscl.runs.external import SIDE, with_external
@@ -189,8 +190,8 @@ class LabelEfficiencyRun:
                     continue
                 start = self.encoder(row.base, fold) if row.base is not None else None
                 start = getattr(start, "backbone", start)  # embeddings of steps, without read-out
-                if row.kind not in TRAINED:
-                    self.features(name, fold)
+                for member in row.members or ([] if row.kind in TRAINED else [name]):
+                    self.features(member, fold)
                 title = f"{row.title or name}, fold {fold.number}"
                 self.progress.start(len(keys), len(keys) - len(missing), title)
                 try:
@@ -213,39 +214,44 @@ class LabelEfficiencyRun:
         task = next(task for task in self.tasks if task.name == key["task"])
         drawn = draw_labels(task, fold.train, self.group, key["share"], int(key["draw"]))
         test = fold.test[known_labels(task.label[fold.test])]
-        y, classes = task.label[drawn], len(task.classes)
+        y = task.label[drawn]
         facts: dict[str, Any] = {"n_labels": len(drawn), "n_test": len(test)}
         if task.kind == "multilabel":
             facts["labels"] = list(task.classes)
         if row.kind in TRAINED:
             proba, facts["step"] = self._trained(name, start, drawn, y, test, task, key)
+        elif row.kind == "together":
+            probes = [self._probe(member, fold, task, drawn)[2] for member in row.members]
+            parts = [(predict(fold.train), predict(test)) for predict in probes]
+            proba = mean_of_probes(parts, task.kind)
         else:
-            z = self.features(name, fold)
-            model: Any
-            if task.kind != "classes":
-                weight = "balanced" if task.kind == "multilabel" else None
-                grid, who = self.config.probe.C, self.group[drawn]
-                model, used = fit_probe(z[drawn], y, grid, patients=who, class_weight=weight)
-                facts |= used
-                proba = apply_probe(model, z[test], classes)
-            elif row.kind == "minirocket":
-                model = fit_ridge(z[drawn], y)
-                facts["alpha"] = float(model[-1].alpha_)
-                proba = ridge_proba(model, z[test], classes)
-            else:
-                model, facts["C"] = fit_balanced(
-                    z[drawn],
-                    y,
-                    classes,
-                    C=self.config.probe.C,
-                    groups=self.group[drawn],
-                    inner_folds=self.config.probe.inner_folds,
-                )
-                proba = spread_classes(model, z[test], classes)
+            model, used, predict = self._probe(name, fold, task, drawn)
+            facts |= used
+            proba = predict(test)
             if self.is_kept(key):
                 frozen = self.encoder_of(name, fold)
                 self.keep_classifier(key, task, frozen, model, self.pooling_of(frozen))
         return Cell(dict(key), facts, {"rows": test, "y": task.label[test], "proba": proba})
+
+    def _probe(
+        self, name: str, fold: Fold, task: Task, drawn: Index
+    ) -> tuple[Any, dict[str, Any], Callable[[Index], NDArray[np.float64]]]:
+        """A row's probe fitted on the drawn labels, its choices, and what it predicts."""
+        settings, groups = self.config.probe, self.group[drawn]
+        z, y, classes = self.features(name, fold), task.label[drawn], len(task.classes)
+        model: Any
+        if task.kind != "classes":
+            weight = "balanced" if task.kind == "multilabel" else None
+            model, used = fit_probe(z[drawn], y, settings.C, patients=groups, class_weight=weight)
+            return model, used, lambda at: apply_probe(model, z[at], classes)
+        if self.config.rows[name].kind == "minirocket":
+            model = fit_ridge(z[drawn], y)
+            used = {"alpha": float(model[-1].alpha_)}
+            return model, used, lambda at: ridge_proba(model, z[at], classes)
+        model, strength = fit_balanced(
+            z[drawn], y, classes, C=settings.C, groups=groups, inner_folds=settings.inner_folds
+        )
+        return model, {"C": strength}, lambda at: spread_classes(model, z[at], classes)
 
     def _trained(
         self,
