@@ -73,6 +73,22 @@ def seeded(seed: int, stream: str = "", *counters: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def same_threads() -> Iterator[None]:
+    """Put torch's number of threads back after the block.
+
+    numba's parallel code shares the OpenMP of torch and leaves it at all processors: training
+    goes on to other bits after it, and slower by far where the processors are not free.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def rand(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:
     """Uniform draws on ``like``'s device and dtype from ``generator`` (of any device)."""
     import torch

@@ -111,7 +111,9 @@ def test_networks_of_neuralforecast_forecast_the_rows_of_the_table(name):
     wave = np.sin(steps * 2 * np.pi / 12)[:, None]
     split = ForecastSplit(slice(0, 360), slice(360, 480), slice(480, 600))
     settings = {"max_steps": 150, "windows_batch_size": 64, "val_check_steps": 50}
-    settings |= {"hidden_size": 16, "n_heads": 2, "learning_rate": 1e-3} if name == "PatchTST" else {}
+    settings |= (
+        {"hidden_size": 16, "n_heads": 2, "learning_rate": 1e-3} if name == "PatchTST" else {}
+    )
     index = pd.date_range("2020-01-01", periods=600, freq="h")
     result, chosen = neural_row(name, wave, index, split, 6, (12, 24), settings, 0)
     assert chosen["input_size"] in (12, 24)
