@@ -99,7 +99,6 @@ class Suite:
             Cell(name, row, seed)
             for name in self.names
             for row in rows or (*PLAIN[::-1], *LIBRARY[::-1])
-            if row not in NEURAL or available()
             for seed in (config["seeds"] if row in SEEDED else config["seeds"][:1])
         ]
         cells.sort(key=lambda cell: cell.seed)  # the first seed everywhere before the second
@@ -352,7 +351,11 @@ def main() -> None:
     if options.datasets:
         config["datasets"] = {name: config["datasets"][name] for name in options.datasets}
     config |= {key: v for key in ("steps", "out") if (v := getattr(options, key)) is not None}
-    suite = Suite(config, options.rows)
+    rows = options.rows or [*PLAIN[::-1], *LIBRARY[::-1]]
+    if options.page is None and not available():
+        print(f"left out without neuralforecast: {', '.join(NEURAL)}", flush=True)
+        rows = [row for row in rows if row not in NEURAL]
+    suite = Suite(config, rows)
     if options.page is not None:
         write_tables(suite.files.finished(), options.page)
         return
