@@ -312,9 +312,10 @@ class Document:
 
 
 def _unbroken(body: str) -> str:
-    """The page with no line end inside an interval or between a mean and its spread."""
+    """The page with no line end inside an interval or between a mean, its spread and a number."""
     body = re.sub(r"(\[[-+\d.]+), ([-+\d.]+\])", "\\1,&nbsp;\\2", body)
-    return re.sub(r"(\d) ± (\d)", "\\1&nbsp;±&nbsp;\\2", body)
+    body = re.sub(r"(\d\*?) ± ([-+\d.e]+) (\(\d+\))", "\\1 ± \\2&nbsp;\\3", body)
+    return re.sub(r"(\d\*?) ± (\d)", "\\1&nbsp;±&nbsp;\\2", body)
 
 
 def read_pictures(folder: Path, name: str) -> tuple[bytes, bytes] | None:

@@ -20,6 +20,13 @@ from tscl.saving.card import versions
 from tscl.saving.tensors import read_json, write_json
 
 
+def wall_time(begun: float) -> str:
+    """What has passed since ``begun`` (of ``time.monotonic``), as the beginning of a sentence."""
+    seconds = time.monotonic() - begun
+    spent = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"Took {spent} on {os.cpu_count()} processor cores"
+
+
 class RunFolder:
     """Files of one run, written atomically.
 
@@ -34,10 +41,8 @@ class RunFolder:
 
     def cost(self) -> str:
         """What this call has taken so far, a sentence for the head of a report."""
-        seconds = time.monotonic() - self.begun
-        spent = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
         rest = "" if self.whole else "; what an earlier call had finished was read"
-        return f"Took {spent} on {os.cpu_count()} processor cores{rest}."
+        return f"{wall_time(self.begun)}{rest}."
 
     def begin(self, config: JobConfig, *, resume: bool) -> None:
         """Create the folder, or take it over.

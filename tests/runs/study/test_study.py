@@ -95,7 +95,8 @@ def test_lambdas_are_cells_and_settings_differ_by_name(config):
     assert made["none-supervised-dlinear-h3-s0"].backbone_params == {"individual": True}
     rows = [{"weight": w, "mse": 1.0} for w in (None, 0.1, 0.5)]
     same = {"backbone": "a", "strategy": "b", "algorithm": "c", "horizon": 3}
-    assert list(summary(pd.DataFrame([same | r for r in rows]))["weight"]) == ["", "0.1", "0.5"]
+    names = list(summary(pd.DataFrame([same | r for r in rows]))["method"])
+    assert names == ["a, b, c", "a, b, c, lambda 0.1", "a, b, c, lambda 0.5"]
     for bad in ("train_for.dlinea={}", "train_for.moco={lrr: 1}", "train_for.moco={lr: -1}"):
         with pytest.raises(ConfigError, match=r"dlinear|lr"):
             load_study(config, [bad])

@@ -18,7 +18,7 @@ from tscl.errors import ConfigError, DataError, InputError
 from tscl.runs.study.compare import compare_studies
 from tscl.runs.study.config import load_study
 from tscl.runs.study.study import Study, write_tables
-from tscl.runs.study.tables import by_variable, score_table, with_skill
+from tscl.runs.study.tables import by_variable, horizon_figure, score_table, with_skill
 
 ROOT = Path(__file__).resolve().parents[3]
 STUDY = """
@@ -149,7 +149,27 @@ def test_report_shows_tables_and_figures(tmp_path):
         assert min(drawn.shape[:2]) > 100
         assert drawn.std() > 0.02
     table = (tmp_path / "study.md").read_text()
-    assert "| tcn | end_to_end | moco |  | 0.525 ± 0.035 (2) |" in table
+    assert "| tcn, end to end, moco | 0.525 ± 0.035 (2) |" in table
+
+
+def test_a_method_keeps_its_colour_and_what_has_no_best_has_no_star(tmp_path):
+    rows = with_skill(frame("x")).assign(coverage=0.8, n_test=70, parameters=660992)
+    colours = []
+    for metric in ("mse", "skill"):
+        axes = horizon_figure(rows, metric).axes[0]
+        lines, names = axes.get_legend_handles_labels()
+        colours.append({n: line[0].get_color() for n, line in zip(names, lines, strict=True)})
+        assert names[0] == "tcn, end to end, moco"
+    assert colours[0] == colours[1]
+    assert len(set(colours[0].values())) == 4
+    write_tables(rows, tmp_path, "study", "Made up", cost="Took 3 s.")
+    text = (tmp_path / "report.md").read_text()
+    assert text.index("horizons_skill.png") < text.index("| method |")
+    assert "Took 3 s." in text.split("\n\n")[1]
+    assert "Windows tested by horizon: 70 at 24, 70 at 48." in text
+    assert "| tcn | 2.1* ± 0.14 (2)" not in text
+    assert "| tcn | 0.8 (2) | 0.8 (2) |" in text
+    assert "| tcn | 660992 (2) |" in text
 
 
 def test_studies_are_ranked_over_their_data_sets(tmp_path):

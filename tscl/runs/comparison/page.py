@@ -207,7 +207,7 @@ def _studies(document: Document, runs: Sequence[ComparedRun]) -> None:
     document.paragraph("Test part, mean ± standard deviation (number of seeds) by horizon.")
     for metric in ("mse", "mae"):
         document.subheading(metric.upper())
-        document.table(study_table(runs, metric), names=5)
+        document.table(study_table(runs, metric), names=2, best="low")
 
 
 def _training(document: Document, runs: Sequence[ComparedRun]) -> None:

@@ -141,5 +141,5 @@ def study_table(runs: Sequence[ComparedRun], metric: str) -> pd.DataFrame:
         frame.columns = [str(column) for column in frame.columns]
         return frame
 
-    result = merged(runs, rows, ["backbone", "strategy", "algorithm", "weight"])
+    result = merged(runs, rows, ["method"])
     return result.fillna("-").replace("", "-")

@@ -12,7 +12,7 @@ from tscl.disk import write_text
 from tscl.errors import InputError
 from tscl.runs.forecasting.data import ForecastingData, prepare
 from tscl.runs.study.config import StudyConfig
-from tscl.runs.study.study import Study, write_tables
+from tscl.runs.study.study import Study, cost_of, write_tables
 from tscl.runs.workers import Report
 
 
@@ -106,6 +106,7 @@ def run_backtest(
     table = pd.concat(frames, ignore_index=True)
     title = f"Backtest of {base.series.name}, {len(studies)} origins"
     folder = Path(config.out)
-    write_tables(table, folder, "backtest", title, over="origins and seeds")
+    cost = cost_of(table, studies[0].begun)
+    write_tables(table, folder, "backtest", title, over="origins and seeds", cost=cost)
     write_text(folder / "backtest.yaml", config.to_yaml())
     return table

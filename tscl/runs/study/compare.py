@@ -67,5 +67,5 @@ def compare_studies(
         document.paragraph("Left out, without a figure in every case: " + ", ".join(dropped) + ".")
     for name, frame in frames.items():
         document.heading(f"{name}: test {metric.upper()} by horizon")
-        document.table(summary(frame, metric))
+        document.table(summary(frame, metric), best="low")
     return ranks, document.write()[1]

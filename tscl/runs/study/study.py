@@ -23,6 +23,7 @@ from tscl.evaluation.forecasting.baselines import (
 from tscl.evaluation.forecasting.scores import HorizonResult, seasonal_change
 from tscl.evaluation.forecasting.statistical import statistical_baseline
 from tscl.forecasters.strategies import SIMPLE_NETWORKS, StrategySettings, run_strategy
+from tscl.runs.folder import wall_time
 from tscl.runs.forecasting.data import ForecastingData, cell_facts, prepare
 from tscl.runs.study.config import StudyConfig
 from tscl.runs.study.tables import markdown, write_report
@@ -100,6 +101,7 @@ class Study:
         self.data = data or prepare(config.data, config.horizons)
         self.cells = cells_of(config)
         self.files = CellFiles(self.folder, self.cells, self.facts)
+        self.begun = time.monotonic()
         self._check()
 
     def _check(self) -> None:
@@ -257,24 +259,40 @@ class Study:
     def collect(self) -> pd.DataFrame:
         """The rows; also ``study.parquet``, tables as ``study.md``, a report, the settings."""
         frame = self.rows()
-        write_tables(frame, self.folder, "study", f"Study of {self.data.series.name}")
+        title, cost = f"Study of {self.data.series.name}", cost_of(frame, self.begun)
+        write_tables(frame, self.folder, "study", title, cost=cost)
         write_text(self.folder / "study.yaml", self.config.to_yaml())
         return frame
 
 
+def cost_of(frame: pd.DataFrame, begun: float) -> str:
+    """The time since ``begun`` and the processor seconds of all cells, in a sentence."""
+    known = frame["seconds"].dropna() if "seconds" in frame else pd.Series(dtype=float)
+    return (
+        f"{wall_time(begun)}; the {len(known)} cells whose time is known took "
+        f"{known.sum():.0f} processor seconds, those of earlier calls among them."
+    )
+
+
 def write_tables(
-    frame: pd.DataFrame, folder: Path, name: str, title: str, over: str = "seeds"
+    frame: pd.DataFrame,
+    folder: Path,
+    name: str,
+    title: str,
+    *,
+    over: str = "seeds",
+    cost: str = "",
 ) -> Path:
     """Write ``name``.parquet, ``name``.md and the report; returns the report's page.
 
     The report of a study stands in its folder, others in one of their name there.
-    ``over`` says what the deviations of the tables are taken over.
+    ``over`` says what the deviations of the tables are taken over, ``cost`` what the rows took.
     """
     with atomic_file(folder / f"{name}.parquet") as work:
         frame.to_parquet(work)
     write_text(folder / f"{name}.md", markdown(frame, over))
     own = folder if name == "study" else folder / name
-    return write_report(frame, own, title, over=over)
+    return write_report(frame, own, title, over=over, cost=cost)
 
 
 def statistical_arguments(values: dict[str, Any]) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def label(row: pd.Series) -> str:
         words.append(str(row["strategy"]).replace("_", " "))
     if row["algorithm"] != "none":
         words.append(str(row["algorithm"]))
-    if weight := format_weight(row.get("weight")):
-        words.append(f"lambda {weight}")
+    if not pd.isna(weight := row.get("weight", float("nan"))):
+        words.append(f"lambda {weight:g}")
     return ", ".join(words)
 
 
@@ -57,31 +57,34 @@ def with_skill(frame: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def format_weight(weight: float | None) -> str:
-    """Lambda as text; empty where there is none."""
-    return "" if weight is None or pd.isna(weight) else f"{weight:g}"
-
-
 def variable_columns(frame: pd.DataFrame, metric: str) -> list[str]:
     """Columns of the errors of single variables."""
     return [c for c in map(str, frame.columns) if c.startswith(f"{metric}.")]
 
 
 def summary(frame: pd.DataFrame, metric: str = "mse") -> pd.DataFrame:
-    """Mean and deviation over seeds of each configuration (rows) by horizon (columns)."""
-    named = frame.assign(
-        weight=[format_weight(w) for w in frame.get("weight", [None] * len(frame))]
-    )
-    groups = named.groupby(["backbone", "strategy", "algorithm", "weight", "horizon"])[metric]
-    text = groups.agg(
-        lambda v: f"{v.mean():.4g} ± {v.std():.2g} ({len(v)})" if len(v) > 1 else f"{v.mean():.4g}"
-    )
+    """Mean and deviation over seeds of each method (rows) by horizon (columns).
+
+    Methods without a figure are left out.
+    """
+    named = with_skill(frame).dropna(subset=[metric])
+
+    def text_of(values: pd.Series[float]) -> str:
+        mean, spread = float(values.mean()), float(values.std())
+        text = f"{mean:.4g}" if abs(mean) < 1e4 else f"{mean:.0f}"
+        if spread > 0:
+            text += f" ± {spread:.2g}"
+        return text if len(values) < 2 else f"{text} ({len(values)})"
+
+    text = named.groupby(["method", "horizon"])[metric].agg(text_of)
     table: pd.DataFrame = text.unstack("horizon").fillna("").reset_index()
     return table
 
 
-def _best(metric: str) -> Literal["high", "low"]:
-    return "high" if metric == "skill" else "low"
+def _best(metric: str) -> Literal["high", "low"] | None:
+    """Which end of a score is good; of shares, widths and costs none is by itself."""
+    errors = ("mse", "mae", "mse_raw", "mae_raw", "mase")
+    return "high" if metric == "skill" else "low" if metric in errors else None
 
 
 def _sentence(rows: pd.DataFrame) -> str:
@@ -148,13 +151,18 @@ def write_ranks(document: Document, ranks: CriticalDifference, cases: Sequence[s
 
 
 def horizon_figure(frame: pd.DataFrame, metric: str = "mse") -> Figure:
-    """Mean over seeds by horizon, one line a method, bars of one deviation over seeds."""
+    """Mean over seeds by horizon, one line a method, bars of one deviation over seeds.
+
+    A method has the same colour for every metric; the legend begins with the best.
+    """
     rows = with_skill(frame)
     horizons = sorted(rows["horizon"].unique())
     figure = Figure(figsize=(7.2, 3.8))
     axes = figure.subplots()
-    names = rows.groupby("method")[metric].mean().sort_values().index
-    for i, name in enumerate(names):
+    names = sorted(rows["method"].unique())
+    means = rows.groupby("method")[metric].mean().sort_values(ascending=metric != "skill")
+    for name in means.index:
+        i = names.index(name)
         groups = rows[rows["method"] == name].groupby("horizon")[metric]
         mean, spread = groups.mean(), groups.std().fillna(0.0)
         axes.errorbar(
@@ -195,36 +203,57 @@ def write_report(
     title: str,
     *,
     over: str = "seeds",
+    cost: str = "",
 ) -> Path:
-    """Write ``report.md`` and ``report.html`` with tables and figures; returns the page's path.
+    """Write ``report.md`` and ``report.html`` with figures and tables; returns the page's path.
 
     One data set has too few horizons to rank over, so its cases are horizons x variables; the
     report says that such cases are not independent.
+
+    Args:
+        frame: rows of the study. folder: where the report goes. title: its heading.
+        over: what deviations are taken over.
+        cost: what the rows took, a sentence.
     """
     rows = with_skill(frame)
     document = Document(folder, title)
-    if "mse" in rows and rows["mse"].notna().any():
-        document.paragraph(_sentence(rows))
+    known = [name for name in METRICS if name in rows and rows[name].notna().any()]
+    if "mse" in known:
+        document.paragraph(f"{_sentence(rows)} {cost}".strip())
+    for metric in ("mse", "skill"):
+        if metric in known:
+            figure = horizon_figure(rows, metric)
+            document.figure(f"horizons_{metric}", figure, f"{METRICS[metric]}, by horizon.")
     document.paragraph(
         f"Scaled units unless said otherwise; mean and standard deviation over {over} (their "
         "number); a star marks the best of each column. Original units average over variables of "
-        "different units where there are several."
+        f"different units where there are several.{_tested(rows)}"
     )
-    for metric, name in METRICS.items():
-        if metric not in rows or not rows[metric].notna().any():
-            continue
-        document.heading(f"{name} by horizon")
-        document.table(summary(rows, metric), names=4, best=_best(metric))
-        if metric in ("mse", "skill"):
-            document.figure(f"horizons_{metric}", horizon_figure(rows, metric), name)
+    for metric in known[:2]:
+        document.heading(f"{METRICS[metric]} by horizon")
+        document.table(summary(rows, metric), best=_best(metric))
+    document.heading("Further figures by horizon")
+    for metric in known[2:]:
+        document.subheading(METRICS[metric])
+        document.table(summary(rows, metric), best=_best(metric), summary="table")
     variables = variable_columns(rows, "mse")
     if 1 < len(variables) <= 12 and rows.get("dataset", pd.Series([0])).nunique() == 1:
+        document.heading("Test MSE of every variable")
         for horizon in sorted(rows["horizon"].unique()):
-            document.heading(f"Test MSE of every variable, horizon {horizon}")
-            document.table(by_variable(frame, horizon), best="low")
+            document.subheading(f"Test MSE of every variable, horizon {horizon}")
+            document.table(by_variable(frame, horizon), best="low", summary="table")
     single = "dataset" not in rows or rows["dataset"].nunique() < 2
     cases = ("horizon", "variable") if single else ("dataset", "horizon")
     scores = score_table(frame, "mse", cases)
     if min(scores.shape) > 1:
         write_ranks(document, critical_difference(scores), cases)
     return document.write()[1]
+
+
+def _tested(rows: pd.DataFrame) -> str:
+    """How many windows a figure is over, by horizon; empty where that is not known."""
+    if "n_test" not in rows:
+        return ""
+    most = rows.groupby("horizon")["n_test"].max().dropna()
+    counts = ", ".join(f"{count:.0f} at {horizon}" for horizon, count in most.items())
+    return f" Windows tested by horizon: {counts}."
