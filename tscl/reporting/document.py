@@ -124,7 +124,7 @@ a{color:var(--link)} nav{font-size:.9rem} nav a{margin-right:1rem;display:inline
 table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .6rem;text-align:left;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{white-space:nowrap}
-.text td{min-width:5rem;overflow-wrap:anywhere}
+.text td{min-width:5rem;overflow-wrap:break-word} .text code{overflow-wrap:anywhere}
 th:first-child,td:first-child{position:sticky;left:0;background:var(--ground)}
 thead th{border-bottom:2px solid var(--faint)}
 figure{margin:.8rem 0 1.4rem} figure img{max-width:100%;display:block;border-radius:4px}
@@ -133,8 +133,8 @@ pre{background:var(--soft);padding:.7rem;overflow-x:auto;font-size:.82rem}
 summary{cursor:pointer} .note,figure em{font-style:normal;color:var(--faint);font-size:.9rem}
 @media (max-width:44rem){body{margin:1rem auto;padding:0 .7rem}
 figure.wide img{max-width:none;width:44rem}
-table :is(td,th):first-child,table.text td:first-child{max-width:9.5rem;min-width:6rem;
-white-space:normal;overflow-wrap:break-word} table.text td:first-child{min-width:8rem}}
+table :is(td,th):first-child{max-width:9.5rem;min-width:6rem;
+white-space:normal;overflow-wrap:break-word}}
 @page{size:A4;margin:14mm}
 @media print{nav{display:none} body{max-width:none;margin:0;padding:0;font-size:10pt}
 .scroll{overflow:visible} table{font-size:7pt;width:100%}

@@ -26,7 +26,14 @@ from tscl.runs.clinical.figures import (
     embedding_figure,
     roc_pr_figure,
 )
-from tscl.runs.clinical.report import EmbeddingData, ReportText, _readable, clinical_report
+from tscl.runs.clinical.report import (
+    EmbeddingData,
+    ReportText,
+    _by_share,
+    _prediction_plots,
+    _readable,
+    clinical_report,
+)
 from tscl.runs.clinical.tables import class_table, compact_table, figure_text, wide_table
 from tscl.saving.cells import Cell
 
@@ -171,8 +178,24 @@ def test_clinical_report_is_whole_and_self_contained(tmp_path: Path) -> None:
     for level in ("sample", "trial", "patient"):
         assert f"By {level}, by share" in text
     assert "<li>short &lt;run&gt;</li>" in page
+    _one_colour_a_method(cells, summarise(cells, n_replicates=0))
     with pytest.raises(InputError, match="primary"):
         clinical_report(tmp_path, cells, ReportText("", ""), primary="none", n_replicates=0)
+
+
+def _one_colour_a_method(cells: list[Cell], table: pandas.DataFrame) -> None:
+    """The first figure's colours are those of the curves and of the calibration."""
+    shares = _by_share(table)
+    assert shares is not None
+    colours = {t.get_text(): t.get_color() for t in shares[0].axes[0].texts}
+    assert len(colours) == len(set(colours.values())) == 4
+    for plot in _prediction_plots(cells, "<mine> & co", ["healthy", "ill"])[:2]:
+        lines = [n for axes in plot.figure.axes for n in axes.lines]
+        drawn = {str(n.get_label()): (n.get_color(), n.get_linestyle()) for n in lines}
+        for method, colour in colours.items():
+            own = [style for name, style in drawn.items() if name.startswith(f"{method}, ")]
+            assert {c for c, _ in own} == {colour}, plot.name
+            assert len({dash for _, dash in own}) >= (2 if method == "<mine> & co" else 1)
 
 
 def test_report_draws_one_curve_a_method_when_there_are_many() -> None:

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from tests.runs.small_runs import clinical_run, forecasting_run
+from tests.runs.small_runs import clinical_run, forecasting_run, study
 from tscl.runs.comparison.page import write_comparison
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -23,6 +23,18 @@ HARNESS = """<!doctype html><html><body style="margin:0"><pre id="out"></pre><sc
 function look(frame) {
   const inner = frame.contentDocument, root = inner.documentElement;
   const images = [...inner.images];
+  // words of table cells that stand on two lines, but those of code
+  const broken = [], walk = inner.createTreeWalker(inner.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const node = walk.currentNode, cell = node.parentElement.closest("td,th");
+    if (!cell || node.parentElement.closest("code")) continue;
+    for (const word of node.data.matchAll(/\\p{L}+/gu)) {
+      const range = inner.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(one => one.top)).size > 1) broken.push(word[0]);
+    }
+  }
   const style = frame.contentWindow.getComputedStyle(inner.body);
   document.getElementById("out").textContent = JSON.stringify({
     images: images.map(one => one.complete ? one.naturalWidth : 0),
@@ -31,6 +43,7 @@ function look(frame) {
     ink: style.color, ground: style.backgroundColor,
     requests: frame.contentWindow.performance.getEntriesByType("resource")
       .map(one => one.name).filter(one => !one.startsWith("data:")),
+    broken: broken,
     overlaps: [...inner.querySelectorAll("td,th")]
       .filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent),
   });
@@ -43,6 +56,7 @@ function look(frame) {
 def pages(tmp_path_factory) -> dict[str, str]:
     base = tmp_path_factory.mktemp("runs")
     runs = [forecasting_run(base / "forecasting", seed=1), clinical_run(base / "clinical")]
+    runs.append(study(base / "study"))
     files = {run.name: run / "report.html" for run in runs}
     files["comparison"] = write_comparison(runs, base / "page.html")
     return {name: file.read_text(encoding="utf-8") for name, file in files.items()}
@@ -88,6 +102,7 @@ def shown(text: str, folder, width: int, *, dark: bool) -> dict:
         ("clinical", 1200, False, 4),  # two patients are too few for curves by patient
         ("clinical", 360, True, 4),
         ("forecasting", 360, True, 3),
+        ("study", 360, False, 1),
     ],
 )
 def test_page_is_readable(pages, tmp_path, name, width, dark, figures):
@@ -98,6 +113,7 @@ def test_page_is_readable(pages, tmp_path, name, width, dark, figures):
     assert seen["requests"] == []
     assert seen["width"] <= seen["screen"]
     assert seen["overlaps"] == []
+    assert seen["broken"] == []
     ink, ground = luminance(seen["ink"]), luminance(seen["ground"])
     contrast = (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05)
     assert contrast > 7

@@ -5,7 +5,7 @@ Every function returns a ``matplotlib.figure.Figure`` of its own; nothing touche
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -22,13 +22,16 @@ from tscl.evaluation.metrics.classification import classification_metrics
 from tscl.seeding import numpy_generator, same_threads
 
 Predictions = Mapping[str, tuple[ArrayLike, ArrayLike]]
+Styles = Mapping[str, tuple[str, str]]
 Curves = Mapping[str, Sequence[tuple[NDArray[Any], NDArray[Any]]]]
 GRID = np.linspace(0.0, 1.0, 401)
 MOST_POINTS = 3000
 """Of more embeddings a random choice is drawn."""
 
 
-def roc_pr_figure(curves: Curves, *, names: Sequence[str] = ()) -> Figure:
+def roc_pr_figure(
+    curves: Curves, *, names: Sequence[str] = (), styles: Styles | None = None
+) -> Figure:
     """ROC and precision-recall curves, one colour a method, side by side.
 
     Thin: each seed. Thick: their mean over a grid. Two classes: curves of class 1. More: the mean
@@ -38,6 +41,7 @@ def roc_pr_figure(curves: Curves, *, names: Sequence[str] = ()) -> Figure:
     Args:
         curves: name -> (y (n,), proba (n, K)) of every seed.
         names: name of each class.
+        styles: name -> colour and dash; by default a colour each.
     """
     if not curves:
         raise InputError("curves", "none", "give at least one method")
@@ -46,14 +50,14 @@ def roc_pr_figure(curves: Curves, *, names: Sequence[str] = ()) -> Figure:
     figure = Figure(figsize=(10.5, height), layout="constrained")
     roc_axes, pr_axes = panels = figure.subplots(1, 2)
     several, chance = False, None
-    for number, (name, seeds) in enumerate(curves.items()):
-        colour = qualitative_colours(len(curves))[number]
+    for name, seeds in curves.items():
+        colour, dash = (styles or _own_styles(curves))[name]
         checked = [check_probabilities(y, p) for y, p in seeds]
         several = checked[0][1].shape[1] > 2
         drawn = [_curve_pair(y, p) for y, p in checked if len(np.unique(y)) > 1]
         if not drawn:
             for axes in panels:
-                axes.plot([], [], color=colour, label=f"{name} (one class only)")
+                axes.plot([], [], color=colour, ls=dash, label=f"{name} (one class only)")
             continue
         metrics = [classification_metrics(y, p) for y, p in checked if len(np.unique(y)) > 1]
         if chance is None:
@@ -66,7 +70,8 @@ def roc_pr_figure(curves: Curves, *, names: Sequence[str] = ()) -> Figure:
             values = np.stack([curve[place] for curve in drawn])
             if len(values) > 1 and np.ptp(values, axis=0).max() > 0:
                 axes.plot(GRID, values.T, color=colour, lw=0.6, alpha=0.35)
-            axes.plot(GRID, values.mean(axis=0), color=colour, lw=1.7, label=f"{name} ({area})")
+            line: dict[str, Any] = {"color": colour, "ls": dash, "lw": 1.7}
+            axes.plot(GRID, values.mean(axis=0), label=f"{name} ({area})", **line)
     roc_axes.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--", label="chance")
     if chance is not None:
         pr_axes.axhline(chance, color="0.6", lw=1, ls="--", label="chance")
@@ -101,23 +106,28 @@ def _curve_pair(
     return np.mean(rates, axis=0), np.mean(precisions, axis=0), chance
 
 
-def calibration_figure(predictions: Predictions) -> Figure:
-    """Accuracy against confidence of the top label, and how many samples a bin holds."""
+def calibration_figure(predictions: Predictions, styles: Styles | None = None) -> Figure:
+    """Accuracy against confidence of the top label, and how many samples a bin holds.
+
+    Args:
+        predictions: name -> (y (n,), proba (n, K)).
+        styles: as of :func:`roc_pr_figure`.
+    """
     if not predictions:
         raise InputError("predictions", "none", "give at least one method")
     figure = Figure(figsize=(8.6, 6.0), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     top.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--", label="perfect calibration")
     low = 1.0
-    for number, (name, (y_true, proba)) in enumerate(predictions.items()):
+    for name, (y_true, proba) in predictions.items():
         bins = reliability_bins(y_true, proba)
         used = bins.count > 0
-        colour = qualitative_colours(len(predictions))[number]
+        colour, dash = (styles or _own_styles(predictions))[name]
         label = f"{name} (ECE {bins.ece:.3f})"
-        style: dict[str, Any] = {"color": colour, "lw": 1.4, "marker": "o", "ms": 4}
+        style: dict[str, Any] = {"color": colour, "ls": dash, "lw": 1.4, "marker": "o", "ms": 4}
         top.plot(bins.confidence[used], bins.accuracy[used], label=label, **style)
         share = bins.count / bins.count.sum()
-        bottom.stairs(share, bins.edges, color=colour, lw=1.4)
+        bottom.stairs(share, bins.edges, color=colour, ls=dash, lw=1.4)
         low = min(low, 1 / np.shape(proba)[1], float(bins.edges[:-1][used].min()))
     top.set(ylabel="accuracy", ylim=(-0.02, 1.02), xlim=(max(0.0, low - 0.02), 1.01))
     bottom.set(xlabel="confidence (probability of the predicted class)", ylabel="share of samples")
@@ -125,6 +135,12 @@ def calibration_figure(predictions: Predictions) -> Figure:
         axes.grid(alpha=0.25)
     top.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
     return figure
+
+
+def _own_styles(names: Iterable[str]) -> dict[str, tuple[Any, str]]:
+    """A colour for each name, all lines drawn through."""
+    every = list(names)
+    return {n: (c, "-") for n, c in zip(every, qualitative_colours(len(every)), strict=True)}
 
 
 def confusion_figure(predictions: Predictions, *, names: Sequence[str] = ()) -> Figure:

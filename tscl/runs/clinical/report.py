@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,7 +45,7 @@ from tscl.runs.clinical.tables import (
     wide_table,
     write_predictions,
 )
-from tscl.runs.label_efficiency.figures import label_efficiency_figure
+from tscl.runs.label_efficiency.figures import DASHES, label_efficiency_figure, row_styles
 from tscl.saving.cells import Cell
 
 Name = tuple[str, str, str]
@@ -164,6 +165,10 @@ def write_report(
 METRIC_TITLES = {"auroc": "AUROC", "r2": "R2", "mae": "Mean absolute error"}
 
 
+PLAIN = {baseline.title for baseline in BASELINES.values() if not baseline.full}
+"""Methods without a trained network, drawn in grey."""
+
+
 def main_metrics(table: pd.DataFrame) -> tuple[str, ...]:
     """The scores that a report begins with: AUROC, or R2 and the error of a number."""
     return ("r2", "mae") if (table["metric"] == "r2").any() else ("auroc",)
@@ -209,9 +214,8 @@ def _by_share(table: pd.DataFrame) -> tuple[Figure, str] | None:
         return None
     columns = {"method": "row", "fraction": "share", "mean": "value"}
     lines = own.rename(columns=columns).assign(task=level)
-    titles = {name: name for name in own["method"].unique()}
-    plain = {baseline.title for baseline in BASELINES.values() if not baseline.full}
-    figure = label_efficiency_figure(lines, titles, plain, {level: (f"By {level}", "classes")})
+    titles = {name: name for name in table["method"].unique()}
+    figure = label_efficiency_figure(lines, titles, PLAIN, {level: (f"By {level}", "classes")})
     protocols = ", ".join(f"{k} `{v}`" for k, v in zip(own["method"], own["protocol"], strict=True))
     shown = ", ".join(dict.fromkeys(protocols.split(", ")))
     return figure, (
@@ -285,21 +289,25 @@ def _prediction_plots(
         shown += f"; {len(drawn)} of {len(chosen)} rows are drawn"
     first = f"first seed of {max(map(len, chosen.values()))}" if chosen else ""
     plots = []
+    styles = _styles(cells, labels)
     curves = {level: _curves(chosen, drawn, labels, level) for level in ("sample", "patient")}
     for level, rows in curves.items():
         units = len(next(iter(rows.values()))[0][0]) if rows else 0
         if units < (1 if level == "sample" else FEWEST_UNITS):
             continue
-        caption = f"One colour a method, by {level} ({units}): {shown}. Thin: each seed; thick: "
-        caption += "their mean. The areas are the tables' AUROC and AUPRC."
-        figure = roc_pr_figure(rows, names=label_names)
+        caption = (
+            f"One colour a method, the same in all figures, by {level} ({units}): {shown}. Thin: "
+            "each seed; thick: their mean. The areas are the tables' AUROC and AUPRC."
+        )
+        figure = roc_pr_figure(rows, names=label_names, styles=styles)
         heading = f"ROC and precision-recall by {level}"
         plots.append(Plot(f"curves-{level}", heading, figure, caption))
     caption = (
         f"By sample: {shown}, {first}. Below the diagonal a method is surer than it is right. ECE: "
         "distance from it, weighted by how often a confidence occurs (lower panel)."
     )
-    figure = calibration_figure({label: seeds[0] for label, seeds in curves["sample"].items()})
+    firsts = {label: seeds[0] for label, seeds in curves["sample"].items()}
+    figure = calibration_figure(firsts, styles)
     plots.append(Plot("calibration", "Calibration", figure, caption))
     votes = {level: pooled_predictions(chosen[mine[0]][0], level=level) for level in LEVELS}
     counts = {f"by {level}": (rows.y, rows.proba) for level, rows in votes.items() if len(rows)}
@@ -307,6 +315,20 @@ def _prediction_plots(
     figure = confusion_figure(counts, names=label_names)
     plots.append(Plot("confusion", "Confusion", figure, caption))
     return plots
+
+
+def _styles(cells: Sequence[Cell], labels: Mapping[Name, str]) -> dict[str, tuple[str, str]]:
+    """Colour and dash by label: a method's colour is that of the first figure, and what else
+    there is of it, such as a second protocol, is dashed."""
+    colours = row_styles(dict.fromkeys(str(cell.key["method"]) for cell in cells), PLAIN)
+    count: Counter[str] = Counter()
+    styles = {}
+    for name, label in labels.items():
+        colour, dash, _ = colours[name[0]]
+        nth = count[name[0]]
+        styles[label] = colour, DASHES[(DASHES.index(dash) + nth) % len(DASHES)]
+        count[name[0]] += 1
+    return styles
 
 
 def _label_plots(

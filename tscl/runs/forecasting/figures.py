@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.collections import LineCollection
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, num2date
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 Array = NDArray[np.generic]
@@ -21,6 +22,7 @@ def forecast_figure(
     truth: Array,
     forecasts: Mapping[str, Array],
     *,
+    colours: Mapping[str, str],
     unit: str,
     title: str,
 ) -> Figure:
@@ -31,6 +33,7 @@ def forecast_figure(
         history: values before the forecast origin.
         truth: values after it; NaN where unknown.
         forecasts: name to values after the origin, of truth's length.
+        colours: of each name.
         unit: label of the vertical axis.
         title: title of the figure.
     """
@@ -42,8 +45,8 @@ def forecast_figure(
     joined = np.concatenate((history[-1:], truth))
     axes.plot(stamps[n - 1 :], joined, color="#444444", lw=1.2, label="truth")
     axes.axvline(stamps[n - 1], color="#999999", lw=0.8, ls=":")
-    for colour, (name, values) in zip(COLOURS, forecasts.items(), strict=False):
-        axes.plot(stamps[n:], values, color=colour, lw=1.6, label=name)
+    for name, values in forecasts.items():
+        axes.plot(stamps[n:], values, color=colours[name], lw=1.6, label=name)
     axes.set_ylabel(unit)
     axes.set_title(title, loc="left", fontsize=10, pad=22)
     axes.legend(frameon=False, fontsize=8, ncols=5, loc="lower left", bbox_to_anchor=(-0.01, 1.0))
@@ -51,8 +54,19 @@ def forecast_figure(
     if np.issubdtype(stamps.dtype, np.datetime64):
         locator = AutoDateLocator(minticks=3, maxticks=9)
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.xaxis.set_major_formatter(FuncFormatter(date_label))
+        axes.tick_params(axis="x", labelsize=8)
     return figure
+
+
+def date_label(days: float, _: int | None = None) -> str:
+    """The whole date of a tick, year included, and its time where it is not midnight.
+
+    Example:
+        >>> date_label(18627.25)
+        '2020-12-31\\n06:00'
+    """
+    return f"{num2date(days):%Y-%m-%d\n%H:%M}".removesuffix("\n00:00")
 
 
 def mask_figure(
@@ -117,11 +131,14 @@ def embedding_figure(panels: Mapping[str, Mapping[str, Any]], *, unit: str) -> F
     return figure
 
 
-def comparison_figure(rows: dict[str, dict[int, float]], *, metric: str) -> Figure:
+def comparison_figure(
+    rows: dict[str, dict[int, float]], *, colours: Mapping[str, str], metric: str
+) -> Figure:
     """Error by horizon on a log scale, one line a method.
 
     Args:
         rows: name to {horizon: error}.
+        colours: of each name.
         metric: label of the vertical axis.
     """
     figure = Figure(figsize=(6.4, 3.6))
@@ -135,7 +152,7 @@ def comparison_figure(rows: dict[str, dict[int, float]], *, metric: str) -> Figu
             ms=4,
             lw=2.2 if i == 0 else 1.3,
             ls="-" if i < 3 else "--",
-            color=COLOURS[i % len(COLOURS)],
+            color=colours[name],
             label=name,
         )
         axes.set_xticks(range(len(horizons)), [str(h) for h in horizons])

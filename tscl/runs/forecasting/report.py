@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tscl.reporting.document import Document
 from tscl.runs.folder import RunFolder
 from tscl.runs.forecasting.config import UNTRAINED
 from tscl.runs.forecasting.figures import (
+    COLOURS,
     comparison_figure,
     embedding_figure,
     forecast_figure,
@@ -155,19 +157,32 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     document = Document(folder.path, f"{config.name}: {config.method.name} on {data.series.name}")
     document.paragraph(f"{_sentence(config.method.name, table)} {folder.cost()}")
     bounds = {k: (p.start, p.stop) for k, p in data.split.parts()}
+    by_horizon = {label(n): {r.horizon: r.mse for r in rs} for n, rs in table.items()}
+    colours = dict(zip(by_horizon, cycle(COLOURS), strict=False))
+    figure = comparison_figure(by_horizon, colours=colours, metric="test MSE")
+    tested = ", ".join(f"{r.n_test} at {r.horizon}" for r in table[config.method.name])
+    document.figure(
+        "comparison",
+        figure,
+        f"Test MSE by horizon in steps, scaled units. Windows tested by horizon: {tested}.",
+    )
+    _forecast_part(run, table, colours, document)
     document.paragraph(
         f"{len(data.series)} steps ({data.series.freq or 'no regular step'}), targets "
         f"{', '.join(data.series.targets)}; training steps {bounds['train'][0]} to "
         f"{bounds['train'][1]}, validation to {bounds['valid'][1]}, test to {bounds['test'][1]}. "
         f"Seed {config.seed}. Penalties and epochs were chosen on validation only."
     )
+    ways: dict[str, list[str]] = {}
     for name, embeddings in run.encoded.items():
         how = {
             "sliding": f"windows of {embeddings.window} past steps, last position only",
             "chunked": "one causal pass in chunks",
             "full": "one causal pass",
         }[embeddings.route]
-        document.paragraph(f"{label(name)} was encoded by {how}.")
+        ways.setdefault(how, []).append(label(name))
+    for how, names in ways.items():
+        document.paragraph(f"Encoded by {how}: {', '.join(names)}.")
     if run.heads:
         document.heading("Heads, chosen on windows held out before the test part")
         document.table(head_frame(run))
@@ -185,10 +200,6 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     )
     document.heading("Cost: processor seconds and parameters of the encoder")
     document.table(cost_frame(run))
-    by_horizon = {label(n): {r.horizon: r.mse for r in rs} for n, rs in table.items()}
-    figure = comparison_figure(by_horizon, metric="test MSE")
-    document.figure("comparison", figure, "Error by horizon")
-    _forecast_part(run, table, document)
     _mask_part(run, trained, document)
     kept = plot_data(run, trained)
     kept.save(folder.path)
@@ -206,7 +217,7 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
         document.heading("Training")
         document.figure("history", history_figure(histories), "Loss terms by training step")
     document.heading("Configuration")
-    document.code(config.to_yaml())
+    document.code(config.to_yaml(), summary="config.yaml")
     markdown, _ = document.write()
     return markdown
 
@@ -246,7 +257,9 @@ def _best_baseline(run: ForecastingRun, table: Table) -> list[str]:
     return sorted(rows, key=lambda name: float(np.mean([r.mse for r in table[name]])))[:1]
 
 
-def _forecast_part(run: ForecastingRun, table: Table, document: Document) -> None:
+def _forecast_part(
+    run: ForecastingRun, table: Table, colours: dict[str, str], document: Document
+) -> None:
     data, horizon = run.data, min(168, max(run.config.evaluate.horizons))
     if horizon not in run.config.evaluate.horizons:
         horizon = run.config.evaluate.horizons[-1]
@@ -262,7 +275,6 @@ def _forecast_part(run: ForecastingRun, table: Table, document: Document) -> Non
     truth = inverse(data.targets[origin + 1 : origin + 1 + horizon])[:, -1]
     start = max(0, origin - 2 * horizon)
     values = data.series.target_values[:, -1]
-    document.heading("Forecast against truth")
     document.figure(
         "forecast",
         forecast_figure(
@@ -270,6 +282,7 @@ def _forecast_part(run: ForecastingRun, table: Table, document: Document) -> Non
             values[start : origin + 1],
             truth,
             forecasts,
+            colours=colours,
             unit=data.series.targets[-1],
             title=f"{horizon} steps ahead from the end of the test part",
         ),

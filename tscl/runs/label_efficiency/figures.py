@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ def label_efficiency_figure(
     shares = sorted(table["share"].unique())
     figure = Figure(figsize=(6.6 * len(tasks), 5.2), layout="constrained")
     panels = figure.subplots(1, len(tasks), squeeze=False)[0]
-    styles = _styles(titles, plain)
+    styles = row_styles(titles, plain)
     for axes, (task, (title, kind)) in zip(panels, tasks.items(), strict=True):
         ends = {}
         own = table[(table["task"] == task) & (table["metric"] == MAIN[kind])]
@@ -58,15 +58,16 @@ def label_efficiency_figure(
     return figure
 
 
-def _styles(titles: Mapping[str, str], plain: set[str]) -> dict[str, tuple[str, str, float]]:
-    """Colour, dash and width of every row."""
+def row_styles(names: Iterable[str], plain: set[str]) -> dict[str, tuple[str, str, float]]:
+    """Colour, dash and width of every row, the same in every figure of a report."""
     styles, colours, greys = {}, 0, 0
-    for row in titles:
+    for row in names:
         if row in plain:
             styles[row] = (GREYS[greys % len(GREYS)], DASHES[1 + greys % 3], 1.3)
             greys += 1
         else:
-            styles[row] = (COLOURS[colours % len(COLOURS)], "-", 2.0 if colours == 0 else 1.6)
+            again, place = divmod(colours, len(COLOURS))
+            styles[row] = (COLOURS[place], DASHES[again % 4], 1.6 if colours else 2.0)
             colours += 1
     return styles
 

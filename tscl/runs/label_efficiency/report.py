@@ -111,7 +111,7 @@ def write_label_report(job: LabelEfficiencyRun, cells: Sequence[Cell]) -> LabelR
         if task.kind != "classes":
             continue
         largest = max(config.shares)
-        frame = class_table(cells, task, largest).round(3)
+        frame = class_table(cells, task, largest).map("{:.3f}".format)
         frame.insert(0, "row", [titles[str(row)] for row in frame.index])
         document.subheading(f"F1 of each class, {task.title}, {share_name(largest)} of labels")
         document.table(frame, best="high")

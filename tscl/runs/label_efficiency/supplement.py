@@ -24,12 +24,16 @@ from tscl.saving.cells import Cell
 
 
 def participants(job: LabelEfficiencyRun) -> pd.DataFrame:
-    """Patients and recordings of both parts of every fold; see
-    :func:`tscl.runs.clinical.supplement.participants`. Classes are those of the first task."""
+    """Patients and recordings of both parts of every fold, with the classes of every task; see
+    :func:`tscl.runs.clinical.supplement.participants`."""
     folds = {fold.number: {"train": fold.train, "test": fold.test} for fold in job.folds}
-    task = job.tasks[0]
-    frame = counted(job.data, folds, task.label, task.classes)
-    return frame.rename(columns={"samples": "recordings"})
+    frames = []
+    for task in job.tasks:
+        before = f"{task.title}: " if len(job.tasks) > 1 else ""
+        names = [before + name for name in task.classes]
+        frames.append(counted(job.data, folds, task.label, names))
+    frame = pd.concat(frames, axis=1)
+    return frame.loc[:, ~frame.columns.duplicated()].rename(columns={"samples": "recordings"})
 
 
 def missing_values(job: LabelEfficiencyRun) -> pd.DataFrame:
