@@ -148,7 +148,13 @@ def cost_frame(run: ForecastingRun) -> pd.DataFrame:
 
 
 def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> Path:
-    """Write metrics, figures and the report; returns the path of the Markdown file."""
+    """Write metrics, figures and the report; returns the path of the Markdown file.
+
+    Args:
+        run: with data, folder and embeddings.
+        trained: methods that were trained in it.
+        table: results of all rows.
+    """
     config, data = run.config, run.data
     folder: RunFolder = run.folder
     folder.write_metrics(metrics_json(run, table))

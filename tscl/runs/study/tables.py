@@ -108,6 +108,8 @@ def score_table(
     """Cases (rows) by methods (columns), means over seeds: what ranks are made of.
 
     Args:
+        frame: one line a cell, as :meth:`Study.run` gives it.
+        metric: column that is compared.
         per: what makes a case, of ``dataset``, ``horizon``, ``variable`` and ``round``; means
             are taken over what is left out. Methods without a figure in every case are dropped.
 
@@ -200,6 +202,12 @@ def write_report(
 
     One data set has too few horizons to rank over, so its cases are horizons x variables; the
     report says that such cases are not independent.
+
+    Args:
+        frame: one line a cell.
+        folder: that ``report.md`` and ``report.html`` go to.
+        title: of the report.
+        over: what the deviations of the tables are taken over.
     """
     rows = with_skill(frame)
     document = Document(folder, title)
