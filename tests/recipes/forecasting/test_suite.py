@@ -33,6 +33,7 @@ def test_validation_chooses_and_test_errors_judge(tmp_path):
         cell("AutoTCL", 0, (0.2, 1.0), (0.1, 0.5)),
         cell("AutoTCL", 1, (0.4, 1.2), (0.1, 0.7)),
         cell("TS2Vec", 0, (0.5, 0.9), (0.2, 0.3)),
+        cell("end to end", 0, (0.1, 3.0), (0.05, 3.0)),  # its network has seen the held-out windows
         cell("ridge on lags", 0, (0.01, 1.09), (0.01, 0.55)),
         cell("seasonal naive", 0, (0.01, 2.0), (0.01, 0.59)),
     ]
@@ -48,6 +49,7 @@ def test_validation_chooses_and_test_errors_judge(tmp_path):
     assert rows["within 2 %"].to_dict() == {
         "AutoTCL": 1,
         "TS2Vec": 2,
+        "end to end": 0,
         "ridge on lags": 2,
         "seasonal naive": 0,
     }

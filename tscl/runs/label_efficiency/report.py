@@ -351,6 +351,14 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
         f"({config.labelled.held:.0%}) where every class has two patients, else the last.",
         *(
             [
+                "Rows together: the mean of their probes' log-probabilities, each divided by its "
+                "spread over the training part, for which no label is needed."
+            ]
+            if any(row.kind == "together" for row in config.rows.values())
+            else []
+        ),
+        *(
+            [
                 "Several labels: a logistic regression each, of recordings whose label is known; "
                 "numbers: ridge regression, R2 being the share of variance explained."
             ]
