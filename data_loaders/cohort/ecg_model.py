@@ -109,6 +109,12 @@ def rr_intervals(
     The spectrum is the paper's equation (2): one Gaussian at 0.1 Hz and one at the breathing
     frequency, both 0.01 Hz wide, with random phases. It is drawn over at least 200 s so that a
     short record still holds both rhythms.
+
+    Args:
+        heart: rate, its deviation and the balance of both rhythms.
+        n_steps: steps of the record.
+        sampling_rate: Hz.
+        rng: source of the phases and of the start.
     """
     length = max(n_steps, int(200 * sampling_rate))
     frequency = np.fft.rfftfreq(length, 1 / sampling_rate)

@@ -103,6 +103,11 @@ def _read_meta(directory: Path) -> tuple[dict[str, str], float, dict[str, Any]]:
 def load_fields(directory: Path, *, in_memory: bool = False, verify: bool = True) -> dict[str, Any]:
     """Read what :func:`save_recordings` wrote, as the arguments of ``Recordings``.
 
+    Args:
+        directory: that it was written to.
+        in_memory: read the values now, instead of mapping the file.
+        verify: compare checksums.
+
     Raises:
         DataError: a missing or damaged file, another format or version, a checksum that differs.
     """

@@ -175,7 +175,14 @@ def _load_packed(path: Path) -> np.ndarray:
 
 
 def check_sums(directory: Path, sums: Mapping[str, str], what: str, *, verify: bool) -> None:
-    """Raise DataError for a file of ``what`` that is missing or, with ``verify``, was changed."""
+    """Raise DataError for a file that is missing or was changed.
+
+    Args:
+        directory: that the files lie in.
+        sums: SHA-256 by name.
+        what: the data were written as, for the error.
+        verify: compare the checksums too.
+    """
     for name, expected in sums.items():
         path = directory / name
         if not path.is_file():

@@ -17,7 +17,10 @@ MARKS = {"recordings.json": "recordings", "REFERENCE.csv": "cinc2017", "labels.c
 
 
 def run(config: LabelEfficiencyConfig, quiet: bool, *, resume: bool, begin: bool = True) -> None:
-    """Pretrain, evaluate and report; without ``begin`` in a folder as it stands."""
+    """Pretrain, evaluate and report.
+
+    Arguments as :func:`tscl.cli.clinical.run`.
+    """
     from tscl.runs.label_efficiency.report import write_label_report
     from tscl.runs.label_efficiency.run import LabelEfficiencyRun
 
@@ -32,7 +35,10 @@ def run(config: LabelEfficiencyConfig, quiet: bool, *, resume: bool, begin: bool
 
 
 def pretrain(config: LabelEfficiencyConfig, quiet: bool, *, resume: bool) -> None:
-    """Pretrain the pretrained rows on the training part of every fold."""
+    """Pretrain the pretrained rows on the training part of every fold.
+
+    Arguments as :func:`run`.
+    """
     from tscl.runs.label_efficiency.config import row_slug
     from tscl.runs.label_efficiency.run import LabelEfficiencyRun
 
@@ -47,11 +53,16 @@ def pretrain(config: LabelEfficiencyConfig, quiet: bool, *, resume: bool) -> Non
                 console.print(f"encoder: {job.home(name, fold)}")
 
 
-def use_data(values: dict[str, Any], path: Path, sets: Sequence[str], *, embedded: bool) -> None:
+def use_data(values: dict[str, Any], path: Path, sets: Sequence[str]) -> None:
     """Point a label-efficiency configuration at another folder, in place.
 
     The kind is found where the folder's files tell it; otherwise that of the configuration stays,
     unless that makes its own cohort: then ``sets`` have to name ``data.kind``.
+
+    Args:
+        values: of the configuration, by section.
+        path: the folder.
+        sets: ``key=value`` overrides that follow.
 
     Raises:
         ConfigError: no such folder, or neither it nor ``sets`` tells the kind of the data.

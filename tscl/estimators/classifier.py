@@ -380,7 +380,13 @@ class NetworkHead:
 
     @classmethod
     def restored(cls, classes: NDArray[Any], arrays: Arrays, width: int) -> NetworkHead:
-        """The head of :meth:`arrays`; ValueError or KeyError when they do not fit."""
+        """The head that was saved; ValueError or KeyError when the arrays do not fit.
+
+        Args:
+            classes: (K,) labels, in the order of the outputs.
+            arrays: what :meth:`arrays` gave.
+            width: D of the embeddings.
+        """
         layers = head_layers(width, len(arrays["0.bias"]), len(classes))
         state = layers.state_dict()
         if set(arrays) != set(state):

@@ -27,14 +27,30 @@ from tscl.registry import constructor_arguments
 def informer_layer(
     dims: int, heads: int, ffn_dims: int, dropout: float, factor: int, number: int
 ) -> AttentionLayer:
-    """A layer of the encoder: ProbSparse attention, norms behind the residuals, no positions."""
+    """A layer of the encoder: ProbSparse attention, norms behind the residuals, no positions.
+
+    Args:
+        dims: width of the steps.
+        heads: of the attention.
+        ffn_dims: width inside the feed-forward network.
+        dropout: share in [0, 1).
+        factor: of the ProbSparse attention.
+        number: of the layer, from 0, for the draws of its own.
+    """
     layer = AttentionLayer(dims, heads, ffn_dims, dropout, causal=False, context=None)
     layer.attention, layer.post = ProbSparseAttention(factor, layer=number), True
     return layer
 
 
 class StepEmbedding(nn.Module):
-    """Circular convolution of the values, sinusoids of the place, a linear map of the marks."""
+    """Circular convolution of the values, sinusoids of the place, a linear map of the marks.
+
+    Args:
+        channels: C of the values.
+        marks: covariates K, 0 for none.
+        dims: width of the steps.
+        dropout: share in [0, 1).
+    """
 
     def __init__(self, channels: int, marks: int, dims: int, dropout: float) -> None:
         super().__init__()
@@ -73,7 +89,13 @@ class Distil(nn.Module):
 class DecoderLayer(nn.Module):
     """Masked ProbSparse self-attention, attention to the encoder, feed-forward; norms behind.
 
-    ``mix``, as in the public code, lays the heads of the self-attention out before its steps.
+    Args:
+        dims: width of the steps.
+        heads: of the attention.
+        ffn_dims: width inside the feed-forward network.
+        dropout: share in [0, 1).
+        factor: of the ProbSparse attention.
+        mix: lay the heads of the self-attention out before its steps, as in the public code.
     """
 
     def __init__(
@@ -211,7 +233,13 @@ class InformerForecaster(WholeForecaster):
     def forward(
         self, past: Tensor, past_marks: Tensor | None = None, future_marks: Tensor | None = None
     ) -> Tensor:
-        """Forecast (B, H, len(targets)) from (B, L, C)."""
+        """Forecast (B, H, len(targets)).
+
+        Args:
+            past: (B, L, C) values.
+            past_marks: (B, L, K) covariates of the past.
+            future_marks: (B, H, K) covariates of the future.
+        """
         self.check_past(past)
         known = past[:, -self.label :]
         zeros = past.new_zeros(len(past), self.horizon, self.channels)

@@ -58,7 +58,17 @@ def attack_scores(
     seed: int = 0,
     batch_size: int = 256,
 ) -> NDArray[np.float64]:
-    """Scores (n,) of X (n, T, C): the higher, the more likely a training sample.
+    """Scores (n,): the higher, the more likely a training sample.
+
+    Args:
+        encoder: (B, T, C) to (B, T, D).
+        X: (n, T, C) series.
+        score: ``stability`` of the embeddings under augmentation; ``contrast`` takes their nearness
+            to the other samples off it.
+        augmentation: of the copies.
+        copies: augmented copies a sample, >= 2.
+        seed: of the augmentations.
+        batch_size: series at a time.
 
     Raises:
         InputError: fewer than two copies, not three axes, fewer than two samples.
@@ -112,8 +122,9 @@ def membership_inference(
 
     Args:
         encoder: (B, T, C) to (B, T, D).
-        members, others: (n, T, C) each; both from the same kind of patients, or the attack
-            measures the difference between the groups.
+        members: (n, T, C) series of the training.
+        others: (m, T, C) from the same kind of patients, or the attack measures the difference
+            between the groups.
         score: what the attacker looks at.
         augmentation: of the copies, best the one of the training.
         copies: augmented copies a sample, >= 2.

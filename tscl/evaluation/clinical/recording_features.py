@@ -38,7 +38,7 @@ def spectrum_features(recordings: Recordings) -> Features:
     return np.stack(rows).astype(np.float32)
 
 
-def beat_features(
+def _beat_features(
     recordings: Recordings, *, n_jobs: int = 1, cache: str | Path | None = None
 ) -> Features:
     """Hand-made figures of rhythm, beats and quality of whole recordings; NaN where unknown.
@@ -53,7 +53,7 @@ def beat_features(
 
 PLAIN: dict[str, Callable[[Recordings], Features]] = {
     "spectrum": spectrum_features,
-    "beats": beat_features,
+    "beats": _beat_features,
 }
 
 

@@ -150,7 +150,13 @@ def cost_frame(run: ForecastingRun) -> pd.DataFrame:
 
 
 def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> Path:
-    """Write metrics, figures and the report; returns the path of the Markdown file."""
+    """Write metrics, figures and the report; returns the path of the Markdown file.
+
+    Args:
+        run: with data, folder and embeddings.
+        trained: methods that were trained in it.
+        table: results of all rows.
+    """
     config, data = run.config, run.data
     folder: RunFolder = run.folder
     folder.write_metrics(metrics_json(run, table))
@@ -183,23 +189,7 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
         ways.setdefault(how, []).append(label(name))
     for how, names in ways.items():
         document.paragraph(f"Encoded by {how}: {', '.join(names)}.")
-    if run.heads:
-        document.heading("Heads, chosen on windows held out before the test part")
-        document.table(head_frame(run))
-    for metric, heading in (("mse", "MSE"), ("mae", "MAE")):
-        document.heading(f"{heading} on the test part, scaled units (* best)")
-        document.table(shown(table_frame(table, metric)))
-    if any(r.mase is not None for rs in table.values() for r in rs):
-        document.heading("MASE: absolute error over the mean change by a season in training")
-        document.table(shown(table_frame(table, "mase")))
-    document.heading(f"Share of the test part inside {COVERAGE:.0%} intervals, and their width")
-    document.table(coverage_frame(table))
-    document.paragraph(
-        "Symmetric intervals that begin with the errors of the validation part and follow those "
-        "of the test part as they become known; about 300 windows; widths in scaled units."
-    )
-    document.heading("Cost: processor seconds and parameters of the encoder")
-    document.table(cost_frame(run))
+    _table_part(run, table, document)
     _mask_part(run, trained, document)
     kept = plot_data(run, trained)
     kept.save(folder.path)
@@ -220,6 +210,26 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     document.code(config.to_yaml(), summary="config.yaml")
     markdown, _ = document.write()
     return markdown
+
+
+def _table_part(run: ForecastingRun, table: Table, document: Document) -> None:
+    if run.heads:
+        document.heading("Heads, chosen on windows held out before the test part")
+        document.table(head_frame(run))
+    for metric, heading in (("mse", "MSE"), ("mae", "MAE")):
+        document.heading(f"{heading} on the test part, scaled units (* best)")
+        document.table(shown(table_frame(table, metric)))
+    if any(r.mase is not None for rs in table.values() for r in rs):
+        document.heading("MASE: absolute error over the mean change by a season in training")
+        document.table(shown(table_frame(table, "mase")))
+    document.heading(f"Share of the test part inside {COVERAGE:.0%} intervals, and their width")
+    document.table(coverage_frame(table))
+    document.paragraph(
+        "Symmetric intervals that begin with the errors of the validation part and follow those "
+        "of the test part as they become known; about 300 windows; widths in scaled units."
+    )
+    document.heading("Cost: processor seconds and parameters of the encoder")
+    document.table(cost_frame(run))
 
 
 def plot_data(run: ForecastingRun, trained: list[Trained]) -> PlotData:

@@ -322,7 +322,13 @@ def _check_training(key: str, values: dict[str, Any]) -> None:
 def labelled_settings(
     config: LabelEfficiencyConfig, row: RowSection, key: str = "labelled"
 ) -> LabelledTraining:
-    """The job's settings of training on labels with those of ``row`` over them."""
+    """Settings of training on labels.
+
+    Args:
+        config: those of the job.
+        row: those of the row, which go over them.
+        key: of the configuration, for errors.
+    """
     try:
         return validate(LabelledTraining, {**config.labelled.model_dump(), **row.labelled})
     except ConfigError as error:

@@ -172,7 +172,14 @@ def sentence(
     table: pd.DataFrame, differences: pd.DataFrame, config: LabelEfficiencyConfig, task: Task
 ) -> str:
     """The result of a task: the main row at the fewest labels, against the best of the others
-    that were not pretrained, and whether the interval of the difference is on one side of 0."""
+    that were not pretrained, and whether the interval of the difference is on one side of 0.
+
+    Args:
+        table: scores of all rows and shares, with intervals.
+        differences: between rows, with intervals.
+        config: of the job.
+        task: the one that is told.
+    """
     titles, main = row_titles(config), config.main_row
     score = MAIN[task.kind]
     own = table[(table["task"] == task.name) & (table["metric"] == score)]

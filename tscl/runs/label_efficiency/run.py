@@ -209,7 +209,13 @@ class LabelEfficiencyRun:
         ]
 
     def cell(self, key: Mapping[str, Any], fold: Fold, start: nn.Module | None) -> Cell:
-        """Fit on the drawn labels of the training part and predict the test part."""
+        """Fit on the drawn labels of the training part and predict the test part.
+
+        Args:
+            key: row, task, fold, share and draw.
+            fold: recordings to train on and to test.
+            start: network that training begins with; None for rows on fixed features.
+        """
         name, row = str(key["row"]), self.config.rows[str(key["row"])]
         task = next(task for task in self.tasks if task.name == key["task"])
         drawn = draw_labels(task, fold.train, self.group, key["share"], int(key["draw"]))
@@ -300,7 +306,15 @@ class LabelEfficiencyRun:
     def keep_classifier(
         self, key: Mapping[str, Any], task: Task, encoder: Any, model: Any, pooling: str
     ) -> None:
-        """Save a classifier in ``classifiers/``."""
+        """Save a classifier in ``classifiers/``.
+
+        Args:
+            key: of the cell: row, task, fold, share and draw.
+            task: what it tells.
+            encoder: in front of the model.
+            model: probe or network that was fitted.
+            pooling: of the embeddings.
+        """
         config, name = self.config, str(key["row"])
         fitted = FittedClassifier.of(
             encoder,
@@ -373,7 +387,13 @@ class LabelEfficiencyRun:
         )
 
     def features_file(self, name: str, fold: Fold, ending: str) -> Path:
-        """Where the features of a row and fold are kept, or what they were fitted as."""
+        """Where the features of a row and fold are kept, or what they were fitted as.
+
+        Args:
+            name: of the row.
+            fold: of the patients.
+            ending: of the file.
+        """
         return self.folder.path / "embeddings" / f"{row_slug(name)}-fold{fold.number}.{ending}"
 
     def plain(self, kind: str, number: int) -> NDArray[np.float32]:
@@ -485,7 +505,13 @@ class LabelEfficiencyRun:
         return encoder
 
     def targets(self, names: Sequence[str], fit: Index, crop: int) -> CropTargets:
-        """What is known without labels of the recordings ``fit``, scaled by themselves."""
+        """What is known of recordings without labels, scaled by themselves.
+
+        Args:
+            names: ``beats``, ``minirocket`` or both.
+            fit: rows of the recordings.
+            crop: steps of the crops they are told of.
+        """
         bare, parts = without_labels(self.data), []
         if "beats" in names:
             if crop not in self._knowledge:
