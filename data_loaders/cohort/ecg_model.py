@@ -57,14 +57,6 @@ def lead_matrix() -> Array:
     return np.stack([rows[name] for name in LEADS])
 
 
-def _angles() -> Array:
-    return np.deg2rad([-70.0, -15.0, 0.0, 15.0, 50.0, 100.0])
-
-
-def _widths() -> Array:
-    return np.array([0.25, 0.1, 0.1, 0.1, 0.32, 0.4])
-
-
 def _dipole() -> Array:
     return np.array(
         [
@@ -92,8 +84,8 @@ class Heart:
         breath: breathing frequency in hertz.
     """
 
-    angle: Array = field(default_factory=_angles)
-    width: Array = field(default_factory=_widths)
+    angle: Array = field(default_factory=lambda: np.deg2rad([-70.0, -15.0, 0.0, 15.0, 50.0, 100.0]))
+    width: Array = field(default_factory=lambda: np.array([0.25, 0.1, 0.1, 0.1, 0.32, 0.4]))
     dipole: Array = field(default_factory=_dipole)
     rate: float = 68.0
     rate_sd: float = 2.0

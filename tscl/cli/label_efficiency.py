@@ -59,10 +59,7 @@ def use_data(values: dict[str, Any], path: Path, sets: Sequence[str]) -> None:
     The kind is found where the folder's files tell it; otherwise that of the configuration stays,
     unless that makes its own cohort: then ``sets`` have to name ``data.kind``.
 
-    Args:
-        values: of the configuration, by section.
-        path: the folder.
-        sets: ``key=value`` overrides that follow.
+    Arguments as :func:`tscl.cli.clinical.use_data`.
 
     Raises:
         ConfigError: no such folder, or neither it nor ``sets`` tells the kind of the data.

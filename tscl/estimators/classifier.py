@@ -152,7 +152,10 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         values = read_panel(self, X, reset=True)
         weights = read_weights(sample_weight, len(values))
         if weights is not None:
-            self._check_weighted(X_unlabelled)
+            for name, value in (("X_unlabelled", X_unlabelled), ("finetune", self.finetune)):
+                if value is not None:
+                    remedy = f"not together with {name}; leave one of both out"
+                    raise InputError("sample_weight", "given", remedy)
         labelled = labelled_rows(y)
         if y is not None:
             check_consistent_length(values, labelled)
@@ -207,12 +210,6 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         if self.head is not None:
             raise InputError("head", self.head, "fine-tuning trains its own head; leave it out")
         check_tuning({"name": self.finetune, **(self.finetune_params or {})})
-
-    def _check_weighted(self, X_unlabelled: Any) -> None:
-        for name, value in (("X_unlabelled", X_unlabelled), ("finetune", self.finetune)):
-            if value is not None:
-                remedy = f"not together with {name}; leave one of both out"
-                raise InputError("sample_weight", "given", remedy)
 
     def _head_weights(self, head: Any, weights: NDArray[np.float64]) -> dict[str, Any]:
         """Arguments of the head's ``fit`` that weigh its samples, by 1 in the mean."""

@@ -57,7 +57,7 @@ TREE_EMBEDDING = 16
 """The first of them, which trees see."""
 
 
-class Embedder:
+class _Embedder:
     """A network's embedding of windows, standardised principal components, (n, F).
 
     Args:
@@ -519,13 +519,14 @@ class Head:
     ridge: RidgeForecast | None = None
     boosted: dict[str, BoostedForecast] = field(default_factory=dict)
     linear: LinearForecast | None = None
-    embedder: Embedder | StepEmbedder | None = None
+    embedder: _Embedder | StepEmbedder | None = None
     season: int = 1
 
     @property
     def kind(self) -> str:
-        """The members in words, as in ``errors``."""
-        return mean_name(tuple(self.members))
+        """The members in words, as in ``errors``: ``ridge``, or ``mean of boosting, ridge``."""
+        names = sorted(self.members)
+        return names[0] if len(names) == 1 else f"mean of {', '.join(names)}"
 
     @classmethod
     def choose(
@@ -568,7 +569,7 @@ class Head:
             errors = {wanted: float(np.square(own - data.future(held)).mean())} if len(held) else {}
             return cls({wanted: 1.0}, errors), own
         train = thinned(train, MAX_WINDOWS)
-        head = cls({wanted: 1.0}, embedder=embedder or Embedder(data, network, train))
+        head = cls({wanted: 1.0}, embedder=embedder or _Embedder(data, network, train))
         if not len(held):
             head.ridge = RidgeForecast()
             if wanted != "ridge":
@@ -695,8 +696,3 @@ class Head:
             seen = {"n_trees": boosted.n_trees, "embedding": boosted.embedding}
             result[name] = seen | ({"level": boosted.level} if boosted.ridge is None else {})
         return result
-
-
-def mean_name(members: Sequence[str]) -> str:
-    """``ridge``, or ``mean of boosting, ridge``."""
-    return members[0] if len(members) == 1 else f"mean of {', '.join(sorted(members))}"

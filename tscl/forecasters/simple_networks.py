@@ -100,13 +100,7 @@ class DLinear(WholeForecaster):
     def forward(
         self, past: Tensor, past_marks: Tensor | None = None, future_marks: Tensor | None = None
     ) -> Tensor:
-        """Forecast (B, H, len(targets)).
-
-        Args:
-            past: (B, L, C) values.
-            past_marks: not used.
-            future_marks: not used.
-        """
+        """Forecast. Arguments as :meth:`ForecastNetwork.forward`."""
         self.check_past(past)
         x = past[:, :, self.targets].transpose(1, 2)
         half = self.kernel // 2

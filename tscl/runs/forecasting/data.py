@@ -229,7 +229,13 @@ def prepare(section: DataSection, horizons: list[int]) -> ForecastingData:
     if section.input_form == "relative":
         blocks = [relative_form(values, split.train, section.relative_windows)]
     if section.covariates:
-        blocks.insert(0, _calendar_of(section, series, split))
+        times = series.timestamps
+        calendar = (
+            calendar_by_frequency(times, series.freq)
+            if section.calendar == "frequency"
+            else calendar_features(times, split.train, fit_on=section.calendar_fit)
+        )
+        blocks.insert(0, calendar)
     return ForecastingData(
         series=series,
         split=split,
@@ -240,15 +246,6 @@ def prepare(section: DataSection, horizons: list[int]) -> ForecastingData:
         target_scaler=target_scaler,
         instances=section.instances,
     )
-
-
-def _calendar_of(
-    section: DataSection, series: ForecastingSeries, split: ForecastSplit
-) -> NDArray[np.float32]:
-    """Calendar covariates in the form the configuration names."""
-    if section.calendar == "frequency":
-        return calendar_by_frequency(series.timestamps, series.freq)
-    return calendar_features(series.timestamps, split.train, fit_on=section.calendar_fit)
 
 
 def relative_form(

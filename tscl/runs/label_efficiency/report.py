@@ -321,13 +321,7 @@ def _references(document: Document, job: LabelEfficiencyRun) -> None:
 def _how(job: LabelEfficiencyRun) -> list[str]:
     """Sentences on splits, draws, probes and intervals."""
     config = job.config
-    split = (
-        "External validation: all recordings of the other hospital are tested"
-        if config.data.external is not None
-        else f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
-        if config.split.column is None
-        else f"Sides named in the column {config.split.column}"
-    )
+    split = supplement.split_words(job)
     elsewhere = ", ".join(
         f"{title} ({config.rows[name].weights})"
         for name, title in row_titles(config).items()
@@ -336,8 +330,8 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
     told = [f"Weights trained elsewhere, perhaps on these patients: {elsewhere}."]
     return [
         *(told if elsewhere else []),
-        f"{split}; recordings with the same values ({job.copies} copies) stay on one side, and so "
-        "do a patient's.",
+        f"{split[0].upper()}{split[1:]}; recordings with the same values ({job.copies} copies) "
+        "stay on one side, and so do a patient's.",
         "Pretraining sees the training part of a fold without its labels; recordings are embedded "
         "once for a row and fold, for all tasks, shares and draws.",
         f"{config.draws} draws of each share, stratified, at least one recording of each class; "

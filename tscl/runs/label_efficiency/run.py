@@ -359,7 +359,7 @@ class LabelEfficiencyRun:
         """Features (n, D) of all recordings, kept on disk: computed once for a row and fold."""
         if self._features is not None and self._features[0] == (name, fold.number):
             return self._features[1]
-        path = self.features_file(name, fold, "npy")
+        path = self._features_file(name, fold, "npy")
         if path.is_file():
             result: NDArray[np.float32] = np.load(path, allow_pickle=False)
         else:
@@ -386,14 +386,8 @@ class LabelEfficiencyRun:
             bf16=config.bf16,
         )
 
-    def features_file(self, name: str, fold: Fold, ending: str) -> Path:
-        """Where the features of a row and fold are kept, or what they were fitted as.
-
-        Args:
-            name: of the row.
-            fold: of the patients.
-            ending: of the file.
-        """
+    def _features_file(self, name: str, fold: Fold, ending: str) -> Path:
+        """Where the features of a row and fold are kept, or what they were fitted as."""
         return self.folder.path / "embeddings" / f"{row_slug(name)}-fold{fold.number}.{ending}"
 
     def plain(self, kind: str, number: int) -> NDArray[np.float32]:
@@ -409,7 +403,7 @@ class LabelEfficiencyRun:
         config, row = self.config, self.config.rows[name]
         if row.kind in ("pretrained", "untrained"):
             return self.encoder(name, fold) if row.kind == "pretrained" else self.fresh_encoder()
-        path, length = self.features_file(name, fold, "safetensors"), row.crop or config.crop
+        path, length = self._features_file(name, fold, "safetensors"), row.crop or config.crop
         if path.is_file():
             arrays = {key: value.numpy() for key, value in load_tensors(path).items()}
             return RecordingFeatures(row.kind, arrays, length)
