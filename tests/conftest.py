@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def _threads() -> None:
     """One thread a worker, so that parallel test workers do not fight over the cores."""
     torch.set_num_threads(int(os.environ.get("TSCL_TEST_THREADS", "1")))
+
+
+@pytest.fixture(autouse=True)
+def _same_threads(_threads: None) -> Iterator[None]:
+    """Nothing leaves torch at another number of threads, as numba does: what follows would compute
+    other bits, and on busy cores a hundred times slower."""
+    before = torch.get_num_threads()
+    yield
+    after = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert after == before
 
 
 @pytest.fixture(scope="session")

@@ -120,7 +120,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def check_choice(
     field: str, value: object, known: Iterable[object], *, error: type[InputError] = InputError
 ) -> None:
-    """Raise ``error`` with the nearest name unless ``value`` is one of ``known``."""
+    """Raise an error with the nearest name unless the value is known.
+
+    Args:
+        field: what the error names.
+        value: what was given.
+        known: all values that are allowed.
+        error: class of the error.
+    """
     names = list(known)
     if value not in names:
         raise error(field, value, nearest(str(value), map(str, names)))

@@ -55,7 +55,12 @@ def check_pooling(pooling: str, field: str = "pooling") -> list[str]:
 
 
 def check_one_pooling(pooling: str, field: str = "pooling", *, more: tuple[str, ...] = ()) -> str:
-    """``pooling`` when it is one name of :data:`POOLS` or ``more``: the width of embeddings stays.
+    """One name of a pooling, so that the width of embeddings stays.
+
+    Args:
+        pooling: one of :data:`POOLS`, or of ``more``.
+        field: name of the setting, for the error.
+        more: further names that are allowed.
 
     Raises:
         ConfigError: an unknown name, or several.

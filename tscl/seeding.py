@@ -36,7 +36,14 @@ def derive_seed(seed: int, stream: str, *counters: int) -> int:
 def torch_generator(
     seed: int, stream: str = "", *counters: int, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """A torch generator for ``(seed, stream, counters)``."""
+    """A torch generator of its own for each purpose.
+
+    Args:
+        seed: of the run.
+        stream: name of the purpose.
+        *counters: numbers such as step or fold, which give draws of their own.
+        device: of the generator.
+    """
     import torch
 
     generator = torch.Generator(device=device)
@@ -45,7 +52,13 @@ def torch_generator(
 
 
 def numpy_generator(seed: int, stream: str = "", *counters: int) -> np.random.Generator:
-    """A numpy generator for ``(seed, stream, counters)``."""
+    """A numpy generator of its own for each purpose.
+
+    Args:
+        seed: of the run.
+        stream: name of the purpose.
+        *counters: numbers such as step or fold, which give draws of their own.
+    """
     return np.random.default_rng(derive_seed(seed, stream, *counters))
 
 
@@ -73,8 +86,30 @@ def seeded(seed: int, stream: str = "", *counters: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def same_threads() -> Iterator[None]:
+    """Put torch's number of threads back after the block.
+
+    numba's parallel code shares the OpenMP of torch and leaves it at all processors: training
+    goes on to other bits after it, and slower by far where the processors are not free.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def rand(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:
-    """Uniform draws on ``like``'s device and dtype from ``generator`` (of any device)."""
+    """Uniform draws in [0, 1).
+
+    Args:
+        shape: of the result.
+        generator: source, of any device; None for torch's own.
+        like: a tensor of the result's dtype and device.
+    """
     import torch
 
     if generator is None or generator.device == like.device:
@@ -84,7 +119,10 @@ def rand(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor
 
 
 def randn(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:
-    """Standard normal draws on ``like``'s device and dtype from ``generator`` (of any device)."""
+    """Standard normal draws.
+
+    Arguments as :func:`rand`.
+    """
     import torch
 
     if generator is None or generator.device == like.device:
@@ -100,7 +138,15 @@ def randint(
     generator: torch.Generator | None,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Integers in ``[low, high)`` drawn from ``generator`` (of any device), on ``device``."""
+    """Uniform integers in ``[low, high)``.
+
+    Args:
+        low: the smallest.
+        high: one above the largest.
+        shape: of the result.
+        generator: source, of any device; None for torch's own.
+        device: of the result.
+    """
     import torch
 
     where = device if generator is None else generator.device

@@ -57,14 +57,6 @@ def lead_matrix() -> Array:
     return np.stack([rows[name] for name in LEADS])
 
 
-def _angles() -> Array:
-    return np.deg2rad([-70.0, -15.0, 0.0, 15.0, 50.0, 100.0])
-
-
-def _widths() -> Array:
-    return np.array([0.25, 0.1, 0.1, 0.1, 0.32, 0.4])
-
-
 def _dipole() -> Array:
     return np.array(
         [
@@ -92,8 +84,8 @@ class Heart:
         breath: breathing frequency in hertz.
     """
 
-    angle: Array = field(default_factory=_angles)
-    width: Array = field(default_factory=_widths)
+    angle: Array = field(default_factory=lambda: np.deg2rad([-70.0, -15.0, 0.0, 15.0, 50.0, 100.0]))
+    width: Array = field(default_factory=lambda: np.array([0.25, 0.1, 0.1, 0.1, 0.32, 0.4]))
     dipole: Array = field(default_factory=_dipole)
     rate: float = 68.0
     rate_sd: float = 2.0
@@ -109,6 +101,12 @@ def rr_intervals(
     The spectrum is the paper's equation (2): one Gaussian at 0.1 Hz and one at the breathing
     frequency, both 0.01 Hz wide, with random phases. It is drawn over at least 200 s so that a
     short record still holds both rhythms.
+
+    Args:
+        heart: rate, its deviation and the balance of both rhythms.
+        n_steps: steps of the record.
+        sampling_rate: Hz.
+        rng: source of the phases and of the start.
     """
     length = max(n_steps, int(200 * sampling_rate))
     frequency = np.fft.rfftfreq(length, 1 / sampling_rate)

@@ -30,7 +30,15 @@ def record_path(config: CohortConfig, index: int) -> str:
 def write_recording(
     root: Path, config: CohortConfig, index: int, label: int, recording: Recording
 ) -> list[Path]:
-    """Write one patient's recording below ``root``; the files written, in order."""
+    """Write one patient's recording; the files written, in order.
+
+    Args:
+        root: folder of the cohort.
+        config: of the cohort.
+        index: of the patient, from 0.
+        label: class of the patient.
+        recording: what :func:`generate` gave.
+    """
     path = root / record_path(config, index)
     path.parent.mkdir(parents=True, exist_ok=True)
     if config.kind == "ecg":

@@ -47,10 +47,15 @@ def patient_labels(config: CohortConfig) -> NDArray[np.int64]:
 
 
 def generate(config: CohortConfig, index: int, label: int) -> Recording:
-    """The recording of patient ``index``, a function of the settings, the seed and the index.
+    """The recording of a patient, a function of its arguments alone.
 
-    The same patient is drawn whatever the label, so settings that differ in ``disease_effect``
-    only are the same people.
+    The same patient is drawn whatever the label, so settings that differ in ``disease_effect`` only
+    are the same people.
+
+    Args:
+        config: of the cohort, with its seed.
+        index: of the patient, from 0.
+        label: 1 for a patient with the disease, else 0.
     """
     make = _ecg if config.kind == "ecg" else _eeg
     recording = make(config, index, label * config.disease_effect)

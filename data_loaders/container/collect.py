@@ -130,9 +130,15 @@ class SampleCollector:
 def each_record(
     records: Iterable[str], log: RecordLog, read: Callable[[str, RecordOutcome], None], strict: bool
 ) -> None:
-    """Call ``read`` on every record name once; what it raises goes to the log (or up: strict).
+    """Read every record once; what fails goes to the log (or up: strict).
 
     A name listed twice is a ``duplicate_record``.
+
+    Args:
+        records: names, in order.
+        log: one line a record.
+        read: called with a name and its line of the log.
+        strict: raise the first error instead of logging it.
     """
     seen: set[str] = set()
     for name in records:

@@ -423,7 +423,7 @@ class MedicalDataset:
 def concat(
     parts: Sequence[MedicalDataset], *, name: str | None = None, prefix: bool = False
 ) -> MedicalDataset:
-    """See :meth:`data_loaders.container.dataset.MedicalDataset.concat`.
+    """Arguments as :meth:`data_loaders.container.dataset.MedicalDataset.concat`.
 
     Raises:
         InputError: no parts, parts of different length, channels or kind of label, named beside

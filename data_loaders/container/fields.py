@@ -22,6 +22,11 @@ RATE_TOLERANCE = 1e-9
 def as_ids(field: str, values: Any, n: int) -> np.ndarray:
     """Ids as (n,) int64 when all are whole numbers, otherwise as strings.
 
+    Args:
+        field: name of the ids, for the error.
+        values: the ids.
+        n: samples.
+
     Raises:
         InputError: wrong length, a missing id, or a number with a fraction.
     """
@@ -111,7 +116,13 @@ def known_labels(label: np.ndarray) -> np.ndarray:
 
 
 def count_labels(label: np.ndarray, names: Sequence[str] = (), mark: str = " ") -> str:
-    """How many samples have each class or label, or mean and deviation of a target, in words."""
+    """Samples of each class or label, or mean and deviation of a target, in words.
+
+    Args:
+        label: (n,) classes, (n, L) labels of 0, 1 and NaN, or (n,) numbers.
+        names: of the classes or labels.
+        mark: between a name and its number.
+    """
     known = known_labels(label)
     kind = label_kind(label)
     if kind == "classes":
@@ -267,8 +278,14 @@ def as_samples(X: Any) -> Rows:
 
 
 def as_rates(rate: Any, n: int, allow_mixed: bool) -> np.ndarray:
-    """Sampling rates (n,) float64, positive and finite; made equal where they only differ by
-    rounding, unless several may stand together."""
+    """Sampling rates (n,) float64, positive and finite.
+
+    Args:
+        rate: one number of Hz, or (n,).
+        n: samples.
+        allow_mixed: leave rates as they are; else those that only differ by rounding are made
+            equal.
+    """
     rates = np.asarray(rate, np.float64)
     if rates.ndim == 0:
         rates = np.full(n, float(rates))

@@ -29,7 +29,13 @@ def as_values(values: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def as_places(starts: Any, lengths: Any, total: int) -> tuple[np.ndarray, np.ndarray]:
-    """First steps and lengths of recordings inside ``total`` steps, (n,) int64 each."""
+    """First steps and lengths of recordings, (n,) int64 each.
+
+    Args:
+        starts: (n,) first steps; None where the recordings fill all steps in order.
+        lengths: (n,) steps of each.
+        total: steps of all values.
+    """
     steps = np.asarray(lengths)
     if steps.ndim != 1 or len(steps) == 0 or steps.dtype.kind not in "iu" or steps.min() < 1:
         raise InputError("lengths", lengths, "give the whole steps of each recording, 1 or more")
@@ -48,7 +54,14 @@ def as_places(starts: Any, lengths: Any, total: int) -> tuple[np.ndarray, np.nda
 
 
 def per_channel(field: str, given: Any, n: int, channels: int) -> np.ndarray:
-    """One number, (n,) or (n, C) as (n, C) float32, finite."""
+    """Finite numbers of every recording and channel, (n, C) float32.
+
+    Args:
+        field: name of the numbers, for the error.
+        given: one number, (n,), (n, 1) or (n, C).
+        n: recordings.
+        channels: C.
+    """
     array = np.asarray(given, np.float32)
     if array.shape == (n,):
         array = array[:, None]

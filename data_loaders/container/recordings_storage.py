@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 from data_loaders.container.saving import (
     check_plain,
     check_sums,
+    foreign_content,
     load_array,
-    other_files,
     read_meta,
     read_table,
     whole,
@@ -27,19 +28,6 @@ FORMAT = "tscl-recordings"
 VERSION = 1
 VALUES, PLACES, TABLE, META = "values.npy", "places.npz", "table.parquet", "recordings.json"
 FIXED = ("label", "patient", "trial", "record")
-
-
-def _foreign(folder: Path) -> str | None:
-    """What in a folder :func:`save_recordings` did not write."""
-    other = other_files(folder, {VALUES, PLACES, TABLE, META})
-    if other is not None:
-        return other
-    try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
-        known = isinstance(meta, dict) and meta.get("format") == FORMAT
-    except (ValueError, RecursionError, OSError):
-        known = False
-    return None if known else f"no {META} of recordings"
 
 
 def save_recordings(data: Any, directory: Path, *, overwrite: bool = False) -> Path:
@@ -82,7 +70,9 @@ def save_recordings(data: Any, directory: Path, *, overwrite: bool = False) -> P
         meta["sha256"] = {name: sha256_of(folder / name) for name in (VALUES, PLACES, TABLE)}
         (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
 
-    return write_folder(directory, fill, overwrite=overwrite, foreign=_foreign)
+    names = {VALUES, PLACES, TABLE, META}
+    foreign = partial(foreign_content, ours=names, meta=META, written_as=FORMAT)
+    return write_folder(directory, fill, overwrite=overwrite, foreign=foreign)
 
 
 def _read_meta(directory: Path) -> tuple[dict[str, str], float, dict[str, Any]]:
@@ -102,6 +92,11 @@ def _read_meta(directory: Path) -> tuple[dict[str, str], float, dict[str, Any]]:
 
 def load_fields(directory: Path, *, in_memory: bool = False, verify: bool = True) -> dict[str, Any]:
     """Read what :func:`save_recordings` wrote, as the arguments of ``Recordings``.
+
+    Args:
+        directory: that it was written to.
+        in_memory: read the values now, instead of mapping the file.
+        verify: compare checksums.
 
     Raises:
         DataError: a missing or damaged file, another format or version, a checksum that differs.

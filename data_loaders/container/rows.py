@@ -57,7 +57,13 @@ Rows = np.ndarray | RowView
 
 
 def take_rows(x: Rows, index: np.ndarray, *, lazy: bool) -> Rows:
-    """Rows ``index`` of ``x``: read into memory, or as a view when ``lazy``."""
+    """Chosen rows, read into memory or as a view.
+
+    Args:
+        x: array or view of rows.
+        index: positions, in the order they shall have.
+        lazy: as a view.
+    """
     if not lazy:
         return np.ascontiguousarray(x[index])
     if isinstance(x, RowView):
@@ -187,7 +193,12 @@ def same_recordings(
 
 
 def chosen_rows(which: Any, n: int, noun: str) -> np.ndarray:
-    """Positions (k,) from 0 that indices, also from the end, or a boolean mask choose of ``n``.
+    """Positions (k,) from 0 that were chosen.
+
+    Args:
+        which: indices, also from the end, or a boolean mask.
+        n: rows to choose from.
+        noun: what a row is, for the error.
 
     Raises:
         InputError: nothing chosen, a mask of another length, an index out of range.

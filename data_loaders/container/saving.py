@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +77,24 @@ def other_files(folder: Path, ours: Collection[str]) -> str | None:
     return None
 
 
-def _foreign(folder: Path) -> str | None:
-    """What in a folder :func:`save_dataset` did not write."""
-    other = other_files(folder, {*ARRAYS.values(), TABLE, META})
+def foreign_content(folder: Path, ours: Collection[str], meta: str, written_as: str) -> str | None:
+    """What in a folder is not one of these files, or not of this format; None if nothing.
+
+    Args:
+        folder: that may be replaced.
+        ours: names of the files.
+        meta: that of the JSON file among them.
+        written_as: its ``format``.
+    """
+    other = other_files(folder, ours)
     if other is not None:
         return other
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
-        known = isinstance(meta, dict) and meta.get("format") == FORMAT
+        facts = json.loads((folder / meta).read_text(encoding="utf-8"))
+        known = isinstance(facts, dict) and facts.get("format") == written_as
     except (ValueError, RecursionError, OSError):
         known = False
-    return None if known else f"no {META} of one"
+    return None if known else f"no {meta} of one"
 
 
 def save_dataset(data: Any, directory: Path, *, overwrite: bool = False, form: str = "npy") -> Path:
@@ -138,7 +146,9 @@ def save_dataset(data: Any, directory: Path, *, overwrite: bool = False, form: s
         meta["sha256"] = {name: sha256_of(folder / name) for name in (ARRAYS[form], TABLE)}
         (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
 
-    return write_folder(directory, fill, overwrite=overwrite, foreign=_foreign)
+    names = {*ARRAYS.values(), TABLE, META}
+    foreign = partial(foreign_content, ours=names, meta=META, written_as=FORMAT)
+    return write_folder(directory, fill, overwrite=overwrite, foreign=foreign)
 
 
 def load_array(path: Path, mmap: bool) -> np.ndarray:
@@ -175,7 +185,14 @@ def _load_packed(path: Path) -> np.ndarray:
 
 
 def check_sums(directory: Path, sums: Mapping[str, str], what: str, *, verify: bool) -> None:
-    """Raise DataError for a file of ``what`` that is missing or, with ``verify``, was changed."""
+    """Raise DataError for a file that is missing or was changed.
+
+    Args:
+        directory: that the files lie in.
+        sums: SHA-256 by name.
+        what: the data were written as, for the error.
+        verify: compare the checksums too.
+    """
     for name, expected in sums.items():
         path = directory / name
         if not path.is_file():

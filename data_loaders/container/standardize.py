@@ -86,7 +86,13 @@ def figures_of(
 def usable_deviation(
     std: np.ndarray, mean: np.ndarray, dtype: np.dtype | type = np.float32
 ) -> np.ndarray:
-    """Standard deviations with those that are rounding error of ``dtype`` only replaced by 1."""
+    """Standard deviations, 1 in place of those that are rounding error only.
+
+    Args:
+        std: deviations.
+        mean: of the same values, same shape.
+        dtype: that the values have.
+    """
     rounding = 1e-12 if dtype == np.float64 else 1e-6
     return np.where(std > rounding * np.abs(mean), std, 1.0)
 

@@ -82,10 +82,15 @@ def unpad(X: NDArray[np.floating], lengths: ArrayLike | None = None) -> list[NDA
 
 
 def cut_windows(trials: np.ndarray, window: int, overlap: float = 0.0) -> np.ndarray:
-    """Cut (n, T, C) trials into windows: (n * k, window, C), trial by trial.
+    """Cut trials into windows: (n * k, window, C), trial by trial.
 
     k = 1 + (T - window) // step with step = window - round(window * overlap); the remainder of a
     trial is dropped.
+
+    Args:
+        trials: (n, T, C).
+        window: steps.
+        overlap: of neighbouring windows, a share in [0, 1).
 
     Raises:
         InputError: a window that is no whole number of steps or longer than T, or an overlap

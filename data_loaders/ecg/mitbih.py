@@ -136,7 +136,8 @@ def load_mitbih(
         recording = read_record(path, name=name, leads=leads)
         at, kind = read_beats(path, recording)
         keep = np.isin(kind, list(classes))
-        half, patient = _half(name), SAME_SUBJECT.get(name, name)
+        half = "DS1" if name in DS1 else "DS2" if name in DS2 else ""
+        patient = SAME_SUBJECT.get(name, name)
         if patient != name and patient in own.values():
             note = f"one person with {patient}: an official split leaves this record out of {half}"
             recording.notes += (note,)
@@ -155,7 +156,3 @@ def load_mitbih(
         cache=cache,
         strict=strict,
     )
-
-
-def _half(record: str) -> str:
-    return "DS1" if record in DS1 else "DS2" if record in DS2 else ""

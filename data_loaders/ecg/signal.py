@@ -109,11 +109,15 @@ def median_rr(peaks: Sequence[np.ndarray]) -> float:
 
 
 def common_peaks(peaks: Sequence[np.ndarray], rate: float, agreement: float = 0.5) -> np.ndarray:
-    """Beats that at least a share of the leads agree on, each at the median of their positions.
+    """Beats that enough leads agree on, each at the median of their positions.
 
     Peaks of all leads are pooled; a group ends where the next peak is over 0.1 s away, so beats
-    less than that apart are one. Groups seen in fewer than ``agreement`` of the leads that have
-    any peak are left out.
+    less than that apart are one.
+
+    Args:
+        peaks: ascending positions of each lead, in steps.
+        rate: Hz.
+        agreement: share of the leads that have any peak in which a group must be seen.
 
     Returns:
         (n_beats,) ascending int64 positions.
@@ -219,7 +223,12 @@ def beats_of(
 
 
 def group_trials(n: int, size: int, *, keep_remainder: bool = False) -> np.ndarray:
-    """Trial number of each of ``n`` neighbouring samples, ``size`` a trial.
+    """Trial number of each of neighbouring samples.
+
+    Args:
+        n: samples.
+        size: samples a trial.
+        keep_remainder: keep a last trial of fewer samples.
 
     Returns:
         (n,) int64 with the remainder kept, else the largest multiple of ``size``.

@@ -43,7 +43,12 @@ def read_participants(path: str | Path) -> pd.DataFrame:
 
 
 def find_column(table: pd.DataFrame, wanted: Sequence[str], what: str) -> str:
-    """The first of the ``wanted`` columns that the table has; names compare without case.
+    """The first of the wanted columns that a table has.
+
+    Args:
+        table: of the participants.
+        wanted: names, which compare without case.
+        what: the column holds, for the error.
 
     Raises:
         DataError: it has none of them.

@@ -66,7 +66,13 @@ def register_forecasting(entry: ForecastingDataset) -> ForecastingDataset:
 def read_table(
     path: Path | None, multivariate: bool, targets: Sequence[str], name: str
 ) -> ForecastingSeries:
-    """Read a CSV with a ``date`` column; the first of ``targets`` it has, or all columns.
+    """Read a CSV with a ``date`` column.
+
+    Args:
+        path: of the file.
+        multivariate: read all columns.
+        targets: names of which the first one that is there is read otherwise.
+        name: of the series.
 
     Raises:
         DataError: as :func:`data_loaders.series.series.load_csv`; none of ``targets`` is there.

@@ -243,7 +243,8 @@ def read_frame(path: Path, *, text: Sequence[str] = (), rows: int | None = None)
     """The table in a CSV or Parquet file.
 
     Args:
-        path: the file. text: columns that are read as text.
+        path: the file.
+        text: columns that are read as text.
         rows: read so many alone.
 
     Raises:

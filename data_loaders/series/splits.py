@@ -57,7 +57,7 @@ class ForecastSplit:
                     )
 
 
-def from_lengths(n_steps: int, train: int, valid: int, test: int) -> ForecastSplit:
+def _from_lengths(n_steps: int, train: int, valid: int, test: int) -> ForecastSplit:
     """Consecutive parts of given lengths from the start of a series of ``n_steps``.
 
     Raises:
@@ -74,13 +74,13 @@ def from_lengths(n_steps: int, train: int, valid: int, test: int) -> ForecastSpl
 def ett_hourly(n_steps: int) -> ForecastSplit:
     """12/4/4 months of 30 days of hourly steps (arXiv 2012.07436): 8640/2880/2880."""
     month = DAYS_A_MONTH * 24
-    return from_lengths(n_steps, 12 * month, 4 * month, 4 * month)
+    return _from_lengths(n_steps, 12 * month, 4 * month, 4 * month)
 
 
 def ett_minute(n_steps: int) -> ForecastSplit:
     """12/4/4 months of 30 days of 15-minute steps: 34560/11520/11520."""
     month = DAYS_A_MONTH * 24 * 4
-    return from_lengths(n_steps, 12 * month, 4 * month, 4 * month)
+    return _from_lengths(n_steps, 12 * month, 4 * month, 4 * month)
 
 
 def ratio_split(

@@ -37,6 +37,11 @@ def group_codes(table: Any, groups: Any, column: str) -> np.ndarray:
     Patients of a container's table under whose names one recording stands
     (``attrs["same_recordings"]``) are one group.
 
+    Args:
+        table: with a column of ids, or samples X when ``groups`` are given.
+        groups: (n,) ids, or None.
+        column: of the table that holds the ids.
+
     Raises:
         InputError: neither is there, no samples, missing ids, or another number than samples.
     """
@@ -102,6 +107,11 @@ def classes_of(table: Any, y: Any, n: int) -> Classes:
     container's table, or ``y`` of shape (n, L) of 0, 1 and NaN) each 1 is one, and a sample
     without any is of the class "none". A container's number to predict counts by its fifths.
     Without labels every code is -1.
+
+    Args:
+        table: of the samples, with a column ``label``; it is not read when ``y`` is given.
+        y: (n,) classes or (n, L) labels, or None.
+        n: samples.
 
     Raises:
         InputError: another number than samples, or numbers that are not whole.

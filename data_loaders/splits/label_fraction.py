@@ -95,9 +95,16 @@ def _by_combination(members: np.ndarray, owners: np.ndarray, codes: np.ndarray) 
 def label_subset(
     data: ClinicalData, index: Index, fraction: float, *, by: str = "samples", seed: int = 0
 ) -> Index:
-    """The labelled part of the training samples ``index``, sorted; all of it for fraction 1.
+    """The labelled part of training samples, sorted; all of it for fraction 1.
 
-    Stratified by class; see :func:`data_loaders.splits.label_fraction.label_fraction` for ``by``.
+    Stratified by class.
+
+    Args:
+        data: all samples.
+        index: rows of the training samples.
+        fraction: in (0, 1].
+        by: of :func:`data_loaders.splits.label_fraction.label_fraction`.
+        seed: of the draw.
     """
     rows = np.sort(np.asarray(index, dtype=np.int64))
     if fraction == 1:

@@ -45,7 +45,7 @@ def group_strata(label: np.ndarray, group: np.ndarray) -> np.ndarray:
     return strata
 
 
-def allocate(strata: np.ndarray, shares: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+def _allocate(strata: np.ndarray, shares: Sequence[float], rng: np.random.Generator) -> np.ndarray:
     """Deal groups to parts so that each part gets its share of every stratum.
 
     A stratum of at least as many groups as parts gives every part one or more.
@@ -75,7 +75,7 @@ def allocate(strata: np.ndarray, shares: Sequence[float], rng: np.random.Generat
     return part
 
 
-def check_classes(
+def _check_classes(
     label: np.ndarray, group: np.ndarray, parts: int, column: str, names: Sequence[str] = ()
 ) -> None:
     """Every class must have as many patients as there are parts to stand in.
@@ -117,17 +117,17 @@ class _Dealing:
         if n_groups < len(shares):
             raise InputError(self.column, f"{n_groups} ids", f"{len(shares)} parts need one each")
         if not self.stratify:
-            return allocate(np.zeros(n_groups, np.int64), shares, rng)
+            return _allocate(np.zeros(n_groups, np.int64), shares, rng)
         classes = classes_of(table, y, len(group))
         label, owner = classes.code, group[classes.row]
         strata = group_strata(label, owner)
         if self.allow_missing or not classes.strict:
-            return allocate(strata, shares, rng)
-        check_classes(label, owner, len(shares), self.column, classes.names)
+            return _allocate(strata, shares, rng)
+        _check_classes(label, owner, len(shares), self.column, classes.names)
         known = label >= 0
         n_classes = len(np.unique(label[known]))
         for _ in range(50):
-            part = allocate(strata, shares, rng)
+            part = _allocate(strata, shares, rng)
             held = np.unique(np.stack([part[owner[known]], label[known]]), axis=1)
             if held.shape[1] == n_classes * len(shares):
                 return part

@@ -10,7 +10,12 @@ MAX_NAME_BYTES = 200
 
 
 def inside(root: Path, name: str, record: str) -> Path:
-    """``root/name`` for a name taken from a file, refusing any that leaves ``root``.
+    """The path of a name taken from a file, refusing any that leaves its folder.
+
+    Args:
+        root: the folder.
+        name: as the file has it, with ``/``.
+        record: that the file belongs to, for the error.
 
     Raises:
         RecordError: ``unsafe_path`` for an absolute name, ``..``, a drive, a NUL, or a name too

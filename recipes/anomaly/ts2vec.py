@@ -33,11 +33,9 @@ from data_loaders.series.anomaly import (
     load_yahoo,
     stationary_halves,
 )
-from recipes.autotcl.classify import SIZES, training
-from tscl.disk import write_text
+from recipes.autotcl.classify import SIZES, run_to_table, training
 from tscl.estimators import ContrastiveAnomalyDetector, Representation
 from tscl.evaluation.metrics.alarms import delay_scores
-from tscl.runs.workers import run_cells
 from tscl.saving.cells import CellFiles
 
 Halves = list[tuple[LabelledSeries, LabelledSeries]]
@@ -152,16 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     facts = {k: v for k, v in asdict(settings).items() if k not in ("paths", "archive")}
     files = CellFiles(o.out, cells, lambda cell: {**asdict(cell), **facts})
 
-    def report(title: str, done: int, total: int) -> None:
-        print(f"{done}/{total} {title}", flush=True)
-
-    try:
-        run_cells(files, partial(scores, settings), files.write, workers=o.workers, report=report)
-    finally:
-        if rows := files.finished():
-            text = table(rows)
-            write_text(o.out / "table.md", text + "\n")
-            print(text)
+    run_to_table(files, partial(scores, settings), table, o.out, o.workers)
 
 
 if __name__ == "__main__":

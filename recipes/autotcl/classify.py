@@ -17,7 +17,7 @@ of the steps of both parts, single ones or ``--missing-how blocks`` of 10, is Na
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -179,6 +179,27 @@ def sets_of(archive: str, root: Path, *, download: bool) -> list[str]:
     return there
 
 
+def run_to_table(
+    files: CellFiles[Any],
+    work: Callable[[Any], Any],
+    table: Callable[[list[Any]], str],
+    out: Path,
+    workers: int,
+) -> None:
+    """Run the cells that are missing; the table of all is printed and kept, also after an error."""
+
+    def report(title: str, done: int, total: int) -> None:
+        print(f"{done}/{total} {title}", flush=True)
+
+    try:
+        run_cells(files, work, files.write, workers=workers, report=report)
+    finally:
+        if rows := files.finished():
+            text = table(rows)
+            write_text(out / "table.md", text + "\n")
+            print(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the cells that are missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -220,18 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     facts = {k: v for k, v in asdict(settings).items() if k not in unused}
     files = CellFiles(options.out, cells, lambda cell: {**asdict(cell), **facts})
 
-    def report(title: str, done: int, total: int) -> None:
-        print(f"{done}/{total} {title}", flush=True)
-
-    try:
-        run_cells(
-            files, partial(scores, settings), files.write, workers=options.workers, report=report
-        )
-    finally:
-        if rows := files.finished():
-            text = table(rows)
-            write_text(options.out / "table.md", text + "\n")
-            print(text)
+    run_to_table(files, partial(scores, settings), table, options.out, options.workers)
 
 
 if __name__ == "__main__":

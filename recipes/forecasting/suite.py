@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script
 
 from data_loaders.series.splits import ForecastSplit
 from data_loaders.series.time_axis import calendar_features, seen_cycles
+from recipes.forecasting.neural import NEURAL, available, neural_row
 from recipes.forecasting.tables import LIBRARY, PLAIN, write_tables
 from tscl.disk import atomic_file
 from tscl.estimators.sktime.forecaster import SSCLForecaster
@@ -116,6 +117,8 @@ class Suite:
         parts |= {name: self.config[name] for name in ("steps", "split")}
         if cell.row in ENCODERS:
             parts["run"] = self.config["run"]
+        if cell.row in NEURAL:
+            parts["neural"] = self.config["neural"][cell.row]
         return parts | ({"linear": self.config["linear"]} if cell.row in LINEAR else {})
 
     def section(self, name: str) -> dict[str, Any]:
@@ -210,6 +213,20 @@ class Suite:
             return {result.horizon: (result, {"season": season}) for result, season in best}
         if cell.row in ("AutoETS", "AutoTheta"):
             return _statistical(cell.row, data, horizons, seasons[0] if seasons else 1)
+        if cell.row in NEURAL:
+            return {
+                h: neural_row(
+                    cell.row,
+                    data.targets,
+                    index,
+                    data.split,
+                    h,
+                    past_candidates(seasons, data.split.test.start, h)[-2:],
+                    self.config["neural"][cell.row],
+                    cell.seed,
+                )
+                for h in horizons
+            }
         fit = self._end_to_end if cell.row == "end to end" else self._linear
         return {h: fit(cell, data, index, seasons, h) for h in horizons}
 
@@ -334,7 +351,11 @@ def main() -> None:
     if options.datasets:
         config["datasets"] = {name: config["datasets"][name] for name in options.datasets}
     config |= {key: v for key in ("steps", "out") if (v := getattr(options, key)) is not None}
-    suite = Suite(config, options.rows)
+    rows = options.rows or [*PLAIN[::-1], *LIBRARY[::-1]]
+    if options.page is None and not available():
+        print(f"left out without neuralforecast: {', '.join(NEURAL)}", flush=True)
+        rows = [row for row in rows if row not in NEURAL]
+    suite = Suite(config, rows)
     if options.page is not None:
         write_tables(suite.files.finished(), options.page)
         return

@@ -1,11 +1,12 @@
 """An epoch of contrast between crops, and embedding of a set, against loops of one's own.
 
-    python -m tests.benchmarks.bench_pretraining [--recordings 4800] [--threads 1]
+    pip install --no-deps --target peers lightly
+    PYTHONPATH=.:peers python -m tests.benchmarks.bench_pretraining [--recordings 4800]
 
 Single-lead recordings of 9 to 60 s at 100 Hz, as in the CinC 2017 challenge; the network is the one
 of the shipped weights. The reference of the epoch is what one would write: a dataset that cuts two
-random crops, a DataLoader, AdamW, and NT-Xent as the cross-entropy of cosine similarities. That of
-the embeddings takes recording after recording. Float32 on both sides, then bfloat16 here.
+random crops, a DataLoader, AdamW, and lightly's NT-Xent. That of the embeddings takes recording
+after recording. Float32 on both sides, then bfloat16 here.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from data_loaders.container.recordings import Recordings
+from tests.benchmarks.bench_losses import lightly_module
 from tests.benchmarks.rows import Row, row, seconds, show
 from tscl.encoders import ENCODERS
 from tscl.evaluation.recordings import embed_recordings
@@ -74,13 +76,11 @@ def build() -> nn.Module:
 def plain_epoch(recordings: Recordings) -> None:
     """One epoch of a loop of one's own."""
     model = PlainSimCLR(build()).train()
+    criterion = lightly_module("ntx_ent_loss", "NTXentLoss", temperature=TEMPERATURE)
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
     for first, second in DataLoader(Crops(recordings), BATCH, shuffle=True, drop_last=True):
-        z = F.normalize(model(torch.cat([first, second])), dim=1)
-        logits = z @ z.T / TEMPERATURE
-        logits.fill_diagonal_(-torch.inf)
-        partner = torch.arange(2 * BATCH).roll(BATCH)
-        loss = F.cross_entropy(logits, partner)
+        z = model(torch.cat([first, second]))
+        loss = criterion(*z.chunk(2))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -144,7 +144,12 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     for name, precision in (("", "32-true"), (", bfloat16", "bf16-mixed")):
         here = seconds(lambda p=precision: epoch(recordings, p))
         rows.append(
-            row(f"{what}{name}", against="a loop in plain torch", reference=reference, here=here)
+            row(
+                f"{what}{name}",
+                against="a loop in plain torch with lightly's NT-Xent",
+                reference=reference,
+                here=here,
+            )
         )
     source = RecordingSource(recordings, CROP, views=2, least=0.5)
     drawn = np.arange(BATCH)

@@ -150,7 +150,13 @@ def check_sigma(name: str, value: float) -> float:
 
 
 def check_count(name: str, value: int, least: int = 1) -> int:
-    """``value`` when it is an integer of at least ``least``, else InputError."""
+    """``value`` when it is a whole number and large enough.
+
+    Args:
+        name: of the setting, for the error.
+        value: what was given.
+        least: the smallest that is allowed.
+    """
     if int(value) != value or value < least:
         raise InputError(name, value, f"choose an integer of at least {least}")
     return int(value)

@@ -93,7 +93,12 @@ class Subsequence(Augmentation):
 
 
 def take_windows(x: Tensor, start: Tensor, width: int) -> Tensor:
-    """The ``width`` steps from ``start`` (B,) on of each sample of ``x``: (B, width, C).
+    """One window of each sample, (B, width, C).
+
+    Args:
+        x: (B, T, C) series.
+        start: (B,) first step of each sample's window.
+        width: steps of a window.
 
     Raises:
         InputError: a window leaves the series.

@@ -205,9 +205,14 @@ class MuscleNoise(Interference):
 
 
 def waves(frequency: Tensor, sizes: Tensor, length: int, rate: float) -> Tensor:
-    """Sums of sines and cosines: frequencies (B, 1, W) in Hz, sizes (B, 2 W, C): (B, length, C).
+    """Sums of sines and cosines, (B, length, C).
 
-    The first W sizes are those of the sines; standard normal ones give each wave unit variance.
+    Args:
+        frequency: (B, 1, W) of the waves, Hz.
+        sizes: (B, 2 W, C) amplitudes, first of the sines, then of the cosines; standard normal ones
+            give each wave unit variance.
+        length: steps T.
+        rate: steps a second, Hz.
     """
     time = torch.arange(length, dtype=frequency.dtype, device=frequency.device)[:, None] / rate
     angle = 2 * math.pi * frequency * time

@@ -58,7 +58,13 @@ class Cutout(Augmentation):
 
 
 def blocks(length: int, start: Tensor, stop: Tensor) -> Tensor:
-    """True at the steps in any of the blocks [start, stop); (B, n, C') to (B, length, C')."""
+    """True at the steps in any of the blocks [start, stop), (B, length, C').
+
+    Args:
+        length: steps T.
+        start: (B, n, C') first step of each of n blocks.
+        stop: (B, n, C') the step after each block.
+    """
     steps = torch.arange(length, device=start.device)[None, :, None, None]
     inside = (steps >= start.unsqueeze(1)) & (steps < stop.unsqueeze(1))
     return inside.any(dim=2)
@@ -67,7 +73,14 @@ def blocks(length: int, start: Tensor, stop: Tensor) -> Tensor:
 def draw_start(
     last: int, shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor
 ) -> Tensor:
-    """Uniform integers in [0, last] on ``like``'s device."""
+    """Uniform integers in [0, last].
+
+    Args:
+        last: the largest.
+        shape: of the result.
+        generator: source of the draws; None for torch's own.
+        like: a tensor on the device of the result.
+    """
     drawn = rand(shape, generator, wide(like)) * (last + 1)
     return drawn.long().clamp_max(last)
 

@@ -134,7 +134,14 @@ class ParametricAugmentation(nn.Module):
         mask: Tensor | None = None,
         deterministic: bool = False,
     ) -> AugmentedView:
-        """The view of ``x`` (B, T, C); noise comes from ``generator`` unless ``deterministic``."""
+        """The view of ``x``, with its mask h and its openness.
+
+        Args:
+            x: (B, T, C) series, NaN where nothing was measured.
+            generator: source of the noise of h.
+            mask: (B, T) latent mask of the embedder, None for none.
+            deterministic: without noise.
+        """
         missing = x.isnan()
         clean = x.masked_fill(missing, 0.0)
         embedding = self.embedder(x, mask)

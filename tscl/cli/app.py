@@ -111,7 +111,15 @@ def read_config(
     sets: list[str] | None,
     test: Path | None = None,
 ) -> Any:
-    """The configuration of a command, with its options over those of the file."""
+    """The configuration of a command, with its options over those of the file.
+
+    Args:
+        config: YAML file; None for the embedded one, or the one that fits ``data``.
+        data: file or folder to use instead of the configuration's.
+        out: folder of the run.
+        sets: ``key=value`` overrides.
+        test: recordings of another hospital.
+    """
     from tscl.runs.config import apply_override, read_values
     from tscl.runs.jobs import check_job
 
@@ -124,7 +132,7 @@ def read_config(
         values = read_values(config, base=DEFAULT)
         job = JOBS.get(str(values.get("job", "forecasting")))
         if data is not None and job is not None:
-            job.use_data(values, data, sets or [], embedded=False)
+            job.use_data(values, data, sets or [])
     if test is not None:
         check_folder("--test", test)
         if values.get("job", "forecasting") == "forecasting":

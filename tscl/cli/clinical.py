@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 
 def run(config: ClinicalConfig, quiet: bool, *, resume: bool, begin: bool = True) -> None:
-    """Pretrain, evaluate and report; without ``begin`` in a folder as it stands."""
+    """Pretrain, evaluate and report.
+
+    Args:
+        config: that was checked.
+        quiet: without progress bars.
+        resume: go on with a run that was interrupted.
+        begin: open the folder anew; without it runs in the folder as it stands.
+    """
     from tscl.evaluation.metrics.labels import MAIN
     from tscl.runs.clinical.report import METRIC_TITLES, show_rows, write_clinical_report
     from tscl.runs.clinical.run import ClinicalRun
@@ -37,7 +44,10 @@ def run(config: ClinicalConfig, quiet: bool, *, resume: bool, begin: bool = True
 
 
 def pretrain(config: ClinicalConfig, quiet: bool, *, resume: bool) -> None:
-    """Pretrain the configured method on the training patients of every fold."""
+    """Pretrain the configured method on the training patients of every fold.
+
+    Arguments as :func:`run`.
+    """
     from tscl.runs.clinical.run import ClinicalRun
 
     job = ClinicalRun(config, progress(quiet))
@@ -51,17 +61,16 @@ def pretrain(config: ClinicalConfig, quiet: bool, *, resume: bool) -> None:
             console.print(f"encoder: {job.folder.model(f'{row.slug}/fold{fold.number}')}")
 
 
-def use_data(
-    values: dict[str, Any],
-    path: Path,
-    sets: Sequence[str],
-    *,
-    embedded: bool,
-) -> None:
+def use_data(values: dict[str, Any], path: Path, sets: Sequence[str]) -> None:
     """Point a clinical configuration at another folder, in place.
 
     The kind is found where the folder tells it; otherwise that of the configuration stays, unless
     that made its own cohort: then ``sets`` have to name ``data.kind``.
+
+    Args:
+        values: of the configuration, by section.
+        path: the folder.
+        sets: ``key=value`` overrides that follow.
 
     Raises:
         ConfigError: no such folder, or neither it nor ``sets`` tells the kind of the data.

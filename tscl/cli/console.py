@@ -128,7 +128,13 @@ def shown_log(name: str) -> Iterator[None]:
 
 
 def print_table(title: str, frame: pd.DataFrame, *, numbers_right: bool = False) -> None:
-    """Print ``frame``; ``numbers_right`` aligns all columns but the first to the right."""
+    """Print a table.
+
+    Args:
+        title: above it.
+        frame: its cells.
+        numbers_right: align all columns but the first to the right.
+    """
     from rich.table import Table
 
     grid = Table(title=title)

@@ -15,7 +15,10 @@ __all__ = ["pretrain", "run", "use_data"]
 
 
 def run(config: ContinualConfig, quiet: bool, *, resume: bool, begin: bool = True) -> None:
-    """Learn the sites in turn, forget and report; without ``begin`` in a folder as it stands."""
+    """Learn the sites in turn, forget and report.
+
+    Arguments as :func:`tscl.cli.clinical.run`.
+    """
     from tscl.runs.continual.run import ContinualRun
 
     job = ContinualRun(config)
@@ -31,5 +34,5 @@ def run(config: ContinualConfig, quiet: bool, *, resume: bool, begin: bool = Tru
 
 
 def pretrain(config: ContinualConfig, quiet: bool, *, resume: bool) -> None:
-    """Not a step of its own."""
+    """Not a step of its own. Arguments as :func:`run`."""
     raise ConfigError("job", config.job, "sites are learned and scored in turn: use tscl run")

@@ -30,7 +30,10 @@ NewerDataOption = Annotated[
 
 
 def run(config: RunConfig, quiet: bool, *, resume: bool, begin: bool = True) -> None:
-    """Pretrain what is missing, evaluate and report; without ``begin`` in a folder as it stands."""
+    """Pretrain what is missing, evaluate and report.
+
+    Arguments as :func:`tscl.cli.clinical.run`.
+    """
     from tscl.runs.forecasting.report import head_frame, shown, table_frame, write_report
     from tscl.runs.forecasting.run import ForecastingRun
 
@@ -49,7 +52,7 @@ def run(config: RunConfig, quiet: bool, *, resume: bool, begin: bool = True) -> 
 
 
 def pretrain(config: RunConfig, quiet: bool, *, resume: bool) -> None:
-    """Train the configured method."""
+    """Train the configured method. Arguments as :func:`run`."""
     from tscl.runs.forecasting.run import ForecastingRun
 
     job = ForecastingRun(config, progress(quiet))
@@ -59,21 +62,14 @@ def pretrain(config: RunConfig, quiet: bool, *, resume: bool) -> None:
     console.print(f"encoder: {job.folder.model(trained.name)}")
 
 
-def use_data(
-    values: dict[str, Any],
-    path: Path,
-    sets: Sequence[str],
-    *,
-    embedded: bool,
-) -> None:
+def use_data(values: dict[str, Any], path: Path, sets: Sequence[str]) -> None:
     """Point a forecasting configuration at another file, in place.
 
     A configuration that reads a file keeps its form. Otherwise a file named like a data set
-    (``ETTh1.csv``) is that data set, and any other one a CSV, split by ratio; sizes of the
-    ``embedded`` configuration that are too large for it are made smaller, unless ``sets`` name
-    them.
+    (``ETTh1.csv``) is that data set, and any other one a CSV, split by ratio. Arguments as
+    :func:`tscl.cli.clinical.use_data`.
     """
-    from tscl.runs.forecasting.data import fit_sizes, named_dataset
+    from tscl.runs.forecasting.data import named_dataset
 
     section = values.setdefault("data", {})
     if section.get("path") or section.get("layout", "builtin") != "builtin":
@@ -82,8 +78,6 @@ def use_data(
     for key in ("source", "layout", "split"):
         section.pop(key, None)
     section |= {"dataset": named_dataset(path), "path": str(path)}
-    if embedded:
-        fit_sizes(values, path, sets)
 
 
 def saved_config(run: Path, sets: Sequence[str] | None) -> Any:

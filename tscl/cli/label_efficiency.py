@@ -17,7 +17,10 @@ MARKS = {"recordings.json": "recordings", "REFERENCE.csv": "cinc2017", "labels.c
 
 
 def run(config: LabelEfficiencyConfig, quiet: bool, *, resume: bool, begin: bool = True) -> None:
-    """Pretrain, evaluate and report; without ``begin`` in a folder as it stands."""
+    """Pretrain, evaluate and report.
+
+    Arguments as :func:`tscl.cli.clinical.run`.
+    """
     from tscl.runs.label_efficiency.report import write_label_report
     from tscl.runs.label_efficiency.run import LabelEfficiencyRun
 
@@ -35,7 +38,10 @@ def run(config: LabelEfficiencyConfig, quiet: bool, *, resume: bool, begin: bool
 
 
 def pretrain(config: LabelEfficiencyConfig, quiet: bool, *, resume: bool) -> None:
-    """Pretrain the pretrained rows on the training part of every fold."""
+    """Pretrain the pretrained rows on the training part of every fold.
+
+    Arguments as :func:`run`.
+    """
     from tscl.runs.label_efficiency.config import row_slug
     from tscl.runs.label_efficiency.run import LabelEfficiencyRun
 
@@ -50,11 +56,13 @@ def pretrain(config: LabelEfficiencyConfig, quiet: bool, *, resume: bool) -> Non
                 console.print(f"encoder: {job.home(name, fold)}")
 
 
-def use_data(values: dict[str, Any], path: Path, sets: Sequence[str], *, embedded: bool) -> None:
+def use_data(values: dict[str, Any], path: Path, sets: Sequence[str]) -> None:
     """Point a label-efficiency configuration at another folder, in place.
 
     The kind is found where the folder's files tell it; otherwise that of the configuration stays,
     unless that makes its own cohort: then ``sets`` have to name ``data.kind``.
+
+    Arguments as :func:`tscl.cli.clinical.use_data`.
 
     Raises:
         ConfigError: no such folder, or neither it nor ``sets`` tells the kind of the data.

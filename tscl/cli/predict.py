@@ -46,7 +46,13 @@ def main_slug(run: Path) -> str | None:
 def open_classifier(
     model: Path, classifier: str | None, data: Path
 ) -> tuple[Path, FittedClassifier]:
-    """Folder and content of the classifier that is meant, once both folders are there."""
+    """Folder and content of a classifier, once both folders are there.
+
+    Args:
+        model: folder of a run or of a classifier.
+        classifier: name of one of the run's; None for the only one, or that of the main row.
+        data: folder of the new recordings.
+    """
     from tscl.evaluation.clinical.fitted import FittedClassifier
     from tscl.runs.new_data import find_classifier
 
@@ -59,7 +65,14 @@ def open_classifier(
 def open_recordings(
     fitted: FittedClassifier, data: Path, kind: str | None, sets: list[str] | None
 ) -> Data:
-    """New recordings, prepared as those the classifier was trained on."""
+    """New recordings, prepared as those the classifier was trained on.
+
+    Args:
+        fitted: the classifier.
+        data: folder of the recordings.
+        kind: of the folder; None for that of the training data.
+        sets: ``key=value`` arguments of the loader.
+    """
     from tscl.runs.config import apply_override
     from tscl.runs.new_data import load_new
 

@@ -59,12 +59,12 @@ def propose(path: Path, sets: Sequence[str] = ()) -> Proposal:
         return _file(path, sets)
     if (kind := detect_kind(path)) is not None:
         values = _embedded("clinical")
-        clinical.use_data(values, path, [], embedded=True)
+        clinical.use_data(values, path, [])
         return Proposal(values, [f"a folder of the kind {kind}: the clinical job"])
     for mark in ("recordings.json", "REFERENCE.csv"):
         if (path / mark).is_file():
             values = _embedded("label_efficiency")
-            label_efficiency.use_data(values, path, [], embedded=True)
+            label_efficiency.use_data(values, path, [])
             return Proposal(values, [f"{mark}: whole recordings, the label-efficiency job"])
     return _folder(path, sets)
 
@@ -78,6 +78,7 @@ def _embedded(name: str) -> dict[str, Any]:
 def _file(path: Path, sets: Sequence[str]) -> Proposal:
     """A single file: a series, or samples with labels."""
     from tscl.cli import forecasting
+    from tscl.runs.forecasting.data import fit_sizes
 
     ending = path.suffix.lower()
     if ending in ARRAYS:
@@ -86,7 +87,8 @@ def _file(path: Path, sets: Sequence[str]) -> Proposal:
         remedy = "give a table (CSV, Parquet) with times, an .npz, or a folder"
         raise ConfigError("--data", path, remedy)
     values = _embedded("demo")
-    forecasting.use_data(values, path, sets, embedded=True)
+    forecasting.use_data(values, path, sets)
+    fit_sizes(values, path, sets)
     return Proposal(
         values, [f"{path.name}: a series, the forecasting job", *_forecast(values, sets)]
     )

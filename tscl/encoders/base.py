@@ -164,6 +164,11 @@ def project_input(x: Tensor, projection: nn.Module, mask: Tensor | None) -> Tens
     present channels are not scaled up, since one of 16 would then count sixteenfold. A step that
     misses all channels is zero in the latent, whatever the mask.
 
+    Args:
+        x: (B, T, C) series, NaN where a value is missing.
+        projection: maps (B, T, C) to (B, T, H).
+        mask: True where a step is kept, (B, T), or (B, T, H) by latent channel; None keeps all.
+
     Raises:
         InputError: ``x`` is not 3-D, or ``mask`` does not fit it.
     """

@@ -15,7 +15,7 @@ from tscl.encoders.convolution import ShiftedConv, check_dims, check_dropout, ch
 from tscl.registry import constructor_arguments
 
 
-class ResidualBlock(nn.Module):
+class _ResidualBlock(nn.Module):
     """GELU, convolution, GELU, convolution, plus the input (projected when ``project``)."""
 
     def __init__(
@@ -101,7 +101,7 @@ class DilatedConvEncoder(Encoder):
         self.input_dims, self.output_dims, self.causal = input_dims, output_dims, causal
         self.input_fc = input_layer(input_dims, hidden_dims, published, input_dropout)
         blocks = [
-            ResidualBlock(
+            _ResidualBlock(
                 hidden_dims,
                 output_dims if i == depth else hidden_dims,
                 kernel_size,
@@ -135,7 +135,7 @@ class DilatedConvEncoder(Encoder):
         length = x.shape[1]
         h = project_input(x, self.input_fc, mask).transpose(0, 1).contiguous()
         for block in self.blocks:
-            assert isinstance(block, ResidualBlock)
+            assert isinstance(block, _ResidualBlock)
             if last is not None and block.dilation >= length:
                 h = h[-last:]
             h = block(h)

@@ -28,7 +28,7 @@ from tscl.errors import InputError
 from tscl.registry import constructor_arguments
 
 
-class InceptionModule(nn.Module):
+class _InceptionModule(nn.Module):
     """1x1 bottleneck, convolutions of several lengths beside a max-pool, norm, ReLU."""
 
     def __init__(
@@ -116,7 +116,7 @@ class InceptionTimeEncoder(Encoder):
         self.pool = average_pool(stem_stride) if stem_stride > 1 else nn.Identity()
         self.stem = nn.Conv2d(input_dims, filters, 1)
         self.blocks = nn.ModuleList(
-            InceptionModule(width if i else filters, filters, lengths, norm, groups)
+            _InceptionModule(width if i else filters, filters, lengths, norm, groups)
             for i in range(depth)
         )
         self.shortcuts = nn.ModuleList(

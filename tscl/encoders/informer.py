@@ -59,7 +59,13 @@ class ProbSparseAttention(nn.Module):
             return measure.topk(min(n, length), dim=-1).indices
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """(B, heads, T, d) each to (B, heads, T, d)."""
+        """The attended values, (B, heads, T, d).
+
+        Args:
+            q: (B, heads, T, d) queries.
+            k: (B, heads, T, d) keys.
+            v: (B, heads, T, d) values.
+        """
         length, dims = q.shape[-2:]
         if self.factor * math.ceil(math.log(length)) >= length:
             return F.scaled_dot_product_attention(q, k, v)

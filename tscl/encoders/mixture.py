@@ -46,7 +46,13 @@ def fold_kernels(kernels: Sequence[Tensor]) -> Tensor:
 
 
 def separate_convolutions(x: Tensor, kernels: Sequence[Tensor], biases: Sequence[Tensor]) -> Tensor:
-    """Mean of the causal convolutions one by one, (T, B, I) to (T, B, O): the plain definition."""
+    """Mean of the causal convolutions one by one, (T, B, O): the plain definition.
+
+    Args:
+        x: (T, B, I) series, time first.
+        kernels: of each convolution, (K, I, O) with K of its own.
+        biases: (O,) of each.
+    """
     channels_first = x.permute(1, 2, 0)
     outputs = []
     for kernel, bias in zip(kernels, biases, strict=True):
@@ -168,12 +174,17 @@ def _overlap_add(windows: Tensor, step: int) -> Tensor:
 
 
 def frequency_conv(x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
-    """Causal convolution in the frequency domain, (T, B, I) with taps (K, I, O) to (T, B, O).
+    """Causal convolution in the frequency domain, (T, B, O).
 
     Equal to :func:`tscl.encoders.convolution.shifted_conv` with ``causal=True`` to rounding, at a
-    cost that hardly depends on K. The short transforms (blocks of at most 320 steps plus K - 1)
-    are matrix products too, which beat strided transforms on CPU. Rounding mixes the times of a
-    block, so outputs are NOT bit-equal under changes of the future. First derivatives only.
+    cost that hardly depends on K. The short transforms (blocks of at most 320 steps plus K - 1) are
+    matrix products too, which beat strided transforms on CPU. Rounding mixes the times of a block,
+    so outputs are NOT bit-equal under changes of the future. First derivatives only.
+
+    Args:
+        x: (T, B, I) series, time first.
+        taps: (K, I, O) kernel.
+        bias: (O,).
     """
     with torch.autocast(x.device.type, enabled=False):
         out: Tensor = _FrequencyConv.apply(x.to(taps.dtype), taps, bias)

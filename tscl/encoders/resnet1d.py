@@ -40,7 +40,7 @@ class _Norms:
         return build_norm(self.norm, dims, self.groups, zero)
 
 
-class ResidualBlock1d(nn.Module):
+class _ResidualBlock1d(nn.Module):
     """Convolution, norm, ReLU, dropout, convolution, norm; plus the shortcut, then ReLU.
 
     The last norm starts at zero. The shortcut averages over the stride before its 1x1
@@ -164,7 +164,7 @@ class ResNet1dEncoder(Encoder):
         for out, depth, stride, kernel in zip(stages, blocks, steps, kernels, strict=True):
             for number in range(depth):
                 step = stride if number == 0 else 1
-                self.blocks.append(ResidualBlock1d(width, out, kernel, step, dropout, norms))
+                self.blocks.append(_ResidualBlock1d(width, out, kernel, step, dropout, norms))
                 reach.layer(kernel, step, pool=step)
                 reach.layer(kernel)
                 width = out

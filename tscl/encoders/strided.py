@@ -76,7 +76,12 @@ def _any_of(keep: Tensor, stride: int) -> Tensor:
 
 
 def per_stage(name: str, value: int | Sequence[int], count: int) -> list[int]:
-    """``value`` for each of ``count`` stages: one number for all, or a list of them.
+    """The setting of each stage as a list.
+
+    Args:
+        name: of the setting, for the error.
+        value: one number for all stages, or one a stage.
+        count: stages.
 
     Raises:
         InputError: a list of another length, or a number below 1.
@@ -143,7 +148,13 @@ class GroupNorm(nn.GroupNorm):
 
 
 def build_norm(norm: str, dims: int, groups: int = 8, zero: bool = False) -> nn.Module:
-    """Normalisation of (B, dims, 1, T) by name, ``batch`` or ``group``.
+    """Normalisation of (B, dims, 1, T).
+
+    Args:
+        norm: ``batch`` or ``group``.
+        dims: channels.
+        groups: of the group normalisation.
+        zero: begin with a weight of 0, so that a residual block begins as its shortcut.
 
     Raises:
         ConfigError: another name.
@@ -161,6 +172,13 @@ def conv(
     in_dims: int, out_dims: int, kernel_size: int, stride: int = 1, groups: int = 1
 ) -> nn.Conv2d:
     """Convolution over time without bias, centred, of ceil(T / stride) steps.
+
+    Args:
+        in_dims: channels of the input (B, in_dims, 1, T).
+        out_dims: channels of the output.
+        kernel_size: steps, odd.
+        stride: steps from one output to the next.
+        groups: of channels that do not mix.
 
     Raises:
         InputError: an even kernel.

@@ -17,7 +17,7 @@ from tscl.encoders.convolution import ShiftedConv, check_dims, check_dropout, ch
 from tscl.registry import constructor_arguments
 
 
-class TemporalBlock(nn.Module):
+class _TemporalBlock(nn.Module):
     """Twice weight-normalised causal convolution, ReLU, dropout; plus the input, then ReLU.
 
     The input is projected where it has another width. ``published`` draws weights, and the lengths
@@ -118,7 +118,7 @@ class TCNEncoder(Encoder):
         self.input_fc = input_layer(input_dims, hidden_dims, published, input_dropout)
         self.blocks = nn.Sequential(
             *(
-                TemporalBlock(
+                _TemporalBlock(
                     hidden_dims,
                     kernel_size,
                     2**i,

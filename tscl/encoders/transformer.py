@@ -32,7 +32,16 @@ def _rotate(x: Tensor, turns: Turns) -> Tensor:
 
 
 class AttentionLayer(nn.Module):
-    """Self-attention and feed-forward, each with a residual, after a norm or (``post``) before."""
+    """Self-attention and feed-forward, each with a residual, after a norm or (``post``) before.
+
+    Args:
+        dims: width D of the steps (B, T, D).
+        heads: of the attention; they divide ``dims``.
+        ffn_dims: width inside the feed-forward network.
+        dropout: share in [0, 1) of both branches.
+        causal: attend to the step itself and earlier ones.
+        context: attend to fewer than so many steps away; None for all.
+    """
 
     def __init__(
         self,

@@ -152,7 +152,10 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         values = read_panel(self, X, reset=True)
         weights = read_weights(sample_weight, len(values))
         if weights is not None:
-            self._check_weighted(X_unlabelled)
+            for name, value in (("X_unlabelled", X_unlabelled), ("finetune", self.finetune)):
+                if value is not None:
+                    remedy = f"not together with {name}; leave one of both out"
+                    raise InputError("sample_weight", "given", remedy)
         labelled = labelled_rows(y)
         if y is not None:
             check_consistent_length(values, labelled)
@@ -207,12 +210,6 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         if self.head is not None:
             raise InputError("head", self.head, "fine-tuning trains its own head; leave it out")
         check_tuning({"name": self.finetune, **(self.finetune_params or {})})
-
-    def _check_weighted(self, X_unlabelled: Any) -> None:
-        for name, value in (("X_unlabelled", X_unlabelled), ("finetune", self.finetune)):
-            if value is not None:
-                remedy = f"not together with {name}; leave one of both out"
-                raise InputError("sample_weight", "given", remedy)
 
     def _head_weights(self, head: Any, weights: NDArray[np.float64]) -> dict[str, Any]:
         """Arguments of the head's ``fit`` that weigh its samples, by 1 in the mean."""
@@ -380,7 +377,13 @@ class NetworkHead:
 
     @classmethod
     def restored(cls, classes: NDArray[Any], arrays: Arrays, width: int) -> NetworkHead:
-        """The head of :meth:`arrays`; ValueError or KeyError when they do not fit."""
+        """The head that was saved; ValueError or KeyError when the arrays do not fit.
+
+        Args:
+            classes: (K,) labels, in the order of the outputs.
+            arrays: what :meth:`arrays` gave.
+            width: D of the embeddings.
+        """
         layers = head_layers(width, len(arrays["0.bias"]), len(classes))
         state = layers.state_dict()
         if set(arrays) != set(state):

@@ -225,6 +225,11 @@ def read_panel(estimator: BaseEstimator, X: Any, *, reset: bool) -> Float32:
     ``n_features_in_`` (columns of 2-D, channels of 3-D input) and ``n_channels_in_`` when
     ``reset``, else checks them.
 
+    Args:
+        estimator: whose ``n_features_in_`` and ``n_channels_in_`` are set or checked.
+        X: the series, as above.
+        reset: set the attributes, as ``fit`` does, instead of checking them.
+
     Raises:
         DataError: wrong rank, an empty axis, infinite values, a sample without any value, or
             other channels than in ``fit``. ValueError of scikit-learn for bad 2-D input.
@@ -276,7 +281,12 @@ def _check_channels(estimator: BaseEstimator, shape: tuple[int, ...], *, reset: 
 
 
 def read_paired(paired: ArrayLike, n: int | None, method: str) -> Float32:
-    """The other modality of ``n`` series: (n, D) finite vectors or (n, T, C) series, float32.
+    """The other modality of each series, float32.
+
+    Args:
+        paired: (n, D) finite vectors, or (n, T, C) series.
+        n: series in X; None does not check the number.
+        method: name of the estimator's method, which must be ``paired``.
 
     Raises:
         InputError: for another method than ``paired``, of another number or rank, or vectors with
@@ -318,6 +328,11 @@ def read_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64]
 
 def id_codes(field: str, ids: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
     """Ids as codes (n,), or None.
+
+    Args:
+        field: name of the ids, for the error.
+        ids: (n,) strings or whole numbers, or None.
+        n: samples.
 
     Raises:
         InputError: another number of ids than samples, a missing id, or ids that are neither

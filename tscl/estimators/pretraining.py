@@ -99,9 +99,11 @@ def build_method(
     """A registered method around a new encoder, or a copy of the one given.
 
     Args:
-        method: name in :data:`tscl.methods.METHODS`; ``method_params``: its arguments.
+        method: name in :data:`tscl.methods.METHODS`.
+        method_params: arguments of the method.
         encoder: name in :data:`tscl.encoders.ENCODERS`, or a module that follows the encoder
-            contract; ``encoder_params``: arguments of a named one, without ``input_dims``.
+            contract.
+        encoder_params: arguments of a named encoder, without ``input_dims``.
         channels: channels C of the series.
         seed: of the initial weights.
 
@@ -214,9 +216,12 @@ def pretrain(
     verbose: bool = False,
     title: str = "training",
 ) -> TrainResult:
-    """Train ``method`` in place on sections of ``values`` (n, T, C).
+    """Train a method in place on sections of series.
 
     Args:
+        method: is changed.
+        values: (n, T, C), NaN where a value is missing.
+        settings: of the training loop.
         batch_size: sections a step, fewer when there are not as many.
         max_train_length: longer series are cut and cropped to this many steps.
         labels: (n,) classes or targets, for supervised objectives.

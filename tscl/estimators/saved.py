@@ -69,12 +69,6 @@ SAVED = (*_OWN, WEIGHTS, f"{PART}/", *(f"{PART}/{name}" for name in _OWN))
 """All names in a saved estimator's folder."""
 
 
-def write_card(folder: Path, kind: str, facts: dict[str, Any]) -> None:
-    """Write ``estimator.json`` with its format, version, kind and checksum."""
-    card = {"format": FORMAT, "tscl": __version__, "kind": kind, **facts}
-    write_json(folder / CARD, card | {"card_sha256": sha256_of_json(card)})
-
-
 def read_card(folder: Path, kind: str | None = None) -> dict[str, Any]:
     """Read ``estimator.json`` of an estimator of class ``kind``, or of any.
 
@@ -187,7 +181,13 @@ def input_facts(model: Any) -> dict[str, Any]:
 
 
 def restore_inputs(model: Any, facts: dict[str, Any], channels: int) -> None:
-    """Set what :func:`input_facts` gave."""
+    """Set what :func:`input_facts` gave.
+
+    Args:
+        model: the estimator that is set.
+        facts: of :func:`input_facts`.
+        channels: C of the series in ``fit``.
+    """
     model.n_features_in_ = int(facts["n_features_in_"])
     model.n_channels_in_ = channels
     if facts["feature_names_in_"] is not None:
@@ -218,7 +218,9 @@ class SavedEstimator(BaseEstimator):
         check_replaceable(folder, CARD, SAVED)
         with new_folder(folder) as work:
             facts = self._write_files(work)
-            write_card(work, type(self).__name__, {"params": plain_params(self), **facts})
+            card = {"format": FORMAT, "tscl": __version__, "kind": type(self).__name__}
+            card |= {"params": plain_params(self), **facts}
+            write_json(work / CARD, card | {"card_sha256": sha256_of_json(card)})
         return folder
 
     @classmethod

@@ -95,7 +95,9 @@ def choose_past(
     Args:
         candidates: lengths of the past.
         data: of any length; series of ``lengths`` steps one after the other.
-        lengths, share, blocks: as of :func:`held_out`.
+        lengths: as of :func:`held_out`.
+        share: as of :func:`held_out`.
+        blocks: as of :func:`held_out`.
 
     Returns:
         The length, the instance normalisation, and the error of every length; no errors, and the
@@ -124,11 +126,17 @@ def held_out(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Origins of training windows, and of held-out ones, over joined series.
 
-    Every series is cut into ``blocks`` parts, and the end of each is held out: the last windows
-    alone are one season of the year, and what is chosen on a summer is wrong in winter. None
-    takes up to five, each of at least two horizons. Windows whose future reaches into that of a
-    held-out one are in neither part. Fewer than ten held-out windows are too few to choose or
-    calibrate by: all are then for training.
+    Every series is cut into parts, and the end of each is held out: the last windows alone are one
+    season of the year, and what is chosen on a summer is wrong in winter. Windows whose future
+    reaches into that of a held-out one are in neither part. Fewer than ten held-out windows are too
+    few to choose or calibrate by: all are then for training.
+
+    Args:
+        lengths: steps of each series, which stand one after the other.
+        length: steps of the past.
+        horizon: steps of the future.
+        share: of the windows that is held out.
+        blocks: parts of a series; None for up to five, each of at least two horizons.
     """
     train, held, every, first = [], [], [], 0
     for n in lengths:

@@ -57,11 +57,13 @@ TREE_EMBEDDING = 16
 """The first of them, which trees see."""
 
 
-class Embedder:
+class _Embedder:
     """A network's embedding of windows, standardised principal components, (n, F).
 
     Args:
+        data: windows of the series.
         network: with ``represent``; None gives embeddings of no columns.
+        origins: of the training windows, by which components and scale are fitted.
     """
 
     def __init__(self, data: WindowData, network: nn.Module | None, origins: Origins) -> None:
@@ -139,14 +141,24 @@ class Ridge:
     def choose(
         self, data: WindowData, train: Origins, held: Origins, embedded: tuple[Float64, Float64]
     ) -> Ridge:
-        """Fit on ``train`` with the best penalty of the lags alone."""
+        """Fit with the best penalty of the lags alone.
+
+        Args:
+            data: windows of the series.
+            train: origins to fit on.
+            held: origins that the penalty is chosen on.
+            embedded: (n, F) embeddings of both.
+        """
         self._try(data, train, held, embedded, self.choice)
         return self
 
     def extend(
         self, data: WindowData, train: Origins, held: Origins, embedded: tuple[Float64, Float64]
     ) -> Ridge:
-        """Add covariates and embedding, each only where it lowers the held-out error."""
+        """Add covariates and embedding, each only where it lowers the held-out error.
+
+        Arguments as :meth:`choose`.
+        """
         if data.marks is not None:
             chosen = self.choice
             for weight in WEIGHTS:
@@ -158,13 +170,22 @@ class Ridge:
         return self
 
     def fit(self, data: WindowData, origins: Origins, embedding: Float64) -> Ridge:
-        """Fit by the choice made, on the origins whose past is known."""
+        """Fit by the choice made, on the origins whose past is known.
+
+        Args:
+            data: windows of the series.
+            origins: last steps of their past.
+            embedding: (n, F) of the windows.
+        """
         paths = self._paths(data, origins, embedding, self.choice)
         self._weights = [path.coefficients(self.choice.alpha) for path in paths]
         return self
 
     def predict(self, data: WindowData, origins: Origins, embedding: Float64) -> Float64:
-        """Forecasts (n, H, C)."""
+        """Forecasts (n, H, C).
+
+        Arguments as :meth:`fit`.
+        """
         result = np.empty((len(origins), data.horizon, data.values.shape[1]))
         for c, (x, center, scale) in enumerate(_ridge_rows(data, origins, embedding, self.choice)):
             weights, intercept = self._weights[c]
@@ -253,13 +274,19 @@ class RidgeForecast:
         return self
 
     def fit(self, data: WindowData, origins: Origins, embedding: Float64) -> RidgeForecast:
-        """Fit by the choices made."""
+        """Fit by the choices made.
+
+        Arguments as :meth:`Ridge.fit`.
+        """
         for ridge in self.ridges:
             ridge.fit(data, origins, embedding)
         return self
 
     def predict(self, data: WindowData, origins: Origins, embedding: Float64) -> Float64:
-        """Forecasts (n, H, C)."""
+        """Forecasts (n, H, C).
+
+        Arguments as :meth:`Ridge.fit`.
+        """
         return weighted_mean(
             (ridge.predict(data, origins, embedding) for ridge in self.ridges), self.weights
         )
@@ -321,7 +348,10 @@ class BoostedForecast:
     def choose(
         self, data: WindowData, train: Origins, held: Origins, embedded: tuple[Float64, Float64]
     ) -> Float64:
-        """Fit on ``train``; what the held-out windows want, and their forecasts."""
+        """Fit on ``train``; what the held-out windows want, and their forecasts.
+
+        Arguments as :meth:`Ridge.choose`.
+        """
         some = thinned(np.arange(len(held)), max(100, MAX_ROWS // _size(data)))
         part = held[some], embedded[1][some]
         truth = data.future(part[0])
@@ -346,7 +376,10 @@ class BoostedForecast:
         return self.predict(data, held, embedded[1], stages=self.n_trees)
 
     def fit(self, data: WindowData, origins: Origins, embedding: Float64) -> BoostedForecast:
-        """Fit by the choice made, over the ridge as it is, on the origins whose past is known."""
+        """Fit by the choice made, over the ridge as it is, on the origins whose past is known.
+
+        Arguments as :meth:`Ridge.fit`.
+        """
         known = data.room(origins) >= max(self._past(data), self._ridge_past(data))
         origins, embedding = origins[known], embedding[known]
         base, scale = self._under(data, origins, embedding)
@@ -369,7 +402,10 @@ class BoostedForecast:
     def predict(
         self, data: WindowData, origins: Origins, embedding: Float64, stages: int | None = None
     ) -> Float64:
-        """Forecasts (n, H, C), of the first ``stages`` trees where given."""
+        """Forecasts (n, H, C) of the first ``stages`` trees, or of all.
+
+        Arguments as :meth:`Ridge.fit`; ``stages`` is the number of trees.
+        """
         blocks = np.array_split(np.arange(len(origins)), -(-len(origins) * _size(data) // 200_000))
         parts = []
         for block in blocks:
@@ -454,7 +490,13 @@ def _size(data: WindowData) -> int:
 
 
 def naive_forecast(data: WindowData, origins: Origins, season: int) -> Float32:
-    """The value whole seasons before every step, (n, H, C); with a season of 1 the last one."""
+    """The value whole seasons before every step, (n, H, C); with a season of 1 the last one.
+
+    Args:
+        data: windows of the series.
+        origins: last steps of their past.
+        season: steps.
+    """
     ahead = np.arange(1, data.horizon + 1)
     return np.asarray(data.values[origins[:, None] + ahead - season * -(-ahead // season)])
 
@@ -477,13 +519,14 @@ class Head:
     ridge: RidgeForecast | None = None
     boosted: dict[str, BoostedForecast] = field(default_factory=dict)
     linear: LinearForecast | None = None
-    embedder: Embedder | StepEmbedder | None = None
+    embedder: _Embedder | StepEmbedder | None = None
     season: int = 1
 
     @property
     def kind(self) -> str:
-        """The members in words, as in ``errors``."""
-        return mean_name(tuple(self.members))
+        """The members in words, as in ``errors``: ``ridge``, or ``mean of boosting, ridge``."""
+        names = sorted(self.members)
+        return names[0] if len(names) == 1 else f"mean of {', '.join(names)}"
 
     @classmethod
     def choose(
@@ -526,7 +569,7 @@ class Head:
             errors = {wanted: float(np.square(own - data.future(held)).mean())} if len(held) else {}
             return cls({wanted: 1.0}, errors), own
         train = thinned(train, MAX_WINDOWS)
-        head = cls({wanted: 1.0}, embedder=embedder or Embedder(data, network, train))
+        head = cls({wanted: 1.0}, embedder=embedder or _Embedder(data, network, train))
         if not len(held):
             head.ridge = RidgeForecast()
             if wanted != "ridge":
@@ -607,7 +650,13 @@ class Head:
             boosted.fit(data, origins, embedding)
 
     def forecast(self, network: nn.Module | None, data: WindowData, origins: Origins) -> Float32:
-        """Forecasts (n, H, C) from ``origins``."""
+        """Forecasts (n, H, C).
+
+        Args:
+            network: the one the head was chosen with, or None.
+            data: windows of the series.
+            origins: last steps of their past.
+        """
         embedding = np.zeros((len(origins), 0))
         if self.embedder is not None:
             embedding = self.embedder(data, network, origins)
@@ -647,8 +696,3 @@ class Head:
             seen = {"n_trees": boosted.n_trees, "embedding": boosted.embedding}
             result[name] = seen | ({"level": boosted.level} if boosted.ridge is None else {})
         return result
-
-
-def mean_name(members: Sequence[str]) -> str:
-    """``ridge``, or ``mean of boosting, ridge``."""
-    return members[0] if len(members) == 1 else f"mean of {', '.join(sorted(members))}"

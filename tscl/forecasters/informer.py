@@ -24,16 +24,7 @@ from tscl.forecasters.simple_networks import WholeForecaster
 from tscl.registry import constructor_arguments
 
 
-def informer_layer(
-    dims: int, heads: int, ffn_dims: int, dropout: float, factor: int, number: int
-) -> AttentionLayer:
-    """A layer of the encoder: ProbSparse attention, norms behind the residuals, no positions."""
-    layer = AttentionLayer(dims, heads, ffn_dims, dropout, causal=False, context=None)
-    layer.attention, layer.post = ProbSparseAttention(factor, layer=number), True
-    return layer
-
-
-class StepEmbedding(nn.Module):
+class _StepEmbedding(nn.Module):
     """Circular convolution of the values, sinusoids of the place, a linear map of the marks."""
 
     def __init__(self, channels: int, marks: int, dims: int, dropout: float) -> None:
@@ -73,7 +64,13 @@ class Distil(nn.Module):
 class DecoderLayer(nn.Module):
     """Masked ProbSparse self-attention, attention to the encoder, feed-forward; norms behind.
 
-    ``mix``, as in the public code, lays the heads of the self-attention out before its steps.
+    Args:
+        dims: width of the steps.
+        heads: of the attention.
+        ffn_dims: width inside the feed-forward network.
+        dropout: share in [0, 1).
+        factor: of the ProbSparse attention.
+        mix: lay the heads of the self-attention out before its steps, as in the public code.
     """
 
     def __init__(
@@ -182,15 +179,17 @@ class InformerForecaster(WholeForecaster):
         self.channels, self.horizon, self.marks = channels, horizon, marks
         self.input_length, self.label = input_length, label
         self._config = constructor_arguments(locals(), targets=self.targets, label_length=label)
-        self.past_embedding = StepEmbedding(channels, marks, hidden_dims, dropout)
-        self.future_embedding = StepEmbedding(channels, marks, hidden_dims, dropout)
+        self.past_embedding = _StepEmbedding(channels, marks, hidden_dims, dropout)
+        self.future_embedding = _StepEmbedding(channels, marks, hidden_dims, dropout)
         sizes = (hidden_dims, heads, ffn_dims, dropout, factor)
         self.encoders = nn.ModuleList()
         for depth in depths:
             parts: list[nn.Module] = []
             for number in range(depth):
                 parts += [Distil(hidden_dims)] if distil and number else []
-                parts.append(informer_layer(*sizes, number))
+                layer = AttentionLayer(*sizes[:-1], causal=False, context=None)
+                layer.attention, layer.post = ProbSparseAttention(factor, layer=number), True
+                parts.append(layer)
             self.encoders.append(nn.ModuleList([*parts, nn.LayerNorm(hidden_dims)]))
         self.decoder = nn.ModuleList(DecoderLayer(*sizes, mix) for _ in range(decoder_layers))
         self.norm = nn.LayerNorm(hidden_dims)
@@ -211,7 +210,7 @@ class InformerForecaster(WholeForecaster):
     def forward(
         self, past: Tensor, past_marks: Tensor | None = None, future_marks: Tensor | None = None
     ) -> Tensor:
-        """Forecast (B, H, len(targets)) from (B, L, C)."""
+        """Forecast. Arguments as :meth:`ForecastNetwork.forward`."""
         self.check_past(past)
         known = past[:, -self.label :]
         zeros = past.new_zeros(len(past), self.horizon, self.channels)

@@ -131,7 +131,13 @@ class QuantileHead(nn.Module):
 
 
 def pinball(errors: Tensor, quantiles: Tensor, levels: Sequence[float]) -> Tensor:
-    """Mean pinball loss (Koenker and Bassett 1978): quantiles (B, H, C, Q), errors (B, H, C)."""
+    """Mean pinball loss (Koenker and Bassett 1978).
+
+    Args:
+        errors: (B, H, C).
+        quantiles: (B, H, C, Q) forecasts of them.
+        levels: the Q levels in (0, 1).
+    """
     points = torch.tensor(list(levels), dtype=errors.dtype)
     gap = errors.unsqueeze(-1) - quantiles
     return torch.maximum(points * gap, (points - 1.0) * gap).mean()
@@ -199,7 +205,16 @@ def fit_quantile_head(
     batch_size: int = 128,
     seed: int = 0,
 ) -> QuantileHead:
-    """Fit a head on embeddings (n, F) and errors (n, H, C) of training windows by the pinball loss.
+    """Fit a head on training windows by the pinball loss.
+
+    Args:
+        embeddings: (n, F) of the windows.
+        errors: (n, H, C) of the windows' forecasts.
+        levels: of the quantiles, ascending in (0, 1).
+        epochs: passes over the windows.
+        lr: learning rate.
+        batch_size: windows a step.
+        seed: of initial weights and order.
 
     Raises:
         InputError: shapes that do not fit, or levels out of order.
@@ -236,9 +251,15 @@ def window_embeddings(
     marks: NDArray[np.floating] | None = None,
     batch_size: int = 256,
 ) -> Float32:
-    """Code of the last token of the window that ends at every origin, (n, F).
+    """Embedding of the last token of each window, (n, F); independent channels stand side by side.
 
-    Independent channels stand side by side.
+    Args:
+        network: with ``represent``.
+        values: (T, C) series.
+        origins: (n,) last steps of the windows.
+        length: steps of a window.
+        marks: (T, K) covariates.
+        batch_size: windows at a time.
     """
     represent: Any = network.represent
     past = np.arange(1 - length, 1)

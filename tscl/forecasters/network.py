@@ -169,7 +169,13 @@ class ForecastNetwork(nn.Module):
     def forward(
         self, past: Tensor, past_marks: Tensor | None = None, future_marks: Tensor | None = None
     ) -> Tensor:
-        """Forecast (B, H, len(targets)); see the class."""
+        """Forecast (B, H, len(targets)).
+
+        Args:
+            past: (B, L, C) values.
+            past_marks: (B, L, K) covariates of the past.
+            future_marks: (B, H, K) covariates of the future.
+        """
         return self.forecast(past, past_marks, future_marks)[0]
 
     def forecast(

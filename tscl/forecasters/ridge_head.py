@@ -33,7 +33,10 @@ class RidgeHead:
 
     Args:
         network: frozen, with independent channels.
-        values: (T, C) float32. marks: (T, K) or None. length: steps of the past.
+        values: (T, C) float32.
+        length: steps of the past.
+        marks: (T, K) covariates, or None.
+        block: windows at a time.
 
     Attributes:
         alpha: the penalty in use after :meth:`fit`.
@@ -118,7 +121,10 @@ def ridge_head(
     *,
     marks: NDArray[np.float32] | None = None,
 ) -> tuple[float, ErrorSums, ErrorSums]:
-    """Fit on the training part; the penalty and the error sums of test and validation part."""
+    """Fit on the training part; the penalty and the error sums of test and validation part.
+
+    ``split`` has the three parts. Arguments as :class:`RidgeHead`.
+    """
     head = RidgeHead(network, values, length, marks=marks)
     horizon = network.horizon
     head.fit(

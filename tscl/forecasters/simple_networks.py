@@ -100,7 +100,7 @@ class DLinear(WholeForecaster):
     def forward(
         self, past: Tensor, past_marks: Tensor | None = None, future_marks: Tensor | None = None
     ) -> Tensor:
-        """Forecast (B, H, len(targets)) from (B, L, C)."""
+        """Forecast. Arguments as :meth:`ForecastNetwork.forward`."""
         self.check_past(past)
         x = past[:, :, self.targets].transpose(1, 2)
         half = self.kernel // 2

@@ -141,7 +141,10 @@ class StrategyResult:
 
 
 class StrategyRun:
-    """Data and settings of one run; see :func:`run_strategy` for the arguments."""
+    """Data and settings of one run.
+
+    Arguments as :func:`run_strategy`.
+    """
 
     def __init__(
         self,
@@ -205,7 +208,14 @@ class StrategyRun:
     def train(
         self, network: nn.Module, weight: float, *, stage: str, freeze: bool = False
     ) -> nn.Module:
-        """One stage; contrast alone keeps the last weights, all others the best on validation."""
+        """One stage; contrast alone keeps the last weights, all others the best on validation.
+
+        Args:
+            network: is trained in place.
+            weight: share of the contrast in the loss.
+            stage: name of the stage, for checkpoints and the progress bar.
+            freeze: leave the encoder as it is.
+        """
         s = self.settings
         sampler = EpochSampler(len(self.source), s.batch_size, s.steps_per_epoch)
         alone = weight >= 1.0 and stage == "pretrain"

@@ -142,18 +142,14 @@ def _checked(embeddings: Tensor, x: Tensor, encoder: EncoderLike, length: int, n
     return embeddings[:n]
 
 
-def _default_chunk(encoder: EncoderLike, overlap: int) -> int:
-    budget = _VALUES // max(encoder.output_dims, 64)
-    return max(4096, overlap // 2, min(4 * overlap, budget - overlap))
-
-
 def _chunked(
     encoder: EncoderLike, source: _Source, batch_size: int | None, chunk: int | None
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     assert encoder.receptive_field is not None
     overlap = encoder.receptive_field - 1
     if chunk is None:
-        chunk = _default_chunk(encoder, overlap)
+        budget = _VALUES // max(encoder.output_dims, 64)
+        chunk = max(4096, overlap // 2, min(4 * overlap, budget - overlap))
         if source.length <= chunk + overlap:
             chunk = source.length
     rows = min(source.length, chunk + overlap)

@@ -28,7 +28,13 @@ class Sink(ABC):
 
     @abstractmethod
     def write(self, samples: slice, steps: slice, embeddings: Embeddings) -> None:
-        """Take ``embeddings`` (n, t, D) of the named samples and steps."""
+        """Take embeddings of a block.
+
+        Args:
+            samples: rows of the block.
+            steps: its steps.
+            embeddings: (n, t, D) of them.
+        """
 
     @abstractmethod
     def finish(self) -> None:
@@ -200,7 +206,13 @@ _RUNNING: dict[str, type[_Running]] = {
 
 
 class PoolSink(Sink):
-    """Embeddings pooled over all steps as :func:`tscl.pooling.pool_time` does, block by block."""
+    """Embeddings pooled over all steps as :func:`tscl.pooling.pool_time` does, block by block.
+
+    Args:
+        out: where the result goes, as of :class:`ArrayFile`.
+        shape: (n, T, D) of all embeddings.
+        pooling: of :func:`tscl.pooling.pool_time`.
+    """
 
     def __init__(self, out: Out, shape: tuple[int, int, int], pooling: str) -> None:
         n_samples, _, dims = shape

@@ -124,7 +124,17 @@ class ContrastiveLoss(nn.Module, ABC):
     ) -> Tensor:
         """Check the inputs, stack the views to (V, B, D) and return the reduced loss.
 
-        Computed in float32 at least, under autocast too.
+        Computed in float32 at least, under autocast too. A loss takes the columns it needs.
+
+        Args:
+            z1: (B, D) embeddings of one view, or (V, B, D) of all.
+            z2: (B, D) of the other view; None when ``z1`` holds all.
+            labels: (B,) classes.
+            targets: (B,) numbers.
+            ids: (B,) codes of who a sample is from.
+            index: (B,) rows in the data set.
+            background: (B,) True for background samples.
+            weights: (B,) of the samples, >= 0.
         """
         views = stack_views(z1, z2, self.power)
         columns = {
@@ -257,9 +267,14 @@ ROOM = 1e6
 
 
 def check_size(x: Tensor, name: str, power: int = 0) -> None:
-    """InputError unless all entries are finite and sums of their ``power``-th power stay so.
+    """InputError unless all entries are finite and sums of their powers stay so.
 
     On a CPU one sum (of squares with a power), and the extremes only when that is too large.
+
+    Args:
+        x: any shape.
+        name: of ``x``, for the error.
+        power: of the entries in the sums; 0 checks that they are finite.
     """
     if x.numel() == 0 or torch.compiler.is_compiling():
         return
@@ -299,10 +314,15 @@ def off_diagonal(square: Tensor) -> Tensor:
 def plain_gradient(
     value: Callable[..., Any], inputs: Sequence[Tensor], grads: Any
 ) -> tuple[Tensor, ...]:
-    """Gradient of ``value(*inputs)`` along ``grads``, which can be differentiated again.
+    """Gradient of ``value(*inputs)`` that can be differentiated again.
 
     What an own backward pass returns when it is to be differentiated (``create_graph=True``): the
     plain operations take the place of closed forms and blocks, and hold what those avoid.
+
+    Args:
+        value: the function, in plain operations.
+        inputs: its arguments.
+        grads: gradient of what it returns.
     """
     detail: tuple[Tensor, ...] = torch.func.vjp(value, *inputs)[1](grads)
     return detail

@@ -60,7 +60,7 @@ def sampled_compactness(views: Tensor, z: Tensor, *, normalize: bool = True) -> 
     return (result * contrast_directions(z)).sum(dim=-1).amin(dim=0)
 
 
-def interval_bounds(
+def _interval_bounds(
     layers: Iterable[nn.Module], low: Tensor, high: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Bounds of the output of ``layers`` for every input between ``low`` and ``high``.
@@ -72,7 +72,7 @@ def interval_bounds(
     """
     for layer in layers:
         if isinstance(layer, nn.Sequential):
-            low, high = interval_bounds(layer, low, high)
+            low, high = _interval_bounds(layer, low, high)
         elif isinstance(layer, nn.Linear | nn.Conv1d):
             low, high = _linear(layer, (low + high) / 2, (high - low) / 2)
         elif isinstance(layer, nn.BatchNorm1d) and layer.running_var is not None:
@@ -100,7 +100,7 @@ def bounded_compactness(
     """
     if bool((torch.as_tensor(radius) < 0).any()):
         raise InputError("radius", radius, "use 0 or more")
-    low, high = interval_bounds(network, x - radius, x + radius)
+    low, high = _interval_bounds(network, x - radius, x + radius)
     w = contrast_directions(z)
     return (w.clamp_min(0) * low + w.clamp_max(0) * high).sum(dim=-1)
 

@@ -89,7 +89,7 @@ def hard_pairs(
     )
 
 
-def focal_contrast(z: Tensor, same: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _focal_contrast(z: Tensor, same: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Focal supervised contrast (R,) of unit embeddings (R, D), and which anchors count (R,)."""
     own = torch.eye(len(z), dtype=torch.bool, device=z.device)
     positive = same & ~own
@@ -125,7 +125,7 @@ class FocalSupCon(ContrastiveLoss):
         """Mean over the anchors of all views that have a positive."""
         n_views, n, _ = views.shape
         same = same_label(extra["labels"]).repeat(n_views, n_views)
-        per_anchor, valid = focal_contrast(unit(views).flatten(0, 1), same, self.temperature)
+        per_anchor, valid = _focal_contrast(unit(views).flatten(0, 1), same, self.temperature)
         shape = (n_views, n)
         return self.reduce(per_anchor.view(shape), extra.weights, valid.view(shape))
 
@@ -133,15 +133,17 @@ class FocalSupCon(ContrastiveLoss):
 def core_contrast(
     projected: Tensor, labels: Tensor, mixed: Tensor, mixed_labels: Tensor, temperature: float
 ) -> Tensor:
-    """Mean focal contrast of projected samples (B, D) together with projected mixtures (R, D).
+    """Mean focal contrast of samples together with their mixtures.
 
     Args:
-        projected, mixed: embeddings before normalisation.
-        labels: (B, n_classes) one-hot labels. mixed_labels: (R, n_classes) soft labels.
+        projected: (B, D) projected samples, before normalisation.
+        labels: (B, n_classes) one-hot labels.
+        mixed: (R, D) projected mixtures, before normalisation.
+        mixed_labels: (R, n_classes) soft labels.
         temperature: tau > 0.
     """
     positive_setting("temperature", temperature)
     y = torch.cat((labels, mixed_labels))
     same = torch.cdist(y, y, p=torch.inf) < 1e-6
-    per_anchor, valid = focal_contrast(unit(torch.cat((projected, mixed))), same, temperature)
+    per_anchor, valid = _focal_contrast(unit(torch.cat((projected, mixed))), same, temperature)
     return per_anchor.masked_fill(~valid, 0.0).sum() / valid.sum().clamp_min(1)

@@ -138,7 +138,13 @@ class Hydra(DrawingLoss):
 
 
 def gated_cosine(a: Tensor, b: Tensor, gate: Tensor) -> Tensor:
-    """cos(g_i a_i, g_i b_j) for all i, j: (B, B) from (B, D) each, without a (B, B, D) tensor."""
+    """cos(g_i a_i, g_i b_j) for all i, j, (B, B), without a (B, B, D) tensor.
+
+    Args:
+        a: (B, D).
+        b: (B, D).
+        gate: (B, D) factors g of the dimensions, one row an ``a``.
+    """
     squared = gate.square()
     eps = torch.finfo(a.dtype).eps ** 2
     own = (squared * a.square()).sum(dim=1, keepdim=True).clamp_min(eps)

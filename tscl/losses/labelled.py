@@ -91,14 +91,28 @@ class DrawingLoss(ContrastiveLoss):
         return self
 
     def beta(self, a: float, b: float, shape: tuple[int, ...], like: Tensor, call: int) -> Tensor:
-        """Beta(a, b) draws of ``shape`` for call number ``call``, in ``like``'s dtype."""
+        """Draws of Beta(a, b).
+
+        Args:
+            a: first shape parameter, > 0.
+            b: second shape parameter, > 0.
+            shape: of the result.
+            like: a tensor of the result's dtype and device.
+            call: number of the call, which the draws depend on.
+        """
         drawn = numpy_generator(self.seed, f"{type(self).__name__} beta", call).beta(a, b, shape)
         return torch.as_tensor(drawn, dtype=like.dtype).to(like.device, non_blocking=True)
 
     def choose(self, allowed: Tensor, n: int, call: int, stream: str = "choose") -> Tensor:
-        """``n`` columns a row of ``allowed`` (R, N), uniform with replacement: (R, n) indices.
+        """Allowed columns of each row, uniform with replacement: (R, n) indices.
 
         Rows without an allowed column give index 0; mask them out.
+
+        Args:
+            allowed: (R, N) True where a column may be drawn.
+            n: draws a row.
+            call: number of the call, which the draws depend on.
+            stream: name of these draws among those of the loss.
         """
         drawn = numpy_generator(self.seed, f"{type(self).__name__} {stream}", call).random(
             (len(allowed), n)
@@ -109,6 +123,12 @@ class DrawingLoss(ContrastiveLoss):
         return torch.searchsorted(allowed.cumsum(dim=1), rank).clamp_max(allowed.shape[1] - 1)
 
     def permutation(self, n: int, call: int, stream: str = "order") -> Tensor:
-        """A permutation of n items, (n,) int64 on the CPU."""
+        """A permutation, (n,) int64 on the CPU.
+
+        Args:
+            n: items.
+            call: number of the call, which the draws depend on.
+            stream: name of these draws among those of the loss.
+        """
         source = numpy_generator(self.seed, f"{type(self).__name__} {stream}", call)
         return torch.as_tensor(source.permutation(n))

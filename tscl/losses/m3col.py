@@ -62,7 +62,13 @@ def mixed_contrast(
 
 
 def soft_contrast(moving: Tensor, fixed: Tensor, temperature: float) -> Tensor:
-    """Loss (B,) of the second phase: targets are the softmax of ``fixed``'s own similarities."""
+    """Loss (B,) of the second phase: targets are the softmax of ``fixed``'s own similarities.
+
+    Args:
+        moving: (B, D) embeddings that are compared.
+        fixed: (B, D) of the other modality.
+        temperature: tau > 0.
+    """
     positive_setting("temperature", temperature)
     u, v = unit(stack_views(moving, fixed))
     target = (v @ v.T / temperature).softmax(dim=1)

@@ -46,7 +46,7 @@ HELD = 1 << 22
 """Most score differences, or scores, held at a time (16 MiB in float32)."""
 
 
-def score_differences(positive: Tensor, negative: Tensor, temperature: float = 1.0) -> Tensor:
+def _score_differences(positive: Tensor, negative: Tensor, temperature: float = 1.0) -> Tensor:
     """For each of ``positive`` (P,), the mean over ``negative`` (N,) of softplus((s- - s+)/tau).
 
     Zeros when there is no negative. More differences than :data:`HELD` go through in blocks of
@@ -92,7 +92,7 @@ def mann_whitney_loss(
         raise InputError("scores", "NaN or infinity", "check the model's input and learning rate")
     scores = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
     wanted = targets.bool()
-    per_positive = score_differences(scores[wanted], scores[~wanted], temperature)
+    per_positive = _score_differences(scores[wanted], scores[~wanted], temperature)
     share = torch.ones_like(per_positive)
     if weights is not None:
         share = relative_weights(weights, scores.dtype)[wanted]
@@ -100,10 +100,15 @@ def mann_whitney_loss(
 
 
 def one_against_rest(logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
-    """Mean MW loss over the classes present, of logits (B, K) and codes (B,).
+    """Mean MW loss over the classes present.
 
     The score of class k is its log odds, logit_k - logsumexp of the others; for two classes the
     difference of the logits.
+
+    Args:
+        logits: (B, K).
+        target: (B,) classes.
+        temperature: tau > 0 of the score differences.
     """
     eye = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
     others = logits.unsqueeze(1).masked_fill(eye, -torch.inf).logsumexp(dim=2)
@@ -189,9 +194,9 @@ def _plain(
     scores = u @ v.T
     if labels is None:
         negative = off_diagonal(scores).flatten()
-        return score_differences(scores.diagonal(), negative, temperature) * factor
+        return _score_differences(scores.diagonal(), negative, temperature) * factor
     same = same_label(labels)
-    each = score_differences(scores[same], scores[~same], temperature) * factor
+    each = _score_differences(scores[same], scores[~same], temperature) * factor
     count = same.sum(dim=1).to(u.dtype)
     return torch.zeros_like(count).index_add(0, same.nonzero()[:, 0], each) / count
 

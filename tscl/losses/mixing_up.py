@@ -43,7 +43,14 @@ class MixupContrast(nn.Module):
         self.temperature = positive_setting("temperature", temperature)
 
     def forward(self, mixed: Tensor, z1: Tensor, z2: Tensor, weight: Tensor) -> Tensor:
-        """Mean of l_i over the batch."""
+        """Mean of l_i over the batch.
+
+        Args:
+            mixed: (B, D) embeddings of the mixed series.
+            z1: (B, D) of the first series.
+            z2: (B, D) of the second.
+            weight: lambda in [0, 1] of the first, one or (B,).
+        """
         first, second = stack_views(z1, z2)
         (mixed,) = stack_views(mixed.unsqueeze(0), None)
         if mixed.shape != first.shape:

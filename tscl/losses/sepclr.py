@@ -37,7 +37,7 @@ def squared_distances(z: Tensor) -> Tensor:
     return squared.clamp_min(0.0)
 
 
-def log_mean_kernel(z: Tensor, tau: float, log_weights: Tensor) -> Tensor:
+def _log_mean_kernel(z: Tensor, tau: float, log_weights: Tensor) -> Tensor:
     """Log of the weighted mean of k over pairs i != j of rows (N, D), N >= 2."""
     i, j = torch.triu_indices(len(z), len(z), 1, device=z.device)
     pair = log_weights[i] + log_weights[j]
@@ -45,7 +45,7 @@ def log_mean_kernel(z: Tensor, tau: float, log_weights: Tensor) -> Tensor:
     return torch.logsumexp(exponent + pair, dim=0) - torch.logsumexp(pair, dim=0)
 
 
-def joint_entropy_loss(c: Tensor, s: Tensor, tau: float, log_weights: Tensor) -> Tensor:
+def _joint_entropy_loss(c: Tensor, s: Tensor, tau: float, log_weights: Tensor) -> Tensor:
     """k-JEM: minus the kernel estimate of H(c, s) of rows (N, Dc), (N, Ds).
 
     The i-th log mean includes j = i, so the value lies in [-log N, 0] for equal weights: 0 when
@@ -152,11 +152,11 @@ class SepCLR(ContrastiveLoss):
         half = 2 * self.temperature
         pairs = (w > 0).sum() > 1  # without a pair of samples nothing is spread
         spread = [
-            sum(log_mean_kernel(part, self.temperature, logs) for part in z) * pairs
+            sum(_log_mean_kernel(part, self.temperature, logs) for part in z) * pairs
             for z in (c, nulled)
         ]
         joint = [
-            joint_entropy_loss(*parts, self.temperature, logs)
+            _joint_entropy_loss(*parts, self.temperature, logs)
             for parts in zip(c, nulled, strict=True)
         ]
         return {

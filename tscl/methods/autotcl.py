@@ -32,10 +32,13 @@ Discrepancy = Literal["mmd", "adversarial", "cooperative", "none"]
 
 
 def sparsity(openness: Tensor, threshold: float, form: str = "mean") -> Tensor:
-    """relu(mean h - threshold): pushes the share of kept entries below ``threshold``.
+    """relu(mean h - threshold): keeps the share of kept entries small.
 
-    ``form="channel_sum"`` sums over channels before the mean, as the public code does, so that
-    the threshold then depends on the number of channels.
+    Args:
+        openness: (B, T, C') the mask h.
+        threshold: share that costs nothing.
+        form: ``mean``; ``channel_sum`` sums over channels before the mean, as the public code does,
+            so that the threshold then depends on the number of channels.
     """
     kept = openness.sum(dim=-1).mean() if form == "channel_sum" else openness.mean()
     return torch.relu(kept - threshold)
@@ -46,9 +49,15 @@ def smoothness(
 ) -> Tensor:
     """Temporal smoothness of h at a random time t of each sample, against t +- 1 and a random s.
 
-    ``|h_t - h_{t-1}| + |h_t - h_{t+1}|`` plus ``|h_t - h_s|`` when s is within ``near`` steps of t
-    and ``1 - |h_t - h_s|`` otherwise. ``form="public"`` repeats the public code: times are drawn
-    for the batch and applied to every sample, and the two cases of s are exchanged.
+    ``|h_t - h_{t-1}| + |h_t - h_{t+1}|`` plus ``|h_t - h_s|`` when s is near t and ``1 - |h_t -
+    h_s|`` otherwise.
+
+    Args:
+        openness: (B, T, C') the mask h.
+        generator: source of t and s.
+        near: steps within which s is near.
+        form: ``paper``; ``public`` repeats the public code: times are drawn for the batch and
+            applied to every sample, and the two cases of s are exchanged.
     """
     batch, length = openness.shape[:2]
     if length < 4:

@@ -55,7 +55,13 @@ class ReplayMemory(nn.Module):
         return len(self.y)
 
     def add(self, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> None:
-        """Add samples (N, T, C) with codes (N,), drawn at random up to a class's share."""
+        """Add samples, drawn at random up to a class's share.
+
+        Args:
+            x: (N, T, C) series.
+            y: (N,) classes.
+            generator: source of the draws.
+        """
         y = class_labels(y).long().to(self.y.device)
         x = x.detach().to(self.y.device)
         order = torch.randperm(len(y), generator=generator).to(self.y.device)

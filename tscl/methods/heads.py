@@ -98,7 +98,13 @@ def mlp_head(
 
 
 def build_head(name: str, in_dims: int, out_dims: int, **params: Any) -> nn.Module:
-    """Head by name: ``mlp`` (:func:`mlp_head`), ``reweight`` (:class:`ReweightHead`) or ``none``.
+    """A head by name.
+
+    Args:
+        name: ``mlp`` (:func:`mlp_head`), ``reweight`` (:class:`ReweightHead`) or ``none``.
+        in_dims: width of the embeddings.
+        out_dims: width of the projection, read by ``mlp``.
+        **params: further arguments of the head.
 
     Raises:
         ConfigError: unknown name.
@@ -155,7 +161,14 @@ def embed(
 
 
 def encode(encoder: nn.Module, x: Tensor, mask: str, generator: torch.Generator | None) -> Tensor:
-    """Embeddings (B, T', D) of ``x`` under a drawn latent mask; none is drawn for ``all_true``."""
+    """Embeddings (B, T', D) under a drawn latent mask.
+
+    Args:
+        encoder: follows the encoder contract.
+        x: (B, T, C) series.
+        mask: mode of :func:`tscl.masking.draw_mask`; none is drawn for ``all_true``.
+        generator: source of the mask.
+    """
     if mask == "all_true":
         out: Tensor = encoder(x)
         return out
@@ -166,13 +179,14 @@ def encode(encoder: nn.Module, x: Tensor, mask: str, generator: torch.Generator 
 def draw_latent_mask(
     encoder: nn.Module, mask: str, x: Tensor, generator: torch.Generator | None
 ) -> Tensor:
-    """A mask for ``encoder`` and series ``x`` (B, T, C), at the rate of the encoder's latent.
+    """A mask for the encoder, at the rate of its latent.
 
     Args:
         encoder: follows the encoder contract.
         mask: mode of :func:`tscl.masking.draw_mask`; ``channel`` needs the encoder's
             ``latent_dims`` (or, of a user's module, ``hidden_dims``).
-        x: the series. generator: source of the mask.
+        x: (B, T, C) series.
+        generator: source of the mask.
     """
     return draw_mask(
         mask,
@@ -198,7 +212,12 @@ def output_dims(encoder: nn.Module, pooling: str = "max") -> int:
 
 
 def check_batch(batch: Batch, samples: int = 1, steps: int = 1) -> Tensor:
-    """The batch's series, (B, T, C) with at least ``samples`` samples and ``steps`` steps.
+    """The batch's series, when there are enough of them.
+
+    Args:
+        batch: of series (B, T, C).
+        samples: least B.
+        steps: least T.
 
     Raises:
         InputError: wrong rank, too few samples or steps.

@@ -100,7 +100,14 @@ class MixingUp(Method):
 
 
 def draw_beta(alpha: float, n: int, generator: torch.Generator | None, like: Tensor) -> Tensor:
-    """``n`` draws of Beta(alpha, alpha) by inverting its distribution at uniform numbers."""
+    """Draws of Beta(alpha, alpha) by inverting its distribution at uniform numbers, (n,).
+
+    Args:
+        alpha: shape, > 0.
+        n: draws.
+        generator: source of the uniform numbers.
+        like: a tensor of the result's dtype and device.
+    """
     uniform = rand((n,), generator, torch.zeros((), dtype=torch.float64, device=like.device))
     drawn = special.betaincinv(alpha, alpha, uniform.cpu().numpy())
     return torch.as_tensor(drawn, dtype=torch.float64).clamp(0.0, 1.0).to(like)

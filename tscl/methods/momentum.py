@@ -21,15 +21,26 @@ from tscl.pooling import check_pooling
 
 @torch.no_grad()
 def follow(target: nn.Module, source: nn.Module, momentum: float) -> None:
-    """Move the parameters of ``target`` towards those of ``source``: m target + (1 - m) source."""
+    """Move parameters towards those of another network: m target + (1 - m) source.
+
+    Args:
+        target: the network that moves.
+        source: the network it follows.
+        momentum: m in [0, 1].
+    """
     for mine, theirs in zip(target.parameters(), source.parameters(), strict=True):
         mine.lerp_(theirs, 1.0 - momentum)
 
 
 def momentum_at(step: int, momentum: float, steps: int | None) -> float:
-    """Momentum after ``step`` (from 0): constant, or from ``momentum`` to 1 along half a cosine.
+    """Momentum after a step: constant, or up to 1 along half a cosine.
 
     Grill et al. 2020, arXiv 2006.07733, section 3.3: 1 - (1 - m) (cos(pi k / K) + 1) / 2.
+
+    Args:
+        step: k, from 0.
+        momentum: m at the start.
+        steps: K, of the whole training; None keeps the momentum constant.
     """
     if steps is None:
         return momentum
@@ -96,7 +107,13 @@ class MomentumMethod(Method):
 
     @abstractmethod
     def compare(self, prediction: Tensor, target: Tensor, batch: Batch) -> Tensor:
-        """The loss of predictions (B, D) of one view for targets (B, D) of another, a scalar."""
+        """The loss of one view against another, a scalar.
+
+        Args:
+            prediction: (B, D) of one view.
+            target: (B, D) of the other, by the moving copy.
+            batch: what both were made of.
+        """
 
     def losses(self, batch: Batch, phase: str, generator: torch.Generator) -> Losses:
         """``loss``: twice the mean over ordered pairs of views; the sum when there are two.

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_auc_score
-from torch import Tensor, nn
+from torch import nn
 
 from tscl.augmentations import AugmentationSpec, build_augmentation
 from tscl.errors import InputError, check_choice
@@ -58,7 +58,17 @@ def attack_scores(
     seed: int = 0,
     batch_size: int = 256,
 ) -> NDArray[np.float64]:
-    """Scores (n,) of X (n, T, C): the higher, the more likely a training sample.
+    """Scores (n,): the higher, the more likely a training sample.
+
+    Args:
+        encoder: (B, T, C) to (B, T, D).
+        X: (n, T, C) series.
+        score: ``stability`` of the embeddings under augmentation; ``contrast`` takes their nearness
+            to the other samples off it.
+        augmentation: of the copies.
+        copies: augmented copies a sample, >= 2.
+        seed: of the augmentations.
+        batch_size: series at a time.
 
     Raises:
         InputError: fewer than two copies, not three axes, fewer than two samples.
@@ -76,11 +86,12 @@ def attack_scores(
     encoder.eval()
     try:
         parts = [
-            _copies(encoder, augment, b.to(device), copies, generator) for b in x.split(batch_size)
+            torch.stack([encoder(augment(part, generator)).amax(dim=1) for _ in range(copies)])
+            for part in (part.to(device) for part in x.split(batch_size))
         ]
     finally:
         encoder.train(training)
-    z = torch.cat(parts, dim=1).double()
+    z = nn.functional.normalize(torch.cat(parts, dim=1), dim=-1).double()
     out = (z.sum(dim=0).square().sum(-1) - z.square().sum((0, 2))) / (copies * (copies - 1))
     if score == "contrast":
         centre = nn.functional.normalize(z.mean(dim=0), dim=-1)
@@ -88,14 +99,6 @@ def attack_scores(
         others = (centre @ centre.T / TAU).masked_fill(own, -torch.inf).logsumexp(dim=1)
         out = out - TAU * (others - math.log(len(centre) - 1))
     return out.cpu().numpy()
-
-
-def _copies(
-    encoder: nn.Module, augment: nn.Module, x: Tensor, copies: int, generator: torch.Generator
-) -> Tensor:
-    """Unit max-pooled embeddings (copies, B, D) of augmented copies of x (B, T, C)."""
-    embeddings = torch.stack([encoder(augment(x, generator)).amax(dim=1) for _ in range(copies)])
-    return nn.functional.normalize(embeddings, dim=-1)
 
 
 def membership_inference(
@@ -112,8 +115,9 @@ def membership_inference(
 
     Args:
         encoder: (B, T, C) to (B, T, D).
-        members, others: (n, T, C) each; both from the same kind of patients, or the attack
-            measures the difference between the groups.
+        members: (n, T, C) series of the training.
+        others: (m, T, C) from the same kind of patients, or the attack measures the difference
+            between the groups.
         score: what the attacker looks at.
         augmentation: of the copies, best the one of the training.
         copies: augmented copies a sample, >= 2.

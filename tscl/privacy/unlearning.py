@@ -44,7 +44,7 @@ class Forgotten:
     alignment: tuple[float, ...]
 
 
-class EmbeddingVAE(nn.Module):
+class _EmbeddingVAE(nn.Module):
     """A small variational auto-encoder of embeddings (B, D)."""
 
     def __init__(self, dims: int, hidden: int = 64, latent: int = 8) -> None:
@@ -90,10 +90,13 @@ def forget(
         encoder: (B, T, C) to (B, T, D), trained on ``data``.
         data: the training series (n, T, C) and each sample's patient (n,).
         patients: who shall be forgotten; some others must remain.
-        epochs: passes over the longer of both parts. batch_size: samples of each part a step.
-        lr: of the unlearning steps. align_lr: of the alignment steps, best larger:
-            with equal rates the remaining embeddings suffered as much as the forgotten ones.
-        vae_epochs, vae_lr: of the auto-encoders.
+        epochs: passes over the longer of both parts.
+        batch_size: samples of each part a step.
+        lr: of the unlearning steps.
+        align_lr: of the alignment steps, best larger: with equal rates the remaining embeddings
+            suffered as much as the forgotten ones.
+        vae_epochs: epochs of the auto-encoders.
+        vae_lr: their learning rate.
         temperature: tau > 0 of the alignment.
         augmentation: of the series at every step, name, mapping or module; the encoder before and
             after see the same view. None takes the series as they are, as the paper does. With the
@@ -176,8 +179,8 @@ def _encode(encoder: nn.Module, x: Tensor, device: torch.device, size: int) -> T
     return torch.cat([_embeddings(encoder, part.to(device)) for part in x.split(size)])
 
 
-def _fit_vae(e: Tensor, noise: torch.Generator, epochs: int, lr: float, size: int) -> EmbeddingVAE:
-    vae = EmbeddingVAE(e.shape[1]).to(e.device)
+def _fit_vae(e: Tensor, noise: torch.Generator, epochs: int, lr: float, size: int) -> _EmbeddingVAE:
+    vae = _EmbeddingVAE(e.shape[1]).to(e.device)
     optimiser = torch.optim.Adam(vae.parameters(), lr=lr)
     for _ in range(epochs):
         for part in e[torch.randperm(len(e), generator=noise).to(e.device)].split(size):
@@ -185,7 +188,7 @@ def _fit_vae(e: Tensor, noise: torch.Generator, epochs: int, lr: float, size: in
     return vae.requires_grad_(False).eval()
 
 
-def _atypical(vae: EmbeddingVAE, e: Tensor) -> Tensor:
+def _atypical(vae: _EmbeddingVAE, e: Tensor) -> Tensor:
     r = (vae(e) - e).square().sum(dim=-1)
     result: Tensor = (r / (r + 1)).exp().mean()
     return result

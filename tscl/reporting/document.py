@@ -49,7 +49,13 @@ def markdown_table(frame: pd.DataFrame, *, names: int | None = None) -> str:
 
 
 def starred(frame: pd.DataFrame, names: int, best: Literal["high", "low"]) -> pd.DataFrame:
-    """The cells as text, a star behind the best leading number of every column after ``names``."""
+    """The cells as text, a star behind the best leading number of every column.
+
+    Args:
+        frame: the table.
+        names: columns at the left that hold names, not figures.
+        best: ``high`` or ``low``.
+    """
     result = frame.astype(object).astype(str)
     for place in range(names, frame.shape[1]):
         cells = result.iloc[:, place].tolist()
@@ -246,6 +252,12 @@ class Document:
 
         It is shown light and dark; the figure object is recoloured and of no further use to the
         caller.
+
+        Args:
+            name: of the files, without ending.
+            figure: is recoloured and of no further use to the caller, as it is shown light and
+                dark.
+            caption: below it.
         """
         light = png(figure)
         figure.set_layout_engine("none")  # it is laid out: the other two need not do it again
@@ -254,7 +266,14 @@ class Document:
         self.picture(name, light, png(figure), caption)
 
     def picture(self, name: str, light: bytes, dark: bytes, caption: str) -> None:
-        """A PNG, for light and for dark pages; see :func:`read_pictures`."""
+        """A picture, for light and for dark pages; see :func:`read_pictures`.
+
+        Args:
+            name: of the file, without ending.
+            light: PNG file on white.
+            dark: the same on black.
+            caption: below it.
+        """
         self._pictures |= {f"{name}.png": light, f"{name}-dark.png": dark}
         text = f"![{caption}](figures/{name}.png)\n\n*{caption}*"
         width, height = struct.unpack(">II", light[16:24])  # of the PNG header

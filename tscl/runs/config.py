@@ -133,7 +133,12 @@ class MethodConfig(JobConfig):
 
 
 def check_method(key: str, name: str, params: Mapping[str, Any]) -> None:
-    """Names and values of a method's arguments.
+    """Check names and values of a method's arguments.
+
+    Args:
+        key: of the configuration, for errors.
+        name: of the method.
+        params: its arguments.
 
     Raises:
         ConfigError: names the argument below ``key``.
@@ -148,6 +153,11 @@ def method_needs(encoder: Component, name: str, params: Mapping[str, Any]) -> fr
     The method is built around an encoder of two channels; one that lacks arguments which a job
     fills in from its data says what its class reads. Beside ``labels`` stand ``targets`` and
     ``background`` where a loss reads numbers, or which samples are background, as labels.
+
+    Args:
+        encoder: section of the configuration.
+        name: of the method.
+        params: its arguments.
 
     Raises:
         InputError: a value that the encoder, the method or its loss refuses.
@@ -167,7 +177,13 @@ def method_needs(encoder: Component, name: str, params: Mapping[str, Any]) -> fr
 
 
 def under(key: str, check: Callable[..., Any], *given: Any) -> Any:
-    """``check(*given)``; what it finds wrong is named below the configuration's ``key``."""
+    """What a check returns; what it finds wrong is named below a key of the configuration.
+
+    Args:
+        key: of the configuration.
+        check: raises InputError.
+        *given: its arguments.
+    """
     try:
         return check(*given)
     except InputError as error:
@@ -232,9 +248,10 @@ def read_values(
 
     Args:
         path: YAML file, or the name of an embedded configuration such as ``clinical``; None takes
-            the embedded ``base``. Keys that are absent keep their defaults, or the values of the
-            file in the same folder that the key ``base`` names.
+            ``base``. Keys that are absent keep their defaults, or the values of the file in the
+            same folder that the key ``base`` names.
         overrides: such as ``train.lr=1e-4``; values are read as YAML.
+        base: embedded configuration.
 
     Raises:
         ConfigError: the file cannot be read, or an override is malformed.

@@ -37,8 +37,8 @@ def with_external(
         data: what is trained on, as loaded.
         section: where the other recordings are.
         loader: kind and parameters that ``data`` were loaded with.
-        standardize, stats: how ``data`` are scaled already, see
-            :func:`tscl.runs.new_data.input_facts`.
+        standardize: how ``data`` are scaled already, see :func:`tscl.runs.new_data.input_facts`.
+        stats: the figures they are scaled by.
 
     Returns:
         Both, with the column :data:`SIDE`. Labels are matched by name.

@@ -101,7 +101,10 @@ class RunFolder:
     ) -> None:
         """``history-METHOD.csv``: one row a step, one column a loss term.
 
-        Kind ``probe`` is the validation score, one row an epoch.
+        Args:
+            method: name in the file's name.
+            rows: loss terms of each step.
+            kind: ``history``, or ``probe`` for the validation score, one row an epoch.
         """
         columns: dict[str, None] = {}
         for row in rows:

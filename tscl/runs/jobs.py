@@ -36,5 +36,8 @@ def check_job(values: dict[str, Any]) -> JobConfig:
 def load_job(
     path: Path | None = None, overrides: Sequence[str] = (), base: str = "demo"
 ) -> JobConfig:
-    """Read a configuration file of any job; arguments as :func:`tscl.runs.config.read_values`."""
+    """Read a configuration file of any job.
+
+    Arguments as :func:`tscl.runs.config.read_values`.
+    """
     return check_job(read_values(path, overrides, base))

@@ -71,7 +71,13 @@ def loader_keys(loader: Loader) -> list[str]:
 
 
 def check_params(key: str, function: Callable[..., Any], params: dict[str, Any]) -> None:
-    """Raise ConfigError for an argument that a loader lacks, or one it needs that is not there."""
+    """Raise ConfigError for an argument that a loader lacks, or one it needs that is not there.
+
+    Args:
+        key: of the configuration, for errors.
+        function: the loader, whose first argument is the folder.
+        params: its further arguments.
+    """
     takes = loader_keys(function)
     for name in params:
         check_choice(f"{key}.{name}", name, takes, error=ConfigError)

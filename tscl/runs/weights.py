@@ -22,7 +22,8 @@ def load_weights(
     Args:
         key: of the configuration, for errors.
         weights: folder of a saved encoder, or one of :func:`pretrained_names`.
-        names: of the recordings' channels, in order. rate: theirs, Hz.
+        names: of the recordings' channels, in order.
+        rate: of the recordings, Hz.
         channels: ``match`` takes the encoder as it is, for the channels it was trained on;
             ``new_input`` draws its input layer anew for those of the recordings.
         seed: of a new input layer.

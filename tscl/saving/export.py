@@ -100,8 +100,9 @@ def export_encoder(
         path: ``.onnx`` or ``.pt2`` file.
         format: ``onnx`` (needs the extra ``onnx``) or ``torch-export``.
         length: steps of the example the encoder is traced with.
-        mean, scale: (C,) each, of the values the encoder was trained on; the file computes
-            ``(x - mean) / scale`` first. None leaves the values as they come.
+        mean: (C,) of the values the encoder was trained on; the file computes ``(x - mean) /
+            scale`` first. None leaves the values as they come.
+        scale: (C,) deviation of the same values.
         notes: JSON values written into the file beside its own, such as a card's
             ``preprocessing``: ONNX metadata, or ``tscl.json`` among the extra files.
         classify: what follows the encoder, (B, T, D) to (B, K) probabilities, which are then the

@@ -47,7 +47,7 @@ def push_model(
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, staged / name)
         if not (staged / "README.md").exists():
-            write_text(staged / "README.md", readme(repo, str(getattr(encoder, "name", "")), card))
+            write_text(staged / "README.md", _readme(repo, str(getattr(encoder, "name", "")), card))
         hub.create_repo(repo_id=repo, private=private, exist_ok=True, repo_type="model")
         done = hub.upload_folder(
             repo_id=repo,
@@ -102,7 +102,7 @@ def pull_model(repo: str, folder: Path, *, revision: str | None = None, api: Any
     return folder
 
 
-def readme(repo: str, encoder: str, card: dict[str, Any]) -> str:
+def _readme(repo: str, encoder: str, card: dict[str, Any]) -> str:
     """The page of a repository: licence in the header, then the card as JSON."""
     licence = card.get("licence")
     head = ["---", "library_name: tscl", *([f"license: {licence.lower()}"] if licence else [])]

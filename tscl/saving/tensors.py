@@ -93,7 +93,13 @@ def restore_state(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
 
 
 def check_tensors(module: torch.nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """CheckpointError that names missing, extra and misshapen tensors, if there are any."""
+    """CheckpointError that names missing, extra and misshapen tensors, if there are any.
+
+    Args:
+        module: that the tensors are for.
+        tensors: by name of the module's state.
+        what: the file, for the error.
+    """
     own = module.state_dict()
     missing = sorted(set(own) - set(tensors))
     extra = sorted(set(tensors) - set(own))
@@ -104,6 +110,9 @@ def check_tensors(module: torch.nn.Module, tensors: Mapping[str, Tensor], what: 
 
 
 def load_module(module: torch.nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Load a state dictionary strictly; see :func:`check_tensors`."""
+    """Load a state dictionary strictly.
+
+    Arguments as :func:`check_tensors`.
+    """
     check_tensors(module, tensors, what)
     module.load_state_dict(dict(tensors))

@@ -106,7 +106,13 @@ class ProgressReporter(Protocol):
     """What the engine tells about its progress."""
 
     def start(self, total: int, done: int, title: str) -> None:
-        """A task of ``total`` steps begins, ``done`` of them already finished."""
+        """A task begins.
+
+        Args:
+            total: steps of the task.
+            done: steps that are finished already.
+            title: of the task.
+        """
         ...
 
     def advance(self, terms: Mapping[str, float]) -> None:
@@ -122,7 +128,7 @@ class Silent:
     """Reports nothing."""
 
     def start(self, total: int, done: int, title: str) -> None:
-        """Nothing."""
+        """Nothing. Arguments as :meth:`ProgressReporter.start`."""
 
     def advance(self, terms: Mapping[str, float]) -> None:
         """Nothing."""
@@ -143,7 +149,7 @@ class ProgressBar:
         return type(self), ()
 
     def start(self, total: int, done: int, title: str) -> None:
-        """Show the bar."""
+        """Show the bar. Arguments as :meth:`ProgressReporter.start`."""
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),

@@ -83,7 +83,8 @@ class EncoderRows:
     Args:
         encoder: (B, T, C) to (B, T, D), samples independent of one another.
         seed: of dropout, drawn part by part.
-        rank, world: this process and the number of processes.
+        rank: this process, from 0.
+        world: number of processes.
         parts: parts a process encodes its rows in, recomputed in the backward pass; 1 keeps the
             activations of all.
     """
@@ -212,9 +213,14 @@ def make_fabric(settings: TrainSettings) -> Fabric:
 
 
 def in_processes(count: int, function: Callable[..., Any], *arguments: Any) -> Any:
-    """What ``function(*arguments)`` returns in the first of ``count`` new processes.
+    """What a function returns in the first of several new processes.
 
     Signals are passed on to them. Errors of this project are raised here as they were there.
+
+    Args:
+        count: processes.
+        function: is called in each.
+        *arguments: of the function; they are pickled.
 
     Raises:
         InputError: arguments that cannot be sent to another process, or a script without a guard.

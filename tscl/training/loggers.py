@@ -10,7 +10,23 @@ from tscl.errors import InputError, MissingExtraError, check_choice
 from tscl.training.callbacks import Callback, EpochReport, Start, StepReport
 
 
-class TensorBoardLogger(Callback):
+class _Scalars(Callback):
+    def on_step(self, report: StepReport) -> None:
+        """Terms under ``train/``, rates under ``lr/``."""
+        terms = {f"train/{name}": value for name, value in report.terms.items()}
+        rates = {f"lr/{name}": value for name, value in report.rates.items()}
+        self._scalars(terms | rates, report.step)
+
+    def on_epoch(self, report: EpochReport) -> None:
+        """The monitor's score under ``valid/score``."""
+        if report.score is not None:
+            self._scalars({"valid/score": report.score}, report.step - 1)
+
+    def _scalars(self, values: Mapping[str, float], step: int) -> None:
+        raise NotImplementedError
+
+
+class TensorBoardLogger(_Scalars):
     """Event files below ``folder``. After a resume, what lay beyond the checkpoint is hidden.
 
     Args:
@@ -36,14 +52,6 @@ class TensorBoardLogger(Callback):
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
-    def on_step(self, report: StepReport) -> None:
-        """Terms under ``train/``, rates under ``lr/``."""
-        self._scalars(_step_values(report), report.step)
-
-    def on_epoch(self, report: EpochReport) -> None:
-        """The monitor's score under ``valid/score``."""
-        self._scalars(_epoch_values(report), report.step - 1)
-
     def close(self) -> None:
         """Close the event file."""
         if self._writer is not None:
@@ -51,7 +59,7 @@ class TensorBoardLogger(Callback):
             self._writer = None
 
 
-class MLflowLogger(Callback):
+class MLflowLogger(_Scalars):
     """One MLflow run a training; a resumed training goes on in the same run.
 
     Steps between the last checkpoint and an interrupt are logged twice, with equal values.
@@ -95,14 +103,6 @@ class MLflowLogger(Callback):
         for name, value in values.items():
             self._client.log_metric(self.run_id, name, value, step=step)
 
-    def on_step(self, report: StepReport) -> None:
-        """Terms under ``train/``, rates under ``lr/``."""
-        self._scalars(_step_values(report), report.step)
-
-    def on_epoch(self, report: EpochReport) -> None:
-        """The monitor's score under ``valid/score``."""
-        self._scalars(_epoch_values(report), report.step - 1)
-
     def on_end(self, result: Any) -> None:
         """Mark the run as finished."""
         self._client.set_terminated(self.run_id)
@@ -114,15 +114,6 @@ class MLflowLogger(Callback):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on in the same run."""
         self.run_id = state["run_id"]
-
-
-def _step_values(report: StepReport) -> dict[str, float]:
-    terms = {f"train/{name}": value for name, value in report.terms.items()}
-    return terms | {f"lr/{name}": value for name, value in report.rates.items()}
-
-
-def _epoch_values(report: EpochReport) -> dict[str, float]:
-    return {} if report.score is None else {"valid/score": report.score}
 
 
 LOGGERS: dict[str, type[TensorBoardLogger] | type[MLflowLogger]] = {

@@ -138,7 +138,13 @@ class Selection:
         self.best_weights: dict[str, Tensor] | None = None
 
     def record(self, epoch: int, score: float, encoder: nn.Module) -> None:
-        """Take the score of ``encoder`` after ``epoch``, with its weights when it is the best."""
+        """Take the score of an epoch, with the weights when it is the best.
+
+        Args:
+            epoch: from 0.
+            score: on the validation part; lower is better.
+            encoder: whose weights are kept.
+        """
         self.monitored.append({"epoch": epoch, "score": score})
         if score < self.best_score - self.min_delta:
             self.best_epoch, self.best_score = epoch, score

@@ -34,7 +34,8 @@ def rate_factor(settings: TrainSettings, step: int, total: int, per_epoch: int) 
         settings: its ``schedule``, ``warmup``, ``final_lr``, ``decay_epochs``, ``decay_factor``,
             ``hold_epochs``.
         step: from 0.
-        total: steps of the run. per_epoch: steps of an epoch.
+        total: steps of the run.
+        per_epoch: steps of an epoch.
     """
     s = settings
     if s.schedule == "one_cycle":
@@ -150,7 +151,15 @@ class Stepper:
     def take(
         self, source: Source, indices: NDArray[np.int64], step: int, total: int, per_epoch: int
     ) -> dict[str, float]:
-        """Take ``step`` of ``total`` on the samples ``indices``; the mean of every loss term."""
+        """Take one step; the mean of every loss term.
+
+        Args:
+            source: of the batches.
+            indices: samples of the batch.
+            step: from 0.
+            total: steps of the run.
+            per_epoch: steps of an epoch.
+        """
         seed = self.settings.seed
         parts, own = self._parts(indices)
         batches = [

@@ -6,6 +6,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+import torch
 
 from data_loaders.container.recordings import Recordings
 from tests.runs.label_efficiency.motifs import motif_recordings
@@ -52,7 +53,9 @@ def test_minirocket_names_its_extra_or_finds_the_order():
         with pytest.raises(MissingExtraError, match="minirocket"):
             fit_minirocket(data, np.arange(30), 128)
         return
+    threads = torch.get_num_threads()
     z = fit_minirocket(data, np.arange(30), 128, num_kernels=168).transform(data)
+    assert torch.get_num_threads() == threads  # numba's threads are torch's
     assert z.shape == (40, 168)
     apart = np.abs(z[::2].mean(axis=0) - z[1::2].mean(axis=0)) / z.std(axis=0)
     assert apart.max() > 1.5

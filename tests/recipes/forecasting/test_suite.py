@@ -11,6 +11,8 @@ import pytest
 import torch
 import yaml
 
+from data_loaders.series.splits import ForecastSplit
+from recipes.forecasting.neural import neural_row
 from recipes.forecasting.suite import NLinear, Suite
 from recipes.forecasting.tables import MARKS, by_row, frame_of, summary, verdicts, write_tables
 
@@ -31,6 +33,7 @@ def test_validation_chooses_and_test_errors_judge(tmp_path):
         cell("AutoTCL", 0, (0.2, 1.0), (0.1, 0.5)),
         cell("AutoTCL", 1, (0.4, 1.2), (0.1, 0.7)),
         cell("TS2Vec", 0, (0.5, 0.9), (0.2, 0.3)),
+        cell("end to end", 0, (0.1, 3.0), (0.05, 3.0)),  # its network has seen the held-out windows
         cell("ridge on lags", 0, (0.01, 1.09), (0.01, 0.55)),
         cell("seasonal naive", 0, (0.01, 2.0), (0.01, 0.59)),
     ]
@@ -46,6 +49,7 @@ def test_validation_chooses_and_test_errors_judge(tmp_path):
     assert rows["within 2 %"].to_dict() == {
         "AutoTCL": 1,
         "TS2Vec": 2,
+        "end to end": 0,
         "ridge on lags": 2,
         "seasonal naive": 0,
     }
@@ -100,3 +104,20 @@ def test_nlinear_moves_with_the_level():
     network = NLinear(1, 3, 8)
     past = torch.randn(4, 8, 1)
     torch.testing.assert_close(network(past + 5), network(past) + 5)
+
+
+@pytest.mark.parametrize("name", ["N-HITS", "PatchTST"])
+def test_networks_of_neuralforecast_forecast_the_rows_of_the_table(name):
+    pytest.importorskip("neuralforecast")
+    steps = np.arange(600)
+    wave = np.sin(steps * 2 * np.pi / 12)[:, None]
+    split = ForecastSplit(slice(0, 360), slice(360, 480), slice(480, 600))
+    settings = {"max_steps": 150, "windows_batch_size": 64, "val_check_steps": 50}
+    settings |= (
+        {"hidden_size": 16, "n_heads": 2, "learning_rate": 1e-3} if name == "PatchTST" else {}
+    )
+    index = pd.date_range("2020-01-01", periods=600, freq="h")
+    result, chosen = neural_row(name, wave, index, split, 6, (12, 24), settings, 0)
+    assert chosen["input_size"] in (12, 24)
+    assert result.n_test == 114
+    assert result.mse < 0.02  # a step beside would cost 0.13

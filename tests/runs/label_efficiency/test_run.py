@@ -69,6 +69,7 @@ def small(out, **changes):
         "spectrum": {"kind": "spectrum"},
         "supervised": {"kind": "supervised"},
         "finetuned": {"kind": "finetuned", "base": "simclr", "shares": [1.0]},
+        "both": {"kind": "together", "members": ["simclr", "spectrum"]},
     }
     shared = {"rows": rows, "labelled": {"steps": 4, "checks": 2}, "shares": [1.0, 0.2]}
     return check_job(motif_values(out, **shared, **changes))
@@ -227,6 +228,9 @@ def test_a_column_that_parts_a_patient_is_refused(tmp_path):
         ({"rows": {"a": {"kind": "pretrained", "method": "simclr", "params": {"vew": 1}}}}, "vew"),
         ({"rows": {"a": {"kind": "finetuned", "base": "b"}}}, "rows.a.base"),
         ({"rows": {"a": {"kind": "untrained", "shares": [0.3]}}}, "rows.a.shares"),
+        ({"rows": {"a": {"kind": "together"}}}, "rows.a.members"),
+        ({"rows": {"a": {"kind": "together", "members": ["a", "b"]}}}, "rows.a.members"),
+        ({"rows": {"a": {"kind": "untrained", "members": ["a", "b"]}}}, "rows.a.members"),
         ({"rows": {"a b": {"kind": "untrained"}, "a_b": {"kind": "spectrum"}}}, "rows"),
         ({"train": {"lr": -1.0}}, "train.lr"),
         ({"train": {"seed": 1}}, "train.seed"),

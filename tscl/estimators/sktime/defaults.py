@@ -12,7 +12,9 @@ def network_settings(length: int, horizon: int, n_steps: int) -> dict[str, Any]:
     """A small network: dilated convolutions over patches beside a linear map of the past.
 
     Args:
-        length, horizon: steps of past and future. n_steps: of all series together.
+        length: steps of the past.
+        horizon: steps of the future.
+        n_steps: of all series together.
     """
     width = 16 if n_steps < SHORT else 32
     most = min(horizon, max(1, length // 12))

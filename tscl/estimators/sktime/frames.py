@@ -74,10 +74,15 @@ def with_freq(index: pd.Index) -> pd.Index:
 
 
 def cutoff_with_freq(cutoff: pd.Index, y: Any, earlier: pd.Index | None) -> pd.Index:
-    """``cutoff`` with the frequency of ``earlier``, or else that of the series of ``y``.
+    """The cutoff with a frequency, where one is known.
 
-    sktime counts the steps of a horizon by it, and loses it in panels, in a few new rows, and
-    where the clock changes.
+    sktime counts the steps of a horizon by it, and loses it in panels, in a few new rows, and where
+    the clock changes.
+
+    Args:
+        cutoff: index of the last step that was seen.
+        y: the series of now, whose frequency is taken where ``earlier`` has none.
+        earlier: the cutoff before.
     """
     if not isinstance(cutoff, pd.DatetimeIndex) or cutoff.freq is not None:
         return cutoff
@@ -263,7 +268,13 @@ class Marks:
 
     @classmethod
     def fit(cls, index: pd.Index, X: pd.DataFrame | None, *, calendar: bool) -> Marks:
-        """Statistics of what is known at training."""
+        """Statistics of what is known at training.
+
+        Args:
+            index: times of the training part.
+            X: its covariates, one column each; None for none.
+            calendar: take time of day, week and year from ``index`` as well.
+        """
         fields = _fields(index) if calendar else None
         statistics = None
         if fields is not None:
@@ -312,7 +323,13 @@ class Marks:
 def future_rows(
     X: pd.DataFrame | None, columns: tuple[str, ...] | None, times: pd.Index, last: int
 ) -> pd.DataFrame | None:
-    """Rows of ``X`` at ``times``; those after step ``last`` repeat the last known row.
+    """Covariates of the future; those after step ``last`` repeat the last known row.
+
+    Args:
+        X: covariates that were handed over, one row a time.
+        columns: of ``fit``; None for a model without covariates.
+        times: of the future, in order.
+        last: steps of the future, from its first, that must be there.
 
     Raises:
         InputError: no ``X`` although the model needs it, a step up to ``last`` is missing, or a
@@ -419,7 +436,13 @@ def future_part(X: pd.DataFrame | None, key: Any) -> pd.DataFrame | None:
 
 
 def check_ids(field: str, data: pd.DataFrame | None, known: Iterable[Any]) -> None:
-    """Raise InputError for the first series of ``data`` that was not there in ``fit``."""
+    """Raise InputError for the first series that was not there in ``fit``.
+
+    Args:
+        field: name of the data, for the error.
+        data: a panel; None or a single series passes.
+        known: ids of the series in ``fit``.
+    """
     if data is None or data.index.nlevels == 1:
         return
     fitted = set(known)

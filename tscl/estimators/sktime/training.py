@@ -41,7 +41,14 @@ class Trained:
 def joined_data(
     stretches: Sequence[Stretch], length: int, horizon: int, seasons: tuple[int, ...] = ()
 ) -> WindowData:
-    """The series one after the other; origins of :func:`held_out` stay within each."""
+    """The series one after the other; origins of :func:`held_out` stay within each.
+
+    Args:
+        stretches: values (T_i, C) and covariates (T_i, K) of each series.
+        length: steps of the past.
+        horizon: steps of the future.
+        seasons: lengths of the seasons in steps.
+    """
     known = np.concatenate([m for _, m in stretches])
     values = np.concatenate([v for v, _ in stretches])
     starts = np.cumsum([0, *(len(v) for v, _ in stretches[:-1])])

@@ -45,7 +45,14 @@ def bands_within(
 def log_bands(
     sampling_rate: float, n_bands: int = 8, low: float = 0.5, high: float | None = None
 ) -> dict[str, tuple[float, float]]:
-    """``n_bands`` logarithmically spaced bands from ``low`` to ``high`` Hz (0.9 of Nyquist)."""
+    """Logarithmically spaced bands by name, Hz.
+
+    Args:
+        sampling_rate: Hz.
+        n_bands: number of bands.
+        low: lower edge of the first band, Hz.
+        high: upper edge of the last, Hz; None for 0.9 of Nyquist.
+    """
     top = 0.45 * sampling_rate if high is None else high
     if n_bands < 1 or not 0 < low < top:
         raise InputError("bands", (n_bands, low, top), "need n_bands >= 1 and 0 < low < high")

@@ -29,7 +29,7 @@ ONLY_PLAIN = ("kind", "class_weight", "logit_dropout", "latent_mask", "double_si
 """Settings of :class:`FineTuner` that the losses here have no use for."""
 
 
-class CoreNetwork(FineTuneNetwork):
+class _CoreNetwork(FineTuneNetwork):
     """A fine-tuned network with a projection for the contrast beside its head."""
 
     def __init__(
@@ -79,10 +79,12 @@ class CoreTuner(FineTuner):
         self._steps = 0
 
     def _network(self, encoder: nn.Module) -> FineTuneNetwork:
-        return CoreNetwork(encoder, self.n_classes, self.hidden, self.projection_dims, self.pooling)
+        return _CoreNetwork(
+            encoder, self.n_classes, self.hidden, self.projection_dims, self.pooling
+        )
 
     def _step_loss(self, network: nn.Module, x: Tensor, target: NDArray[np.int64]) -> Tensor:
-        assert isinstance(network, CoreNetwork)
+        assert isinstance(network, _CoreNetwork)
         embeddings = network.embeddings(x)
         wanted = torch.from_numpy(target).to(embeddings.device)
         draws = numpy_generator(self.seed, "core tuning", self._steps)

@@ -42,13 +42,17 @@ def pooled_embeddings(
     pooling: str = "max",
     batch_size: int = 256,
 ) -> NDArray[np.float32]:
-    """The encoder's output pooled over time, (n, k D), for X (n, T, C), or its rows ``index``.
+    """The encoder's output pooled over time, (n, k D).
 
-    ``pooling`` as in :func:`tscl.pooling.pool_time`; the maximum is the paper's.
+    Rows are read a batch at a time, so X may stay on disk. The encoder runs in eval mode without
+    gradients and is left in the mode it was in.
 
-    Rows are read a batch at a time, so X may stay on disk.
-
-    The encoder runs in eval mode without gradients and is left in the mode it was in.
+    Args:
+        encoder: (B, T, C) to (B, T', D).
+        X: (n, T, C) series.
+        index: rows to encode, None for all.
+        pooling: of :func:`tscl.pooling.pool_time`; the maximum is the paper's.
+        batch_size: rows at a time.
     """
     was_training = encoder.training
     where = next((p.device for p in encoder.parameters()), torch.device("cpu"))

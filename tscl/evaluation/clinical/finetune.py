@@ -73,7 +73,13 @@ class FineTuneSettings(Section):
 
 
 def head_layers(width: int, hidden: int, n_classes: int) -> nn.Sequential:
-    """The head: embeddings (B, width) to logits (B, n_classes)."""
+    """The head: embeddings (B, width) to logits (B, n_classes).
+
+    Args:
+        width: D of the pooled embeddings.
+        hidden: width of the hidden layer.
+        n_classes: logits K.
+    """
     return nn.Sequential(
         nn.Linear(width, hidden),
         nn.BatchNorm1d(hidden),
@@ -83,7 +89,16 @@ def head_layers(width: int, hidden: int, n_classes: int) -> nn.Sequential:
 
 
 class FineTuneNetwork(nn.Module):
-    """Encoder, pooling over time, head; (B, T, C) to logits (B, n_classes)."""
+    """Encoder, pooling over time, head; (B, T, C) to logits (B, n_classes).
+
+    Args:
+        encoder: (B, T, C) to (B, T', D), trained on.
+        n_classes: logits K.
+        hidden: width of the head's hidden layer.
+        pooling: of :func:`tscl.pooling.pool_time`.
+        logit_dropout: share of the logits dropped in training.
+        latent_mask: mode of :func:`tscl.masking.draw_mask` in training.
+    """
 
     def __init__(
         self,
@@ -189,9 +204,12 @@ class FineTuner(ClassifierMixin, BaseEstimator):
     def fit(
         self, X: ArrayLike, y: ArrayLike, valid: tuple[ArrayLike, ArrayLike] | None = None
     ) -> FineTuner:
-        """Train on X (n, T, C) with labels y (n,), or (n, L), choosing the epoch on ``valid``.
+        """Train on labelled series, choosing the epoch on other patients.
 
-        ``valid`` is (X, y) of other patients.
+        Args:
+            X: (n, T, C) series.
+            y: (n,) classes, or (n, L) labels of 0, 1 and NaN.
+            valid: X and y of other patients, on which the epoch is chosen; None trains all epochs.
 
         Raises:
             InputError: shapes or labels that do not fit, infinite values, settings out of range.

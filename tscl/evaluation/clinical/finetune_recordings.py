@@ -215,7 +215,14 @@ def _loss(logits: Tensor, target: Tensor, kind: str, smoothing: float) -> Tensor
 def predict_recordings(
     network: RecordingNetwork, recordings: Recordings, rows: Index, settings: LabelledSettings
 ) -> NDArray[np.float64]:
-    """Probabilities or numbers (len(rows), K) of whole recordings, averaged over windows."""
+    """Probabilities or numbers (len(rows), K), averaged over the windows of a recording.
+
+    Args:
+        network: trained on labels.
+        recordings: whole ones, of any length.
+        rows: of the recordings to predict.
+        settings: of the training; ``whole``, ``window`` and ``bf16`` are read.
+    """
     proba = embed_recordings(
         _Probabilities(network),
         recordings.subset(rows),

@@ -118,7 +118,15 @@ class FittedClassifier(nn.Module):
         classes: tuple[str, ...],
         **options: Any,
     ) -> FittedClassifier:
-        """What was fitted: a probe on the embeddings of ``encoder``, or a network of its own."""
+        """What was fitted: a probe on embeddings, or a network of its own.
+
+        Args:
+            encoder: that gave the probe's embeddings; a network that was trained on labels brings
+                its own.
+            model: the probe or the network.
+            classes: names of the K outputs, in order.
+            **options: further arguments of the class.
+        """
         if isinstance(model, Nearest):
             head = Neighbours(model)
             return cls(encoder, nn.Sequential(head), classes, kind=head.kind, **options)
@@ -265,8 +273,10 @@ class Classify(nn.Module):
     """What follows an encoder: pooling over time, head and softmax, (B, T, D) to (B, K).
 
     Args:
-        head: pooled embeddings to logits.
-        pooling, squash, kind: see :class:`FittedClassifier`.
+        head: (B, k D) pooled embeddings to (B, K) logits.
+        pooling: as of :class:`FittedClassifier`.
+        squash: as of :class:`FittedClassifier`.
+        kind: as of :class:`FittedClassifier`.
     """
 
     def __init__(

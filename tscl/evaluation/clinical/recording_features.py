@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tscl.errors import InputError, MissingExtraError
 from tscl.evaluation.clinical.bandpower import BandPower
 from tscl.evaluation.probes.plain_features import summary_features
+from tscl.seeding import same_threads
 
 if TYPE_CHECKING:
     from data_loaders.container.recordings import Recordings
@@ -37,7 +38,7 @@ def spectrum_features(recordings: Recordings) -> Features:
     return np.stack(rows).astype(np.float32)
 
 
-def beat_features(
+def _beat_features(
     recordings: Recordings, *, n_jobs: int = 1, cache: str | Path | None = None
 ) -> Features:
     """Hand-made figures of rhythm, beats and quality of whole recordings; NaN where unknown.
@@ -52,7 +53,7 @@ def beat_features(
 
 PLAIN: dict[str, Callable[[Recordings], Features]] = {
     "spectrum": spectrum_features,
-    "beats": beat_features,
+    "beats": _beat_features,
 }
 
 
@@ -103,10 +104,11 @@ class RecordingFeatures:
         model = _rocket()
         model.parameters = parameters
         windows = recordings.windows(self.length)
-        parts = [
-            np.asarray(model._transform(_read(windows, part)), np.float32)
-            for part in np.array_split(np.arange(len(windows)), -(-len(windows) // 500))
-        ]
+        with same_threads():
+            parts = [
+                np.asarray(model._transform(_read(windows, part)), np.float32)
+                for part in np.array_split(np.arange(len(windows)), -(-len(windows) // 500))
+            ]
         features: Features = windows.average(np.concatenate(parts)).astype(np.float32)
         return features
 
@@ -136,7 +138,8 @@ def fit_minirocket(
     model = _rocket(num_kernels=num_kernels, random_state=seed)
     trained = recordings.subset(fit).windows(length)
     chosen = np.random.default_rng(seed).permutation(len(trained))[:most]
-    model.fit(_read(trained, np.sort(chosen)))
+    with same_threads():
+        model.fit(_read(trained, np.sort(chosen)))
     arrays = zip(ROCKET, model.parameters, strict=True)
     return RecordingFeatures("minirocket", dict(arrays), int(length))
 

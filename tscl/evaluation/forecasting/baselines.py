@@ -73,7 +73,14 @@ def season_or_step(freq: str | None) -> int:
 def last_value(
     data: ArrayLike, split: SplitLike, horizons: Sequence[int], *, scale: ArrayLike | None = None
 ) -> list[HorizonResult]:
-    """Every future value is the current one."""
+    """Every future value is the current one.
+
+    Args:
+        data: (T, C) targets, scaled.
+        split: training, validation and test part.
+        horizons: steps ahead, one result each.
+        scale: (C,) deviations, for errors in original units too.
+    """
     return _score_all(_last, data, split, horizons, scale)
 
 
@@ -118,7 +125,10 @@ def _seasonal(values: Float32, horizon: int, *, season: int) -> Predictor:
 def train_mean(
     data: ArrayLike, split: SplitLike, horizons: Sequence[int], *, scale: ArrayLike | None = None
 ) -> list[HorizonResult]:
-    """Every future value is the mean of the training part."""
+    """Every future value is the mean of the training part.
+
+    Arguments as :func:`last_value`.
+    """
     return _score_all(partial(_mean, train=split.train), data, split, horizons, scale)
 
 
@@ -140,7 +150,10 @@ def window_ridge(
     alphas: Sequence[float] = TS2VEC_ALPHAS,
     scale: ArrayLike | None = None,
 ) -> list[HorizonResult]:
-    """Ridge on the last ``window`` raw values, penalty chosen on validation.
+    """Ridge on the last raw values, penalty chosen on validation.
+
+    Arguments and errors as :func:`tscl.evaluation.forecasting.protocol.forecast_protocol`, and
+    those below.
 
     Args:
         window: how many values of each channel, the current one included.
@@ -148,9 +161,6 @@ def window_ridge(
             that a shift of the level shifts the forecast by as much.
         per_channel: one ridge per channel on its own window, each with its own penalty.
         extra_features: (T, E) features known at the step, such as the calendar.
-
-    The other arguments and the errors are those of
-    :func:`tscl.evaluation.forecasting.protocol.forecast_protocol`.
     """
     values = check_matrix("data", data)
     deviations = check_scale(scale, values.shape[1])

@@ -58,7 +58,8 @@ def tracked_widths(
         later: (n, H, C) the same of the windows that follow, in order; NaN is not known yet.
         coverage: share of the truth to cover.
         stride: steps from one of the later windows to the next.
-        rate: of the moves. memory: scores before each that the largest is taken of.
+        rate: of the moves.
+        memory: scores before each that the largest is taken of.
     """
     held, later = np.asarray(held, np.float64), np.asarray(later, np.float64)
     first = np.maximum(calibrated(held, coverage), 1e-12)
@@ -99,7 +100,8 @@ def interval_score(valid: KeptErrors, test: KeptErrors, coverage: float) -> tupl
     """Share of the truth inside intervals of :func:`tracked_widths`, and their mean width.
 
     Args:
-        valid: what the widths begin with. test: what they are scored on, and follow.
+        valid: what the widths begin with.
+        test: what they are scored on, and follow.
         coverage: share that is asked for.
     """
     least = 0.1 * np.median(valid.spread, axis=0) + 1e-6

@@ -113,11 +113,11 @@ def predict_last(
 ) -> OriginForecast:
     """Forecast from chosen steps with the head that :func:`forecast_protocol` scores.
 
+    Arguments and errors as :func:`forecast_protocol`, and those below.
+
     Args:
         origins: steps to forecast from; None for the last test step whose truth is complete.
             The last step of the series forecasts beyond it (the truth is then NaN).
-
-    The other arguments and the errors are those of :func:`forecast_protocol`.
     """
     settings = HeadSettings(**head)
     rows = _prepare(embeddings, data, split, (horizon,), settings, extra_features)

@@ -39,6 +39,11 @@ class SplitLike(Protocol):
 def check_split(split: SplitLike, n_steps: int, horizons: tuple[int, ...]) -> None:
     """Raise before any work when a split or a horizon cannot be scored.
 
+    Args:
+        split: training, validation and test part.
+        n_steps: T of the series.
+        horizons: steps ahead.
+
     Raises:
         LeakageError: the parts share a step.
         InputError: a part beyond the series, or a horizon without a row in some part.
@@ -61,7 +66,13 @@ def check_split(split: SplitLike, n_steps: int, horizons: tuple[int, ...]) -> No
 
 
 def check_matrix(name: str, values: ArrayLike, n_steps: int | None = None) -> NDArray[np.float32]:
-    """``values`` as (T, columns) float32; InputError on another rank or length."""
+    """A matrix (T, columns) as float32; InputError on another rank or length.
+
+    Args:
+        name: of the matrix, for the error.
+        values: the matrix.
+        n_steps: T that it must have; None for any.
+    """
     array = np.asarray(values, dtype=np.float32)
     if array.ndim != 2:
         raise InputError(name, array.shape, "pass (n_timesteps, n_columns)")
@@ -71,7 +82,13 @@ def check_matrix(name: str, values: ArrayLike, n_steps: int | None = None) -> ND
 
 
 def check_finite(name: str, values: NDArray[np.float32], first: int = 0) -> None:
-    """Raise InputError with count and first place when rows from ``first`` on hold NaN or Inf."""
+    """Raise InputError with count and first place of NaN or infinity.
+
+    Args:
+        name: of the matrix, for the error.
+        values: (T, columns).
+        first: row to begin at.
+    """
     bad = ~np.isfinite(values[first:])
     if bad.any():
         row, col = (int(i) for i in np.argwhere(bad)[0])
@@ -84,14 +101,27 @@ def check_finite(name: str, values: NDArray[np.float32], first: int = 0) -> None
 
 
 def row_blocks(start: int, stop: int, row_width: int) -> Iterator[tuple[int, int]]:
-    """Bounds of blocks of rows that hold about BLOCK_BYTES of float64."""
+    """Bounds of blocks of rows that hold about BLOCK_BYTES of float64.
+
+    Args:
+        start: first row.
+        stop: the row after the last.
+        row_width: values a row.
+    """
     size = max(1, BLOCK_BYTES // (8 * max(1, row_width)))
     for first in range(start, stop, size):
         yield first, min(first + size, stop)
 
 
 def future(data: NDArray[np.float32], start: int, stop: int, horizon: int) -> Float64:
-    """Targets ``y[t+1 .. t+horizon]`` for t in [start, stop): (stop - start, horizon, C)."""
+    """Targets ``y[t+1 .. t+horizon]`` of every row t, (stop - start, horizon, C).
+
+    Args:
+        data: (T, C) targets.
+        start: first t.
+        stop: the t after the last.
+        horizon: steps ahead.
+    """
     windows = sliding_window_view(data, horizon, axis=0)[start + 1 : stop + 1]
     return windows.transpose(0, 2, 1).astype(np.float64)
 
@@ -124,7 +154,14 @@ class ErrorSums:
     def keep(
         self, data: NDArray[np.float32], rows: NDArray[np.int64], errors: Float64, stride: int = 1
     ) -> None:
-        """Keep the errors (n, H, C) of further windows, which end at steps ``rows`` of ``data``."""
+        """Keep the errors of further windows.
+
+        Args:
+            data: (T, C) targets.
+            rows: (n,) last steps of the windows' past.
+            errors: (n, H, C) forecast minus truth.
+            stride: steps from one window to the next.
+        """
         back = np.arange(1 - max(48, errors.shape[1]), 1)
         spread = data[np.maximum(rows[:, None] + back, 0)].std(axis=1, dtype=np.float64)
         part = KeptErrors(errors.astype(np.float32), spread, stride)
@@ -154,7 +191,15 @@ class ErrorSums:
 def score(
     predict: Predictor, data: NDArray[np.float32], part: slice, horizon: int, width: int = 0
 ) -> ErrorSums:
-    """Errors of ``predict`` over all rows of a part whose targets lie inside that part."""
+    """Errors over all rows of a part whose targets lie inside that part.
+
+    Args:
+        predict: forecasts (stop - start, horizon, C) of the rows [start, stop).
+        data: (T, C) targets.
+        part: of the series.
+        horizon: steps ahead.
+        width: values a row that ``predict`` holds beside its outputs, for the size of a block.
+    """
     sums = ErrorSums()
     outputs = horizon * data.shape[1]
     most = max(20, min(KEPT_WINDOWS, KEPT_BYTES // (4 * outputs)))
@@ -229,7 +274,17 @@ def make_result(
     alpha: float | tuple[float, ...] | None = None,
     n_train: int = 0,
 ) -> HorizonResult:
-    """Collect the error sums of one horizon into a row of the table."""
+    """A row of the table from the error sums of one horizon.
+
+    Args:
+        horizon: steps ahead.
+        test: errors on the test part.
+        valid: errors on the validation part; ``test`` itself for a model without one.
+        split: training, validation and test part.
+        scale: (C,) deviations, for errors in original units.
+        alpha: penalty in use, one or one a channel.
+        n_train: rows the model was fitted on.
+    """
     covered: tuple[float | None, float | None] = (None, None)
     if valid.kept is not None and test.kept is not None and valid is not test:
         covered = interval_score(valid.kept, test.kept, COVERAGE)
@@ -252,7 +307,13 @@ def make_result(
 
 
 def seasonal_change(data: ArrayLike, train: slice, season: int) -> Float64:
-    """Mean absolute change by ``season`` steps in the training part, (C,), not 0."""
+    """Mean absolute change by a season in the training part, (C,), not 0.
+
+    Args:
+        data: (T, C) targets.
+        train: the training part.
+        season: steps of a season.
+    """
     part = check_matrix("data", data)[train].astype(np.float64)
     season = min(season, len(part) - 1)
     return np.asarray(np.maximum(np.abs(part[season:] - part[:-season]).mean(axis=0), 1e-12))

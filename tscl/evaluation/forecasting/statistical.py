@@ -116,7 +116,12 @@ def statistical_baseline(
 
 
 def build_model(name: str, season: int, params: dict[str, Any] | None = None) -> Any:
-    """The statsforecast model of a name.
+    """A model of statsforecast.
+
+    Args:
+        name: ``auto_ets``, ``auto_theta`` or ``auto_arima``.
+        season: steps of a season.
+        params: further arguments of the model.
 
     Raises:
         MissingExtraError: statsforecast is not installed. ConfigError: an unknown parameter.

@@ -22,7 +22,8 @@ def adjust_by_delay(y_true: ArrayLike, y_pred: ArrayLike, delay: int) -> Flags:
     segments stay as they are.
 
     Args:
-        y_true: (T,) 1 where there is an anomaly, else 0. y_pred: (T,) 1 for an alarm.
+        y_true: (T,) 1 where there is an anomaly, else 0.
+        y_pred: (T,) 1 for an alarm.
         delay: most steps between the start of a segment and its first alarm; the paper takes 7
             for data by the minute and 3 for data by the hour.
 
@@ -81,8 +82,9 @@ def delay_scores(
     """``precision``, ``recall`` and ``f1`` of alarms after :func:`adjust_by_delay`.
 
     Args:
-        y_true: (T,) of one series, or a list of them: steps of all series are counted together,
-            and no segment spans two. y_pred: likewise.
+        y_true: (T,) of one series, or a list of them: steps of all series are counted together, and
+            no segment spans two.
+        y_pred: likewise.
         delay: see :func:`adjust_by_delay`.
         times: likewise, of series with missing steps, which are counted as 0 (:func:`on_grid`).
 

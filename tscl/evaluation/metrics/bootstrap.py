@@ -34,7 +34,13 @@ def percentile_interval(values: Array, level: float = 0.95) -> tuple[float, floa
 
 
 def draw_patients(n_patients: int, n_replicates: int, seed: int) -> NDArray[np.int64]:
-    """How often each patient is drawn in each replicate, (n_replicates, n_patients)."""
+    """How often each patient is drawn in each replicate, (n_replicates, n_patients).
+
+    Args:
+        n_patients: patients to draw from.
+        n_replicates: samples of as many patients, >= 1.
+        seed: of the draws.
+    """
     if n_replicates < 1:
         raise InputError("n_replicates", n_replicates, "draw at least 1")
     generator = numpy_generator(seed, "patient bootstrap")

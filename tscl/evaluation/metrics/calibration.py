@@ -106,7 +106,10 @@ def reliability_bins(y_true: ArrayLike, proba: ArrayLike, n_bins: int = 15) -> R
 
 
 def expected_calibration_error(y_true: ArrayLike, proba: ArrayLike, n_bins: int = 15) -> float:
-    """Expected calibration error of the top label, in [0, 1]; arXiv 1706.04599, equation 3."""
+    """Expected calibration error of the top label, in [0, 1]; arXiv 1706.04599, equation 3.
+
+    Arguments as :func:`reliability_bins`.
+    """
     return reliability_bins(y_true, proba, n_bins).ece
 
 

@@ -157,11 +157,8 @@ def _number_scores(y: Array, p: Array) -> dict[str, float]:
         ranks = np.stack([rankdata(y), rankdata(p)]) - (len(y) + 1) / 2
         spearman = (ranks[0] * ranks[1]).sum() / np.sqrt((ranks**2).sum(axis=1).prod())
     values = (r2, np.abs(y - p).mean(), spearman)
-    return dict(zip(SCORES["target"], map(_finite, values), strict=True))
-
-
-def _finite(value: float) -> float:
-    return float(value) if np.isfinite(value) else float("nan")
+    finite = (float(value) if np.isfinite(value) else float("nan") for value in values)
+    return dict(zip(SCORES["target"], finite, strict=True))
 
 
 def _number_replicates(

@@ -37,7 +37,7 @@ class LabelProbes:
 
 @dataclass(frozen=True)
 class Nearest:
-    """Labelled embeddings of which the nearest vote, see :func:`nearest_predictions`."""
+    """Labelled embeddings of which the nearest vote, see :func:`_nearest_predictions`."""
 
     train: Array
     y: NDArray[Any]
@@ -46,7 +46,7 @@ class Nearest:
 
     def predict(self, x: Array) -> NDArray[np.float64]:
         """Predictions (m, n_outputs) of embeddings (m, D)."""
-        return nearest_predictions(self.train, self.y, x, self.n_outputs, self.n_neighbors)
+        return _nearest_predictions(self.train, self.y, x, self.n_outputs, self.n_neighbors)
 
 
 def fit_probe(
@@ -69,7 +69,11 @@ def fit_probe(
     Args:
         train: (n, D) embeddings.
         y: (n,) class codes, (n, L) labels of 0, 1 and NaN, or (n,) numbers.
-        C, valid, patients, one_vs_rest, class_weight: see ``fit_partial``.
+        C: as of ``fit_partial``.
+        valid: as of ``fit_partial``.
+        patients: as of ``fit_partial``.
+        one_vs_rest: as of ``fit_partial``.
+        class_weight: as of ``fit_partial``.
 
     Returns:
         What :func:`apply_probe` takes, and the C used, or that of each label.
@@ -120,7 +124,7 @@ def apply_probe(model: Pipeline | LabelProbes, x: Array, n_outputs: int) -> NDAr
     return spread_classes(model, x, n_outputs)
 
 
-def nearest_predictions(
+def _nearest_predictions(
     train: Array, y: NDArray[Any], test: Array, n_outputs: int, n_neighbors: int = 5
 ) -> NDArray[np.float64]:
     """Predictions (m, n_outputs) of the nearest embeddings, weighed by 1 over their distance.

@@ -131,10 +131,17 @@ def _by_inner_folds(
 def knn_proba(
     train: Array, y: Labels, test: Array, n_classes: int, n_neighbors: int = 5
 ) -> NDArray[np.float64]:
-    """Standardise and vote of the ``n_neighbors`` nearest (at most n) embeddings, (m, n_classes).
+    """Standardise and let the nearest embeddings vote, (m, n_classes).
 
-    A neighbour's vote weighs the inverse of its distance: with as few labels as neighbours an
-    equal vote would be the same for every sample.
+    A neighbour's vote weighs the inverse of its distance: with as few labels as neighbours an equal
+    vote would be the same for every sample.
+
+    Args:
+        train: (n, D) labelled embeddings.
+        y: (n,) their classes.
+        test: (m, D) embeddings.
+        n_classes: columns of the result.
+        n_neighbors: neighbours that vote, at most n.
     """
     if n_neighbors < 1:
         raise InputError("n_neighbors", n_neighbors, "give at least 1")
@@ -144,7 +151,13 @@ def knn_proba(
 
 
 def spread_classes(model: Pipeline, x: Array, n_classes: int) -> NDArray[np.float64]:
-    """Probabilities (m, n_classes) of ``x``; classes that ``model`` has not seen get 0."""
+    """Probabilities (m, n_classes); classes that the model has not seen get 0.
+
+    Args:
+        model: fitted on classes that are numbers below ``n_classes``.
+        x: (m, D) embeddings.
+        n_classes: columns of the result.
+    """
     full = np.zeros((len(x), n_classes))
     full[:, model.classes_] = model.predict_proba(x)
     return full
@@ -202,8 +215,10 @@ def linear_probe(
     """Standardise by the training part and fit a logistic regression.
 
     Args:
-        x_train: (n, D) pooled representations; ``x_test`` (m, D).
-        y_train: (n,) labels; ``y_test`` (m,).
+        x_train: (n, D) pooled representations.
+        y_train: (n,) labels.
+        x_test: (m, D) pooled representations.
+        y_test: (m,) labels.
         C: inverse strength of the L2 penalty.
         max_iter: iterations of the solver.
         random_state: seed of the solver.

@@ -60,7 +60,10 @@ def controlled_series(
 
     Args:
         factor: ``trend``, ``scale`` or ``period``.
-        n: series. length: T, steps. noise: deviation of the noise. seed: of all draws.
+        n: series.
+        length: T, steps.
+        noise: deviation of the noise, of the amplitude.
+        seed: of all draws.
 
     Raises:
         InputError: unknown factor, fewer than 32 steps or 20 series.
@@ -93,7 +96,9 @@ def retained(embeddings: ArrayLike, value: ArrayLike, *, folds: int = 5) -> floa
     when the ridge fits noise. The penalty is chosen inside each training part.
 
     Args:
-        embeddings: (n, D). value: (n,).
+        embeddings: (n, D), pooled over time.
+        value: (n,) of the factor.
+        folds: parts of the series.
 
     Raises:
         InputError: shapes that do not fit, or embeddings that are not finite.

@@ -199,7 +199,13 @@ class ObservationLoss(nn.Module):
         self.hierarchical, self.tile = hierarchical, whole_setting("tile", tile)
 
     def forward(self, z1: Tensor, z2: Tensor, *, exclude: Tensor | None = None) -> Tensor:
-        """The loss of two views; for ``exclude`` see :class:`PairTerm`."""
+        """The loss of two views.
+
+        Args:
+            z1: (B, T, D).
+            z2: (B, T, D).
+            exclude: pairs that are no negatives, see :class:`PairTerm`.
+        """
         term = PairTerm(self.axis, exclude=exclude, temperature=self.temperature)
         return hierarchical_contrast(
             z1, z2, [term], hierarchical=self.hierarchical, tile=self.tile

@@ -29,7 +29,13 @@ _VARIANCE_FLOOR = 1e-6
 
 
 def check_ids(ids: Tensor, n: int, name: str = "ids") -> Tensor:
-    """Integer codes (n,); floats are refused, since float32 merges codes above 2**24."""
+    """Integer codes (n,); floats are refused, since float32 merges codes above 2**24.
+
+    Args:
+        ids: (n,) codes.
+        n: samples.
+        name: of the codes, for the error.
+    """
     if ids.ndim != 1 or ids.shape[0] != n:
         raise InputError(name, tuple(ids.shape), f"pass one code per sample, ({n},)")
     if ids.is_floating_point() or ids.is_complex():
@@ -97,7 +103,13 @@ class IdContrastLoss(nn.Module):
         self.pool = pool
 
     def forward(self, z1: Tensor, z2: Tensor, ids: Tensor) -> Tensor:
-        """The loss of two views whose samples carry ``ids``."""
+        """The loss of two views.
+
+        Args:
+            z1: (B, T, D) or (B, D).
+            z2: of the same shape.
+            ids: (B,) integer codes of who a sample is from.
+        """
         if z1.ndim == 2 and z2.ndim == 2:
             z1, z2 = z1.unsqueeze(1), z2.unsqueeze(1)
         z1, z2 = check_series_views(z1, z2)

@@ -68,7 +68,13 @@ def n_groups(code: Tensor, most: int) -> int:
 
 
 def group_sums(z: Tensor, code: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Sums (k, D) of the rows (N, D) of each group, and which groups have a row, (k,) boolean."""
+    """Sums of each group's rows, (k, D), and which groups have a row, (k,) boolean.
+
+    Args:
+        z: (N, D) rows.
+        code: (N,) group of each, below k.
+        k: groups.
+    """
     sums = z.new_zeros(k, z.shape[1]).index_add(0, code, z)
     filled = torch.zeros(k, dtype=torch.bool, device=z.device)
     return sums, filled.scatter(0, code, torch.ones_like(code, dtype=torch.bool))

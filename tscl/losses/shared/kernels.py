@@ -7,10 +7,13 @@ from torch import Tensor
 
 
 def gaussian_kernels(z: Tensor, n_kernels: int, spacing: float) -> Tensor:
-    """Sum of Gaussian kernels (N, N) of the rows of ``z`` (N, D).
+    """Sum of Gaussian kernels of all pairs of rows, (N, N).
 
-    Bandwidths are spaced by ``spacing`` around the mean squared distance of all pairs, which
-    carries no gradient.
+    Args:
+        z: (N, D) rows.
+        n_kernels: number of kernels.
+        spacing: ratio of neighbouring bandwidths, around the mean squared distance of all pairs,
+            which carries no gradient.
     """
     n = len(z)
     gram = z @ z.T

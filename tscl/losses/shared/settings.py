@@ -25,7 +25,13 @@ def number_setting(name: str, value: object) -> float:
 
 
 def positive_setting(name: str, value: object, low: float = 0.0) -> float:
-    """``value`` when it is finite and above ``low``, else InputError naming ``name``."""
+    """``value`` when it is finite and above ``low``, else InputError.
+
+    Args:
+        name: of the setting, for the error.
+        value: what was given.
+        low: the bound.
+    """
     number = number_setting(name, value)
     if not low < number < math.inf:
         raise InputError(name, value, f"choose a finite value above {low:g}")
@@ -33,7 +39,10 @@ def positive_setting(name: str, value: object, low: float = 0.0) -> float:
 
 
 def floor_setting(name: str, value: object, low: float = 0.0) -> float:
-    """``value`` when it is finite and at least ``low``, else InputError naming ``name``."""
+    """``value`` when it is finite and at least ``low``, else InputError.
+
+    Arguments as :func:`positive_setting`.
+    """
     number = number_setting(name, value)
     if not low <= number < math.inf:
         raise InputError(name, value, f"choose a finite value of at least {low:g}")
@@ -41,7 +50,10 @@ def floor_setting(name: str, value: object, low: float = 0.0) -> float:
 
 
 def whole_setting(name: str, value: object, low: int = 1) -> int:
-    """``value`` when it is a whole number of at least ``low``, else InputError naming ``name``."""
+    """``value`` when it is a whole number of at least ``low``, else InputError.
+
+    Arguments as :func:`positive_setting`.
+    """
     if not is_whole(value):
         raise InputError(name, value, f"pass a whole number of {low} or more")
     if value < low:
@@ -57,7 +69,13 @@ def pair_setting(name: str, values: object) -> tuple[float, float]:
 
 
 def choice_setting(name: str, value: Choice, known: Sequence[str]) -> Choice:
-    """``value`` when it is one of ``known``, else InputError naming ``name``."""
+    """``value`` when it is known, else InputError.
+
+    Args:
+        name: of the setting, for the error.
+        value: what was given.
+        known: all values that are allowed.
+    """
     if value not in known:
         raise InputError(name, value, f"choose {', '.join(known[:-1])} or {known[-1]}")
     return value

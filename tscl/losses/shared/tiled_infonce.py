@@ -44,7 +44,7 @@ def pair_lse(
         longest: a bound of the lengths of the rows, where it is known beforehand.
     """
     if tile is None or torch.compiler.is_compiling():
-        return plain_pair_lse(a, b, temperature)
+        return _plain_pair_lse(a, b, temperature)
     rows, columns = _PairLSE.apply(a, b, temperature, whole_setting("tile", tile), longest)
     return rows, columns
 
@@ -52,7 +52,14 @@ def pair_lse(
 def own_lse(
     z: Tensor, temperature: float, tile: int | None, longest: float | None = None
 ) -> Tensor:
-    """Log-sum-exp over j != i of z_i . z_j / temperature, (n,), n >= 2; see :func:`pair_lse`."""
+    """Log-sum-exp over j != i of z_i . z_j / temperature, (n,); see :func:`pair_lse`.
+
+    Args:
+        z: (n, D) embeddings, n >= 2.
+        temperature: tau > 0.
+        tile: rows of the similarities held at a time; None for all.
+        longest: bound of the rows' lengths, where it is known.
+    """
     if tile is None or torch.compiler.is_compiling():
         return plain_own_lse(z, temperature)
     out: Tensor = _OwnLSE.apply(z, temperature, whole_setting("tile", tile), longest)
@@ -77,12 +84,12 @@ def key_lse(
         InputError: (backward) a second derivative after the keys have changed.
     """
     if torch.compiler.is_compiling():
-        return plain_pair_lse(queries, keys.detach(), temperature)[0]
+        return _plain_pair_lse(queries, keys.detach(), temperature)[0]
     out: Tensor = _KeyLSE.apply(queries, keys.detach(), temperature, longest)
     return out
 
 
-def plain_pair_lse(a: Tensor, b: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _plain_pair_lse(a: Tensor, b: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """:func:`pair_lse` of the whole matrix."""
     logits = a @ b.T / temperature
     return logits.logsumexp(1), logits.logsumexp(0)
@@ -166,7 +173,7 @@ class _PairLSE(torch.autograd.Function):
     def backward(ctx: Any, g_rows: Tensor, g_columns: Tensor) -> tuple[Tensor | None, ...]:
         a, b, rows, columns, *kept = ctx.saved_tensors
         if torch.is_grad_enabled():
-            plain = partial(plain_pair_lse, temperature=ctx.temperature)
+            plain = partial(_plain_pair_lse, temperature=ctx.temperature)
             return (*plain_gradient(plain, (a, b), (g_rows, g_columns)), None, None, None)
         scaled = a / ctx.temperature
         if ctx.bound < math.inf:
@@ -221,7 +228,7 @@ class _KeyLSE(torch.autograd.Function):
         except RuntimeError as error:
             remedy = "the keys have changed since: for second derivatives put the loss in eval mode"
             raise InputError("create_graph", True, remedy) from error
-        plain = partial(plain_pair_lse, b=keys, temperature=ctx.temperature)
+        plain = partial(_plain_pair_lse, b=keys, temperature=ctx.temperature)
         both = (g, torch.zeros_like(keys[:, 0]))
         return (*plain_gradient(plain, (queries,), both), None, None, None)
 

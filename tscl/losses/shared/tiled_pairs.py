@@ -95,7 +95,10 @@ def plain_pairs(
     temperature: float = 1.0,
     exclude: Tensor | None = None,
 ) -> Tensor:
-    """What :func:`accumulate_pairs` gives, with a graph, from all (groups, n, n) logits at once."""
+    """What :func:`accumulate_pairs` gives, with a graph, from all (groups, n, n) logits at once.
+
+    Arguments as :func:`accumulate_pairs`.
+    """
     z = _gather(z1, z2, axis, slice(None))
     n = z.shape[1]
     if exclude is None:

@@ -101,7 +101,9 @@ class MoCoTerm(MomentumTerm):
         momentum: see :class:`MomentumTerm`.
         temperature: softmax temperature, > 0.
         normalize: compare unit vectors; the queue then holds unit vectors.
-        pooling, augmentation, augment: see :class:`MomentumTerm`.
+        pooling: as of :class:`MomentumTerm`.
+        augmentation: as of :class:`MomentumTerm`.
+        augment: as of :class:`MomentumTerm`.
         head: a projection of two layers on query and key, that of the key a moving copy.
         hierarchical: share of TS2Vec's hierarchical loss between the network's embeddings and the
             copy's, both of the window itself, which stands beside MoCo's with the rest (0: none).
@@ -162,7 +164,13 @@ class MoCoTerm(MomentumTerm):
         return {"contrast": total, "moco": momentum, "hierarchical": levels}
 
     def compare(self, query: Tensor, key: Tensor, generator: torch.Generator | None) -> Tensor:
-        """MoCo's loss of embeddings (B, N, D) of both views; remembers the keys of training."""
+        """MoCo's loss of both views; remembers the keys of training.
+
+        Args:
+            query: (B, N, D) embeddings of one view.
+            key: (B, N, D) of the other, by the moving copy.
+            generator: source of a random step, the same of both views.
+        """
         state = None if generator is None else generator.get_state()
         q = pool_embeddings(query, self.pooling, generator)
         if generator is not None and state is not None:
@@ -202,9 +210,17 @@ class CoSTTerm(MoCoTerm):
     (eqs. 3 and 4). The phase enters as the unit vector (cos, sin), so that -pi and pi are equal.
 
     Args:
-        time_weight, frequency_weight: weights of the terms, >= 0 (the public code of arXiv
-            2306.12086 has 1 and 0.0005).
-        The others: see :class:`MoCoTerm`.
+        time_weight: of the time term, >= 0.
+        frequency_weight: of the frequency term, >= 0 (the public code of arXiv 2306.12086 has
+            0.0005, and 1 for the other).
+        queue: as of :class:`MoCoTerm`.
+        momentum: as of :class:`MoCoTerm`.
+        temperature: as of :class:`MoCoTerm`.
+        normalize: as of :class:`MoCoTerm`.
+        pooling: as of :class:`MoCoTerm`.
+        augmentation: as of :class:`MoCoTerm`.
+        augment: as of :class:`MoCoTerm`.
+        head: as of :class:`MoCoTerm`.
     """
 
     def __init__(

@@ -74,7 +74,13 @@ CONTRASTS: Registry[ContrastTerm] = Registry("contrast")
 
 
 def pool_embeddings(embeddings: Tensor, pooling: str, generator: torch.Generator | None) -> Tensor:
-    """(B, N, D) to (B, D): one random token for the batch, or :func:`tscl.pooling.pool_time`."""
+    """Embeddings of the whole series, (B, D).
+
+    Args:
+        embeddings: (B, N, D).
+        pooling: of :func:`tscl.pooling.pool_time`, or ``random``: one token for the batch.
+        generator: source of the random token.
+    """
     if pooling == "random":
         return embeddings[:, int(randint(0, embeddings.shape[1], (1,), generator)[0])]
     return pool_time(embeddings, pooling)
@@ -83,7 +89,13 @@ def pool_embeddings(embeddings: Tensor, pooling: str, generator: torch.Generator
 def two_views(
     augmentation: nn.Module | None, x: Tensor, generator: torch.Generator | None
 ) -> list[Tensor]:
-    """``x`` augmented twice; twice as it is without augmentation."""
+    """The series augmented twice; twice as it is without augmentation.
+
+    Args:
+        augmentation: of each view, or None.
+        x: (B, T, C) series.
+        generator: source of the augmentation.
+    """
     if augmentation is None:
         return [x, x]
     return [augmentation(x, generator) for _ in range(2)]

@@ -174,10 +174,19 @@ def unlabelled_for_training(data: MedicalDataset, parts: Parts) -> NDArray[np.in
 
 
 def training_stats(data: MedicalDataset, how: str, train: NDArray[np.int64]) -> ChannelStats | None:
-    """Figures of the training patients, where the data are standardised by them."""
+    """Figures of the training patients; None where the data are not standardised by them.
+
+    Args:
+        data: all patients.
+        how: ``standardize`` of the configuration's data section.
+        train: rows of the training part.
+    """
     return ChannelStats.fit(data.subset(train, lazy=True)) if how == "train" else None
 
 
 def standardised(data: MedicalDataset, how: str, train: NDArray[np.int64]) -> MedicalDataset:
-    """The data set as the encoder sees it; ``how`` as in the configuration's data section."""
+    """The data set as the encoder sees it.
+
+    Arguments as :func:`training_stats`.
+    """
     return data if how == "none" else data.standardize(training_stats(data, how, train) or how)

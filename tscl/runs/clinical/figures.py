@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from tscl.errors import InputError, MissingExtraError
 from tscl.evaluation.metrics.calibration import check_probabilities, reliability_bins
 from tscl.evaluation.metrics.classification import classification_metrics
-from tscl.seeding import numpy_generator
+from tscl.seeding import numpy_generator, same_threads
 
 Predictions = Mapping[str, tuple[ArrayLike, ArrayLike]]
 Styles = Mapping[str, tuple[str, str]]
@@ -265,7 +265,10 @@ def _umap(z: NDArray[Any], wanted: bool | None) -> NDArray[Any] | None:
             raise MissingExtraError("umap-learn", "umap") from error
         return None
     neighbours = min(15, len(z) - 1)
-    mapped: NDArray[Any] = UMAP(n_neighbors=neighbours, random_state=0, n_jobs=1).fit_transform(z)
+    with same_threads():
+        mapped: NDArray[Any] = UMAP(n_neighbors=neighbours, random_state=0, n_jobs=1).fit_transform(
+            z
+        )
     return mapped
 
 

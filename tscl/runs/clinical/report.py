@@ -433,7 +433,7 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
         notes=notes(run),
         tables={
             **{difference_title(run, level): frame for level, frame in differences.items()},
-            **by_class(cells, main.label, class_names(data), config.evaluate.n_replicates),
+            **_by_class(cells, main.label, class_names(data), config.evaluate.n_replicates),
             **points_and_groups(run, cells),
             "Participants": participants(run),
             "Missing values": missing_values(run),
@@ -469,7 +469,7 @@ def write_clinical_report(run: ClinicalRun, cells: list[Cell]) -> ReportFiles:
     return files
 
 
-def by_class(
+def _by_class(
     cells: Sequence[Cell], primary: str, names: Sequence[str], n_replicates: int
 ) -> dict[str, pd.DataFrame]:
     """Figures of each class of the row ``primary`` at the largest share, by heading."""
@@ -678,7 +678,13 @@ def difference_title(run: ClinicalRun, level: str) -> str:
 def summary(
     run: ClinicalRun, table: pd.DataFrame, differences: dict[str, pd.DataFrame] | None = None
 ) -> str:
-    """Compact tables as Markdown, for documents."""
+    """Compact tables as Markdown, for documents.
+
+    Args:
+        run: that is finished.
+        table: all scores, one line each.
+        differences: between rows, by level.
+    """
     lines: list[str] = []
     for metric, level in COMPACT:
         frame = compact_table(table, metric, level)
@@ -702,6 +708,12 @@ def _shown_score(value: object) -> str:
 
 
 def show_rows(path: Path, metric: str | None = None, level: str = "sample") -> pd.DataFrame:
-    """The compact table of a finished report's ``table.csv``; None: its first score."""
+    """The compact table of a finished report.
+
+    Args:
+        path: of its ``table.csv``.
+        metric: score; None for the first of the table.
+        level: ``sample``, ``trial`` or ``patient``.
+    """
     table = pd.read_csv(path)
     return compact_table(table, metric or main_metrics(table)[0], level)

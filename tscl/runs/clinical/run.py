@@ -114,7 +114,7 @@ class ProbeMonitor:
 Supervision = tuple[NDArray[Any], dict[str, NDArray[np.int64]]]
 
 
-def supervised_by(
+def _supervised_by(
     data: MedicalDataset, losses: Sequence[ContrastiveLoss], train: ClinicalTrainSection
 ) -> Supervision:
     """What supervised pretraining reads of training samples: classes, numbers, the background.
@@ -226,9 +226,14 @@ class ClinicalRun:
     # -- pretraining ---------------------------------------------------------------------------
 
     def train(self, row: Row, fold: Fold, *, resume: bool = False) -> nn.Module:
-        """Pretrain ``row`` on the training patients of ``fold`` and keep its encoder.
+        """Pretrain a row and keep its encoder.
 
         Every row of one repeat starts from the same weights and takes the same number of steps.
+
+        Args:
+            row: of the table: method and repeat.
+            fold: on whose training patients.
+            resume: take an encoder that is there already.
         """
         home = self.folder.model(f"{row.slug}/fold{fold.number}")
         if resume and (home / "encoder.json").is_file():
@@ -268,7 +273,7 @@ class ClinicalRun:
         title = f"{row.label}, fold {fold.number}"
         labels = None
         if row.labels:
-            labels, background = supervised_by(data, instance_losses(method), config.train)
+            labels, background = _supervised_by(data, instance_losses(method), config.train)
             ids |= background
         source = ArraySource(data.X, ids=ids, labels=labels)  # type: ignore[arg-type]
         result = trainer.fit(method, source, sampler, resume=resume, title=title)
@@ -370,7 +375,15 @@ class ClinicalRun:
     def keep_classifier(
         self, row: Row, fold: Fold, key: dict[str, Any], encoder: Any, model: Any
     ) -> None:
-        """Save what was fitted on the largest share of labels in ``classifiers/``."""
+        """Save what was fitted on the largest share of labels in ``classifiers/``.
+
+        Args:
+            row: of the table.
+            fold: split of the patients.
+            key: of the cell: protocol, fraction, by, seed and fold.
+            encoder: in front of the model.
+            model: probe or network that was fitted.
+        """
         e = self.config.evaluate
         if key["fraction"] < max(e.fractions) or key["by"] not in ("all", e.by[0]):
             return
@@ -411,11 +424,11 @@ class ClinicalRun:
         cells: list[Cell] = []
         for fold in self.folds:
             for row in self.rows:
-                cells += self.evaluate_row(row, fold, store, resume=resume)
+                cells += self._evaluate_row(row, fold, store, resume=resume)
                 logger.info("%s, fold %s: done", row.label, fold.number)
         return cells
 
-    def evaluate_row(
+    def _evaluate_row(
         self, row: Row, fold: Fold, store: ResultStore, *, resume: bool = True
     ) -> list[Cell]:
         """Cells of one row in one fold; a row without protocols of its own has none."""

@@ -58,7 +58,8 @@ def counted(
     Args:
         data: samples or whole recordings.
         folds: rows of each part of each fold.
-        labels: of all samples, of any kind. names: of its classes or labels.
+        labels: of all samples, of any kind.
+        names: of its classes or labels.
         columns: subgroups; the side of an external validation is added.
     """
     columns = [*([SIDE] if SIDE in data.columns else []), *columns]
@@ -195,8 +196,10 @@ def framed(
     """The checklist: items 5 to 16 and 20 to 24 among those that are alike in every run.
 
     Args:
-        middle, results: number, topic, and what the run says.
-        licence: of the weights. seed: of the run.
+        middle: items 5 to 16: number, topic, and what the run says.
+        results: items 20 to 24, likewise.
+        licence: of the weights.
+        seed: of the run.
     """
     items = [
         ("1-4", "Title, abstract, background, objectives", TODO),

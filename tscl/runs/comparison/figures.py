@@ -50,7 +50,10 @@ def run_colour(number: int) -> str:
 def errors_figure(lines: Sequence[ErrorLine], *, metric: str, most: float = 8.0) -> Figure:
     """Error over the smallest of its horizon: runs in colour, shared baselines in grey.
 
-    Parts of lines above ``most`` times the smallest error leave the axes.
+    Args:
+        lines: errors by horizon, one line each.
+        metric: title of the axis.
+        most: parts of lines above so many times the smallest error leave the axes.
     """
     horizons = sorted({h for line in lines for h in line.errors})
     where = {h: i for i, h in enumerate(horizons)}
@@ -82,7 +85,13 @@ def errors_figure(lines: Sequence[ErrorLine], *, metric: str, most: float = 8.0)
 
 
 def scores_figure(scores: Sequence[Score], *, metric: str, chance: float | None) -> Figure:
-    """One row a score with its interval; a dotted line at chance."""
+    """One row a score with its interval.
+
+    Args:
+        scores: with interval, label and colour.
+        metric: title of the axis.
+        chance: where a dotted line stands, or None.
+    """
     figure = Figure(figsize=(8.6, 0.27 * len(scores) + 1.1), layout="constrained")
     axes = figure.subplots()
     rows = np.arange(len(scores))[::-1]
@@ -101,7 +110,13 @@ def scores_figure(scores: Sequence[Score], *, metric: str, chance: float | None)
 def curves_figure(
     panels: Mapping[str, Sequence[Curve]], *, x_label: str, smooth: bool = False
 ) -> Figure:
-    """One panel a name with a line a run; ``smooth`` adds a moving mean over a twentieth."""
+    """One panel a name with a line a run.
+
+    Args:
+        panels: curves by title.
+        x_label: title of the axis below.
+        smooth: add a moving mean over a twentieth of the points.
+    """
     across = min(3, max(1, len(panels)))
     down = -(-len(panels) // across)
     figure = Figure(figsize=(0.5 + 2.9 * across, 2.4 * down + 0.5), layout="constrained")

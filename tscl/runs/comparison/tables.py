@@ -126,7 +126,13 @@ def _spread(values: pd.Series[float]) -> str:
 
 
 def clinical_table(runs: Sequence[ComparedRun], metric: str, level: str) -> pd.DataFrame:
-    """Compact rows of all clinical runs for one metric and level; may be empty."""
+    """Compact rows of all clinical runs; may be empty.
+
+    Args:
+        runs: that are compared.
+        metric: score.
+        level: ``sample``, ``trial`` or ``patient``.
+    """
     result = merged(
         runs, lambda run: compact_table(run.table, metric, level), ["method", "protocol"]
     )

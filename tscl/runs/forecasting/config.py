@@ -193,5 +193,8 @@ def check_config(values: dict[str, Any]) -> RunConfig:
 def load_config(
     path: Path | None = None, overrides: Sequence[str] = (), base: str = "demo"
 ) -> RunConfig:
-    """The forecasting configuration of :func:`read_values`."""
+    """A forecasting configuration.
+
+    Arguments as :func:`tscl.runs.config.read_values`.
+    """
     return check_config(read_values(path, overrides, base))

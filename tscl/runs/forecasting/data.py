@@ -229,7 +229,13 @@ def prepare(section: DataSection, horizons: list[int]) -> ForecastingData:
     if section.input_form == "relative":
         blocks = [relative_form(values, split.train, section.relative_windows)]
     if section.covariates:
-        blocks.insert(0, calendar_of(section, series, split))
+        times = series.timestamps
+        calendar = (
+            calendar_by_frequency(times, series.freq)
+            if section.calendar == "frequency"
+            else calendar_features(times, split.train, fit_on=section.calendar_fit)
+        )
+        blocks.insert(0, calendar)
     return ForecastingData(
         series=series,
         split=split,
@@ -242,22 +248,18 @@ def prepare(section: DataSection, horizons: list[int]) -> ForecastingData:
     )
 
 
-def calendar_of(
-    section: DataSection, series: ForecastingSeries, split: ForecastSplit
-) -> NDArray[np.float32]:
-    """Calendar covariates in the form the configuration names."""
-    if section.calendar == "frequency":
-        return calendar_by_frequency(series.timestamps, series.freq)
-    return calendar_features(series.timestamps, split.train, fit_on=section.calendar_fit)
-
-
 def relative_form(
     values: NDArray[np.float32], train: slice, windows: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """Changes and distances from exponential means, (T, C) to (T, C * (1 + len(windows))).
+    """Changes and distances from exponential means, (T, C * (1 + len(windows))).
 
-    Each step uses itself and its past only; columns are divided by their deviation in the
-    training part.
+    Each step uses itself and its past only; columns are divided by their deviation in the training
+    part.
+
+    Args:
+        values: (T, C).
+        train: the training part.
+        windows: spans of the exponential means, in steps.
     """
     frame = pd.DataFrame(values.astype(np.float64))
     parts = [frame.diff().fillna(0.0)]
@@ -296,11 +298,16 @@ def count_steps(path: Path) -> int:
 
 
 def fit_sizes(values: dict[str, Any], path: Path, sets: Sequence[str]) -> None:
-    """Fit a configuration to the file's length and frequency, in place; what ``sets`` name stays.
+    """Fit a configuration to a file's length and frequency, in place.
 
     The head is chosen (``evaluate.head: auto``). Horizons are one, two and seven seasons, of half
     the test part at most. Under 1,000 steps the encoder is smaller. Sections of half the training
     part and a context of a quarter of it are the most.
+
+    Args:
+        values: of the configuration, by section.
+        path: of the CSV or Parquet file.
+        sets: ``key=value`` overrides, whose keys stay as they are.
     """
     try:
         steps = count_steps(path)

@@ -72,7 +72,14 @@ def date_label(days: float, _: int | None = None) -> str:
 def mask_figure(
     times: Sequence[Any] | Array, signal: Array, openness: Array, *, unit: str
 ) -> Figure:
-    """The signal coloured by the probability that the learned mask h keeps each step."""
+    """The signal coloured by the probability that the learned mask h keeps each step.
+
+    Args:
+        times: (T,) of the steps.
+        signal: (T,) values.
+        openness: (T,) probability.
+        unit: of the signal, for the axis.
+    """
     figure = Figure(figsize=(9, 3.6))
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     positions = np.arange(len(signal), dtype=float)

@@ -39,9 +39,15 @@ class PlotData:
     def add_embedding(
         self, method: str, embeddings: ArrayLike, marks: Mapping[str, NDArray[Any]], **facts: Any
     ) -> None:
-        """Keep two components of ``embeddings`` (n, D >= 2), standardised first, with marks (n,).
+        """Keep two principal components of standardised embeddings.
 
         Nothing is kept of fewer than three embeddings or of embeddings that are not finite.
+
+        Args:
+            method: name the embedding is kept under.
+            embeddings: (n, D), D >= 2.
+            marks: what points are coloured by, (n,) each.
+            **facts: about the embedding, JSON values.
         """
         values = np.asarray(embeddings, dtype=np.float64)
         if values.ndim != 2 or values.shape[1] < 2 or len(values) < 3:
@@ -60,7 +66,15 @@ class PlotData:
     def add_mask(
         self, method: str, times: ArrayLike, signal: ArrayLike, openness: ArrayLike, unit: str
     ) -> None:
-        """Keep a signal (T,) with the probability (T,) that the mask keeps each step."""
+        """Keep what a learned mask does to a signal.
+
+        Args:
+            method: name the mask is kept under.
+            times: (T,) of the steps.
+            signal: (T,) values.
+            openness: (T,) probability that the mask keeps each step.
+            unit: of the signal.
+        """
         values = {"time": np.asarray(times).astype("datetime64[ns]").astype(np.int64)}
         values["signal"] = np.asarray(signal, dtype=np.float32)
         values["openness"] = np.asarray(openness, dtype=np.float32)

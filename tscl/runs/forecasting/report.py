@@ -150,7 +150,13 @@ def cost_frame(run: ForecastingRun) -> pd.DataFrame:
 
 
 def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> Path:
-    """Write metrics, figures and the report; returns the path of the Markdown file."""
+    """Write metrics, figures and the report; returns the path of the Markdown file.
+
+    Args:
+        run: with data, folder and embeddings.
+        trained: methods that were trained in it.
+        table: results of all rows.
+    """
     config, data = run.config, run.data
     folder: RunFolder = run.folder
     folder.write_metrics(metrics_json(run, table))
@@ -173,7 +179,40 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
         f"{bounds['train'][1]}, validation to {bounds['valid'][1]}, test to {bounds['test'][1]}. "
         f"Seed {config.seed}. Penalties and epochs were chosen on validation only."
     )
-    _encoding_part(run, document)
+    ways: dict[str, list[str]] = {}
+    for name, embeddings in run.encoded.items():
+        how = {
+            "sliding": f"windows of {embeddings.window} past steps, last position only",
+            "chunked": "one causal pass in chunks",
+            "full": "one causal pass",
+        }[embeddings.route]
+        ways.setdefault(how, []).append(label(name))
+    for how, names in ways.items():
+        document.paragraph(f"Encoded by {how}: {', '.join(names)}.")
+    _table_part(run, table, document)
+    _mask_part(run, trained, document)
+    kept = plot_data(run, trained)
+    kept.save(folder.path)
+    names = [n for n in (config.method.name, UNTRAINED) if n in kept.facts["embeddings"]]
+    if names:
+        panels = {label(n): {**kept.embedding(n), **kept.facts["embeddings"][n]} for n in names}
+        document.heading("Embeddings")
+        document.figure(
+            "embedding",
+            embedding_figure(panels, unit=data.series.targets[-1]),
+            "First two principal components of the standardised embeddings of the test part",
+        )
+    histories = {label(t.name): t.history for t in trained if t.history}
+    if histories:
+        document.heading("Training")
+        document.figure("history", history_figure(histories), "Loss terms by training step")
+    document.heading("Configuration")
+    document.code(config.to_yaml(), summary="config.yaml")
+    markdown, _ = document.write()
+    return markdown
+
+
+def _table_part(run: ForecastingRun, table: Table, document: Document) -> None:
     if run.heads:
         document.heading("Heads, chosen on windows held out before the test part")
         document.table(head_frame(run))
@@ -191,43 +230,6 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     )
     document.heading("Cost: processor seconds and parameters of the encoder")
     document.table(cost_frame(run))
-    _mask_part(run, trained, document)
-    _embedding_part(run, trained, document)
-    histories = {label(t.name): t.history for t in trained if t.history}
-    if histories:
-        document.heading("Training")
-        document.figure("history", history_figure(histories), "Loss terms by training step")
-    document.heading("Configuration")
-    document.code(config.to_yaml(), summary="config.yaml")
-    markdown, _ = document.write()
-    return markdown
-
-
-def _encoding_part(run: ForecastingRun, document: Document) -> None:
-    ways: dict[str, list[str]] = {}
-    for name, embeddings in run.encoded.items():
-        how = {
-            "sliding": f"windows of {embeddings.window} past steps, last position only",
-            "chunked": "one causal pass in chunks",
-            "full": "one causal pass",
-        }[embeddings.route]
-        ways.setdefault(how, []).append(label(name))
-    for how, names in ways.items():
-        document.paragraph(f"Encoded by {how}: {', '.join(names)}.")
-
-
-def _embedding_part(run: ForecastingRun, trained: list[Trained], document: Document) -> None:
-    kept = plot_data(run, trained)
-    kept.save(run.folder.path)
-    names = [n for n in (run.config.method.name, UNTRAINED) if n in kept.facts["embeddings"]]
-    if names:
-        panels = {label(n): {**kept.embedding(n), **kept.facts["embeddings"][n]} for n in names}
-        document.heading("Embeddings")
-        document.figure(
-            "embedding",
-            embedding_figure(panels, unit=run.data.series.targets[-1]),
-            "First two principal components of the standardised embeddings of the test part",
-        )
 
 
 def plot_data(run: ForecastingRun, trained: list[Trained]) -> PlotData:

@@ -314,12 +314,18 @@ class ForecastingRun:
     def direct(
         self, name: str, embeddings: NDArray[np.float32] | None, head: str
     ) -> list[HorizonResult]:
-        """Results of a head on lags, calendar and embeddings; kept in ``heads`` under ``name``."""
-        rows = self.direct_rows(embeddings, head, self.config.evaluate.horizons)
+        """Results of a head on lags, calendar and embeddings, one a horizon; the heads are kept.
+
+        Args:
+            name: of the row, under which the heads are kept.
+            embeddings: what :meth:`features` gives, or None.
+            head: ``evaluate.head`` of the configuration.
+        """
+        rows = self._direct_rows(embeddings, head, self.config.evaluate.horizons)
         self.heads[name] = {row.result.horizon: row for row in rows}
         return [row.result for row in rows]
 
-    def direct_rows(
+    def _direct_rows(
         self, embeddings: NDArray[np.float32] | None, head: str, horizons: list[int]
     ) -> list[DirectRow]:
         """Fitted heads that also forecast beyond the end of a series of regular steps."""
@@ -344,7 +350,13 @@ class ForecastingRun:
         )
 
     def forecasts(self, name: str, horizon: int, origins: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scaled forecasts (n, horizon, C) of the row ``name`` from the steps ``origins``."""
+        """Scaled forecasts (n, horizon, C).
+
+        Args:
+            name: of the table's row.
+            horizon: steps ahead.
+            origins: (n,) steps to forecast from.
+        """
         if name in self.baselines:
             forecast = self.baselines[name].forecast
             return np.stack([forecast(horizon, int(o)) for o in origins]).astype(np.float32)
@@ -360,7 +372,7 @@ class ForecastingRun:
             **self.head_options(),
         ).forecast
 
-    def half_widths(self, name: str, horizon: int, coverage: float) -> NDArray[np.float64]:
+    def _half_widths(self, name: str, horizon: int, coverage: float) -> NDArray[np.float64]:
         """Scaled half widths (horizon, C) of intervals after the last step.
 
         They begin with the errors of the first half of the test part and follow those since, to the
@@ -406,7 +418,13 @@ class ForecastingRun:
         return clean if self.data.instances else clean[0]
 
     def learned_mask(self, trained: Trained, start: int, stop: int) -> NDArray[np.float32] | None:
-        """What a learned augmentation keeps of steps [start, stop) of the last input channel."""
+        """What a learned augmentation keeps of the last input channel, (stop - start,).
+
+        Args:
+            trained: method and encoder; None is returned where it learns no mask.
+            start: first step.
+            stop: the step after the last.
+        """
         if trained.method is None:
             return None
         kept = trained.method.learned_mask(
@@ -418,10 +436,15 @@ class ForecastingRun:
 def forecast_beyond(
     job: ForecastingRun, horizon: int, coverage: float | None = None
 ) -> pd.DataFrame:
-    """Forecast ``horizon`` steps after the last one, in original units.
+    """Forecast beyond the end of the series, in original units.
 
     The head is fitted on the training part with its penalty chosen on validation, as in the
     evaluation.
+
+    Args:
+        job: a finished run.
+        horizon: steps after the last one.
+        coverage: share of the truth that intervals should hold; None for no intervals.
 
     Returns:
         One row a future time stamp, one column a target; with ``coverage`` also ``TARGET.lower``
@@ -440,7 +463,7 @@ def forecast_beyond(
     name, head = job.config.method.name, job.config.evaluate.head
     job.encoded[name] = job.encode(job.load(name).encoder)
     if head != "protocol":
-        rows = job.direct_rows(job.features(job.encoded[name]), head, [horizon])
+        rows = job._direct_rows(job.features(job.encoded[name]), head, [horizon])
         job.heads[name] = {horizon: rows[0]}
     forecast = job.forecasts(name, horizon, np.array([len(data.targets) - 1]))[0]
     times = pd.date_range(data.series.timestamps[-1], periods=horizon + 1, freq=data.series.freq)[
@@ -450,7 +473,7 @@ def forecast_beyond(
     frame = pd.DataFrame(inverse(forecast), index=times, columns=list(names))
     if coverage is None:
         return frame
-    half = job.half_widths(name, horizon, coverage)
+    half = job._half_widths(name, horizon, coverage)
     low, high = inverse(forecast - half), inverse(forecast + half)
     for i, target in enumerate(names):
         frame[f"{target}.lower"], frame[f"{target}.upper"] = low[:, i], high[:, i]

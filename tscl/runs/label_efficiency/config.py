@@ -17,10 +17,17 @@ from tscl.runs.config import Component, ExternalData, JobConfig, method_needs, u
 from tscl.training.settings import Section, TrainSettings
 
 RowKind = Literal[
-    "pretrained", "finetuned", "untrained", "supervised", "spectrum", "beats", "minirocket"
+    "pretrained",
+    "finetuned",
+    "untrained",
+    "supervised",
+    "spectrum",
+    "beats",
+    "minirocket",
+    "together",
 ]
 TRAINED: tuple[RowKind, ...] = ("finetuned", "supervised")
-"""Kinds whose network is trained on the drawn labels; the others fit a linear probe."""
+"""Kinds whose network is trained on the drawn labels; the others fit a linear probe, or several."""
 
 
 class RecordingData(Section):
@@ -101,7 +108,8 @@ class RowSection(Section):
     Attributes:
         kind: ``pretrained`` without labels and probed; ``finetuned`` goes on from the row ``base``
             with the drawn labels; ``untrained`` and ``supervised`` use the same network;
-            ``spectrum``, ``beats`` and ``minirocket`` have none.
+            ``spectrum``, ``beats`` and ``minirocket`` have none; ``together`` is the mean of the
+            probes of other rows.
         method, params: of a pretrained row.
         weights: instead of a method: trained elsewhere, the folder of a saved encoder or one of
             :func:`tscl.estimators.pretrained.pretrained_names`.
@@ -115,6 +123,8 @@ class RowSection(Section):
         train: settings of :class:`tscl.training.settings.TrainSettings`, over the job's.
         labelled: settings over the job's, of a row trained on labels.
         base: of a finetuned row.
+        members: of a row ``together``, see
+            :func:`tscl.evaluation.probes.together.mean_of_probes`.
         shares: shares of labels of this row; None: all of the job's.
         title: what the row is called in tables and figures.
     """
@@ -132,6 +142,7 @@ class RowSection(Section):
     train: dict[str, Any] = Field(default_factory=dict)
     labelled: dict[str, Any] = Field(default_factory=dict)
     base: str | None = None
+    members: list[str] = Field(default_factory=list)
     shares: list[float] | None = None
     title: str | None = None
 
@@ -219,6 +230,12 @@ class LabelEfficiencyConfig(JobConfig):
         pretrained = [name for name, row in self.rows.items() if row.kind == "pretrained"]
         return self.main or (pretrained or list(self.rows))[0]
 
+    def uses_pretraining(self, name: str) -> bool:
+        """Whether a row starts from a pretrained one, or averages it with others."""
+        row = self.rows[name]
+        own = row.kind in ("pretrained", "finetuned")
+        return own or any(self.uses_pretraining(member) for member in row.members)
+
     def check(self) -> LabelEfficiencyConfig:
         """This configuration, when its components, rows and settings are known and fit.
 
@@ -284,6 +301,13 @@ def _check_row(config: LabelEfficiencyConfig, name: str, row: RowSection) -> Non
         if base is None or base.kind != "pretrained":
             pretrained = [k for k, other in config.rows.items() if other.kind == "pretrained"]
             raise ConfigError(f"{key}.base", row.base, nearest(str(row.base), pretrained))
+    if row.kind == "together":
+        probed = [k for k, other in config.rows.items() if other.kind not in (*TRAINED, "together")]
+        for member in row.members:
+            check_choice(f"{key}.members", member, probed, error=ConfigError)
+    if (row.kind == "together") != (len(set(row.members)) > 1):
+        remedy = "name two or more rows with a probe, in a row of kind together and in no other"
+        raise ConfigError(f"{key}.members", row.members, remedy)
     labelled_settings(config, row, f"{key}.labelled")
     for share in row.shares or []:
         check_choice(f"{key}.shares", share, config.shares, error=ConfigError)
@@ -298,7 +322,13 @@ def _check_training(key: str, values: dict[str, Any]) -> None:
 def labelled_settings(
     config: LabelEfficiencyConfig, row: RowSection, key: str = "labelled"
 ) -> LabelledTraining:
-    """The job's settings of training on labels with those of ``row`` over them."""
+    """Settings of training on labels.
+
+    Args:
+        config: those of the job.
+        row: those of the row, which go over them.
+        key: of the configuration, for errors.
+    """
     try:
         return validate(LabelledTraining, {**config.labelled.model_dump(), **row.labelled})
     except ConfigError as error:

@@ -177,6 +177,13 @@ def make_folds(
     They are dealt by the recordings' own classes, or by the labels of the first task where that
     takes them from a column.
 
+    Args:
+        data: all recordings.
+        group: (n,) codes of what a split keeps together: patients, and recordings that are copies.
+        section: of the configuration.
+        seed: of the split.
+        tasks: what is told of the recordings.
+
     Raises:
         ConfigError: no such column, value or fold, or fewer patients of a class than folds.
         LeakageError: a column that puts one patient, or copies of a recording, on two sides.
@@ -238,6 +245,13 @@ def draw_labels(task: Task, rows: Index, group: Index, share: float, seed: int) 
     the combinations get their shares, of numbers their fifths.
 
     For one seed a smaller share is part of a larger one.
+
+    Args:
+        task: with the labels.
+        rows: of the recordings to draw from; those without a label are left out.
+        group: (n,) codes of the patients.
+        share: in (0, 1].
+        seed: of the draw.
     """
     from data_loaders.splits.label_fraction import label_fraction
 

@@ -172,7 +172,14 @@ def sentence(
     table: pd.DataFrame, differences: pd.DataFrame, config: LabelEfficiencyConfig, task: Task
 ) -> str:
     """The result of a task: the main row at the fewest labels, against the best of the others
-    that were not pretrained, and whether the interval of the difference is on one side of 0."""
+    that were not pretrained, and whether the interval of the difference is on one side of 0.
+
+    Args:
+        table: scores of all rows and shares, with intervals.
+        differences: between rows, with intervals.
+        config: of the job.
+        task: the one that is told.
+    """
     titles, main = row_titles(config), config.main_row
     score = MAIN[task.kind]
     own = table[(table["task"] == task.name) & (table["metric"] == score)]
@@ -187,8 +194,8 @@ def sentence(
     )
     others = [
         name
-        for name, row in config.rows.items()
-        if row.kind not in ("pretrained", "finetuned") and (at["row"] == name).any()
+        for name in config.rows
+        if not config.uses_pretraining(name) and (at["row"] == name).any()
     ]
     if not others or main in others:
         return f"{text}."
@@ -314,13 +321,7 @@ def _references(document: Document, job: LabelEfficiencyRun) -> None:
 def _how(job: LabelEfficiencyRun) -> list[str]:
     """Sentences on splits, draws, probes and intervals."""
     config = job.config
-    split = (
-        "External validation: all recordings of the other hospital are tested"
-        if config.data.external is not None
-        else f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
-        if config.split.column is None
-        else f"Sides named in the column {config.split.column}"
-    )
+    split = supplement.split_words(job)
     elsewhere = ", ".join(
         f"{title} ({config.rows[name].weights})"
         for name, title in row_titles(config).items()
@@ -329,8 +330,8 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
     told = [f"Weights trained elsewhere, perhaps on these patients: {elsewhere}."]
     return [
         *(told if elsewhere else []),
-        f"{split}; recordings with the same values ({job.copies} copies) stay on one side, and so "
-        "do a patient's.",
+        f"{split[0].upper()}{split[1:]}; recordings with the same values ({job.copies} copies) "
+        "stay on one side, and so do a patient's.",
         "Pretraining sees the training part of a fold without its labels; recordings are embedded "
         "once for a row and fold, for all tasks, shares and draws.",
         f"{config.draws} draws of each share, stratified, at least one recording of each class; "
@@ -342,6 +343,14 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
         "Supervised and fine-tuned rows: the same network and augmentation as pretraining, crops "
         "drawn evenly over classes, the step chosen on a part of the drawn labels "
         f"({config.labelled.held:.0%}) where every class has two patients, else the last.",
+        *(
+            [
+                "Rows together: the mean of their probes' log-probabilities, each divided by its "
+                "spread over the training part, for which no label is needed."
+            ]
+            if any(row.kind == "together" for row in config.rows.values())
+            else []
+        ),
         *(
             [
                 "Several labels: a logistic regression each, of recordings whose label is known; "

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from tscl.evaluation.metrics.labels import MAIN, label_scores
 from tscl.evaluation.probes.any_label import apply_probe, fit_probe
 from tscl.evaluation.probes.balanced import fit_balanced, fit_ridge, ridge_proba
 from tscl.evaluation.probes.classifiers import spread_classes
+from tscl.evaluation.probes.together import mean_of_probes
 from tscl.evaluation.recordings import embed_recordings
 from tscl.methods import METHODS
 from tscl.runs.external import SIDE, with_external
@@ -189,8 +190,8 @@ class LabelEfficiencyRun:
                     continue
                 start = self.encoder(row.base, fold) if row.base is not None else None
                 start = getattr(start, "backbone", start)  # embeddings of steps, without read-out
-                if row.kind not in TRAINED:
-                    self.features(name, fold)
+                for member in row.members or ([] if row.kind in TRAINED else [name]):
+                    self.features(member, fold)
                 title = f"{row.title or name}, fold {fold.number}"
                 self.progress.start(len(keys), len(keys) - len(missing), title)
                 try:
@@ -208,44 +209,55 @@ class LabelEfficiencyRun:
         ]
 
     def cell(self, key: Mapping[str, Any], fold: Fold, start: nn.Module | None) -> Cell:
-        """Fit on the drawn labels of the training part and predict the test part."""
+        """Fit on the drawn labels of the training part and predict the test part.
+
+        Args:
+            key: row, task, fold, share and draw.
+            fold: recordings to train on and to test.
+            start: network that training begins with; None for rows on fixed features.
+        """
         name, row = str(key["row"]), self.config.rows[str(key["row"])]
         task = next(task for task in self.tasks if task.name == key["task"])
         drawn = draw_labels(task, fold.train, self.group, key["share"], int(key["draw"]))
         test = fold.test[known_labels(task.label[fold.test])]
-        y, classes = task.label[drawn], len(task.classes)
+        y = task.label[drawn]
         facts: dict[str, Any] = {"n_labels": len(drawn), "n_test": len(test)}
         if task.kind == "multilabel":
             facts["labels"] = list(task.classes)
         if row.kind in TRAINED:
             proba, facts["step"] = self._trained(name, start, drawn, y, test, task, key)
+        elif row.kind == "together":
+            probes = [self._probe(member, fold, task, drawn)[2] for member in row.members]
+            parts = [(predict(fold.train), predict(test)) for predict in probes]
+            proba = mean_of_probes(parts, task.kind)
         else:
-            z = self.features(name, fold)
-            model: Any
-            if task.kind != "classes":
-                weight = "balanced" if task.kind == "multilabel" else None
-                grid, who = self.config.probe.C, self.group[drawn]
-                model, used = fit_probe(z[drawn], y, grid, patients=who, class_weight=weight)
-                facts |= used
-                proba = apply_probe(model, z[test], classes)
-            elif row.kind == "minirocket":
-                model = fit_ridge(z[drawn], y)
-                facts["alpha"] = float(model[-1].alpha_)
-                proba = ridge_proba(model, z[test], classes)
-            else:
-                model, facts["C"] = fit_balanced(
-                    z[drawn],
-                    y,
-                    classes,
-                    C=self.config.probe.C,
-                    groups=self.group[drawn],
-                    inner_folds=self.config.probe.inner_folds,
-                )
-                proba = spread_classes(model, z[test], classes)
+            model, used, predict = self._probe(name, fold, task, drawn)
+            facts |= used
+            proba = predict(test)
             if self.is_kept(key):
                 frozen = self.encoder_of(name, fold)
                 self.keep_classifier(key, task, frozen, model, self.pooling_of(frozen))
         return Cell(dict(key), facts, {"rows": test, "y": task.label[test], "proba": proba})
+
+    def _probe(
+        self, name: str, fold: Fold, task: Task, drawn: Index
+    ) -> tuple[Any, dict[str, Any], Callable[[Index], NDArray[np.float64]]]:
+        """A row's probe fitted on the drawn labels, its choices, and what it predicts."""
+        settings, groups = self.config.probe, self.group[drawn]
+        z, y, classes = self.features(name, fold), task.label[drawn], len(task.classes)
+        model: Any
+        if task.kind != "classes":
+            weight = "balanced" if task.kind == "multilabel" else None
+            model, used = fit_probe(z[drawn], y, settings.C, patients=groups, class_weight=weight)
+            return model, used, lambda at: apply_probe(model, z[at], classes)
+        if self.config.rows[name].kind == "minirocket":
+            model = fit_ridge(z[drawn], y)
+            used = {"alpha": float(model[-1].alpha_)}
+            return model, used, lambda at: ridge_proba(model, z[at], classes)
+        model, strength = fit_balanced(
+            z[drawn], y, classes, C=settings.C, groups=groups, inner_folds=settings.inner_folds
+        )
+        return model, {"C": strength}, lambda at: spread_classes(model, z[at], classes)
 
     def _trained(
         self,
@@ -294,7 +306,15 @@ class LabelEfficiencyRun:
     def keep_classifier(
         self, key: Mapping[str, Any], task: Task, encoder: Any, model: Any, pooling: str
     ) -> None:
-        """Save a classifier in ``classifiers/``."""
+        """Save a classifier in ``classifiers/``.
+
+        Args:
+            key: of the cell: row, task, fold, share and draw.
+            task: what it tells.
+            encoder: in front of the model.
+            model: probe or network that was fitted.
+            pooling: of the embeddings.
+        """
         config, name = self.config, str(key["row"])
         fitted = FittedClassifier.of(
             encoder,
@@ -339,7 +359,7 @@ class LabelEfficiencyRun:
         """Features (n, D) of all recordings, kept on disk: computed once for a row and fold."""
         if self._features is not None and self._features[0] == (name, fold.number):
             return self._features[1]
-        path = self.features_file(name, fold, "npy")
+        path = self._features_file(name, fold, "npy")
         if path.is_file():
             result: NDArray[np.float32] = np.load(path, allow_pickle=False)
         else:
@@ -366,7 +386,7 @@ class LabelEfficiencyRun:
             bf16=config.bf16,
         )
 
-    def features_file(self, name: str, fold: Fold, ending: str) -> Path:
+    def _features_file(self, name: str, fold: Fold, ending: str) -> Path:
         """Where the features of a row and fold are kept, or what they were fitted as."""
         return self.folder.path / "embeddings" / f"{row_slug(name)}-fold{fold.number}.{ending}"
 
@@ -383,7 +403,7 @@ class LabelEfficiencyRun:
         config, row = self.config, self.config.rows[name]
         if row.kind in ("pretrained", "untrained"):
             return self.encoder(name, fold) if row.kind == "pretrained" else self.fresh_encoder()
-        path, length = self.features_file(name, fold, "safetensors"), row.crop or config.crop
+        path, length = self._features_file(name, fold, "safetensors"), row.crop or config.crop
         if path.is_file():
             arrays = {key: value.numpy() for key, value in load_tensors(path).items()}
             return RecordingFeatures(row.kind, arrays, length)
@@ -479,7 +499,13 @@ class LabelEfficiencyRun:
         return encoder
 
     def targets(self, names: Sequence[str], fit: Index, crop: int) -> CropTargets:
-        """What is known without labels of the recordings ``fit``, scaled by themselves."""
+        """What is known of recordings without labels, scaled by themselves.
+
+        Args:
+            names: ``beats``, ``minirocket`` or both.
+            fit: rows of the recordings.
+            crop: steps of the crops they are told of.
+        """
         bare, parts = without_labels(self.data), []
         if "beats" in names:
             if crop not in self._knowledge:

@@ -106,21 +106,28 @@ def _data_items(job: LabelEfficiencyRun) -> list[Item]:
     ]
 
 
+def split_words(job: LabelEfficiencyRun) -> str:
+    """Who is tested."""
+    config = job.config
+    if config.data.external is not None:
+        return "all recordings of another hospital are tested (external validation)"
+    if config.split.column is None:
+        return f"{len(job.folds)} of {config.split.n_splits} stratified folds of patients"
+    return f"sides named in the column {config.split.column}"
+
+
 def _analysis_items(job: LabelEfficiencyRun) -> list[Item]:
     config = job.config
     kinds = dict.fromkeys(score for task in job.tasks for score in SCORES[task.kind])
     rows = ", ".join(row.title or name for name, row in config.rows.items())
     count = sum(p.numel() for p in job.fresh_encoder().parameters())
-    side = (
-        "all recordings of another hospital are tested"
-        if config.data.external is not None
-        else f"{len(job.folds)} of {config.split.n_splits} folds of patients"
-        if config.split.column is None
-        else f"sides named in the column {config.split.column}"
-    )
     output = "a probability for each class or label, or the number; no threshold is set"
     return [
-        ("12a, 16", "Use of the data", f"{side}; no patient or copied recording on two sides"),
+        (
+            "12a, 16",
+            "Use of the data",
+            f"{split_words(job)}; no patient or copied recording on two sides",
+        ),
         ("12c", "Model", f"`{config.encoder.name}` ({count} parameters); rows: {rows}"),
         (
             "12d, 23b",

@@ -188,7 +188,13 @@ def difference_table(scores: dict[Spot, Scores], main: str) -> pd.DataFrame:
 
 
 def class_table(cells: Sequence[Cell], task: Task, share: float) -> pd.DataFrame:
-    """F1 of every class at one share, mean over draws and folds, one line a row."""
+    """F1 of every class at one share, mean over draws and folds, one line a row.
+
+    Args:
+        cells: all that were predicted.
+        task: of classes.
+        share: of the labels.
+    """
     values: dict[str, list[NDArray[np.float64]]] = {}
     for cell in cells:
         if cell.key["task"] == task.name and cell.key["share"] == share:
@@ -208,7 +214,13 @@ def prediction_table(
     cells: Sequence[Cell], tasks: Sequence[Task], data: Recordings
 ) -> pd.DataFrame:
     """One line a tested recording of every cell: record, patient, cell, label, the probability of
-    every class, and what the recordings' own table says of it."""
+    every class, and what the recordings' own table says of it.
+
+    Args:
+        cells: all that were predicted.
+        tasks: of the job.
+        data: all recordings.
+    """
     by_name = {task.name: task for task in tasks}
     names = pd.DataFrame({"record": data.record, "trial": data.trial, "patient": data.patient})
     facts = ("row", "task", "fold", "share", "draw")

@@ -77,9 +77,11 @@ def run_backtest(
     ``backtest/report.html``, beside the report of the study.
 
     Args:
-        config: of the study. report: called with what is done, as in a study.
-        workers, ray: see :func:`tscl.runs.workers.run_jobs`.
-        resume: see :meth:`tscl.runs.study.study.Study.run`.
+        config: of the study.
+        report: called with what is done, as in a study.
+        workers: as of :func:`tscl.runs.workers.run_jobs`.
+        ray: as of :func:`tscl.runs.workers.run_jobs`.
+        resume: as of :meth:`tscl.runs.study.study.Study.run`.
 
     Raises:
         InputError: the series is too short for the rounds or a horizon.

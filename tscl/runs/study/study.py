@@ -283,10 +283,16 @@ def write_tables(
     over: str = "seeds",
     cost: str = "",
 ) -> Path:
-    """Write ``name``.parquet, ``name``.md and the report; returns the report's page.
+    """Write tables as Parquet and Markdown, and the report; returns the report's page.
 
-    The report of a study stands in its folder, others in one of their name there.
-    ``over`` says what the deviations of the tables are taken over, ``cost`` what the rows took.
+    Args:
+        frame: one line a cell.
+        folder: of the study.
+        name: of the files; the report of ``study`` stands in ``folder``, others in one of their
+            name there.
+        title: of the report.
+        over: what the deviations of the tables are taken over.
+        cost: what the rows took, a sentence.
     """
     with atomic_file(folder / f"{name}.parquet") as work:
         frame.to_parquet(work)

@@ -111,6 +111,8 @@ def score_table(
     """Cases (rows) by methods (columns), means over seeds: what ranks are made of.
 
     Args:
+        frame: one line a cell, as :meth:`Study.run` gives it.
+        metric: column that is compared.
         per: what makes a case, of ``dataset``, ``horizon``, ``variable`` and ``round``; means
             are taken over what is left out. Methods without a figure in every case are dropped.
 
@@ -211,8 +213,10 @@ def write_report(
     report says that such cases are not independent.
 
     Args:
-        frame: rows of the study. folder: where the report goes. title: its heading.
-        over: what deviations are taken over.
+        frame: one line a cell.
+        folder: that ``report.md`` and ``report.html`` go to.
+        title: of the report.
+        over: what the deviations of the tables are taken over.
         cost: what the rows took, a sentence.
     """
     rows = with_skill(frame)
