@@ -147,8 +147,8 @@ def counted_peaks(peaks: Sequence[np.ndarray]) -> np.ndarray:
     """
     longest = max((len(places) for places in peaks), default=0)
     table = np.full((len(peaks), longest), np.nan)
-    for row, one in zip(table, peaks, strict=True):
-        row[: len(one)] = one
+    for row, places in zip(table, peaks, strict=True):
+        row[: len(places)] = places
     return np.nanmedian(table, axis=0).astype(np.int64) if longest else np.empty(0, np.int64)
 
 

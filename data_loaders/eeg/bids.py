@@ -223,8 +223,8 @@ class _Folder:
         rest = table.drop(columns=ids.name).replace("n/a", "")
         lines = zip(ids, values, further_columns(rest), strict=True)
         return {
-            one.removeprefix("sub-"): (value if column else "", further)
-            for one, value, further in lines
+            subject.removeprefix("sub-"): (value if column else "", further)
+            for subject, value, further in lines
         }
 
     def silent(self, people: dict[str, Any]) -> list[str]:

@@ -10,7 +10,6 @@ where it was. The page is made of finished runs only.
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 from torch import nn
 
 from recipes.objectives.config import ObjectivesConfig, load_objectives
-from recipes.objectives.study import pooled
+from recipes.objectives.study import pooled, step_settings
 from recipes.objectives.tasks import Task, TaskSource
 from tscl.encoders import ENCODERS
 from tscl.losses import uniformity
@@ -29,7 +28,7 @@ from tscl.reporting.document import markdown_table
 from tscl.saving.tensors import read_json, write_json
 from tscl.seeding import seeded
 from tscl.training.data import ArraySource, RandomSampler
-from tscl.training.trainer import Trainer, TrainSettings
+from tscl.training.trainer import Trainer
 
 BASE = Path(__file__).with_name("objectives.yaml")
 TASKS = ("ECG cohort", "JapaneseVowels")
@@ -85,15 +84,7 @@ def run(
             head=HEADS[head],
             one_pass=True,
         )
-    size = min(train.batch_size, len(task.x))
-    settings = TrainSettings(
-        max_epochs=math.ceil(train.steps / (len(task.x) // size)),
-        max_steps=train.steps,
-        lr=train.lr,
-        weight_decay=train.weight_decay,
-        averaging="none",
-        seed=seed,
-    )
+    size, settings = step_settings(train, len(task.x), seed)
     source, sampler = ArraySource(task.x), RandomSampler(len(task.x), size, drop_last=True)
     trained = Trainer(settings).fit(method, source, sampler).encoder
     result = method.head.eval()

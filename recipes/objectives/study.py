@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from recipes.objectives.config import Objective, ObjectivesConfig, SeriesTask
+from recipes.objectives.config import Objective, ObjectivesConfig, ObjectiveTraining, SeriesTask
 from recipes.objectives.feeds import BASELINE, build_objective, default_objectives, group_of
 from recipes.objectives.tasks import Series, Task, TaskSource
 from tscl.augmentations import Compose, KeepChannels, build_augmentation
@@ -178,15 +178,7 @@ class ObjectiveStudy:
                 one_pass=True,
             )
         labels: NDArray[Any] = task.targets if "targets" in loss.needs else task.classes
-        size = min(train.batch_size, len(task.x))
-        settings = TrainSettings(
-            max_epochs=math.ceil(train.steps / (len(task.x) // size)),
-            max_steps=train.steps,
-            lr=train.lr,
-            weight_decay=train.weight_decay,
-            averaging="none",
-            seed=seed,
-        )
+        size, settings = step_settings(train, len(task.x), seed)
         result = Trainer(settings).fit(
             method,
             ArraySource(task.x, labels=labels),
@@ -211,6 +203,19 @@ class ObjectiveStudy:
         ]
         first, second = embeddings
         return {"alignment": alignment(first, second), "uniformity": uniformity(first)}
+
+
+def step_settings(train: ObjectiveTraining, n_samples: int, seed: int) -> tuple[int, TrainSettings]:
+    """Samples a step, and settings of a training of so many steps."""
+    size = min(train.batch_size, n_samples)
+    return size, TrainSettings(
+        max_epochs=math.ceil(train.steps / (n_samples // size)),
+        max_steps=train.steps,
+        lr=train.lr,
+        weight_decay=train.weight_decay,
+        averaging="none",
+        seed=seed,
+    )
 
 
 def pooled(encoder: nn.Module, x: Series) -> NDArray[np.float32]:

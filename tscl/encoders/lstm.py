@@ -110,8 +110,8 @@ class LSTMEncoder(Encoder):
         if state is None:
             state = tuple(x.new_zeros(shape) for shape in shapes)
         if [tuple(part.shape) for part in state] != shapes:
-            found = [tuple(part.shape) for part in state]
-            raise InputError("state", found, f"pass hidden and cell of shape {shapes[0]}")
+            given = [tuple(part.shape) for part in state]
+            raise InputError("state", given, f"pass hidden and cell of shape {shapes[0]}")
         hidden, after = self.lstm(project_input(x, self.input_fc, None), tuple(state[:2]))
         embeddings, last = self._output(hidden, tuple(state[2:]) or None)
         return embeddings, (*after, *last)

@@ -47,8 +47,8 @@ def with_new_input(encoder: nn.Module, channels: int, seed: int = 0) -> Encoder:
     if channels == encoder.input_dims:
         with seeded(seed):
             other = ENCODERS.build(name, **{**encoder.config(), "input_dims": channels + 1})
-    old, fresh, apart = encoder.state_dict(), copy.state_dict(), other.state_dict()
-    new = {key for key in fresh if key not in old or old[key].shape != apart[key].shape}
+    old, fresh, wider = encoder.state_dict(), copy.state_dict(), other.state_dict()
+    new = {key for key in fresh if key not in old or old[key].shape != wider[key].shape}
     layers = {_layer(copy, key) for key in new}
     new |= {key for key in fresh if _layer(copy, key) in layers}
     if len(new) == len(fresh):

@@ -310,13 +310,13 @@ def _ridge_rows(
 
 def _level(lags: Float64, kind: str) -> tuple[Float64, Float64]:
     """Centre and scale of windows (n, L), (n, 1) each."""
-    one = np.ones((len(lags), 1))
-    center = {"last": lags[:, -1:], "scaled": lags[:, -1:], "none": 0 * one}.get(kind)
+    ones = np.ones((len(lags), 1))
+    center = {"last": lags[:, -1:], "scaled": lags[:, -1:], "none": 0 * ones}.get(kind)
     if center is None:
         center = lags.mean(axis=1, keepdims=True)
     if kind in ("standard", "scaled"):
         return center, lags.std(axis=1, keepdims=True) + LEAST_SCALE
-    return center, one
+    return center, ones
 
 
 @dataclass(eq=False)
@@ -433,10 +433,10 @@ class BoostedForecast:
         past = data.past(origins, self._past(data)).astype(np.float64)
         level = self.level if self.ridge is None else self.ridge.choice.level
         each = [_level(past[:, :, c], level) for c in range(past.shape[2])]
-        scale = np.concatenate([one for _, one in each], axis=1)
+        scale = np.concatenate([part for _, part in each], axis=1)
         if self.ridge is not None:
             return self.ridge.predict(data, origins, embedding), scale
-        center = np.concatenate([one for one, _ in each], axis=1)
+        center = np.concatenate([part for part, _ in each], axis=1)
         return np.repeat(center[:, None], data.horizon, axis=1), scale
 
     def _rows(

@@ -67,17 +67,17 @@ class LinearForecast:
                 trained = train_forecaster(network, data, origins, some, BATCH, settings)
                 self.maps.append(trained.weight[1, 0].detach().numpy().copy())
                 self.biases.append(trained.bias[:, 0].sum(dim=0).detach().numpy().copy())
-                forecast = self._one(data, held, len(self.maps) - 1)
+                forecast = self._member(data, held, len(self.maps) - 1)
                 errors.append(float(np.square(forecast - data.future(held)).mean()))
         self.weights = shares(errors, POWER)
         return self.predict(data, held)
 
     def predict(self, data: WindowData, origins: Origins) -> Float64:
         """Forecasts (n, H, C)."""
-        each = (self._one(data, origins, i) for i in range(len(self.maps)))
+        each = (self._member(data, origins, i) for i in range(len(self.maps)))
         return weighted_mean(each, self.weights)
 
-    def _one(self, data: WindowData, origins: Origins, i: int) -> Float32:
+    def _member(self, data: WindowData, origins: Origins, i: int) -> Float32:
         past = data.past(origins, self.maps[i].shape[1])
         last = past[:, -1:]
         change = np.einsum("hl,nlc->nhc", self.maps[i], past - last, optimize=True)

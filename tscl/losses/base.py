@@ -124,17 +124,8 @@ class ContrastiveLoss(nn.Module, ABC):
     ) -> Tensor:
         """Check the inputs, stack the views to (V, B, D) and return the reduced loss.
 
-        Computed in float32 at least, under autocast too. A loss takes the columns it needs.
-
-        Args:
-            z1: (B, D) embeddings of one view, or (V, B, D) of all.
-            z2: (B, D) of the other view; None when ``z1`` holds all.
-            labels: (B,) classes.
-            targets: (B,) numbers.
-            ids: (B,) codes of who a sample is from.
-            index: (B,) rows in the data set.
-            background: (B,) True for background samples.
-            weights: (B,) of the samples, >= 0.
+        Computed in float32 at least, under autocast too. Arguments: two views or all of them, as
+        the class says, and columns as of :class:`Extra`.
         """
         views = stack_views(z1, z2, self.power)
         columns = {

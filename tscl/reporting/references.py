@@ -45,9 +45,10 @@ class Reference:
     def bibtex(self) -> str:
         """The entry; its key is the first author's name, the year and the title's first word."""
         word = next((w for w in re.findall(r"[A-Za-z]+", self.title) if len(w) > 2), "paper")
-        name = re.sub(r"[^A-Za-z]", "", self.authors.split(" and ")[0])
+        authors = self.authors.split(" and ")
+        name = re.sub(r"[^A-Za-z]", "", authors[0])
         fields = {
-            "author": " and ".join(f"{{{one}}}" for one in self.authors.split(" and ")).replace(
+            "author": " and ".join(f"{{{author}}}" for author in authors).replace(
                 "{others}", "others"
             ),
             "title": f"{{{self.title}}}",

@@ -54,7 +54,7 @@ def with_external(
     other = _of_known_labels(other, data)
     names = ["" if section.shared != "other_people" else f"{side}:" for side in ("train", "test")]
     mine, theirs = (
-        np.asarray([f"{name}{one}" for one in part.patient])
+        np.asarray([f"{name}{patient}" for patient in part.patient])
         for name, part in zip(names, (data, other), strict=True)
     )
     shared = np.isin(theirs, mine)

@@ -81,7 +81,7 @@ def check_params(key: str, function: Callable[..., Any], params: dict[str, Any])
     takes = loader_keys(function)
     for name in params:
         check_choice(f"{key}.{name}", name, takes, error=ConfigError)
-    for name, one in list(inspect.signature(function).parameters.items())[1:]:
-        needed = one.default is one.empty and one.kind is not one.VAR_KEYWORD
+    for name, argument in list(inspect.signature(function).parameters.items())[1:]:
+        needed = argument.default is argument.empty and argument.kind is not argument.VAR_KEYWORD
         if needed and name not in params:
             raise ConfigError(f"{key}.{name}", None, "these data need it")

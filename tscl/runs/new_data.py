@@ -87,7 +87,7 @@ def find_classifier(run: Path, name: str | None = None, main: str | None = None)
         raise ConfigError("--model", run, "holds no saved classifier; run `tscl run` first")
     if name is None:
         mine = [candidate for candidate in known if candidate.startswith(f"{main}-fold")]
-        mine.sort(key=lambda one: "-partial-" not in one)
+        mine.sort(key=lambda candidate: "-partial-" not in candidate)
         if len(known) > 1 and not mine:
             raise ConfigError("--classifier", None, f"choose one of {', '.join(known)}")
         return known[(mine or list(known))[0]]

@@ -50,7 +50,7 @@ def load_weights(
             for name, spelled in zip(names, wanted, strict=True)
         )
     if not fits:
-        told = ", ".join(wanted) or f"{encoder.input_dims} channels"
-        remedy = f"the weights take {told} in this order: read these, or say new_input"
+        expected = ", ".join(wanted) or f"{encoder.input_dims} channels"
+        remedy = f"the weights take {expected} in this order: read these, or say new_input"
         raise ConfigError(f"{key}.channels", ", ".join(names), remedy)
     return encoder, card

@@ -95,8 +95,8 @@ def _mixture(tensors: Mapping[str, Tensor]) -> list[str]:
 
 def _ours(name: str, mixed: bool) -> str:
     """This library's name of a tensor of the public code."""
-    if found := re.fullmatch(r"tfd\.(\d+)\.(weight|bias)", name):
-        return f"{'weights' if found[2] == 'weight' else 'biases'}.{found[1]}"
+    if match := re.fullmatch(r"tfd\.(\d+)\.(weight|bias)", name):
+        return f"{'weights' if match[2] == 'weight' else 'biases'}.{match[1]}"
     name = name.replace(_BLOCK, "blocks.").replace(".conv.", ".")
     return f"backbone.{name}" if mixed else name
 

@@ -273,7 +273,7 @@ class Marks:
         Args:
             index: times of the training part.
             X: its covariates, one column each; None for none.
-            calendar: take time of day, week and year from ``index`` as well.
+            calendar: take hour, weekday and the like from ``index`` as well.
         """
         fields = _fields(index) if calendar else None
         statistics = None

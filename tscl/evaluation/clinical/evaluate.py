@@ -150,12 +150,12 @@ class Job:
         if key["protocol"] == "knn":
             nearest = Nearest(train, y, self.n_outputs, self.settings["n_neighbors"])
             self._tell(key, nearest)
-            said = {
+            proba = {
                 name: nearest.predict(embeddings[name])
                 for name in ("test", "valid")
                 if name in embeddings
             }
-            return said["test"], {}, said.get("valid")
+            return proba["test"], {}, proba.get("valid")
         valid = None
         if "valid" in embeddings:
             valid = embeddings["valid"], self.label[self.parts["valid"]]

@@ -58,10 +58,10 @@ class Neighbours(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Logits in float64."""
-        said = torch.from_numpy(self.nearest.predict(z.detach().cpu().numpy()))
+        result = torch.from_numpy(self.nearest.predict(z.detach().cpu().numpy()))
         if self.kind == "target":
-            return said
-        return said.log() if self.kind == "classes" else said.logit()
+            return result
+        return result.log() if self.kind == "classes" else result.logit()
 
 
 LAYERS: dict[str, tuple[Any, tuple[str, ...]]] = {

@@ -199,6 +199,6 @@ def _banded(values: pd.Series[Any]) -> pd.Series[Any]:
         return values.where(values.astype(str).str.strip() != "")
     cut = pd.qcut(values, 3, duplicates="drop")
     text: pd.Series[Any] = cut.map(
-        lambda one: f"above {one.left:g} to {one.right:g}", na_action="ignore"
+        lambda third: f"above {third.left:g} to {third.right:g}", na_action="ignore"
     )
     return text.astype(object)

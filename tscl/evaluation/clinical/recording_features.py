@@ -178,7 +178,7 @@ def _checked(arrays: dict[str, NDArray[Any]], length: int, n_channels: int) -> t
     )
     if not fits:
         remedy = f"they are not of windows of {length} steps and {n_channels} channels"
-        raise InputError("MiniRocket's arrays", [len(one) for one in arrays.values()], remedy)
+        raise InputError("MiniRocket's arrays", [len(array) for array in arrays.values()], remedy)
     return each, channels, dilations, features, biases
 
 

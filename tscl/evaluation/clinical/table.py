@@ -124,10 +124,10 @@ def _level_rows(
 
 
 def _replicates(
-    one: LevelPredictions, names: list[str], n_replicates: int
+    level: LevelPredictions, names: list[str], n_replicates: int
 ) -> dict[str, NDArray[np.float64]]:
-    rows = np.argsort(one.patient, kind="stable")  # all levels and orders of folds draw alike
-    y, proba, patient = one.y[rows], one.proba[rows], one.patient[rows]
+    rows = np.argsort(level.patient, kind="stable")  # all levels and orders of folds draw alike
+    y, proba, patient = level.y[rows], level.proba[rows], level.patient[rows]
     return label_replicates(y, proba, patient, names=names, n_replicates=n_replicates, seed=0)
 
 

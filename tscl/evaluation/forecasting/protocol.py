@@ -218,12 +218,12 @@ def validation_score(
     rows = [
         FeatureRows(
             targets,
-            None if one is None else check_matrix("embeddings", one)[:stop],
+            None if part is None else check_matrix("embeddings", part)[:stop],
             None,
             settings.window_features,
             settings.relative_window,
         )
-        for targets, one in _series(embeddings, values)
+        for targets, part in _series(embeddings, values)
     ]
     scores = []
     for horizon in horizons:

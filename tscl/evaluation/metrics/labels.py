@@ -189,9 +189,9 @@ def _rank_correlation(y: Array, p: Array, weights: Array) -> Array:
         upto = np.cumsum(weights[:, order], axis=1)[:, last]
         rank = upto - (np.diff(upto, axis=1, prepend=0) - 1) / 2
         parts.append(rank[:, place] - (n + 1) / 2)
-    one, other = parts
+    ranks, other = parts
     with np.errstate(invalid="ignore", divide="ignore"):
-        result: Array = (weights * one * other).sum(axis=1) / np.sqrt(
-            (weights * one**2).sum(axis=1) * (weights * other**2).sum(axis=1)
+        result: Array = (weights * ranks * other).sum(axis=1) / np.sqrt(
+            (weights * ranks**2).sum(axis=1) * (weights * other**2).sum(axis=1)
         )
     return result

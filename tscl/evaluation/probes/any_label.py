@@ -66,14 +66,10 @@ def fit_probe(
     and one that nobody has known is never there. Numbers: ridge regression with the penalty 1/C,
     C of the least squared error.
 
+    Arguments as :func:`tscl.evaluation.probes.classifiers.fit_partial`, but for ``y``.
+
     Args:
-        train: (n, D) embeddings.
         y: (n,) class codes, (n, L) labels of 0, 1 and NaN, or (n,) numbers.
-        C: as of ``fit_partial``.
-        valid: as of ``fit_partial``.
-        patients: as of ``fit_partial``.
-        one_vs_rest: as of ``fit_partial``.
-        class_weight: as of ``fit_partial``.
 
     Returns:
         What :func:`apply_probe` takes, and the C used, or that of each label.

@@ -35,11 +35,11 @@ def mean_of_probes(parts: Sequence[tuple[Predictions, Predictions]], kind: str) 
                [0.5, 0.5]])
     """
     if kind == "target":
-        return np.asarray(np.mean([asked for _, asked in parts], axis=0))
+        return np.asarray(np.mean([test for _, test in parts], axis=0))
     values, spreads = [], []
-    for train, asked in parts:
+    for train, test in parts:
         spread = float(_values(train, kind).std()) or 1.0
-        values.append(_values(asked, kind) / spread)
+        values.append(_values(test, kind) / spread)
         spreads.append(spread)
     mean = np.mean(values, axis=0) * np.mean(spreads)
     return np.asarray(softmax(mean, axis=1) if kind == "classes" else expit(mean))

@@ -96,14 +96,12 @@ class MoCoTerm(MomentumTerm):
     and holds only keys of training steps: an evaluation of the loss leaves queue and copy as
     they are, and an empty queue means no negatives (the first step's loss is zero).
 
+    Arguments as :class:`MomentumTerm`, and those below.
+
     Args:
         queue: keys remembered.
-        momentum: see :class:`MomentumTerm`.
         temperature: softmax temperature, > 0.
         normalize: compare unit vectors; the queue then holds unit vectors.
-        pooling: as of :class:`MomentumTerm`.
-        augmentation: as of :class:`MomentumTerm`.
-        augment: as of :class:`MomentumTerm`.
         head: a projection of two layers on query and key, that of the key a moving copy.
         hierarchical: share of TS2Vec's hierarchical loss between the network's embeddings and the
             copy's, both of the window itself, which stands beside MoCo's with the rest (0: none).
@@ -209,18 +207,12 @@ class CoSTTerm(MoCoTerm):
     frequency term contrasts, at every frequency, amplitude and phase of the samples of a batch
     (eqs. 3 and 4). The phase enters as the unit vector (cos, sin), so that -pi and pi are equal.
 
+    Arguments as :class:`MoCoTerm`, and those below.
+
     Args:
         time_weight: of the time term, >= 0.
         frequency_weight: of the frequency term, >= 0 (the public code of arXiv 2306.12086 has
             0.0005, and 1 for the other).
-        queue: as of :class:`MoCoTerm`.
-        momentum: as of :class:`MoCoTerm`.
-        temperature: as of :class:`MoCoTerm`.
-        normalize: as of :class:`MoCoTerm`.
-        pooling: as of :class:`MoCoTerm`.
-        augmentation: as of :class:`MoCoTerm`.
-        augment: as of :class:`MoCoTerm`.
-        head: as of :class:`MoCoTerm`.
     """
 
     def __init__(

@@ -201,6 +201,7 @@ def framed(
         licence: of the weights.
         seed: of the run.
     """
+    known = f"licence of the model: {licence}; " if licence else ""
     items = [
         ("1-4", "Title, abstract, background, objectives", TODO),
         *middle,
@@ -209,7 +210,7 @@ def framed(
         (
             "18e, 18f",
             "Data and code",
-            f"{_said(licence, 'licence of the model: ')}every setting and the seed "
+            f"{known}every setting and the seed "
             f"{seed} in config.yaml, versions in run.json, each prediction in "
             "predictions.csv; whether data and code are shared: " + TODO,
         ),
@@ -223,10 +224,6 @@ def framed(
 def _having(label: NDArray[Any], k: int) -> NDArray[np.bool_]:
     """Samples of class ``k``, or with the label ``k`` where a sample may have several."""
     return np.asarray(label[:, k] == 1 if label.ndim == 2 else label == k)
-
-
-def _said(value: object, before: str) -> str:
-    return f"{before}{value}; " if value else ""
 
 
 def origin_items(data: MedicalDataset | Recordings, kind: str) -> list[Item]:

@@ -178,13 +178,13 @@ def write_predictions(
                 protocol=key["protocol"],
                 share=key["fraction"],
                 by=key["by"],
-                **_said(cell, classes),
+                **_prediction_columns(cell, classes),
             )
             part = pd.concat([part, further.iloc[rows]], axis=1)
             part.to_csv(file, index=False, header=number == 0, float_format="%.6g")
 
 
-def _said(cell: Cell, names: Sequence[str]) -> dict[str, Any]:
+def _prediction_columns(cell: Cell, names: Sequence[str]) -> dict[str, Any]:
     """Columns of truth and prediction."""
     y, proba = cell.arrays["y"], cell.arrays["proba"]
     kind = label_kind(y)

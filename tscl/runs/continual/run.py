@@ -60,7 +60,7 @@ class ContinualRun:
         self.cells = [SiteCell(row, seed) for seed in seeds for row in ROWS]
         facts = config.model_dump(mode="json", exclude={"licence", "name", "out", "seed"})
         facts["train"].pop("seeds")  # more of them leave the others as they are
-        self.files = CellFiles(self.folder.path, self.cells, lambda one: {**asdict(one), **facts})
+        self.files = CellFiles(self.folder.path, self.cells, lambda cell: {**asdict(cell), **facts})
 
     def begin(self, *, resume: bool) -> None:
         """Create the run folder; without ``resume`` what an earlier run left in it goes."""

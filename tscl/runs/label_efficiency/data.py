@@ -155,12 +155,12 @@ def make_tasks(data: Recordings, sections: dict[str, TaskSection]) -> list[Task]
             tasks.append(Task(name, title, names or ("value",), label))
             continue
         classes = tuple(section.classes or names)
-        for one in classes:
-            check_choice(f"{key}.classes", one, names, error=ConfigError)
+        for chosen in classes:
+            check_choice(f"{key}.classes", chosen, names, error=ConfigError)
         if len(classes) < 2:
             raise ConfigError(f"{key}.classes", classes, "the data have fewer than two")
         codes = np.full(len(names) + 1, -1)  # the last entry is of label -1
-        codes[[names.index(one) for one in classes]] = np.arange(len(classes))
+        codes[[names.index(chosen) for chosen in classes]] = np.arange(len(classes))
         tasks.append(Task(name, title, classes, codes[label]))
     return tasks
 

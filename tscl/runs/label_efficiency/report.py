@@ -135,7 +135,7 @@ def _encoder_pictures(document: Document, job: LabelEfficiencyRun) -> None:
     """Where the main row's encoder puts the test recordings of the first fold, and what of a
     recording of each class moves its embedding; nothing where the main row has no encoder."""
     name, fold = job.config.main_row, job.folds[0]
-    task = next((one for one in job.tasks[::-1] if one.kind == "classes"), None)
+    task = next((task for task in job.tasks[::-1] if task.kind == "classes"), None)
     if job.config.rows[name].kind != "pretrained" or task is None:
         return
     title = row_titles(job.config)[name]
@@ -327,9 +327,9 @@ def _how(job: LabelEfficiencyRun) -> list[str]:
         for name, title in row_titles(config).items()
         if config.rows[name].weights is not None
     )
-    told = [f"Weights trained elsewhere, perhaps on these patients: {elsewhere}."]
+    notice = [f"Weights trained elsewhere, perhaps on these patients: {elsewhere}."]
     return [
-        *(told if elsewhere else []),
+        *(notice if elsewhere else []),
         f"{split[0].upper()}{split[1:]}; recordings with the same values ({job.copies} copies) "
         "stay on one side, and so do a patient's.",
         "Pretraining sees the training part of a fold without its labels; recordings are embedded "

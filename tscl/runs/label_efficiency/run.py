@@ -414,7 +414,7 @@ class LabelEfficiencyRun:
             fitted = RecordingFeatures.scaled_by(
                 row.kind, self.plain(row.kind, fold.number), fold.train
             )
-        save_tensors(path, {key: torch.from_numpy(one) for key, one in fitted.arrays.items()})
+        save_tensors(path, {key: torch.from_numpy(value) for key, value in fitted.arrays.items()})
         return fitted
 
     def pooling_of(self, encoder: nn.Module | RecordingFeatures) -> str:

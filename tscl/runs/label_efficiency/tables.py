@@ -231,18 +231,18 @@ def prediction_table(
         task, rows = by_name[str(cell.key["task"])], cell.arrays["rows"]
         part = names.iloc[rows].assign(
             **{name: cell.key[name] for name in facts},
-            **_told(cell.arrays["y"], cell.arrays["proba"], task),
+            **_prediction_columns(cell.arrays["y"], cell.arrays["proba"], task),
         )
         parts.append(pd.concat([part, further.iloc[rows]], axis=1))
     return pd.concat(parts, ignore_index=True)
 
 
-def _told(y: NDArray[Any], proba: NDArray[np.float64], task: Task) -> dict[str, Any]:
+def _prediction_columns(y: NDArray[Any], proba: NDArray[np.float64], task: Task) -> dict[str, Any]:
     """Label and predictions as columns."""
     if task.kind == "target":
         return {"label": y, "predicted": proba[:, 0]}
     names = np.asarray(task.classes)
-    label = names[y] if task.kind == "classes" else [";".join(names[one == 1]) for one in y]
+    label = names[y] if task.kind == "classes" else [";".join(names[labels == 1]) for labels in y]
     return {"label": label, **probability_columns(proba, task.classes)}
 
 
