@@ -222,15 +222,17 @@ def group_split(
     return {name: np.flatnonzero(part[group] == i) for i, name in enumerate(shares)}
 
 
-def _takes_groups(splitter: Any) -> Any:
-    from sklearn.utils.metadata_routing import MetadataRequest
+class _TakesGroups:
+    def get_metadata_routing(self) -> Any:
+        """For scikit-learn: ``split`` takes ``groups``."""
+        from sklearn.utils.metadata_routing import MetadataRequest
 
-    request = MetadataRequest(owner=splitter)
-    request.split.add_request(param="groups", alias=True)
-    return request
+        request = MetadataRequest(owner=self)
+        request.split.add_request(param="groups", alias=True)
+        return request
 
 
-class GroupKFold:
+class GroupKFold(_TakesGroups):
     """k folds of patients, each class in its share in every fold; a scikit-learn splitter.
 
     Args:
@@ -262,10 +264,6 @@ class GroupKFold:
         self.stratify = stratify
         self.allow_missing = allow_missing
         self.seed = seed
-
-    def get_metadata_routing(self) -> Any:
-        """For scikit-learn: ``split`` takes ``groups``."""
-        return _takes_groups(self)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Number of folds."""
@@ -309,15 +307,11 @@ class GroupKFold:
             yield {"train": np.sort(np.concatenate(rest)), "valid": folds[j], "test": test}
 
 
-class LeaveOnePatientOut:
+class LeaveOnePatientOut(_TakesGroups):
     """Each patient is the test set once, in the order of appearance; a scikit-learn splitter."""
 
     def __init__(self, *, column: str = "patient") -> None:
         self.column = column
-
-    def get_metadata_routing(self) -> Any:
-        """For scikit-learn: ``split`` takes ``groups``."""
-        return _takes_groups(self)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Number of patients."""
