@@ -109,7 +109,8 @@ KindOption = Annotated[
     str | None,
     typer.Option(
         help="What the folder holds: wfdb or eeg (own files and a table labels.csv), ptb, ptbxl, "
-        "mitbih, ad, tdbrain, uci_eeg, processed; found without for cohort, saved, ptbxl."
+        "mitbih, ad, tdbrain, uci_eeg, processed; own files, arrays, cohort, saved and ptbxl are "
+        "found without."
     ),
 ]
 LoaderOption = Annotated[
