@@ -239,13 +239,15 @@ def write_report(
     document.heading("Further figures by horizon")
     for metric in known[2:]:
         document.subheading(METRICS[metric])
-        document.table(summary(rows, metric), best=_best(metric), summary="table")
+        table = summary(rows, metric)
+        document.table(table, best=_best(metric), summary=f"{METRICS[metric]}: table")
     variables = variable_columns(rows, "mse")
     if 1 < len(variables) <= 12 and rows.get("dataset", pd.Series([0])).nunique() == 1:
         document.heading("Test MSE of every variable")
         for horizon in sorted(rows["horizon"].unique()):
-            document.subheading(f"Test MSE of every variable, horizon {horizon}")
-            document.table(by_variable(frame, horizon), best="low", summary="table")
+            title = f"Test MSE of every variable, horizon {horizon}"
+            document.subheading(title)
+            document.table(by_variable(frame, horizon), best="low", summary=f"{title}: table")
     single = "dataset" not in rows or rows["dataset"].nunique() < 2
     cases = ("horizon", "variable") if single else ("dataset", "horizon")
     scores = score_table(frame, "mse", cases)
