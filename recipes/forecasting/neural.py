@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import itertools
+import importlib.util
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.model_selection import ParameterGrid
 
 from data_loaders.series.splits import ForecastSplit
 from tscl.evaluation.forecasting.scores import HorizonResult, make_result, score
 
 NEURAL = {"N-HITS": "NHITS", "PatchTST": "PatchTST"}
+QUIET = {
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_checkpointing": False,
+    "enable_model_summary": False,
+    "accelerator": "cpu",
+    "devices": 1,
+}
+"""Arguments of its trainer."""
 
 
 def available() -> bool:
     """Whether neuralforecast is installed (``pip install neuralforecast``); it brings its own
     trainer and Ray, so it is no dependency of the library."""
-    try:
-        import neuralforecast
-    except ImportError:
-        return False
-    return neuralforecast is not None
+    return importlib.util.find_spec("neuralforecast") is not None
 
 
 def neural_row(
@@ -33,7 +40,7 @@ def neural_row(
     index: pd.DatetimeIndex,
     split: ForecastSplit,
     horizon: int,
-    pasts: tuple[int, ...],
+    pasts: Sequence[int],
     settings: dict[str, Any],
     seed: int,
 ) -> tuple[HorizonResult, dict[str, Any]]:
@@ -66,8 +73,7 @@ def neural_row(
     frame = pd.DataFrame({"unique_id": "series", "ds": index, "y": values[:, 0]})
     test_size = len(values) - 1 - split.test.start
     best: tuple[float, dict[str, Any], pd.DataFrame] | None = None
-    for combination in itertools.product(*choices.values()):
-        chosen = dict(zip(choices, combination, strict=True))
+    for chosen in ParameterGrid(choices):
         network = getattr(models, NEURAL[name])(
             h=horizon, loss=MSE(), random_seed=seed, **QUIET, **fixed, **chosen
         )
@@ -94,14 +100,3 @@ def neural_row(
     sums = score(predict, values, split.test, horizon)
     result = make_result(horizon, sums, sums, split, None)
     return replace(result, valid_mse=error, valid_mae=float("nan")), chosen
-
-
-QUIET = {
-    "logger": False,
-    "enable_progress_bar": False,
-    "enable_checkpointing": False,
-    "enable_model_summary": False,
-    "accelerator": "cpu",
-    "devices": 1,
-}
-"""Arguments of its trainer."""

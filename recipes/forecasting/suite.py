@@ -51,6 +51,7 @@ Rows = dict[int, tuple[HorizonResult, dict[str, Any]]]
 """By horizon: errors, and what was chosen."""
 ENCODERS = {"AutoTCL": "autotcl", "TS2Vec": "ts2vec", "untrained encoder": UNTRAINED}
 LINEAR = ("DLinear", "NLinear")
+ROWS = (*PLAIN[::-1], *LIBRARY[::-1])
 SEEDED = ("AutoTCL", "TS2Vec", "end to end")
 
 
@@ -92,13 +93,13 @@ def load_suite(path: Path) -> dict[str, Any]:
 class Suite:
     """All cells of a configuration, in its folder."""
 
-    def __init__(self, config: dict[str, Any], rows: Sequence[str] | None = None) -> None:
+    def __init__(self, config: dict[str, Any], rows: Sequence[str] = ROWS) -> None:
         self.config, self.folder = config, Path(config["out"])
         self.names = [name for name in config["datasets"] if self._available(name)]
         cells = [
             Cell(name, row, seed)
             for name in self.names
-            for row in rows or (*PLAIN[::-1], *LIBRARY[::-1])
+            for row in rows
             for seed in (config["seeds"] if row in SEEDED else config["seeds"][:1])
         ]
         cells.sort(key=lambda cell: cell.seed)  # the first seed everywhere before the second
@@ -351,7 +352,7 @@ def main() -> None:
     if options.datasets:
         config["datasets"] = {name: config["datasets"][name] for name in options.datasets}
     config |= {key: v for key in ("steps", "out") if (v := getattr(options, key)) is not None}
-    rows = options.rows or [*PLAIN[::-1], *LIBRARY[::-1]]
+    rows = options.rows or ROWS
     if options.page is None and not available():
         print(f"left out without neuralforecast: {', '.join(NEURAL)}", flush=True)
         rows = [row for row in rows if row not in NEURAL]

@@ -50,8 +50,9 @@ def roc_pr_figure(
     figure = Figure(figsize=(10.5, height), layout="constrained")
     roc_axes, pr_axes = panels = figure.subplots(1, 2)
     several, chance = False, None
+    styles = styles or _own_styles(curves)
     for name, seeds in curves.items():
-        colour, dash = (styles or _own_styles(curves))[name]
+        colour, dash = styles[name]
         checked = [check_probabilities(y, p) for y, p in seeds]
         several = checked[0][1].shape[1] > 2
         drawn = [_curve_pair(y, p) for y, p in checked if len(np.unique(y)) > 1]
@@ -119,10 +120,11 @@ def calibration_figure(predictions: Predictions, styles: Styles | None = None) -
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     top.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--", label="perfect calibration")
     low = 1.0
+    styles = styles or _own_styles(predictions)
     for name, (y_true, proba) in predictions.items():
         bins = reliability_bins(y_true, proba)
         used = bins.count > 0
-        colour, dash = (styles or _own_styles(predictions))[name]
+        colour, dash = styles[name]
         label = f"{name} (ECE {bins.ece:.3f})"
         style: dict[str, Any] = {"color": colour, "ls": dash, "lw": 1.4, "marker": "o", "ms": 4}
         top.plot(bins.confidence[used], bins.accuracy[used], label=label, **style)
@@ -265,10 +267,9 @@ def _umap(z: NDArray[Any], wanted: bool | None) -> NDArray[Any] | None:
             raise MissingExtraError("umap-learn", "umap") from error
         return None
     neighbours = min(15, len(z) - 1)
+    mapper = UMAP(n_neighbors=neighbours, random_state=0, n_jobs=1)
     with same_threads():
-        mapped: NDArray[Any] = UMAP(n_neighbors=neighbours, random_state=0, n_jobs=1).fit_transform(
-            z
-        )
+        mapped: NDArray[Any] = mapper.fit_transform(z)
     return mapped
 
 

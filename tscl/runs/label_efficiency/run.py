@@ -220,12 +220,11 @@ class LabelEfficiencyRun:
         task = next(task for task in self.tasks if task.name == key["task"])
         drawn = draw_labels(task, fold.train, self.group, key["share"], int(key["draw"]))
         test = fold.test[known_labels(task.label[fold.test])]
-        y = task.label[drawn]
         facts: dict[str, Any] = {"n_labels": len(drawn), "n_test": len(test)}
         if task.kind == "multilabel":
             facts["labels"] = list(task.classes)
         if row.kind in TRAINED:
-            proba, facts["step"] = self._trained(name, start, drawn, y, test, task, key)
+            proba, facts["step"] = self._trained(name, start, drawn, test, task, key)
         elif row.kind == "together":
             probes = [self._probe(member, fold, task, drawn)[2] for member in row.members]
             parts = [(predict(fold.train), predict(test)) for predict in probes]
@@ -264,7 +263,6 @@ class LabelEfficiencyRun:
         name: str,
         start: nn.Module | None,
         drawn: Index,
-        y: NDArray[Any],
         test: Index,
         task: Task,
         key: Mapping[str, Any],
@@ -286,7 +284,7 @@ class LabelEfficiencyRun:
             start or self.fresh_encoder(),
             data,
             drawn,
-            y,
+            task.label[drawn],
             len(task.classes),
             settings,
             augmentation=view,
