@@ -53,11 +53,13 @@ FAIL_ONE_SERIES |= {
     "check_n_features_in_after_fitting": "the error says 'fitted on n channels', not 'features'",
     "check_dtype_object": "what is no number is a DataError that names it, so a ValueError",
 }
-FAIL_ONE_CODE = FAIL_ONE_SERIES | {
-    "check_transformer_data_not_an_array": "a 2-D X is one series and has one code, not one a row",
-    "check_transformer_general": "a 2-D X is one series and has one code, not one a row",
+FAIL_IN_ORDER = FAIL_ONE_SERIES | {
     "check_methods_sample_order_invariance": "the rows of a 2-D X are time steps, in order",
     "check_methods_subset_invariance": "the rows of a 2-D X are time steps, not samples",
+}
+FAIL_ONE_CODE = FAIL_IN_ORDER | {
+    "check_transformer_data_not_an_array": "a 2-D X is one series and has one code, not one a row",
+    "check_transformer_general": "a 2-D X is one series and has one code, not one a row",
 }
 
 
@@ -83,7 +85,7 @@ def _encoder_params(name: str) -> dict[str, Any]:
 def _expected(estimator: BaseEstimator) -> dict[str, str]:
     if isinstance(estimator, Representation):
         return FAIL_ONE_CODE
-    return FAIL_ONE_SERIES if isinstance(estimator, ContrastiveAnomalyDetector) else FAIL_ALL
+    return FAIL_IN_ORDER if isinstance(estimator, ContrastiveAnomalyDetector) else FAIL_ALL
 
 
 def _classifiers() -> list[BaseEstimator]:
@@ -108,9 +110,11 @@ ONE_SERIES: dict[str, Any] = {**SMALL, **TCN, "max_train_length": CUT}
         OwnPatients(transformer(**TCN)),
         Representation("simclr", **ONE_SERIES),
         AutoTCL(**ONE_SERIES),
-        ContrastiveAnomalyDetector(transformer(**ONE_SERIES), window=10, average=3),
+        # a low bar, as the checks in order can only fail where there are alarms
+        ContrastiveAnomalyDetector(transformer(**ONE_SERIES), window=10, average=3, beta=0.0),
     ],
     expected_failed_checks=_expected,
 )
 def test_sklearn(estimator, check):
+    np.random.seed(0)  # some checks draw from the global generator without a seed
     check(estimator)
