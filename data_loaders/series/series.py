@@ -367,7 +367,16 @@ def _chosen(
 
 
 def to_numbers(column: pd.Series, name: str, times: pd.DatetimeIndex) -> np.ndarray:
-    """Float64 values of a column; DataError names the first cell that is not a number."""
+    """Float64 values of a column.
+
+    Args:
+        column: T cells.
+        name: of the column, for the error.
+        times: T times, for the error.
+
+    Raises:
+        DataError: the first cell that is not a number.
+    """
     if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
         numbers = pd.to_numeric(column, errors="coerce")
         bad = (numbers.isna() & column.notna()).to_numpy()
