@@ -119,6 +119,7 @@ _REMEDIES = [
     (r"\b(irregular|missing)='(\w+)'", r"-s data.\1=\2"),
     (r"; use a ratio$", "; use shares: -s data.split=[0.6,0.2,0.2]"),
     (r"^drop the column:", "leave the column out of -s data.columns=[...]:"),
+    (r"leave the column out or clean it$", "clean it, or leave it out of -s data.columns=[...]"),
 ]
 """What loaders advise in arguments, in keys of the configuration; it has no ``allow``."""
 
@@ -144,6 +145,8 @@ def _load_csv(section: DataSection, path: Path) -> ForecastingSeries:
         others = {time_column, section.target, *(section.columns or [])}
         allowed = [column for column in names if column not in others]
         check_choice("data.future_covariates", name, allowed, error=ConfigError)
+    if section.target is not None and names:
+        check_choice("data.target", section.target, values, error=ConfigError)
     if names and not values:
         raise ConfigError("data.future_covariates", known, "no column is left to forecast")
     target, features = section.target, section.features
@@ -185,7 +188,10 @@ def find_time_column(path: Path, names: Sequence[str]) -> str:
             with contextlib.suppress(DataError):
                 parse_times(head[name], name)
                 return name
-    raise ConfigError("data.time_column", None, f"no times in {', '.join(names)}: name the column")
+    remedy = (
+        f"no times in {', '.join(names)}: add a column such as date, or name the one that has them"
+    )
+    raise ConfigError("data.time_column", None, remedy)
 
 
 def make_split(section: DataSection, series: ForecastingSeries) -> ForecastSplit:

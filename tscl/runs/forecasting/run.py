@@ -285,7 +285,7 @@ class ForecastingRun:
                 data.split,
                 e.horizons,
                 season=self.season,
-                window=min(200, max(1, data.split.train.stop // 4)),  # short series have no 200
+                window=min(200, max(2, data.split.train.stop // 4)),  # short series have no 200
                 drop=e.drop,
                 scale=data.target_scaler.scale,
             )
@@ -403,7 +403,7 @@ class ForecastingRun:
         middle = (test.start + test.stop) // 2
         if middle - horizon - test.start < 10:
             steps = test.stop - test.start
-            remedy = "intervals need 10 windows in its first half: a shorter horizon"
+            remedy = "intervals need 10 windows in its first half: a shorter horizon or more steps"
             raise InputError("test part", f"{steps} steps", remedy)
         stride = max(1, (middle - test.start) // 150)
         first = np.arange(test.start, middle - horizon, stride)
