@@ -221,6 +221,8 @@ def test_end_to_end_as_published(name: str) -> None:
     assert config.horizons == list(lengths)
     assert {horizon: config.length(horizon) for horizon in lengths} == lengths
     assert config.algorithms == STUDY_TERMS
+    queues = {name: config.contrast("moco", name)["queue"] for name in config.backbones}
+    assert queues == {"informer": 512, "dilated": 256, "tcn": 512, "lstm": 512}
     assert config.strategies == ["supervised", "two_stage_ridge", "end_to_end"]
     assert {k: (v["hidden_dims"], v["dropout"]) for k, v in config.backbones.items()} == WIDTHS
     assert {v["depth"] for v in config.backbones.values()} == {5}
