@@ -52,7 +52,7 @@ def neural_row(
 
     Args:
         name: ``N-HITS`` or ``PatchTST``.
-        values: (T, 1) scaled target.
+        values: (T, C) scaled targets; several are series of one network, told apart by nothing.
         index: (T,) times.
         split: the suite's parts.
         horizon: steps ahead.
@@ -70,7 +70,10 @@ def neural_row(
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     fixed = dict(settings)
     choices = {"input_size": list(pasts), **fixed.pop("choices", {})}
-    frame = pd.DataFrame({"unique_id": "series", "ds": index, "y": values[:, 0]})
+    frame = pd.concat(
+        pd.DataFrame({"unique_id": f"{i:03}", "ds": index, "y": column})
+        for i, column in enumerate(values.T)
+    )
     test_size = len(values) - 1 - split.test.start
     best: tuple[float, dict[str, Any], pd.DataFrame] | None = None
     for chosen in ParameterGrid(choices):
@@ -91,7 +94,9 @@ def neural_row(
             best = float(error), chosen, forecasts
     assert best is not None
     error, chosen, forecasts = best
-    table = forecasts[NEURAL[name]].to_numpy(np.float64).reshape(-1, horizon, 1)
+    forecasts = forecasts.sort_values(["unique_id", "cutoff", "ds"])
+    table = forecasts[NEURAL[name]].to_numpy(np.float64).reshape(values.shape[1], -1, horizon)
+    table = table.transpose(1, 2, 0)
 
     def predict(start: int, stop: int) -> NDArray[np.float64]:
         first = split.test.start

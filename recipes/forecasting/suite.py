@@ -70,7 +70,7 @@ class Cell:
 
 
 def wheel_series(name: str) -> pd.Series:
-    """A series that ships in a wheel: ``solar`` of sktime, ``co2`` of statsmodels (gaps filled)."""
+    """A series that comes in a wheel: ``solar`` of sktime, ``co2`` of statsmodels (gaps filled)."""
     if name == "solar":
         from sktime.datasets import load_solar
 
@@ -82,8 +82,10 @@ def wheel_series(name: str) -> pd.Series:
 
 
 def load_suite(path: Path) -> dict[str, Any]:
-    """The configuration of a file, its run checked for every data set."""
+    """The configuration of a file over that of its ``base``, its run checked for every data set."""
     config: dict[str, Any] = yaml.safe_load(path.read_text())
+    if "base" in config:
+        config = load_suite(path.parent / config.pop("base")) | config
     for entry in config["datasets"].values():
         evaluate = config["run"]["evaluate"] | {"horizons": entry["horizons"]}
         check_config({**config["run"], "data": entry.get("data", {}), "evaluate": evaluate})
@@ -128,14 +130,14 @@ class Suite:
         path = self.folder / "data" / f"{name}.csv"
         if not path.is_file():
             if "wheel" in entry:
-                series = wheel_series(entry["wheel"])
+                frame = wheel_series(entry["wheel"]).to_frame("value")
             else:
                 loaded = load_series(DataSection(**entry["data"]))
-                series = pd.Series(loaded.target_values[:, -1], index=loaded.timestamps)
-            with atomic_file(path) as work:
-                series.iloc[-self.config["steps"] :].rename("value").to_csv(
-                    work, index_label="date"
+                frame = pd.DataFrame(
+                    loaded.target_values, loaded.timestamps, [f"column {t}" for t in loaded.targets]
                 )
+            with atomic_file(path) as work:
+                frame.iloc[-self.config["steps"] :].to_csv(work, index_label="date")
         return {
             "dataset": "csv",
             "path": str(path),
@@ -358,7 +360,7 @@ def main() -> None:
         rows = [row for row in rows if row not in NEURAL]
     suite = Suite(config, rows)
     if options.page is not None:
-        write_tables(suite.files.finished(), options.page)
+        write_tables(suite.files.finished(), options.page, config.get("part"))
         return
     run_cells(
         suite.files,

@@ -11,7 +11,6 @@ import pandas as pd
 
 from tscl.disk import write_text
 
-MARKS = "<!-- suite: written from finished cells -->", "<!-- end suite -->"
 CLOSE = 1.02
 LIBRARY = ("AutoTCL", "TS2Vec", "untrained encoder", "end to end", "no encoder, same head")
 # its network is stopped by the held-out windows, so its error on them is too low to choose by
@@ -128,28 +127,35 @@ def _number(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
-def write_tables(cells: Sequence[dict[str, Any]], page: Path) -> None:
-    """Replace what stands between the marks of ``page``."""
+def marks(part: str | None = None) -> tuple[str, str]:
+    """Before and after the tables of a page's part."""
+    name = "suite" if part is None else f"{part} suite"
+    return f"<!-- {name}: written from finished cells -->", f"<!-- end {name} -->"
+
+
+def write_tables(cells: Sequence[dict[str, Any]], page: Path, part: str | None = None) -> None:
+    """Replace what stands between the marks of ``page``, or of a part of it."""
     frame = frame_of(cells)
     table = verdicts(frame)
-    parts = [summary(table), _markdown(table)]
-    parts += ["Each row by itself, as a ratio to the best plain row of a case in hindsight:"]
-    parts.append(_markdown(by_row(frame)))
+    blocks = [summary(table), _markdown(table)]
+    blocks += ["Each row by itself, as a ratio to the best plain row of a case in hindsight:"]
+    blocks.append(_markdown(by_row(frame)))
     for place, title in enumerate(("shorter", "longer")):
-        part = frame[frame["place"] == place].assign(
+        cases = frame[frame["place"] == place].assign(
             case=lambda f: f["dataset"] + " " + f["horizon"].astype(str)
         )
-        wide = part.pivot_table(index="row", columns="case", values="mse", sort=False)
+        wide = cases.pivot_table(index="row", columns="case", values="mse", sort=False)
         wide = wide.reindex([r for r in (*LIBRARY, *PLAIN) if r in wide.index])
-        parts.append(f"Test MSE, the {title} horizon:")
-        parts.append(_markdown(wide.rename_axis("row", axis=0).reset_index()))
+        blocks.append(f"Test MSE, the {title} horizon:")
+        blocks.append(_markdown(wide.rename_axis("row", axis=0).reset_index()))
     seconds = frame.groupby("row")["seconds"].agg(["median", "max"])
     seconds = seconds.reindex([r for r in (*LIBRARY, *PLAIN) if r in seconds.index])
-    parts.append("Seconds of processor for a horizon, training, choice and test together:")
-    parts.append(_markdown(seconds.reset_index()))
-    before, _, rest = page.read_text().partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    write_text(page, "\n\n".join([before.rstrip(), MARKS[0], *parts, MARKS[1]]) + after)
+    blocks.append("Seconds of processor for a horizon, training, choice and test together:")
+    blocks.append(_markdown(seconds.reset_index()))
+    start, end = marks(part)
+    before, _, rest = page.read_text().partition(start)
+    _, _, after = rest.partition(end)
+    write_text(page, "\n\n".join([before.rstrip(), start, *blocks, end]) + after)
 
 
 def _markdown(table: pd.DataFrame) -> str:

@@ -116,5 +116,5 @@ ONE_SERIES: dict[str, Any] = {**SMALL, **TCN, "max_train_length": CUT}
     expected_failed_checks=_expected,
 )
 def test_sklearn(estimator, check):
-    np.random.seed(0)  # some checks draw from the global generator without a seed
+    np.random.seed(0)  # noqa: NPY002  some checks draw from the global generator, unseeded
     check(estimator)

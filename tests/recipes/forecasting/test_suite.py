@@ -14,7 +14,7 @@ import yaml
 from data_loaders.series.splits import ForecastSplit
 from recipes.forecasting.neural import neural_row
 from recipes.forecasting.suite import NLinear, Suite
-from recipes.forecasting.tables import MARKS, by_row, frame_of, summary, verdicts, write_tables
+from recipes.forecasting.tables import by_row, frame_of, marks, summary, verdicts, write_tables
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "forecasting" / "suite.yaml"
 
@@ -56,8 +56,12 @@ def test_validation_chooses_and_test_errors_judge(tmp_path):
     mean = np.sqrt(1.1 / 1.09 * 0.6 / 0.55)
     assert rows.loc["AutoTCL", "ratio, geometric mean"] == pytest.approx(mean)
     page = tmp_path / "page.md"
-    page.write_text(f"before\n\n{MARKS[0]}\nold\n{MARKS[1]}\n\nafter\n")
+    start, end = marks()
+    other = "\n".join(marks("multivariate"))
+    page.write_text(f"before\n\n{start}\nold\n{end}\n\n{other}\n\nafter\n")
     write_tables(cells, page)
+    assert other in page.read_text()
+    write_tables(cells, page, "multivariate")
     once = page.read_text()
     write_tables(cells, page)
     assert page.read_text() == once
@@ -100,6 +104,25 @@ def test_cells_of_a_file_beat_repetition(suite):
     assert len(pd.read_csv(suite.folder / "data" / "own.csv")) == 600
 
 
+def test_all_columns_of_a_file_are_forecast(suite):
+    """A second wave of another phase, hence of the same errors."""
+    path = Path(suite.config["datasets"]["own"]["data"]["path"])
+    frame = pd.read_csv(path)
+    wave = np.sin((np.arange(700) + 6) * 2 * np.pi / 24)
+    frame["other"] = 3 * (wave + 0.1 * np.random.default_rng(1).normal(size=700))
+    frame.to_csv(path, index=False)
+    suite.config["datasets"]["own"]["data"]["features"] = "M"
+    mse = {}
+    for cell in suite.files.cells:
+        if cell.row in ("seasonal naive", "ridge on lags", "AutoTheta"):
+            mse[cell.row] = suite.compute(cell)["horizons"]["2"]["mse"]
+    assert suite.data("own").targets.shape == (600, 2)
+    noise = 0.01 / 0.51
+    assert mse["seasonal naive"] == pytest.approx(2 * noise, rel=0.3)
+    assert mse["ridge on lags"] < 1.6 * noise
+    assert mse["AutoTheta"] < 2.3 * noise
+
+
 def test_nlinear_moves_with_the_level():
     network = NLinear(1, 3, 8)
     past = torch.randn(4, 8, 1)
@@ -121,3 +144,5 @@ def test_networks_of_neuralforecast_forecast_the_rows_of_the_table(name):
     assert chosen["input_size"] in (12, 24)
     assert result.n_test == 114
     assert result.mse < 0.02  # a step beside would cost 0.13
+    both = np.hstack([wave, np.roll(wave, 5)])  # columns taken for one another would cost 1.9
+    assert neural_row(name, both, index, split, 6, (24,), settings, 0)[0].mse < 0.02
