@@ -78,8 +78,8 @@ def load_tdbrain(
         derivative: read the archive's derivative, tables of 500 rows a second under a line of
             channel names, instead of the recordings. They name no unit: the size of their values
             is not checked.
-        numbers: call the classes' patients 1, 2, ... in the order of the table, as the ``label.npy``
-            of COMET's authors does.
+        numbers: call the classes' patients 1, 2, ... in the order of the table, as ``label.npy`` of
+            COMET's authors does.
         strict: raise on the first bad record instead of leaving it out with a line in the log.
         cache: folder for the values when memory is short.
         **changes: fields of :class:`data_loaders.eeg.protocol.EEGProtocol` to change.

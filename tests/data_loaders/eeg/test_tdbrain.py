@@ -88,7 +88,7 @@ def write_derivative(root: Path, people: dict[str, str], steps: int = 11_000) ->
                 values = brainlike(steps if task == "EC" else 1, 33, seed=i + 9 * session, rate=500)
                 values = values + rng.uniform(-26_000, 26_000, 33)
                 header = ",".join(TD_CHANNELS)
-                np.savetxt(path, values, "%.4f", ",", header=header, comments="")
+                np.savetxt(path, values, "%.2f", ",", header=header, comments="")
                 if task == "EC":
                     paths.setdefault(person, path)
     table = pd.DataFrame(columns)

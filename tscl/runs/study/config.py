@@ -96,7 +96,7 @@ class StudyConfig(JobConfig):
 
     def contrast(self, algorithm: str, backbone: str) -> dict[str, Any]:
         """Arguments of an algorithm, those of the backbone's own first."""
-        own = self.train_for.get(backbone, {}).get("algorithms", {})
+        own: dict[str, dict[str, Any]] = self.train_for.get(backbone, {}).get("algorithms", {})
         return self.algorithms.get(algorithm, {}) | own.get(algorithm, {})
 
     def length(self, horizon: int) -> int:
