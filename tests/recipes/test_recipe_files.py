@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,17 @@ def test_end_to_end_as_published(name: str) -> None:
         **{"hidden_dims": 320, "heads": 8, "layers": 5, "decoder_layers": 1},
         **{"ffn_dims": 2048, "factor": 3, "dropout": 0.05},
     }
+
+
+def test_the_changes_that_the_study_s_header_names_are_its_own() -> None:
+    text = (RECIPES / "e2e" / "etth1_public.yaml").read_text()
+    changes = [quoted or word for quoted, word in re.findall(r"-s (?:'([^']+)'|(\S+))", text)]
+    assert len(changes) == 3
+    config = load_study(RECIPES / "e2e" / "etth1_public.yaml", changes)
+    form = {"mask_rate": 0.3, "masked_views": 1, "normalize": True}
+    assert config.algorithms["hierarchical"] == form
+    assert config.contrast("moco", "dilated")["hierarchical"] == 0.5
+    assert config.train_for["informer_forecaster"]["backbone_params"]["layers"] == [3, 2, 1]
 
 
 def test_a_public_study_runs_over_backbones_terms_and_strategies(tmp_path: Path) -> None:
