@@ -255,6 +255,10 @@ def test_end_to_end_as_published(name: str) -> None:
     assert config.algorithms == STUDY_TERMS
     queues = {name: config.contrast("moco", name)["queue"] for name in config.backbones}
     assert queues == {"informer": 512, "dilated": 256, "tcn": 512, "lstm": 512}
+    assert config.training("two_stage_ridge")["pretrain"] == "sections"
+    for term in ("moco", "cost"):  # of the code of two steps alone
+        params = config.contrast(term, "dilated", "two_stage_ridge")
+        assert (params["augment"], params["augmentation"]["name"]) == ("both", "scale_shift_jitter")
     assert config.strategies == ["supervised", "two_stage_ridge", "end_to_end"]
     assert {k: (v["hidden_dims"], v["dropout"]) for k, v in config.backbones.items()} == WIDTHS
     assert {v["depth"] for v in config.backbones.values()} == {5}
@@ -294,7 +298,7 @@ def test_a_public_study_runs_over_backbones_terms_and_strategies(tmp_path: Path)
     changes = [
         *("data.dataset=csv", f"data.path={tmp_path / 'series.csv'}", f"out={tmp_path / 'out'}"),
         *("horizons=[4]", "lengths={4: 8}", "seeds=[0]", "baselines=false"),
-        *("train.max_epochs=1", "train.pretrain_epochs=1", "train.steps_per_epoch=2"),
+        *("train.max_epochs=1", "train.steps_per_epoch=2", "train.max_steps=2"),
         *("train.ridge_window=21", "train.ridge_drop=20"),
         *("train.network_params.output_dims=8", "train.network_params.decoder_dims=8"),
         *(f"backbones.{name}.{k}={v}" for name in WIDTHS for k, v in small.items()),

@@ -82,6 +82,7 @@ def test_lambdas_are_cells_and_settings_differ_by_name(config):
         "train_for.end_to_end={lr: 0.01}",
         "train_for.moco={lr: 0.02, weight_decay: 0.3}",
         "train_for.tcn={algorithms: {moco: {queue: 64}}}",
+        "train_for.two_stage_ridge={pretrain: sections, algorithms: {moco: {augment: key}}}",
     ]
     loaded = load_study(config, [*more, "horizons=[3]", "seeds=[0]"])
     made = {c.title: settings_of(loaded, c) for c in cells_of(loaded)}
@@ -89,7 +90,10 @@ def test_lambdas_are_cells_and_settings_differ_by_name(config):
     assert made["moco-end_to_end-tcn-l0.1-h3-s0"].weight == 0.1
     assert made["moco-end_to_end-tcn-l0.1-h3-s0"].lr == 0.02
     assert made["moco-two_stage_ridge-tcn-h3-s0"].weight_decay == 0.3
-    assert made["moco-two_stage_ridge-tcn-h3-s0"].contrast_params["queue"] == 64
+    two_step = made["moco-two_stage_ridge-tcn-h3-s0"]
+    assert two_step.contrast_params == {"queue": 64, "augment": "key"}
+    assert two_step.pretrain == "sections"
+    assert made["moco-end_to_end-tcn-l0.1-h3-s0"].contrast_params == {"queue": 64}
     assert "queue" not in made["hierarchical-end_to_end-tcn-l0.5-h3-s0"].contrast_params
     assert made["hierarchical-end_to_end-tcn-l0.5-h3-s0"].weight == 0.5
     assert made["hierarchical-end_to_end-tcn-l0.5-h3-s0"].lr == 0.01

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -31,9 +32,9 @@ class StudyConfig(JobConfig):
     :func:`tscl.evaluation.forecasting.statistical.statistical_baseline`).
     ``weights`` are the lambdas of end-to-end cells, one cell each (``train.weight`` when empty).
     ``train_for`` maps a network, backbone, strategy or algorithm of the study to settings of its
-    cells that differ from ``train``; for a network also ``backbone_params``, for a backbone also
-    ``algorithms``, arguments that differ there (``{moco: {queue: 256}}``). ``rounds`` (rolling
-    origins) and ``round_steps`` are for ``tscl backtest`` alone.
+    cells that differ from ``train``; for a network also ``backbone_params``, for a backbone or
+    strategy also ``algorithms``, arguments that differ there (``{moco: {queue: 256}}``).
+    ``rounds`` (rolling origins) and ``round_steps`` are for ``tscl backtest`` alone.
     """
 
     job: Literal["study"] = "study"
@@ -73,7 +74,7 @@ class StudyConfig(JobConfig):
                 raise ValueError(f"train_for.{name}: {nearest(name, named)}")
             allowed = [*StrategyTraining.model_fields]
             allowed += ["backbone_params"] if name in self.networks else []
-            allowed += ["algorithms"] if name in self.backbones else []
+            allowed += ["algorithms"] if name in (*self.backbones, *self.strategies) else []
             for key in values:
                 if key not in allowed:
                     raise ValueError(f"train_for.{name}.{key}: {nearest(key, allowed)}")
@@ -94,10 +95,12 @@ class StudyConfig(JobConfig):
             values |= {k: v for k, v in own.items() if k in StrategyTraining.model_fields}
         return StrategyTraining.model_validate(values).model_dump() | extra
 
-    def contrast(self, algorithm: str, backbone: str) -> dict[str, Any]:
-        """Arguments of an algorithm, those of the backbone's own first."""
-        own: dict[str, dict[str, Any]] = self.train_for.get(backbone, {}).get("algorithms", {})
-        return self.algorithms.get(algorithm, {}) | own.get(algorithm, {})
+    def contrast(self, algorithm: str, *names: str) -> dict[str, Any]:
+        """Arguments of an algorithm, then those of the backbone's and the strategy's own."""
+        params = dict(self.algorithms.get(algorithm, {}))
+        for name in names:
+            params |= self.train_for.get(name, {}).get("algorithms", {}).get(algorithm, {})
+        return params
 
     def length(self, horizon: int) -> int:
         """Steps of the past for ``horizon``."""
@@ -126,8 +129,9 @@ def check_study(config: StudyConfig) -> StudyConfig:
         ENCODERS.check(name, params)
     for name in [*config.backbones, *config.train_for]:
         check_network_params(config.training(name)["network_params"])
+    cells = [(), *product(config.backbones, config.strategies)]
     for name in config.algorithms:
-        for params in (config.contrast(name, backbone) for backbone in ("", *config.backbones)):
+        for params in (config.contrast(name, *names) for names in cells):
             try:
                 build_contrast(name, params)
             except TypeError as error:
