@@ -31,7 +31,8 @@ class StudyConfig(JobConfig):
     :func:`tscl.evaluation.forecasting.statistical.statistical_baseline`).
     ``weights`` are the lambdas of end-to-end cells, one cell each (``train.weight`` when empty).
     ``train_for`` maps a network, backbone, strategy or algorithm of the study to settings of its
-    cells that differ from ``train``; for a network also ``backbone_params``. ``rounds`` (rolling
+    cells that differ from ``train``; for a network also ``backbone_params``, for a backbone also
+    ``algorithms``, arguments that differ there (``{moco: {queue: 256}}``). ``rounds`` (rolling
     origins) and ``round_steps`` are for ``tscl backtest`` alone.
     """
 
@@ -72,9 +73,14 @@ class StudyConfig(JobConfig):
                 raise ValueError(f"train_for.{name}: {nearest(name, named)}")
             allowed = [*StrategyTraining.model_fields]
             allowed += ["backbone_params"] if name in self.networks else []
+            allowed += ["algorithms"] if name in self.backbones else []
             for key in values:
                 if key not in allowed:
                     raise ValueError(f"train_for.{name}.{key}: {nearest(key, allowed)}")
+            for algorithm in values.get("algorithms", {}):
+                if algorithm not in self.algorithms:
+                    where = f"train_for.{name}.algorithms.{algorithm}"
+                    raise ValueError(f"{where}: {nearest(algorithm, self.algorithms)}")
             self.training(name)
         return self
 
@@ -85,8 +91,13 @@ class StudyConfig(JobConfig):
         for name in names:
             own = self.train_for.get(name, {})
             extra |= {k: v for k, v in own.items() if k == "backbone_params"}
-            values |= {k: v for k, v in own.items() if k != "backbone_params"}
+            values |= {k: v for k, v in own.items() if k in StrategyTraining.model_fields}
         return StrategyTraining.model_validate(values).model_dump() | extra
+
+    def contrast(self, algorithm: str, backbone: str) -> dict[str, Any]:
+        """Arguments of an algorithm, those of the backbone's own first."""
+        own: dict[str, dict[str, Any]] = self.train_for.get(backbone, {}).get("algorithms", {})
+        return self.algorithms.get(algorithm, {}) | own.get(algorithm, {})
 
     def length(self, horizon: int) -> int:
         """Steps of the past for ``horizon``."""
@@ -115,11 +126,12 @@ def check_study(config: StudyConfig) -> StudyConfig:
         ENCODERS.check(name, params)
     for name in [*config.backbones, *config.train_for]:
         check_network_params(config.training(name)["network_params"])
-    for name, params in config.algorithms.items():
-        try:
-            build_contrast(name, params)
-        except TypeError as error:
-            raise ConfigError(f"algorithms.{name}", params, str(error)) from None
+    for name in config.algorithms:
+        for params in (config.contrast(name, backbone) for backbone in ("", *config.backbones)):
+            try:
+                build_contrast(name, params)
+            except TypeError as error:
+                raise ConfigError(f"algorithms.{name}", params, str(error)) from None
     for name, params in config.statistical.items():
         check_choice("statistical", name, STATISTICAL, error=ConfigError)
         own = {k: v for k, v in params.items() if k not in ("fit_steps", "context")}
