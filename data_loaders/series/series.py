@@ -307,7 +307,7 @@ def from_frame(
     times = parse_times(raw_times, f"{name}.{time_column or 'index'}")
     check_timestamps(times, name)
     table = pd.DataFrame(
-        {c: _numbers(frame[c], f"{name}.{c}", times) for c in values_of}, index=times
+        {c: to_numbers(frame[c], f"{name}.{c}", times) for c in values_of}, index=times
     )
     info = {"rows": len(frame), **(source or {})}
     if missing == "forward":
@@ -366,8 +366,17 @@ def _chosen(
     return values, targets
 
 
-def _numbers(column: pd.Series, name: str, times: pd.DatetimeIndex) -> np.ndarray:
-    """Float64 values of a column; DataError names the first cell that is not a number."""
+def to_numbers(column: pd.Series, name: str, times: pd.DatetimeIndex) -> np.ndarray:
+    """Float64 values of a column.
+
+    Args:
+        column: T cells.
+        name: of the column, for the error.
+        times: T times, for the error.
+
+    Raises:
+        DataError: the first cell that is not a number.
+    """
     if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
         numbers = pd.to_numeric(column, errors="coerce")
         bad = (numbers.isna() & column.notna()).to_numpy()

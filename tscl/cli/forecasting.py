@@ -113,13 +113,17 @@ def forecast(
         float | None, typer.Option(help="Add intervals for this share of the truth, such as 0.9.")
     ] = None,
     data: NewerDataOption = None,
+    future: Annotated[
+        Path | None,
+        typer.Option(help="CSV with the coming rows of the run's data.future_covariates."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV to write.")] = None,
     sets: SetOption = None,
 ) -> None:
     """Forecast beyond the end of the series with a finished run's encoder."""
     from tscl.runs.forecasting.run import forecast_beyond
 
-    frame = forecast_beyond(_finished(run, data, sets), horizon, coverage)
+    frame = forecast_beyond(_finished(run, data, sets), horizon, coverage, future)
     target = out or run / "forecast.csv"
     with atomic_file(target) as work:
         frame.to_csv(work, index_label="time")

@@ -96,16 +96,24 @@ def _file(path: Path, sets: Sequence[str]) -> Proposal:
 
 def _forecast(values: dict[str, Any], sets: Sequence[str]) -> list[str]:
     """Which columns of a table are forecast, unless that is said."""
+    from tscl.runs.config import apply_override
     from tscl.runs.forecasting.data import column_names, find_time_column
 
     path = Path(values["data"]["path"])
     names = column_names(path)
     if values["data"]["dataset"] != "csv" or not names or any("data.target" in s for s in sets):
         return []
+    given: dict[str, Any] = {}
+    for item in sets:
+        apply_override(given, item)
+    known = given.get("data", {}).get("future_covariates") or []
     time = find_time_column(path, names)
-    columns = [name for name in names if name != time]
-    alone = f"; one alone: -s data.target={columns[-1]}" if len(columns) > 1 else ""
-    return [f"time: {time}; forecast: {', '.join(columns)}{alone}"]
+    columns = [name for name in names if name not in (time, *known)]
+    more = f"; known ahead: {', '.join(known)}" if known else ""
+    if len(columns) > 1:
+        more += f"; one alone: -s data.target={columns[-1]}"
+        more += "; columns known ahead, such as holidays: -s 'data.future_covariates=[...]'"
+    return [f"time: {time}; forecast: {', '.join(columns)}{more}"]
 
 
 def _arrays(path: Path) -> Proposal:

@@ -46,6 +46,7 @@ from tscl.evaluation.clinical.finetune import head_layers
 from tscl.evaluation.clinical.fitted import Classify, linear_head
 from tscl.evaluation.explain import Explanation, explain
 from tscl.seeding import numpy_generator
+from tscl.training.distributed import make_fabric
 
 logger = logging.getLogger(__name__)
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -233,7 +234,8 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise InputError("y", "1 class", "give labels of at least two classes")
-        given = {"pooling": self.pooling, **(self.finetune_params or {})}
+        where = str(make_fabric(self._train_settings(0)).device)
+        given = {"pooling": self.pooling, "device": where, **(self.finetune_params or {})}
         if given["pooling"] != self.pooling:
             raise InputError("finetune_params.pooling", given["pooling"], "set pooling instead")
         tuner = build_tuner(
@@ -244,6 +246,7 @@ class ContrastiveClassifier(ClassifierMixin, PretrainingSettings, TransformerBas
             **given,
         ).fit(transformer.scaled(shown), codes)
         tuned = copy.copy(transformer)
+        tuner.network_.cpu()
         tuned.encoder_, tuned.method_ = tuner.network_.encoder, None
         return tuned, NetworkHead(classes, tuner.network_.head)
 
@@ -354,9 +357,7 @@ class NetworkHead:
 
     @torch.no_grad()
     def _logits(self, embeddings: NDArray[np.float64]) -> NDArray[np.float64]:
-        where = next(self.layers.parameters()).device
-        x = torch.from_numpy(embeddings.astype(np.float32)).to(where)
-        return np.asarray(self.layers(x).cpu().double())
+        return np.asarray(self.layers(torch.from_numpy(embeddings.astype(np.float32))).double())
 
     def predict_proba(self, embeddings: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities (n, n_classes)."""
@@ -373,7 +374,7 @@ class NetworkHead:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Its weights by name."""
-        return {name: np.asarray(value.cpu()) for name, value in self.layers.state_dict().items()}
+        return {name: np.asarray(value) for name, value in self.layers.state_dict().items()}
 
     @classmethod
     def restored(cls, classes: NDArray[Any], arrays: Arrays, width: int) -> NetworkHead:

@@ -21,7 +21,6 @@ from tscl.methods.coconut import Coconut
 from tscl.privacy.membership import MembershipAttack, membership_inference
 from tscl.privacy.unlearning import forget
 from tscl.seeding import derive_seed, torch_generator
-from tscl.training.trainer import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -119,17 +118,10 @@ class ContinualTransformer(ContrastiveTransformer):
         codes = self._site_codes(y, len(values))[rows]
         series = self.scaled(values[rows])
         site = derive_seed(seed, "site", self.sites_) % 2**31
-        settings = TrainSettings(
-            max_epochs=self.max_epochs,
-            max_steps=self.max_steps,
-            lr=self.lr,
-            averaging=self.averaging,  # type: ignore[arg-type]
-            seed=site,
-        )
         result = pretrain(
             method,
             series,
-            settings,
+            self._train_settings(site),
             batch_size=self.batch_size,
             max_train_length=self.max_train_length,
             labels=codes,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tscl.encoders import ENCODERS
-from tscl.errors import ConfigError, DataError, InputError, is_number, is_whole
+from tscl.errors import ConfigError, DataError, InputError, check_choice, is_number, is_whole
 from tscl.estimators.inputs import RandomState, SeriesInput
 from tscl.estimators.saved import SavedEstimator
 from tscl.losses import LOSSES
@@ -32,6 +32,7 @@ from tscl.training.data import (
     WeightedSampler,
     cut_sections,
 )
+from tscl.training.settings import DEVICES
 from tscl.training.trainer import Trainer, TrainResult, TrainSettings
 
 
@@ -61,6 +62,8 @@ class PretrainingSettings(SavedEstimator, SeriesInput):
         channel_dropout: probability, in [0, 1), that a channel of a sample is missing in a training
             step, so that a lost electrode changes little; at least one channel stays.
         checkpoints: folder to keep checkpoints in, for ``fit(..., resume=True)``.
+        device: ``cpu``, ``cuda``, ``mps``, ``gpu`` or ``auto``: where training runs; what it gives
+            is on the processor. It is not saved with the estimator.
         verbose: show a progress bar.
         random_state: seed of weights, batches and views: a whole number, a RandomState or
             Generator to draw it from, or None for a new one every time.
@@ -83,8 +86,20 @@ class PretrainingSettings(SavedEstimator, SeriesInput):
     max_train_length: int = 256
     channel_dropout: float = 0.0
     checkpoints: str | Path | None = None
+    device: str = "cpu"
     verbose: bool = False
     random_state: RandomState = 0
+
+    def _train_settings(self, seed: int) -> TrainSettings:
+        check_choice("device", self.device, DEVICES, error=ConfigError)
+        return TrainSettings(
+            max_epochs=self.max_epochs,
+            max_steps=self.max_steps,
+            lr=self.lr,
+            averaging=self.averaging,  # type: ignore[arg-type]
+            accelerator=self.device,  # type: ignore[arg-type]
+            seed=seed,
+        )
 
 
 def build_method(
@@ -278,6 +293,9 @@ def pretrain(
     )
     if channel_dropout:
         source = ChannelDropout(source, channel_dropout)
-    return Trainer(settings, checkpoints=checkpoints, progress=progress).fit(
+    result = Trainer(settings, checkpoints=checkpoints, progress=progress).fit(
         method, source, drawn, resume=resume, title=title
     )
+    method.cpu()
+    result.encoder.cpu()
+    return result

@@ -96,7 +96,7 @@ def plain_params(estimator: Any) -> dict[str, Any]:
     """
     params = estimator.get_params(deep=False)
     plain = {}
-    for name in params.keys() - {"transformer", "checkpoints", "memory"}:
+    for name in params.keys() - {"transformer", "checkpoints", "memory", "device"}:
         value = params[name]
         plain[name] = _listed(python_values(value))
         try:

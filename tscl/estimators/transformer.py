@@ -52,7 +52,6 @@ from tscl.methods.paired import Paired
 from tscl.pooling import check_pooling, pool_multiscale
 from tscl.saving.encoder import load_encoder, save_encoder
 from tscl.seeding import seeded
-from tscl.training.trainer import TrainSettings
 
 SCALES = ("train", "sample", "none")
 
@@ -177,13 +176,7 @@ class ContrastiveTransformer(
         result = pretrain(
             method,
             self.scaled(values),
-            TrainSettings(
-                max_epochs=self.max_epochs,
-                max_steps=self.max_steps,
-                lr=self.lr,
-                averaging=self.averaging,  # type: ignore[arg-type]
-                seed=seed,
-            ),
+            self._train_settings(seed),
             batch_size=self.batch_size,
             max_train_length=self.max_train_length,
             labels=labels,
@@ -443,12 +436,14 @@ class AutoTCL(Representation):
         encoder_params: dict[str, Any] | None = None,
         method_params: dict[str, Any] | None = None,
         max_epochs: int = 20,
+        max_steps: int | None = None,
         batch_size: int = 32,
         lr: float = 1e-3,
         averaging: str = "swa",
         max_train_length: int = 256,
         pooling: str = "max",
         checkpoints: str | Path | None = None,
+        device: str = "cpu",
         verbose: bool = False,
         random_state: RandomState = 0,
     ) -> None:
@@ -459,12 +454,14 @@ class AutoTCL(Representation):
             encoder_params=encoder_params,
             loss=loss,
             max_epochs=max_epochs,
+            max_steps=max_steps,
             batch_size=batch_size,
             lr=lr,
             averaging=averaging,
             max_train_length=max_train_length,
             pooling=pooling,
             checkpoints=checkpoints,
+            device=device,
             verbose=verbose,
             random_state=random_state,
         )

@@ -38,7 +38,7 @@ from tscl.forecasters.windows import EpochSampler, WindowSource, window_forecast
 from tscl.methods.end_to_end.method import EndToEnd
 from tscl.seeding import seeded
 from tscl.training.callbacks import ProgressReporter
-from tscl.training.settings import Section, TrainSettings
+from tscl.training.settings import Accelerator, Section, TrainSettings
 from tscl.training.trainer import Trainer
 
 Strategy = Literal[
@@ -92,7 +92,7 @@ class StrategyTraining(Section):
     monitor_stride: int = Field(default=1, ge=1)
     network_params: dict[str, Any] = Field(default_factory=dict)
     max_steps: int | None = Field(default=None, ge=1)
-    accelerator: Literal["cpu", "cuda", "mps", "auto"] = "cpu"
+    accelerator: Accelerator = "cpu"
 
 
 class StrategySettings(StrategyTraining):

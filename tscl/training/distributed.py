@@ -187,7 +187,8 @@ def make_fabric(settings: TrainSettings) -> Fabric:
     """Fabric of this process, with its process group when there are several.
 
     Raises:
-        InputError: torchrun has started another number of processes than ``devices``.
+        InputError: torchrun has started another number of processes than ``devices``, or this
+            machine lacks the accelerator.
     """
     from lightning_fabric import Fabric
     from lightning_fabric.plugins import MixedPrecision
@@ -199,7 +200,11 @@ def make_fabric(settings: TrainSettings) -> Fabric:
         # Fabric falls back to bfloat16 here; torch itself can do it.
         options |= {"precision": None, "plugins": MixedPrecision("16-mixed", device="cpu")}
     if not started_outside():
-        return Fabric(devices=1, **options)
+        try:
+            return Fabric(devices=1, **options)
+        except (RuntimeError, ValueError) as error:
+            remedy = f"Lightning cannot train there ({error}); choose cpu or auto"
+            raise InputError("device, accelerator", accelerator, remedy) from error
     world = int(os.environ["WORLD_SIZE"])
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
     if settings.devices not in (1, local):

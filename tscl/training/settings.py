@@ -24,6 +24,8 @@ Monitor = Callable[[nn.Module], float]
 Precision = Literal["32-true", "32", "bf16-mixed", "16-mixed"]
 Schedule = Literal["constant", "cosine", "linear", "step", "one_cycle"]
 LoggerName = Literal["tensorboard", "mlflow"]
+Accelerator = Literal["cpu", "cuda", "mps", "gpu", "auto"]
+DEVICES = get_args(Accelerator)
 
 _REMEDIES = {
     "bool_type": "give true or false",
@@ -161,7 +163,8 @@ class TrainOptions(Section):
             ema_decay; ema_warmup: after n steps the decay is at most n / (n + ema_warmup), so
             that the first weights are soon forgotten; 0 for the same decay from the first step.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with loss scaling).
-        accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``, of Lightning Fabric.
+        accelerator: ``cpu``, ``cuda``, ``mps``, ``gpu`` (one of the two) or ``auto``, of Lightning
+            Fabric.
         devices: processes, one a device. More than one are started and ended by ``fit``;
             under ``torchrun`` those of torchrun are used.
         gather: losses see the batch of all processes: every process draws the same batch and
@@ -193,7 +196,7 @@ class TrainOptions(Section):
     ema_decay: float = Field(default=0.999, gt=0, lt=1)
     ema_warmup: int = Field(default=0, ge=0)
     precision: Precision = "32-true"
-    accelerator: str = "cpu"
+    accelerator: Accelerator = "cpu"
     devices: int = Field(default=1, ge=1)
     gather: bool = True
     checkpoint_seconds: float = Field(default=60.0, ge=0)

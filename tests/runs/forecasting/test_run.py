@@ -269,6 +269,76 @@ def test_any_csv_runs_with_the_embedded_configuration(tmp_path):
     np.testing.assert_allclose(made, truth, atol=0.3)
 
 
+def test_columns_known_ahead_lower_the_error_and_are_asked_for(settings, tmp_path):
+    """A holiday flag at random days moves the load, and nothing else foretells it."""
+    steps, horizon = 1000, 24
+    rng = np.random.default_rng(0)
+    flag = np.repeat(rng.random(steps // 24 + 2) < 0.3, 24)[: steps + horizon]
+    frame = hourly(steps + horizon)[["date", "OT"]].assign(holiday=flag)
+    frame["OT"] += 2.0 * flag
+    frame[:steps].to_csv(tmp_path / "series.csv", index=False)
+    coming = frame[steps:][["date", "holiday"]]
+    coming.to_csv(tmp_path / "next.csv", index=False)
+    del settings["data"]["target"]
+    settings["method"]["name"] = "ts2vec"
+    settings["method"]["params"] = {}
+    settings["train"]["max_epochs"] = 1
+    settings["evaluate"] |= {"horizons": [horizon], "compare": [], "head": "ridge"}
+    settings["evaluate"]["baselines"] = False
+    settings["data"]["columns"] = ["OT"]
+    without = ForecastingRun(check_config(settings | {"out": str(tmp_path / "without")}))
+    (row,) = without.evaluate([without.train("random")])["random"]
+    run = tmp_path / "with"
+    settings["data"]["future_covariates"] = ["holiday"]
+    file = write(settings | {"out": str(run)}, tmp_path)
+    done = RUNNER.invoke(app, ["run", "-c", str(file), "-q"])
+    assert done.exit_code == 0, done.output
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["targets"] == ["OT"]
+    assert metrics["results"]["ts2vec"][0]["mse"] < 0.3 * row.mse
+    assert "known ahead holiday" in (run / "report.md").read_text()
+
+    words = ["forecast", "--run", str(run), "--horizon", "24", "--coverage", "0.9"]
+    ahead = RUNNER.invoke(app, [*words, "--future", str(tmp_path / "next.csv")])
+    assert ahead.exit_code == 0, ahead.output
+    forecast = pd.read_csv(run / "forecast.csv", index_col=0)
+    truth = frame["OT"][steps:].to_numpy()
+    assert np.abs(forecast["OT"] - truth).mean() < 0.3
+    assert ((forecast["OT.lower"] < truth) & (truth < forecast["OT.upper"])).mean() > 0.7
+    broken = {
+        "2020-02-11 16:00:00 is missing": coming[1:],
+        "stands twice": pd.concat([coming, coming[:1]]),
+        "an empty cell": coming.assign(holiday=[np.nan, *[0.0] * 23]),
+        "holiday": coming.rename(columns={"holiday": "holidays"}),
+    }
+    job = ForecastingRun(load_config(run / "config.yaml"))
+    for message, rows in broken.items():
+        rows.to_csv(tmp_path / "next.csv", index=False)
+        with pytest.raises(DataError, match=message):
+            forecast_beyond(job, 24, future=tmp_path / "next.csv")
+    with pytest.raises(ConfigError, match=r"--future: got None; .*holiday from 2020-02-11 16:00"):
+        forecast_beyond(job, 24)
+    with pytest.raises(ConfigError, match=r"no data\.future_covariates"):
+        forecast_beyond(without, 24, future=tmp_path / "next.csv")
+
+
+def test_columns_known_ahead_that_cannot_be_are_named(settings):
+    def run(head: str = "ridge", **data: object) -> ForecastingRun:
+        given = settings | {"data": settings["data"] | data}
+        return ForecastingRun(check_config(given | {"evaluate": {"head": head}}))
+
+    with pytest.raises(ConfigError, match="did you mean 'load'"):
+        run(future_covariates=["laod"])
+    with pytest.raises(ConfigError, match=r"data.future_covariates: got OT"):
+        run(future_covariates=["OT"])
+    with pytest.raises(ConfigError, match="no column is left"):
+        run(future_covariates=["load", "OT"], target=None)
+    with pytest.raises(ConfigError, match=r"evaluate.head: got protocol; .*auto, ridge"):
+        run("protocol", future_covariates=["load"])
+    with pytest.raises(ConfigError, match="use dataset csv"):
+        run(future_covariates=["load"], dataset="ett")
+
+
 def test_a_series_of_one_section_is_named(settings):
     settings["train"]["max_train_length"] = 5000
     run = ForecastingRun(check_config(settings))

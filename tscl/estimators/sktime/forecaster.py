@@ -49,9 +49,9 @@ from tscl.forecasters.network import ForecastNetwork, check_network_params
 from tscl.forecasters.training import window_length
 from tscl.forecasters.window_data import WindowData
 from tscl.seeding import seeded
+from tscl.training.settings import DEVICES
 
 INTERVALS = ("adaptive", "conformal", "quantile")
-DEVICES = ("cpu", "cuda", "mps", "auto")
 MOST_NEW = 500
 """Windows since the last training whose errors adaptive intervals look back on."""
 OPEN_NUMBERS: dict[str, int | None] = {
@@ -242,7 +242,7 @@ class SSCLForecaster(BaseForecaster):
         ends early is forecast from its own end on; one that ``fit`` has not seen is taken up by
         ``update(..., update_params=False)``.
     device : str
-        ``cpu``, ``cuda``, ``mps`` or ``auto``: where the network is trained.
+        ``cpu``, ``cuda``, ``mps``, ``gpu`` or ``auto``: where the network is trained.
     verbose : bool
         Print what was chosen, and show a progress bar.
     random_state : int, RandomState or None

@@ -34,7 +34,9 @@ class DataSection(Section):
     or those of the series' frequency in [-0.5, 0.5]. ``instances`` makes every column a series of
     its own: the encoder sees the covariates and one column, and one head serves all. ``columns``,
     ``irregular`` and ``missing`` are for a CSV: see
-    :func:`data_loaders.series.series.load_csv`.
+    :func:`data_loaders.series.series.load_csv`. ``future_covariates`` are columns of a CSV known
+    ahead, such as holidays or a planned price: they are not forecast, encoder and head see them,
+    and ``tscl forecast`` takes their future rows.
 
     The keys ``source`` and ``layout`` of earlier versions are still read, with a warning.
     """
@@ -48,6 +50,7 @@ class DataSection(Section):
     irregular: Literal["error", "fill"] = "error"
     missing: Literal["error", "forward"] = "error"
     covariates: bool = True
+    future_covariates: list[str] = Field(default_factory=list)
     calendar: Literal["standard", "frequency"] = "standard"
     calendar_fit: Literal["train", "all"] = "train"
     split: Literal["own", "ett"] | tuple[float, float, float] = Field(
@@ -96,6 +99,8 @@ class DataSection(Section):
     def _instances(self) -> DataSection:
         if self.instances and (self.features == "MS" or self.input_form != "values"):
             raise ValueError("instances: use features M and input_form values")
+        if self.future_covariates and self.dataset != "csv":
+            raise ValueError("future_covariates are columns of a file: use dataset csv")
         return self
 
     @field_validator("split")
@@ -174,6 +179,11 @@ class RunConfig(MethodConfig):
         """See :meth:`tscl.runs.config.JobConfig.check`."""
         if self.data.instances and self.evaluate.head != "protocol":
             raise ConfigError("evaluate.head", self.evaluate.head, "instances need protocol")
+        if self.data.future_covariates and self.evaluate.head == "protocol":
+            remedy = (
+                "it sees no step ahead: data.future_covariates need auto, ridge, boosting or trees"
+            )
+            raise ConfigError("evaluate.head", "protocol", remedy)
         for name, needs in self.check_methods(self.evaluate.compare, [UNTRAINED]).items():
             if needs := needs - {"targets", "background"}:
                 remedy = f"it reads {', '.join(sorted(needs))}, which a series does not have"

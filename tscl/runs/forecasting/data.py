@@ -18,7 +18,13 @@ from data_loaders.series.catalog import (
     forecasting_dataset,
     load_forecasting,
 )
-from data_loaders.series.series import ForecastingSeries, load_csv, load_ett, read_frame
+from data_loaders.series.series import (
+    ForecastingSeries,
+    load_csv,
+    load_ett,
+    read_frame,
+    to_numbers,
+)
 from data_loaders.series.splits import (
     ForecastSplit,
     TrainScaler,
@@ -32,7 +38,7 @@ from data_loaders.series.time_axis import (
     parse_times,
     regular_freq,
 )
-from tscl.errors import ConfigError, DataError
+from tscl.errors import ConfigError, DataError, check_choice
 from tscl.evaluation.forecasting.baselines import season_of
 from tscl.forecasters.choices import SHORT
 from tscl.runs.forecasting.config import DataSection
@@ -53,9 +59,11 @@ class ForecastingData:
         scaler: fitted on the training part.
         inputs: (T, n_covariates + C) float32: covariates first, then scaled values.
         targets: (T, C_target) float32, scaled.
-        n_covariates: leading channels of ``inputs`` that are calendar covariates.
+        n_covariates: leading channels of ``inputs`` that are covariates, of the calendar and known.
         target_scaler: scaler of the target columns.
         instances: every column is a series of its own.
+        known: columns known ahead, a series of the same steps, or None.
+        known_scaler: theirs.
     """
 
     series: ForecastingSeries
@@ -66,6 +74,8 @@ class ForecastingData:
     n_covariates: int
     target_scaler: TrainScaler
     instances: bool = False
+    known: ForecastingSeries | None = None
+    known_scaler: TrainScaler | None = None
 
     def arrays(self, steps: slice = slice(None)) -> NDArray[np.float32]:
         """The inputs of a span as series (n, T, K): one, or with ``instances`` one a column."""
@@ -128,7 +138,14 @@ def _load_csv(section: DataSection, path: Path) -> ForecastingSeries:
     """A CSV of one time column; a single value column is forecast without being named."""
     names = column_names(path)
     time_column = section.time_column or find_time_column(path, names)
-    values = section.columns or [name for name in names if name != time_column]
+    known = section.future_covariates
+    values = section.columns or [name for name in names if name not in (time_column, *known)]
+    for name in known if names else ():
+        others = {time_column, section.target, *(section.columns or [])}
+        allowed = [column for column in names if column not in others]
+        check_choice("data.future_covariates", name, allowed, error=ConfigError)
+    if names and not values:
+        raise ConfigError("data.future_covariates", known, "no column is left to forecast")
     target, features = section.target, section.features
     if target is None and len(values) == 1:
         target = values[0]
@@ -139,8 +156,8 @@ def _load_csv(section: DataSection, path: Path) -> ForecastingSeries:
     return load_csv(
         path,
         time_column=time_column,
-        target=target,
-        columns=[str(target)] if features == "S" else section.columns,
+        target=values if features == "M" else target,
+        columns=[*([str(target)] if features == "S" else values), *known],
         irregular=section.irregular,
         missing=section.missing,
     )
@@ -207,8 +224,9 @@ def cell_facts(section: DataSection) -> dict[str, Any]:
     values["time_column"] = values["time_column"] or "date"
     if values["calendar"] == "standard":
         del values["calendar"]
-    if not values["instances"]:
-        del values["instances"]
+    for name in ("instances", "future_covariates"):
+        if not values[name]:
+            del values[name]
     return values
 
 
@@ -218,16 +236,23 @@ def prepare(section: DataSection, horizons: list[int]) -> ForecastingData:
     Raises:
         DataError, InputError, ConfigError: bad file, column, split or horizon, before training.
     """
-    series = load_series(section)
+    series, known, known_scaler = load_series(section), None, None
     split = make_split(section, series)
     split.check_horizons(horizons)
-    scaler = TrainScaler.fit(series.values, split.train)
+    if section.future_covariates:
+        known = _columns_of(series, section.future_covariates)
+        known_scaler = TrainScaler.fit(known.values, split.train, known.columns)
+        own = [name for name in series.columns if name not in known.columns]
+        series = _columns_of(series, own, series.targets)
+    scaler = TrainScaler.fit(series.values, split.train, series.columns)
     index = series.target_index
     target_scaler = TrainScaler.fit(series.values[:, index], split.train)
     values = scaler.transform(series.values)
     blocks = [values]
     if section.input_form == "relative":
         blocks = [relative_form(values, split.train, section.relative_windows)]
+    if known is not None and known_scaler is not None:
+        blocks.insert(0, known_scaler.transform(known.values))
     if section.covariates:
         times = series.timestamps
         calendar = (
@@ -242,10 +267,63 @@ def prepare(section: DataSection, horizons: list[int]) -> ForecastingData:
         scaler=scaler,
         inputs=np.ascontiguousarray(np.concatenate(blocks, axis=1)),
         targets=np.ascontiguousarray(values[:, index]),
-        n_covariates=blocks[0].shape[1] if section.covariates else 0,
+        n_covariates=sum(block.shape[1] for block in blocks[:-1]),
         target_scaler=target_scaler,
         instances=section.instances,
+        known=known,
+        known_scaler=known_scaler,
     )
+
+
+def _columns_of(
+    series: ForecastingSeries, names: Sequence[str], targets: Sequence[str] | None = None
+) -> ForecastingSeries:
+    """Some columns of a series, all targets unless they are named."""
+    values = series.values[:, [series.columns.index(name) for name in names]]
+    return replace(series, values=values, columns=tuple(names), targets=tuple(targets or names))
+
+
+def future_rows(
+    data: ForecastingData,
+    path: Path | None,
+    times: pd.DatetimeIndex,
+    time_column: str | None = None,
+) -> NDArray[np.float32]:
+    """Columns known ahead at ``times``, scaled, (len(times), K).
+
+    Args:
+        data: with ``known``.
+        path: CSV or Parquet file of a time column and these columns; other rows and columns in it
+            are left aside.
+        times: the steps to forecast.
+        time_column: None finds it.
+
+    Raises:
+        ConfigError: no file. DataError: a column or step is missing, or no number.
+    """
+    assert data.known is not None
+    assert data.known_scaler is not None
+    columns, span = list(data.known.columns), f"{times[0]} to {times[-1]}"
+    if path is None:
+        remedy = f"the model needs a file of {', '.join(columns)} from {span}"
+        raise ConfigError("--future", None, remedy)
+    names = column_names(path)
+    time = time_column or find_time_column(path, names)
+    frame = read_frame(path, text=(time,))
+    for name in (time, *columns):
+        check_choice("--future", name, names, error=DataError)
+    index = parse_times(frame[time], time)
+    for problem, rows in (
+        ("stands twice", index[index.duplicated()]),
+        ("is missing", times.difference(index)),
+    ):
+        if len(rows):
+            raise DataError("--future", f"{rows[0]} {problem}", f"give each step from {span} once")
+    table = pd.DataFrame({name: to_numbers(frame[name], name, index) for name in columns}, index)
+    table = table.loc[times]
+    if not np.isfinite(table.to_numpy()).all():
+        raise DataError("--future", "an empty cell or no finite number", f"fill {span}")
+    return data.known_scaler.transform(table)
 
 
 def relative_form(

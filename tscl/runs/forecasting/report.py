@@ -162,6 +162,7 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     folder.write_metrics(metrics_json(run, table))
     document = Document(folder.path, f"{config.name}: {config.method.name} on {data.series.name}")
     document.paragraph(f"{_sentence(config.method.name, table)} {folder.cost()}")
+    known = "" if data.known is None else f", known ahead {', '.join(data.known.columns)}"
     bounds = {k: (p.start, p.stop) for k, p in data.split.parts()}
     by_horizon = {label(n): {r.horizon: r.mse for r in rs} for n, rs in table.items()}
     colours = dict(zip(by_horizon, cycle(COLOURS), strict=False))
@@ -175,7 +176,7 @@ def write_report(run: ForecastingRun, trained: list[Trained], table: Table) -> P
     _forecast_part(run, table, colours, document)
     document.paragraph(
         f"{len(data.series)} steps ({data.series.freq or 'no regular step'}), targets "
-        f"{', '.join(data.series.targets)}; training steps {bounds['train'][0]} to "
+        f"{', '.join(data.series.targets)}{known}; training steps {bounds['train'][0]} to "
         f"{bounds['train'][1]}, validation to {bounds['valid'][1]}, test to {bounds['test'][1]}. "
         f"Seed {config.seed}. Penalties and epochs were chosen on validation only."
     )

@@ -20,7 +20,7 @@ from data_loaders.series.time_axis import calendar_features, seen_cycles
 from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
-from tscl.errors import CheckpointError, DataError, InputError
+from tscl.errors import CheckpointError, ConfigError, DataError, InputError
 from tscl.evaluation.forecasting.baselines import (
     Baseline,
     season_of,
@@ -37,7 +37,7 @@ from tscl.inference.encode import CausalEmbeddings, encode_causal
 from tscl.methods import METHODS, Method
 from tscl.runs.folder import RunFolder
 from tscl.runs.forecasting.config import UNTRAINED, RunConfig
-from tscl.runs.forecasting.data import ForecastingData, prepare
+from tscl.runs.forecasting.data import ForecastingData, future_rows, prepare
 from tscl.saving.card import ModelCard, sha256_of_array
 from tscl.saving.encoder import load_encoder, save_encoder, update_card
 from tscl.saving.tensors import load_module, load_tensors, save_tensors
@@ -192,6 +192,7 @@ class ForecastingRun:
             preprocessing={
                 "columns": list(data.series.columns),
                 "covariates": data.n_covariates,
+                "future_covariates": section.future_covariates,
                 "mean": data.scaler.mean.tolist(),
                 "scale": data.scaler.scale.tolist(),
                 "input_form": section.input_form,
@@ -326,16 +327,28 @@ class ForecastingRun:
         return [row.result for row in rows]
 
     def _direct_rows(
-        self, embeddings: NDArray[np.float32] | None, head: str, horizons: list[int]
+        self,
+        embeddings: NDArray[np.float32] | None,
+        head: str,
+        horizons: list[int],
+        future: NDArray[np.float32] | None = None,
     ) -> list[DirectRow]:
-        """Fitted heads that also forecast beyond the end of a series of regular steps."""
+        """Fitted heads that also forecast beyond the end of a series of regular steps.
+
+        With columns known ahead they do with their ``future`` rows, scaled.
+        """
         data, series = self.data, self.data.series
-        times, marks = series.timestamps, None
+        times, blocks = series.timestamps, []
         if series.freq is not None:
-            more = pd.date_range(times[-1], periods=max(horizons) + 1, freq=series.freq)[1:]
+            more = self.times_ahead(max(horizons))
             times = pd.DatetimeIndex(times.append(more), freq=series.freq)
-            marks = calendar_features(times, data.split.train)
-            marks *= seen_cycles(times[: data.split.valid.stop])
+            calendar = calendar_features(times, data.split.train)
+            blocks.append(calendar * seen_cycles(times[: data.split.valid.stop]))
+        if data.known is not None and data.known_scaler is not None:
+            known = data.known_scaler.transform(data.known.values)
+            blocks.append(known if future is None else np.concatenate([known, future]))
+        shortest = min(map(len, blocks), default=0)
+        marks = np.concatenate([b[:shortest] for b in blocks], axis=1) if blocks else None
         return direct_protocol(
             embeddings,
             data.targets,
@@ -348,6 +361,11 @@ class ForecastingRun:
             scale=data.target_scaler.scale,
             seed=self.config.seed,
         )
+
+    def times_ahead(self, horizon: int) -> pd.DatetimeIndex:
+        """The times of ``horizon`` steps after the series."""
+        series = self.data.series
+        return pd.date_range(series.timestamps[-1], periods=horizon + 1, freq=series.freq)[1:]
 
     def forecasts(self, name: str, horizon: int, origins: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scaled forecasts (n, horizon, C).
@@ -434,7 +452,10 @@ class ForecastingRun:
 
 
 def forecast_beyond(
-    job: ForecastingRun, horizon: int, coverage: float | None = None
+    job: ForecastingRun,
+    horizon: int,
+    coverage: float | None = None,
+    future: Path | None = None,
 ) -> pd.DataFrame:
     """Forecast beyond the end of the series, in original units.
 
@@ -445,6 +466,7 @@ def forecast_beyond(
         job: a finished run.
         horizon: steps after the last one.
         coverage: share of the truth that intervals should hold; None for no intervals.
+        future: CSV or Parquet file with the columns known ahead, of a run that has some.
 
     Returns:
         One row a future time stamp, one column a target; with ``coverage`` also ``TARGET.lower``
@@ -452,6 +474,7 @@ def forecast_beyond(
 
     Raises:
         InputError: a horizon below 1 or too long for the parts; a series without a regular step.
+        ConfigError, DataError: future rows missing, or those of a run that reads none.
     """
     data = job.data
     if horizon < 1:
@@ -460,15 +483,17 @@ def forecast_beyond(
         raise InputError("coverage", coverage, "choose a share between 0 and 1")
     if data.series.freq is None:
         raise InputError("freq", None, "the series has no regular step to extend")
+    if future is not None and data.known is None:
+        raise ConfigError("--future", future, "the run has no data.future_covariates")
+    times, coming = job.times_ahead(horizon), None
+    if data.known is not None:
+        coming = future_rows(data, future, times, job.config.data.time_column)
     name, head = job.config.method.name, job.config.evaluate.head
     job.encoded[name] = job.encode(job.load(name).encoder)
     if head != "protocol":
-        rows = job._direct_rows(job.features(job.encoded[name]), head, [horizon])
+        rows = job._direct_rows(job.features(job.encoded[name]), head, [horizon], coming)
         job.heads[name] = {horizon: rows[0]}
     forecast = job.forecasts(name, horizon, np.array([len(data.targets) - 1]))[0]
-    times = pd.date_range(data.series.timestamps[-1], periods=horizon + 1, freq=data.series.freq)[
-        1:
-    ]
     inverse, names = data.target_scaler.inverse, data.series.targets
     frame = pd.DataFrame(inverse(forecast), index=times, columns=list(names))
     if coverage is None:
