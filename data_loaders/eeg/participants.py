@@ -19,7 +19,8 @@ def read_participants(path: str | Path) -> pd.DataFrame:
     """A participants table (tab or comma separated), every value as text.
 
     Args:
-        path: the table, or the folder that holds one of :data:`NAMES`.
+        path: the table, or the folder that holds one of :data:`NAMES` or one file like
+            ``*participants*.tsv``.
 
     Raises:
         DataError: no table, an empty or unreadable one.
@@ -27,6 +28,7 @@ def read_participants(path: str | Path) -> pd.DataFrame:
     where = Path(path)
     if where.is_dir():
         tables = [where / name for name in NAMES if (where / name).is_file()]
+        tables = tables or sorted(where.glob("*participants*.[ct]sv"))
         if not tables:
             raise DataError("participants", where, f"put {' or '.join(NAMES)} there")
         where = tables[0]
@@ -37,6 +39,7 @@ def read_participants(path: str | Path) -> pd.DataFrame:
         table = pd.read_csv(where, sep=separator, dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError("participants", where, f"it cannot be read: {error}") from None
+    table = table[(table != "").any(axis=1)]  # a spreadsheet leaves empty rows below
     if not len(table):
         raise DataError("participants", where, "the table has no rows")
     return table
@@ -76,6 +79,7 @@ def list_recordings(
     classes: Mapping[str, Sequence[str]],
     keep: Callable[[Path], bool] = lambda path: True,
     only_first: bool = False,
+    extensions: Sequence[str] = EXTENSIONS,
 ) -> list[EEGFile]:
     """The recordings of every participant, in the table's order.
 
@@ -92,6 +96,7 @@ def list_recordings(
         classes: class name -> its spellings in lower case.
         keep: which files to take, by their path.
         only_first: take the first file of a participant in the order of names.
+        extensions: of the files to take, in lower case.
     """
     id_column = find_column(table, id_columns, "id")
     find_column(table, label_columns, "label")
@@ -102,7 +107,11 @@ def list_recordings(
         patient = str(row[id_column]).strip()
         spelt = (class_of(str(row[column]), classes) for column in labels)
         label = next((spelling for spelling in spelt if spelling is not None), None)
-        kept = [path for path in _recordings(root, entries, patient) if keep(path)]
+        kept = [
+            path
+            for path in _recordings(root, entries, patient)
+            if path.suffix.lower() in extensions and path.is_file() and keep(path)
+        ]
         for path in (kept[:1] if only_first else kept) or [root / "no recording.edf"]:
             name = path.relative_to(root).as_posix() if kept else patient
             files.append(EEGFile(path, patient, label, name))
@@ -110,7 +119,7 @@ def list_recordings(
 
 
 def _recordings(root: Path, entries: list[str], patient: str) -> list[Path]:
-    """Recordings of one participant below ``root``, sorted; ids with path parts find nothing."""
+    """Files of one participant below ``root``, sorted; ids with path parts find nothing."""
     bare = patient.removeprefix("sub-")
     too_long = len(bare.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES
     if not bare or too_long or any(sign in bare for sign in "/\\\0*?[") or bare in (".", ".."):
@@ -123,4 +132,4 @@ def _recordings(root: Path, entries: list[str], patient: str) -> list[Path]:
             result.update((root / entry).rglob("*"))
         elif entry.startswith(starts):
             result.add(root / entry)
-    return sorted(path for path in result if path.suffix.lower() in EXTENSIONS and path.is_file())
+    return sorted(result)

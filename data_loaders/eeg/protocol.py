@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -187,7 +187,8 @@ class EEGProtocol(RecordingProtocol):
         values, trial = self.cut(recording.signal, recording.rate)
         if not len(values):
             seconds = len(recording.signal) / recording.rate
-            detail = f"{seconds:g} s are less than a trial of {self.trial_seconds:g} s"
+            half = " before and behind the middle" if self.trials_from == "middle" else ""
+            detail = f"{seconds:g} s hold no trial of {self.trial_seconds:g} s{half}"
             raise RecordError(recording.name, "too_short", detail)
         return values, trial, None
 
@@ -202,6 +203,7 @@ def load_eeg_files(
     max_trials: int | None = None,
     cache: str | Path | None = None,
     strict: bool = False,
+    reader: Callable[..., Recording] = read_eeg,
 ) -> MedicalDataset:
     """Read recordings and cut them as a protocol says.
 
@@ -215,6 +217,8 @@ def load_eeg_files(
         max_trials: keep at most this many trials of a recording, from its start.
         cache: folder for the values when memory is short.
         strict: raise on the first bad record instead of leaving it out.
+        reader: of a file, with the arguments ``name``, ``channels`` and ``check`` of
+            :func:`data_loaders.eeg.recording.read_eeg`.
 
     Returns:
         Samples (n, sample_steps, C) in microvolt (or standardised), with ``.log`` and the column
@@ -239,7 +243,7 @@ def load_eeg_files(
             line.leave_out("no_label", "none of the classes")
             return None
         path = file.path if root is None else inside(root, file.path.as_posix(), record)
-        recording = read_eeg(path, name=record, channels=channels, check=False)
+        recording = reader(path, name=record, channels=channels, check=False)
         label = classes.index(file.label) if file.label else -1
         columns = {"record": record, **file.columns}
         return Entry(recording, file.patient, label, columns=columns)

@@ -25,6 +25,7 @@ VARIANTS: dict[str, list[str]] = {
     "untrained encoder": ["method.name=random"],
     "TS2Vec loss": ["method.name=ts2vec"],
     "mask trained without relevance (discrepancy none)": ["method.params.discrepancy=none"],
+    "no mask (h = 1)": ["method.params.aug_params.use_h=false"],
     "sparser mask (reg_weight 2)": ["method.params.reg_weight=2.0"],
     "InfoNCE one way": ["method.params.symmetric=false"],
     "local loss on the first instance only": ["method.params.local_params={instances: first}"],

@@ -127,6 +127,19 @@ def test_covariates_pass_and_initial_openness_is_set():
     assert torch.allclose(out.openness, torch.tensor(0.9))
 
 
+def test_the_ablation_without_h_learns_g_alone():
+    x = randn((2, 20, 3), torch_generator(2), torch.zeros(1))
+    whole, ablated = network(hard=False), network(hard=False, use_h=False)
+    ablated.load_state_dict(whole.state_dict())
+    out = ablated(x, torch_generator(4))
+    assert (out.h == 1).all()
+    assert torch.allclose(out.view, out.g * x)
+    assert torch.equal(out.g, whole(x, torch_generator(4)).g)
+    out.view.square().sum().backward()
+    assert ablated.h_head.weight.grad is None or not ablated.h_head.weight.grad.any()
+    assert ablated.g_head.weight.grad.abs().sum() > 0
+
+
 def test_public_logits_keep_at_least_even_odds():
     made = network(h_logits="sigmoid", hard=False)
     with torch.no_grad():

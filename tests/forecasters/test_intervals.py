@@ -131,6 +131,16 @@ def test_adaptive_intervals_follow_a_drift_that_split_conformal_misses():
     assert first.width(0.5).max() < first.width(0.9).min()
 
 
+def test_misses_of_a_long_delay_widen_once():
+    """All errors twice the held-out ones: every width issued in the delay misses, to no more."""
+    held = np.random.default_rng(0).uniform(size=(50, 100, 1))
+    later = np.full((400, 100, 1), 2.0)
+    widths = tracked_widths(held, later, 0.9)
+    assert widths[-1].min() >= 1.9
+    # a move at most beyond the errors, times the largest ratio of two steps' first widths
+    assert widths.max() <= (2.0 + 0.05 * 2.0) * widths[0].max() / widths[0].min()
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_tracked_widths_against_loops(stride):
     rng = np.random.default_rng(2)
@@ -143,7 +153,7 @@ def test_tracked_widths_against_loops(stride):
             for j in range(i):
                 if (i - j - 1) * stride < s + 1 <= (i - j) * stride:  # known since the last window
                     recent = [*held[:, s, 0], *later[: j + 1, s, 0]][-5:]
-                    own[s] += 0.3 * max(recent) * ((later[j, s, 0] > used[j][s]) - 0.2)
+                    own[s] += 0.3 * max(recent) * ((later[j, s, 0] > own[s]) - 0.2)
                     own[s] = max(own[s], 0.0)
         ratios = [own[s] / first[s] for s in range(3)]
         used.append([first[s] * max(ratios[s], np.mean(ratios[: s + 1])) for s in range(3)])

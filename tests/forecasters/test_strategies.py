@@ -107,6 +107,31 @@ def test_ridge_on_windows_of_another_length():
     assert made.result.n_train == 300 - 6 - 60
 
 
+def test_pretraining_on_sections_is_that_of_the_public_code(monkeypatch):
+    seen = {}
+
+    class Watched(strategies.Trainer):
+        def fit(self, method, source, sampler, **options):
+            seen.update(source=source, settings=self.settings)
+            return super().fit(method, source, sampler, **options)
+
+    monkeypatch.setattr(strategies, "Trainer", Watched)
+    settings = SMALL.replace(ridge_window=40, pretrain="sections", max_steps=3, contrast="moco")
+    made = run_strategy(sine(), SPLIT, 6, "two_stage_ridge", settings)
+    assert made.steps == 3
+    own = seen["settings"]
+    assert (own.momentum, own.weight_decay, own.schedule, own.final_lr) == (0.9, 1e-4, "cosine", 0)
+    starts = seen["source"].origins - 39
+    assert starts.tolist() == list(range(0, 300 - 40, 40))
+    run = strategies.StrategyRun(sine(), SPLIT, 6, settings.replace(max_steps=None))
+    assert run.sections()[1]["max_steps"] == 200
+    wide = np.tile(sine(), (1, 400))
+    run = strategies.StrategyRun(wide, SPLIT, 6, settings.replace(max_steps=None))
+    assert run.sections()[1]["max_steps"] == 600
+    with pytest.raises(InputError, match="window"):
+        run_strategy(sine(), SPLIT, 6, "two_stage_ridge", settings.replace(ridge_window=301))
+
+
 def test_options_that_came_later_leave_old_digests_alone():
     facts = SMALL.facts()
     assert not {"hold_epochs", "ridge_window", "ridge_drop"} & set(facts)

@@ -66,6 +66,18 @@ def ntxent(a: Array, b: Array, tau: float) -> float:
     return total / (2 * n)
 
 
+def polynomial(a: Array, b: Array, tau: float) -> float:
+    """TF-C's loss: CE / 2B + B (1 / B - mean over 2B x (2B - 1) of onehot times softmax)."""
+    z, n = [*a, *b], len(a)
+    entropy = chosen = 0.0
+    for i in range(2 * n):
+        odds = {k: math.exp(cosine(z[i], z[k]) / tau) for k in range(2 * n) if k != i}
+        p = odds[(i + n) % (2 * n)] / sum(odds.values())
+        entropy -= math.log(p)
+        chosen += p
+    return entropy / (2 * n) + n * (1 / n - chosen / (2 * n * (2 * n - 1)))
+
+
 def mixup(mixed: Array, a: Array, b: Array, weight: list[float], tau: float) -> float:
     """Mixing-up eq. 2, mean over the batch."""
     n = len(mixed)

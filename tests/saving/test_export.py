@@ -124,7 +124,8 @@ def test_an_encoder_that_draws_keys_at_random_is_refused(tmp_path):
         export_encoder(build("informer"), tmp_path / "e.pt2", "torch-export", length=32)
     assert caught.value.field == "encoder"
     assert "informer" in str(caught.value)
-    assert "random" in str(caught.value)
+    # torch 2.6 cannot trace a generator, later versions draw other keys
+    assert "random" in str(caught.value) or "Generator" in str(caught.value)
     assert not (tmp_path / "e.pt2").exists()
 
 

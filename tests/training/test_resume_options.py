@@ -23,6 +23,7 @@ OPTIONS = {
     "ema": {"averaging": "ema", "average_start": 2, "ema_decay": 0.5},
     "ema from the start": {"averaging": "ema", "ema_decay": 0.9, "ema_warmup": 3},
     "one cycle": {"schedule": "one_cycle"},
+    "sgd": {"momentum": 0.9},
 }
 
 

@@ -54,6 +54,9 @@ class StrategyTraining(Section):
     Attributes:
         weight, schedule, decay: lambda, and how it changes.
         pretrain_epochs: of contrast alone, in the strategies of two stages.
+        pretrain: what contrast alone sees: ``windows``, as a forecast; or ``sections`` of the
+            ridge's windows, as in the public code of two steps: 600 steps (200 where the training
+            part has up to 100,000 values) of SGD whose rate falls by a cosine.
         max_epochs, patience, batch_size, lr, weight_decay: of training on validation MSE.
         steps_per_epoch: at most this many batches an epoch; None for all windows.
         max_steps: optimiser steps of a stage at most; None for no limit.
@@ -73,6 +76,7 @@ class StrategyTraining(Section):
     schedule: Literal["constant", "linear"] = "constant"
     decay: float = Field(default=0.1, ge=0)
     pretrain_epochs: int = Field(default=5, ge=0)
+    pretrain: Literal["windows", "sections"] = "windows"
     max_epochs: int = Field(default=20, ge=0)
     patience: int = Field(default=5, ge=0)
     batch_size: int = Field(default=16, ge=1)
@@ -114,7 +118,7 @@ class StrategySettings(StrategyTraining):
         So the digests of cells finished before stay theirs.
         """
         later: dict[str, Any] = {"hold_epochs": 0, "ridge_window": None, "ridge_drop": None}
-        later |= {"max_steps": None, "accelerator": "cpu"}
+        later |= {"max_steps": None, "accelerator": "cpu", "pretrain": "windows"}
         values = self.model_dump()
         return {k: v for k, v in values.items() if k not in later or v != later[k]}
 
@@ -217,8 +221,11 @@ class StrategyRun:
             freeze: leave the encoder as it is.
         """
         s = self.settings
-        sampler = EpochSampler(len(self.source), s.batch_size, s.steps_per_epoch)
         alone = weight >= 1.0 and stage == "pretrain"
+        source, own = self.source, dict[str, Any]()
+        if alone and s.pretrain == "sections":
+            source, own = self.sections()
+        sampler = EpochSampler(len(source), s.batch_size, s.steps_per_epoch)
         with seeded(self.seed, "method"):
             method = EndToEnd(
                 network,
@@ -244,7 +251,7 @@ class StrategyRun:
             max_steps=s.max_steps,
             accelerator=s.accelerator,
             seed=self.seed,
-        )
+        ).replace(**own)
         folder = None if self.checkpoints is None else self.checkpoints / stage
         trainer = Trainer(
             settings,
@@ -252,10 +259,20 @@ class StrategyRun:
             progress=self.progress,
             monitor=None if alone else self.validation_mse,
         )
-        result = trainer.fit(method, self.source, sampler, resume=self.resume, title=stage)
+        result = trainer.fit(method, source, sampler, resume=self.resume, title=stage)
         self.steps += result.steps
         self.last = result
         return result.encoder.cpu()
+
+    def sections(self) -> tuple[WindowSource, dict[str, Any]]:
+        """The training part in the ridge's windows, side by side, and settings to train on them."""
+        part, length = self.split.train, self.settings.ridge_window or self.settings.length
+        origins = WindowSource.inside(part, length, 1, length)
+        source = WindowSource(self.values, origins, length, 1, marks=self.marks)
+        steps = 200 if (part.stop - part.start) * self.values.shape[1] <= 100_000 else 600
+        steps = min(steps, self.settings.max_steps or steps)
+        own = {"max_epochs": steps, "max_steps": steps, "schedule": "cosine"}
+        return source, {**own, "momentum": 0.9, "weight_decay": 1e-4}
 
     def validation_mse(self, network: nn.Module) -> float:
         """Mean squared error of the monitored validation windows."""

@@ -207,14 +207,16 @@ class TrainOptions(Section):
 
 
 class TrainSettings(TrainOptions):
-    """What a trainer is given: the options of :class:`TrainOptions` and two of its own.
+    """What a trainer is given: the options of :class:`TrainOptions` and three of its own.
 
     Attributes:
+        momentum: of stochastic gradient descent in AdamW's place; None for AdamW.
         keep: the encoder that training gives is the ``best`` by the monitor, or the ``last`` (the
             monitor then only draws a curve).
         seed: of everything random.
     """
 
+    momentum: float | None = Field(default=None, ge=0, lt=1)
     keep: Literal["best", "last"] = "best"
     seed: int = 0
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tscl.errors import InputError
-from tscl.methods.base import Batch, Losses, Method
+from tscl.methods.base import Batch, Losses, Method, ParameterGroup
 from tscl.seeding import seeded, torch_generator
 from tscl.training.data import Source
 from tscl.training.distributed import EncoderRows, cut_batch
@@ -107,15 +107,7 @@ class Stepper:
         self.groups = {
             k: replace(g, parameters=list(g.parameters)) for k, g in method.groups().items()
         }
-        raw = {
-            name: torch.optim.AdamW(
-                list(group.parameters),
-                lr=s.lr if group.lr is None else group.lr,
-                weight_decay=s.weight_decay if group.weight_decay is None else group.weight_decay,
-                fused=s.precision != "16-mixed",  # fused steps unscale, so nothing could be clipped
-            )
-            for name, group in self.groups.items()
-        }
+        raw = {name: self._optimizer(group) for name, group in self.groups.items()}
         self.base_lr = {name: o.param_groups[0]["lr"] for name, o in raw.items()}
         wrapped = self.fabric.setup(_Losses(method), *raw.values())
         self.module = wrapped[0]
@@ -127,6 +119,17 @@ class Stepper:
             world=1 if self.apart else self.world,
             parts=s.accumulate if s.cache_gradients else 1,
         )
+
+    def _optimizer(self, group: ParameterGroup) -> torch.optim.Optimizer:
+        s = self.settings
+        parameters = list(group.parameters)
+        lr = s.lr if group.lr is None else group.lr
+        decay = s.weight_decay if group.weight_decay is None else group.weight_decay
+        if s.momentum is not None:
+            return torch.optim.SGD(parameters, lr, momentum=s.momentum, weight_decay=decay)
+        # fused steps unscale, so nothing could be clipped
+        fused = s.precision != "16-mixed"
+        return torch.optim.AdamW(parameters, lr, weight_decay=decay, fused=fused)
 
     def _check_batch_norms(self) -> None:
         """Batch norms of the encoder need the rows of a batch together.

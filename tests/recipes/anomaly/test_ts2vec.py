@@ -74,15 +74,36 @@ def write_s5(folder: Path) -> None:
             frame.to_csv(folder / f"{part}Benchmark" / name, index=False)
 
 
+def write_kpi(folder: Path) -> None:
+    """Two indicators by the minute with gaps and outliers, as both files of the challenge."""
+    rng, parts = np.random.default_rng(0), []
+    minutes = np.setdiff1d(np.arange(320), np.arange(60, 80))
+    for name in ("05f10d3a-239c-3bef-9bdc-a2feeb0037aa", "da10a69f-d836-3baa-ad40-3e548ecf1fbd"):
+        x, labels = np.sin(np.arange(300) / 3) + 0.1 * rng.normal(size=300), np.zeros(300, int)
+        labels[[200, 240, 280]] = 1
+        values = {"timestamp": 1501475700 + 60 * minutes, "value": x + 8 * labels, "label": labels}
+        parts.append(pd.DataFrame(values | {"KPI ID": name}))
+    frame = pd.concat(parts).sample(frac=1, random_state=0)
+    folder.mkdir()
+    for name in ("train.csv", "truth.csv"):
+        frame.to_csv(folder / name, index=False)
+
+
+@pytest.mark.parametrize("data", ["yahoo", "kpi"])
 def test_both_settings_on_files_of_the_real_form(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
 ) -> None:
     pytest.importorskip("statsmodels")
-    write_s5(tmp_path / "s5")
+    if data == "yahoo":
+        write_s5(tmp_path / "s5")
+        paths = [str(tmp_path / "s5")]
+    else:
+        write_kpi(tmp_path / "kpi")
+        paths = [str(tmp_path / "kpi" / name) for name in ("train.csv", "truth.csv")]
     monkeypatch.setitem(recipe.SIZES, "small", (8, 8, 3))
     real = recipe.training
     monkeypatch.setattr(recipe, "training", lambda *a: {**real(*a), "max_steps": 10})
-    words = ["yahoo", str(tmp_path / "s5"), "--setting", "normal", "cold", "--seeds", "1"]
+    words = [data, *paths, "--setting", "normal", "cold", "--seeds", "1"]
     words += ["--size", "small", "--window", "30", "--set", "GunPoint"]
     recipe.main([*words, "--out", str(tmp_path / "out")])
     lines = (tmp_path / "out" / "table.md").read_text().splitlines()

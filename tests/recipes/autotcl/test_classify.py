@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recipes.autotcl import classify
+from tscl.errors import DataError
 
 
 def write_set(root: Path, name: str, rng: np.random.Generator) -> None:
@@ -92,3 +93,16 @@ def test_ts2vec_is_trained_for_the_steps_of_its_script(monkeypatch: pytest.Monke
     assert {name: seen[name] for name in wanted} == wanted
     assert row["SVM"] > 0.5
     assert classify.training("ts2vec_published", 1, 58, 200_000)["max_steps"] == 600
+
+
+@pytest.mark.parametrize(("archive", "count"), [("uea", 30), ("ucr", 128)])
+def test_an_archive_is_its_sets_below_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], archive: str, count: int
+) -> None:
+    for name in ("BasicMotions", "ItalyPowerDemand", "AsphaltRegularityCoordinates"):
+        write_set(tmp_path, name, np.random.default_rng(0))
+    wanted = {"uea": ["BasicMotions"], "ucr": ["ItalyPowerDemand"]}[archive]
+    assert classify.sets_of(archive, tmp_path, download=False) == wanted
+    assert f"1 of {count} sets" in capsys.readouterr().out
+    with pytest.raises(DataError, match="--download"):
+        classify.sets_of(archive, tmp_path / "empty", download=False)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tscl.cli.app import app
-from tscl.errors import CheckpointError, ConfigError, InputError
+from tscl.errors import CheckpointError, ConfigError, InputError, TSCLError
 from tscl.runs.study.backtest import rolling_splits
 from tscl.runs.study.config import load_study
 from tscl.runs.study.study import Study, cells_of, settings_of
@@ -81,6 +81,8 @@ def test_lambdas_are_cells_and_settings_differ_by_name(config):
         "train_for.dlinear={lr: 0.25, backbone_params: {individual: true}}",
         "train_for.end_to_end={lr: 0.01}",
         "train_for.moco={lr: 0.02, weight_decay: 0.3}",
+        "train_for.tcn={algorithms: {moco: {queue: 64}}}",
+        "train_for.two_stage_ridge={pretrain: sections, algorithms: {moco: {augment: key}}}",
     ]
     loaded = load_study(config, [*more, "horizons=[3]", "seeds=[0]"])
     made = {c.title: settings_of(loaded, c) for c in cells_of(loaded)}
@@ -88,6 +90,11 @@ def test_lambdas_are_cells_and_settings_differ_by_name(config):
     assert made["moco-end_to_end-tcn-l0.1-h3-s0"].weight == 0.1
     assert made["moco-end_to_end-tcn-l0.1-h3-s0"].lr == 0.02
     assert made["moco-two_stage_ridge-tcn-h3-s0"].weight_decay == 0.3
+    two_step = made["moco-two_stage_ridge-tcn-h3-s0"]
+    assert two_step.contrast_params == {"queue": 64, "augment": "key"}
+    assert two_step.pretrain == "sections"
+    assert made["moco-end_to_end-tcn-l0.1-h3-s0"].contrast_params == {"queue": 64}
+    assert "queue" not in made["hierarchical-end_to_end-tcn-l0.5-h3-s0"].contrast_params
     assert made["hierarchical-end_to_end-tcn-l0.5-h3-s0"].weight == 0.5
     assert made["hierarchical-end_to_end-tcn-l0.5-h3-s0"].lr == 0.01
     assert made["none-supervised-tcn-h3-s0"].lr == 1e-3
@@ -100,6 +107,9 @@ def test_lambdas_are_cells_and_settings_differ_by_name(config):
     for bad in ("train_for.dlinea={}", "train_for.moco={lrr: 1}", "train_for.moco={lr: -1}"):
         with pytest.raises(ConfigError, match=r"dlinear|lr"):
             load_study(config, [bad])
+    for bad in ("{mocco: {}}", "{moco: {queu: 4}}", "{moco: {queue: -1}}"):
+        with pytest.raises(TSCLError, match=r"moco|queu"):
+            load_study(config, [f"train_for.tcn={{algorithms: {bad}}}"])
 
 
 def test_commands_run_and_resume(config, tmp_path):

@@ -50,8 +50,10 @@ def tracked_widths(
 
     (quantile tracking, Angelopoulos et al. 2023, arXiv 2307.16895, section 2.1: adaptive conformal
     inference, arXiv 2106.00170, on the width in place of the level, so that no interval is
-    infinite). Errors far ahead are known late, so a width has grown at least as much as those of
-    the nearer steps on average, which is not in the paper.
+    infinite). Errors far ahead are known late. So q outside of which the truth lay is today's, not
+    that of the interval given then, or every miss of a long delay would widen it once more; and a
+    width has grown at least as much as those of the nearer steps on average. Neither is in the
+    paper.
 
     Args:
         held: (m, H, C) absolute errors of held-out windows, over the spread of their window.
@@ -75,7 +77,7 @@ def tracked_widths(
     for i in range(n + 1):
         steps = np.flatnonzero(delay <= i)
         at = (i - delay[steps], steps)
-        moves = rate * largest[at] * ((later[at] > widths[at]) - (1.0 - coverage))
+        moves = rate * largest[at] * ((later[at] > own[steps]) - (1.0 - coverage))
         own[steps] = np.maximum(own[steps] + np.where(np.isnan(later[at]), 0.0, moves), 0.0)
         growth = own / first
         widths[i] = first * np.maximum(growth, growth.cumsum(axis=0) / count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -33,8 +34,9 @@ class StudyConfig(JobConfig):
     on that ridge, ``auto``.
     ``weights`` are the lambdas of end-to-end cells, one cell each (``train.weight`` when empty).
     ``train_for`` maps a network, backbone, strategy or algorithm of the study to settings of its
-    cells that differ from ``train``; for a network also ``backbone_params``. ``rounds`` (rolling
-    origins) and ``round_steps`` are for ``tscl backtest`` alone.
+    cells that differ from ``train``; for a network also ``backbone_params``, for a backbone or
+    strategy also ``algorithms``, arguments that differ there (``{moco: {queue: 256}}``).
+    ``rounds`` (rolling origins) and ``round_steps`` are for ``tscl backtest`` alone.
     """
 
     job: Literal["study"] = "study"
@@ -75,9 +77,14 @@ class StudyConfig(JobConfig):
                 raise ValueError(f"train_for.{name}: {nearest(name, named)}")
             allowed = [*StrategyTraining.model_fields]
             allowed += ["backbone_params"] if name in self.networks else []
+            allowed += ["algorithms"] if name in (*self.backbones, *self.strategies) else []
             for key in values:
                 if key not in allowed:
                     raise ValueError(f"train_for.{name}.{key}: {nearest(key, allowed)}")
+            for algorithm in values.get("algorithms", {}):
+                if algorithm not in self.algorithms:
+                    where = f"train_for.{name}.algorithms.{algorithm}"
+                    raise ValueError(f"{where}: {nearest(algorithm, self.algorithms)}")
             self.training(name)
         return self
 
@@ -88,8 +95,15 @@ class StudyConfig(JobConfig):
         for name in names:
             own = self.train_for.get(name, {})
             extra |= {k: v for k, v in own.items() if k == "backbone_params"}
-            values |= {k: v for k, v in own.items() if k != "backbone_params"}
+            values |= {k: v for k, v in own.items() if k in StrategyTraining.model_fields}
         return StrategyTraining.model_validate(values).model_dump() | extra
+
+    def contrast(self, algorithm: str, *names: str) -> dict[str, Any]:
+        """Arguments of an algorithm, then those of the backbone's and the strategy's own."""
+        params = dict(self.algorithms.get(algorithm, {}))
+        for name in names:
+            params |= self.train_for.get(name, {}).get("algorithms", {}).get(algorithm, {})
+        return params
 
     def length(self, horizon: int) -> int:
         """Steps of the past for ``horizon``."""
@@ -119,11 +133,13 @@ def check_study(config: StudyConfig) -> StudyConfig:
         check_encoder_params(params)
     for name in [*config.backbones, *config.train_for]:
         check_network_params(config.training(name)["network_params"])
-    for name, params in config.algorithms.items():
-        try:
-            build_contrast(name, params)
-        except TypeError as error:
-            raise ConfigError(f"algorithms.{name}", params, str(error)) from None
+    cells = [(), *product(config.backbones, config.strategies)]
+    for name in config.algorithms:
+        for params in (config.contrast(name, *names) for names in cells):
+            try:
+                build_contrast(name, params)
+            except TypeError as error:
+                raise ConfigError(f"algorithms.{name}", params, str(error)) from None
     for name, params in config.statistical.items():
         check_choice("statistical", name, STATISTICAL, error=ConfigError)
         own = {k: v for k, v in params.items() if k not in ("fit_steps", "context")}

@@ -92,7 +92,7 @@ def settings_of(config: StudyConfig, cell: Cell) -> StrategySettings:
         length=config.length(cell.horizon),
         backbone=cell.backbone,
         contrast="hierarchical" if cell.algorithm == "none" else cell.algorithm,
-        contrast_params=config.algorithms.get(cell.algorithm, {}),
+        contrast_params=config.contrast(cell.algorithm, cell.backbone, cell.strategy),
         **values,
     )
 
