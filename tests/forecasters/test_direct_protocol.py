@@ -43,6 +43,22 @@ def test_an_embedding_that_tells_the_future_is_found_and_used():
     assert row.result.n_test == 180 - 1
 
 
+def test_a_ridge_sees_every_step_of_what_is_known_ahead():
+    """Single steps move the series; of the calendar's columns it sees some steps alone."""
+    rng = np.random.default_rng(0)
+    flag = (rng.random(N) < 0.1).astype(np.float32)
+    values = (flag + 0.1 * rng.normal(size=N)).astype(np.float32)[:, None]
+    calendar = np.sin(np.arange(N)[:, None] * np.arange(1, 8) / 100)
+    marks = np.concatenate([calendar, flag[:, None]], axis=1)
+    options = {"head": "ridge", "past": 12, "marks": marks}
+    all_steps, some = (
+        direct_protocol(None, values, SPLIT, [60], n_known=n, **options)[0].result.mse
+        for n in (1, 0)
+    )
+    assert all_steps < 0.04  # the noise is .01, the flag's variance .09
+    assert some > 0.06
+
+
 def test_a_series_too_short_to_hold_windows_out_is_forecast_all_the_same():
     values = np.sin(2 * np.pi * np.arange(42.0) / SEASON)[:, None]
     for head in ("auto", "ridge"):

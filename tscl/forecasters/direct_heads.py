@@ -298,8 +298,7 @@ def _ridge_rows(
     """Features (n, F), centre (n, 1) and scale (n, 1) of each variable."""
     shared = [choice.embedding * embedding] if choice.embedding else []
     if choice.calendar:
-        ahead = data.ahead(origins).reshape(len(origins), -1).astype(np.float64)
-        shared.append(choice.calendar * ahead)
+        shared.append(choice.calendar * data.ahead(origins).astype(np.float64))
     past = data.past(origins, choice.past).astype(np.float64)
     for c in range(past.shape[2]):
         lags = past[:, :, c]

@@ -63,6 +63,7 @@ def direct_protocol(
     *,
     head: str = "auto",
     marks: ArrayLike | None = None,
+    n_known: int = 0,
     seasons: tuple[int, ...] = (),
     past: int | None = None,
     drop: int = 0,
@@ -78,6 +79,7 @@ def direct_protocol(
         horizons: steps ahead.
         head: one of :data:`tscl.forecasters.direct_heads.HEADS` but ``network``.
         marks: (T', K) covariates known ahead, or None; T' is T, or more to forecast beyond it.
+        n_known: last columns of ``marks`` that are not of the calendar.
         seasons: season lengths in steps, as of :func:`tscl.forecasters.choices.season_lengths`.
         past: steps of the past a head sees; None chooses one.
         drop: steps at the start that are no origins; their embeddings may be NaN.
@@ -105,7 +107,7 @@ def direct_protocol(
     rows = []
     for horizon in horizons:
         tried = [past] if past else past_candidates(seasons, stop - first, horizon)
-        window = WindowData(values, known, max(tried), horizon, seasons, (first,))
+        window = WindowData(values, known, max(tried), horizon, seasons, (first,), n_known)
         facts: dict[str, Any] = {"past": max(tried)}
         if len(tried) > 1 and head != "auto":
             part = WindowData(values[first:stop], None, max(tried), horizon)

@@ -13,7 +13,9 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Origins = NDArray[np.int64]
 MAX_AHEAD = 200
-"""Columns of covariates a ridge sees; of more steps ahead, evenly spaced ones are taken."""
+"""Columns of the calendar a ridge sees; of more steps ahead, evenly spaced ones are taken."""
+MAX_KNOWN = 1000
+"""The same of other covariates, which may change at every step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +28,7 @@ class WindowData:
         length, horizon: steps of past and future.
         seasons: season lengths in steps, which name the lags boosting sees.
         starts: first steps of the series that are joined.
+        n_known: last columns of ``marks`` that are not of the calendar.
     """
 
     values: Float32
@@ -34,6 +37,7 @@ class WindowData:
     horizon: int
     seasons: tuple[int, ...] = ()
     starts: tuple[int, ...] = (0,)
+    n_known: int = 0
 
     def future(self, origins: Origins) -> Float32:
         """The truth (n, H, C) after each origin."""
@@ -56,12 +60,18 @@ class WindowData:
         return np.concatenate([np.arange(part.min(), part.max() + 1) for part in each])
 
     def ahead(self, origins: Origins) -> Float32:
-        """Covariates (n, H', K) of steps forecast, evenly spaced ones of many; K may be 0."""
-        if self.marks is None:
-            return np.zeros((len(origins), 1, 0), np.float32)
-        most = max(1, min(self.horizon, MAX_AHEAD // max(1, self.marks.shape[1])))
-        steps = np.unique(np.linspace(1, self.horizon, most).astype(np.int64))
-        return np.asarray(self.marks[origins[:, None] + steps])
+        """Covariates (n, F) of the steps forecast, of evenly spaced ones where these are many."""
+        parts = [np.zeros((len(origins), 0), np.float32)]
+        if self.marks is not None:
+            calendar = self.marks.shape[1] - self.n_known
+            for columns, limit in (
+                (self.marks[:, :calendar], MAX_AHEAD),
+                (self.marks[:, calendar:], MAX_KNOWN),
+            ):
+                most = max(1, min(self.horizon, limit // max(1, columns.shape[1])))
+                steps = np.unique(np.linspace(1, self.horizon, most).astype(np.int64))
+                parts.append(columns[origins[:, None] + steps].reshape(len(origins), -1))
+        return np.concatenate(parts, axis=1)
 
 
 def thinned(origins: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -445,7 +445,7 @@ class SSCLForecaster(BaseForecaster):
         channels, width = stretches[0][0].shape[1], stretches[0][1].shape[1]
         self._choose(parts, stretches, fh)
         network = self._network(channels, width)
-        options = vars(self) | self.settings_ | {"head": "network"}
+        options = vars(self) | self.settings_ | {"head": "network", "n_known": 0}
         network = train_network(network, stretches, self.settings_["max_epochs"], options).network
         self.pretrained_ = {
             "config": network.config(),  # type: ignore[operator]
@@ -560,7 +560,8 @@ class SSCLForecaster(BaseForecaster):
 
     def _train(self, network: nn.Module, parts: dict[Any, Part], epochs: int) -> nn.Module:
         """Train on the series; sets head, intervals, and up to where each series was seen."""
-        options = vars(self) | self.settings_ | {"head": self.head}
+        known = {"head": self.head, "n_known": len(self.marks_.columns or ())}
+        options = vars(self) | self.settings_ | known
         result = train_network(network, self._stretches(parts), epochs, options)
         self.head_, self.intervals_ = result.head, result.intervals
         self.settings_["errors"] |= result.head.errors
@@ -602,7 +603,9 @@ class SSCLForecaster(BaseForecaster):
 
     def _data(self, values: NDArray[np.float32], marks: NDArray[np.float32]) -> WindowData:
         known = marks if marks.shape[1] else None
-        return WindowData(values, known, self.length_, self.horizon_, self.settings_["seasons"])
+        n_known, seasons = len(self.marks_.columns or ()), self.settings_["seasons"]
+        length, horizon = self.length_, self.horizon_
+        return WindowData(values, known, length, horizon, seasons, n_known=n_known)
 
     def _known(self) -> dict[Any, Part]:
         """The remembered series up to the cutoff."""

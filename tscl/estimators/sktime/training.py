@@ -39,7 +39,11 @@ class Trained:
 
 
 def joined_data(
-    stretches: Sequence[Stretch], length: int, horizon: int, seasons: tuple[int, ...] = ()
+    stretches: Sequence[Stretch],
+    length: int,
+    horizon: int,
+    seasons: tuple[int, ...] = (),
+    n_known: int = 0,
 ) -> WindowData:
     """The series one after the other; origins of :func:`held_out` stay within each.
 
@@ -48,12 +52,15 @@ def joined_data(
         length: steps of the past.
         horizon: steps of the future.
         seasons: lengths of the seasons in steps.
+        n_known: last columns of the covariates that are not of the calendar.
     """
     known = np.concatenate([m for _, m in stretches])
     values = np.concatenate([v for v, _ in stretches])
     starts = np.cumsum([0, *(len(v) for v, _ in stretches[:-1])])
     known_or_none = known if known.shape[1] else None
-    return WindowData(values, known_or_none, length, horizon, seasons, tuple(starts.tolist()))
+    return WindowData(
+        values, known_or_none, length, horizon, seasons, tuple(starts.tolist()), n_known
+    )
 
 
 def train_network(
@@ -70,14 +77,14 @@ def train_network(
         options: ``valid_share``, ``valid_blocks``, ``batch_size``, ``stride``, ``max_steps``,
             ``weight``, ``contrast``, ``contrast_params``, ``lr``, ``patience``, ``verbose``,
             ``head``, ``pasts`` (lengths the head may see; the network's when empty), ``device``,
-            ``seasons``, ``intervals``, ``quantile_levels`` and ``seed_``.
+            ``seasons``, ``n_known``, ``intervals``, ``quantile_levels`` and ``seed_``.
     """
     horizon = int(network.horizon)  # type: ignore[arg-type]
     length = int(network.input_length)  # type: ignore[arg-type]
     seed = int(options["seed_"])
     pasts = options["pasts"] or (length,)
     longest = max(length, *pasts)
-    data = joined_data(stretches, longest, horizon, options["seasons"])
+    data = joined_data(stretches, longest, horizon, options["seasons"], options["n_known"])
     lengths = [len(v) for v, _ in stretches]
     share, blocks = options["valid_share"], options["valid_blocks"]
     train, held = head_origins(lengths, (length, longest), horizon, share, blocks)

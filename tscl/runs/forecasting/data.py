@@ -330,6 +330,7 @@ def direct_rows(
         horizons,
         head=head,
         marks=np.concatenate([b[:shortest] for b in blocks], axis=1) if blocks else None,
+        n_known=0 if data.known is None else len(data.known.columns),
         seasons=season_lengths(times, data.targets[data.split.train]),
         drop=drop,
         scale=data.target_scaler.scale,
