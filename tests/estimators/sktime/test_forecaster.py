@@ -171,7 +171,7 @@ def test_errors_are_named():
         ("patience", {"patience": "a"}),
         ("batch_size", {"batch_size": 1.5}),
         ("batch_size", {"batch_size": 0}),
-        ("device", {"device": "gpu"}),
+        ("device", {"device": "tpu"}),
         ("lr", {"lr": "a"}),
         ("lr", {"lr": float("inf")}),
         ("levels", {"quantile_levels": 3}),
