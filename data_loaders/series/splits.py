@@ -50,11 +50,9 @@ class ForecastSplit:
             for name, part in self.parts():
                 length = part.stop - part.start
                 if not 1 <= horizon < length:
-                    raise InputError(
-                        "horizon",
-                        horizon,
-                        f"the {name} part has {length} steps; use 1..{length - 1}",
-                    )
+                    most = f"use 1..{length - 1}" if length > 1 else "give a longer series"
+                    remedy = f"the {name} part has {length} steps; {most}"
+                    raise InputError("horizon", horizon, remedy)
 
 
 def _from_lengths(n_steps: int, train: int, valid: int, test: int) -> ForecastSplit:

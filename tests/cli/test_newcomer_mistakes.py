@@ -44,10 +44,11 @@ def _commas(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 TABLES = {
+    "five steps": (HOURS[:5], ",", "the valid part has 1 steps; give a longer series"),
     "no times": (HOURS[["load"]].assign(x=1.5), ",", "no times in load, x"),
     "numbers for times": (HOURS.assign(date=range(300)), ",", "write every time in one format"),
     "text among values": (HOURS.assign(load=HOURS["load"].astype(str) + "?"), ",", "must be a num"),
-    "a column of text": (HOURS.assign(site="north"), ",", "leave the column out"),
+    "a column of text": (HOURS.assign(site="north"), ",", "leave it out of -s data.columns"),
     "decimal commas": (_commas(HOURS), ",", "write decimals with a point"),
     "duplicate stamps": (pd.concat([HOURS[:50], HOURS[49:]]), ",", "drop duplicates"),
     "unsorted": (HOURS[::-1], ",", "sort the rows by time"),
@@ -69,7 +70,7 @@ def test_csv_to_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: 
     ("setting", "remedy"),
     [
         ("evaluate.horizons=[168]", "use 1..59"),
-        ("data.target=Load", "did you mean 'load'?"),
+        ("data.target=Load", "data.target: got Load; did you mean 'load'?"),
         ("data.time_column=time", "did you mean 'date'?"),
     ],
 )

@@ -43,6 +43,15 @@ def test_an_embedding_that_tells_the_future_is_found_and_used():
     assert row.result.n_test == 180 - 1
 
 
+def test_a_series_too_short_to_hold_windows_out_is_forecast_all_the_same():
+    values = np.sin(2 * np.pi * np.arange(42.0) / SEASON)[:, None]
+    for head in ("auto", "ridge"):
+        (row,) = direct_protocol(None, values, ratio_split(42), [3], head=head, seasons=(SEASON,))
+        assert row.result.mse < 0.1  # its variance is .5
+        assert (row.result.n_valid, row.result.coverage) == (0, None)
+        assert np.isnan(row.result.valid_mse)
+
+
 def test_nothing_of_the_test_part_is_seen():
     values, known = driven()
     changed = values.copy()

@@ -33,6 +33,12 @@ def make(encoder="transformer", horizon=3, channels=2, **options):
         ).eval()
 
 
+def test_what_the_network_sets_is_not_taken_from_encoder_params():
+    for name in ("input_dims", "output_dims"):
+        with pytest.raises(ConfigError, match=rf"encoder_params\.{name}: got 8; .*network_params"):
+            ForecastNetwork(1, 3, encoder="tcn", encoder_params={name: 8}, input_length=12)
+
+
 @pytest.mark.parametrize("encoder", sorted(TINY))
 @pytest.mark.parametrize("query", ["auto", "append", "reuse"])
 @pytest.mark.parametrize("horizon", [3, 11])

@@ -9,6 +9,7 @@ is then fitted on everything before the test part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,7 +43,8 @@ class DirectRow:
     """A fitted head, its row of the table, and what was chosen.
 
     Attributes:
-        result: errors; ``valid_mse`` and ``valid_mae`` are those of the held-out windows.
+        result: errors; ``valid_mse`` and ``valid_mae`` are those of the held-out windows, NaN where
+            the series is too short to hold some out.
         facts: past, head and what it sees, in JSON types; ``errors`` of all heads tried.
         head, data: to forecast with: ``head.forecast(None, data, origins)``.
     """
@@ -127,7 +129,11 @@ def direct_protocol(
             return fitted.forecast(None, window, np.arange(a, b)).astype(np.float64)
 
         test = score(predict, values, split.test, horizon)
-        result = make_result(horizon, test, valid, split, deviations, n_train=len(train))
+        result = make_result(
+            horizon, test, valid if len(held) else test, split, deviations, n_train=len(train)
+        )
+        if not len(held):
+            result = replace(result, valid_mse=math.nan, valid_mae=math.nan)
         rows.append(DirectRow(replace(result, n_valid=len(held)), facts, fitted, window))
     return rows
 

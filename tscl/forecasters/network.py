@@ -126,6 +126,7 @@ class ForecastNetwork(nn.Module):
         inner = 1 if channel_independent else channels
         self._outputs = 1 if channel_independent else len(self.targets)
         self.published = published
+        check_encoder_params(encoder_params or {})
         own = {"published": True, "input_dropout": dropout} if published else {}
         self.encoder = ENCODERS.build(
             encoder,
@@ -349,6 +350,14 @@ def _check_numbers(sizes: Mapping[str, Any], dropout: Any) -> None:
 
 OWN = ("channels", "horizon", "marks", "targets", "encoder", "encoder_params", "input_length")
 """Arguments that whoever builds the network sets itself."""
+
+
+def check_encoder_params(params: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an argument of the encoder that the network sets."""
+    for name in ("input_dims", "output_dims"):
+        if name in params:
+            remedy = "leave it out: the network sets it (network_params.output_dims)"
+            raise ConfigError(f"encoder_params.{name}", params[name], remedy)
 
 
 def check_network_params(params: Mapping[str, Any], own: Sequence[str] = OWN) -> None:

@@ -141,6 +141,8 @@ def test_bad_studies_are_named(config, tmp_path):
         load_study(config, ["train.network_params={output_dim: 4}"])
     with pytest.raises(ConfigError, match=r"network_params.patc"):
         load_study(config, ["train_for.end_to_end={network_params: {patc: 4}}"])
+    with pytest.raises(ConfigError, match=r"encoder_params.output_dims: got 4; .*network_params"):
+        load_study(config, ["backbones={tcn: {output_dims: 4}}"])
     with pytest.raises(ConfigError, match="job"):
         load_study(config, ["job=forecasting"])
     with pytest.raises(ConfigError, match=r"data.input_form: got relative; .*use values"):

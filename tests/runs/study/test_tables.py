@@ -221,3 +221,24 @@ def test_statistical_forecasters_are_cells(config, tmp_path):
         load_study(config, [*few, "statistical={auto_est: {}}"])
     with pytest.raises(ConfigError, match="modle"):
         load_study(config, [*few, "statistical={auto_ets: {modle: ZZZ}}"])
+
+
+def test_heads_on_lags_are_cells_and_see_what_is_known_ahead(config, tmp_path):
+    rng = np.random.default_rng(0)
+    flag = rng.random(500) < 0.3
+    load = np.sin(2 * np.pi * np.arange(500) / 24) + flag + 0.05 * rng.normal(size=500)
+    date = pd.date_range("2020-01-01", periods=500, freq="h")
+    pd.DataFrame({"date": date, "flag": flag, "load": load}).to_csv(tmp_path / "a.csv")
+    few = [
+        f"out={tmp_path / 'o'}", "strategies=[supervised]", "backbones={}", "networks=[]",
+        "horizons=[3]", "heads=[trees, ridge]",
+    ]  # fmt: skip
+    data = f"dataset: csv, path: {tmp_path / 'a.csv'}, target: load"
+    mse = {}
+    for known in ("", ", future_covariates: [flag]"):
+        job = Study(load_study(config, [*few, f"data={{{data}{known}}}"]))
+        assert job.run() == 2
+        frame = job.collect().set_index("backbone")["mse"]
+        mse[known] = frame[["gradient boosting on lags", "ridge on lags"]].to_numpy()
+    without, known = mse.values()
+    assert (known < 0.3 * without).all()

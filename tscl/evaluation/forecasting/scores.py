@@ -56,13 +56,10 @@ def check_split(split: SplitLike, n_steps: int, horizons: tuple[int, ...]) -> No
         if part.stop > n_steps or part.start < 0:
             raise InputError(f"split.{name}", part, f"the series has {n_steps} steps")
         for horizon in horizons:
-            if not 1 <= horizon < part.stop - part.start:
-                raise InputError(
-                    "horizon",
-                    horizon,
-                    f"the {name} part has {part.stop - part.start} steps, "
-                    f"so use 1..{part.stop - part.start - 1}",
-                )
+            length = part.stop - part.start
+            if not 1 <= horizon < length:
+                most = f"use 1..{length - 1}" if length > 1 else "give a longer series"
+                raise InputError("horizon", horizon, f"the {name} part has {length} steps; {most}")
 
 
 def check_matrix(name: str, values: ArrayLike, n_steps: int | None = None) -> NDArray[np.float32]:

@@ -37,10 +37,12 @@ from data_loaders.series.time_axis import (
     calendar_features,
     parse_times,
     regular_freq,
+    seen_cycles,
 )
 from tscl.errors import ConfigError, DataError, check_choice
 from tscl.evaluation.forecasting.baselines import season_of
-from tscl.forecasters.choices import SHORT
+from tscl.forecasters.choices import SHORT, season_lengths
+from tscl.forecasters.direct_protocol import DirectRow, direct_protocol
 from tscl.runs.forecasting.config import DataSection
 
 FORMATS = ("csv", "ett")
@@ -87,6 +89,11 @@ class ForecastingData:
         marks = np.broadcast_to(part[:, :n], (len(values), *part[:, :n].shape))
         return np.concatenate([marks, values], axis=2)
 
+    def times_ahead(self, horizon: int) -> pd.DatetimeIndex:
+        """The times of ``horizon`` steps after a series of regular steps."""
+        series = self.series
+        return pd.date_range(series.timestamps[-1], periods=horizon + 1, freq=series.freq)[1:]
+
     @property
     def width(self) -> int:
         """Channels that an encoder sees."""
@@ -119,6 +126,7 @@ _REMEDIES = [
     (r"\b(irregular|missing)='(\w+)'", r"-s data.\1=\2"),
     (r"; use a ratio$", "; use shares: -s data.split=[0.6,0.2,0.2]"),
     (r"^drop the column:", "leave the column out of -s data.columns=[...]:"),
+    (r"leave the column out or clean it$", "clean it, or leave it out of -s data.columns=[...]"),
 ]
 """What loaders advise in arguments, in keys of the configuration; it has no ``allow``."""
 
@@ -144,6 +152,8 @@ def _load_csv(section: DataSection, path: Path) -> ForecastingSeries:
         others = {time_column, section.target, *(section.columns or [])}
         allowed = [column for column in names if column not in others]
         check_choice("data.future_covariates", name, allowed, error=ConfigError)
+    if section.target is not None and names:
+        check_choice("data.target", section.target, values, error=ConfigError)
     if names and not values:
         raise ConfigError("data.future_covariates", known, "no column is left to forecast")
     target, features = section.target, section.features
@@ -185,7 +195,10 @@ def find_time_column(path: Path, names: Sequence[str]) -> str:
             with contextlib.suppress(DataError):
                 parse_times(head[name], name)
                 return name
-    raise ConfigError("data.time_column", None, f"no times in {', '.join(names)}: name the column")
+    remedy = (
+        f"no times in {', '.join(names)}: add a column such as date, or name the one that has them"
+    )
+    raise ConfigError("data.time_column", None, remedy)
 
 
 def make_split(section: DataSection, series: ForecastingSeries) -> ForecastSplit:
@@ -272,6 +285,55 @@ def prepare(section: DataSection, horizons: list[int]) -> ForecastingData:
         instances=section.instances,
         known=known,
         known_scaler=known_scaler,
+    )
+
+
+def direct_rows(
+    data: ForecastingData,
+    horizons: list[int],
+    head: str,
+    embeddings: NDArray[np.float32] | None = None,
+    *,
+    drop: int = 0,
+    seed: int = 0,
+    future: NDArray[np.float32] | None = None,
+) -> list[DirectRow]:
+    """Fitted heads on lags, calendar, columns known ahead and embeddings.
+
+    They also forecast beyond the end of a series of regular steps; one with columns known ahead
+    needs their future rows for that.
+
+    Args:
+        data: of a run.
+        horizons: steps ahead.
+        head: as of :func:`tscl.forecasters.direct_protocol.direct_protocol`; so are the others.
+        embeddings: (T, D), or None.
+        drop: steps at the start that are no origins.
+        seed: of the trees.
+        future: (H, K) scaled rows after the end.
+    """
+    series = data.series
+    times, blocks = series.timestamps, []
+    if series.freq is not None:
+        times = pd.DatetimeIndex(times, freq=series.freq)
+        more = times.append(data.times_ahead(max(horizons)))
+        calendar = calendar_features(pd.DatetimeIndex(more, freq=series.freq), data.split.train)
+        blocks.append(calendar * seen_cycles(times[: data.split.valid.stop]))
+    if data.known is not None and data.known_scaler is not None:
+        known = data.known_scaler.transform(data.known.values)
+        blocks.append(known if future is None else np.concatenate([known, future]))
+    shortest = min(map(len, blocks), default=0)
+    return direct_protocol(
+        embeddings,
+        data.targets,
+        data.split,
+        horizons,
+        head=head,
+        marks=np.concatenate([b[:shortest] for b in blocks], axis=1) if blocks else None,
+        seasons=season_lengths(times, data.targets[data.split.train]),
+        drop=drop,
+        scale=data.target_scaler.scale,
+        seed=seed,
     )
 
 

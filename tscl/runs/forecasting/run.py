@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from data_loaders.series.time_axis import calendar_features, seen_cycles
 from tscl.disk import new_folder
 from tscl.encoders import ENCODERS
 from tscl.encoders.base import require_every_step
@@ -31,13 +30,12 @@ from tscl.evaluation.forecasting.coverage import tracked_widths
 from tscl.evaluation.forecasting.head import TS2VEC_ALPHAS
 from tscl.evaluation.forecasting.protocol import forecast_protocol, predict_last, validation_score
 from tscl.evaluation.forecasting.scores import ErrorSums, HorizonResult, seasonal_change
-from tscl.forecasters.choices import season_lengths
-from tscl.forecasters.direct_protocol import DirectRow, direct_protocol
+from tscl.forecasters.direct_protocol import DirectRow
 from tscl.inference.encode import CausalEmbeddings, encode_causal
 from tscl.methods import METHODS, Method
 from tscl.runs.folder import RunFolder
 from tscl.runs.forecasting.config import UNTRAINED, RunConfig
-from tscl.runs.forecasting.data import ForecastingData, future_rows, prepare
+from tscl.runs.forecasting.data import ForecastingData, direct_rows, future_rows, prepare
 from tscl.saving.card import ModelCard, sha256_of_array
 from tscl.saving.encoder import load_encoder, save_encoder, update_card
 from tscl.saving.tensors import load_module, load_tensors, save_tensors
@@ -285,7 +283,7 @@ class ForecastingRun:
                 data.split,
                 e.horizons,
                 season=self.season,
-                window=min(200, max(1, data.split.train.stop // 4)),  # short series have no 200
+                window=min(200, max(2, data.split.train.stop // 4)),  # short series have no 200
                 drop=e.drop,
                 scale=data.target_scaler.scale,
             )
@@ -333,39 +331,11 @@ class ForecastingRun:
         horizons: list[int],
         future: NDArray[np.float32] | None = None,
     ) -> list[DirectRow]:
-        """Fitted heads that also forecast beyond the end of a series of regular steps.
-
-        With columns known ahead they do with their ``future`` rows, scaled.
-        """
-        data, series = self.data, self.data.series
-        times, blocks = series.timestamps, []
-        if series.freq is not None:
-            more = self.times_ahead(max(horizons))
-            times = pd.DatetimeIndex(times.append(more), freq=series.freq)
-            calendar = calendar_features(times, data.split.train)
-            blocks.append(calendar * seen_cycles(times[: data.split.valid.stop]))
-        if data.known is not None and data.known_scaler is not None:
-            known = data.known_scaler.transform(data.known.values)
-            blocks.append(known if future is None else np.concatenate([known, future]))
-        shortest = min(map(len, blocks), default=0)
-        marks = np.concatenate([b[:shortest] for b in blocks], axis=1) if blocks else None
-        return direct_protocol(
-            embeddings,
-            data.targets,
-            data.split,
-            horizons,
-            head=head,
-            marks=marks,
-            seasons=season_lengths(times[: len(series)], data.targets[data.split.train]),
-            drop=self.config.evaluate.drop,
-            scale=data.target_scaler.scale,
-            seed=self.config.seed,
+        """Heads that forecast beyond the end, of columns known ahead with their ``future`` rows."""
+        drop, seed = self.config.evaluate.drop, self.config.seed
+        return direct_rows(
+            self.data, horizons, head, embeddings, drop=drop, seed=seed, future=future
         )
-
-    def times_ahead(self, horizon: int) -> pd.DatetimeIndex:
-        """The times of ``horizon`` steps after the series."""
-        series = self.data.series
-        return pd.date_range(series.timestamps[-1], periods=horizon + 1, freq=series.freq)[1:]
 
     def forecasts(self, name: str, horizon: int, origins: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scaled forecasts (n, horizon, C).
@@ -403,7 +373,7 @@ class ForecastingRun:
         middle = (test.start + test.stop) // 2
         if middle - horizon - test.start < 10:
             steps = test.stop - test.start
-            remedy = "intervals need 10 windows in its first half: a shorter horizon"
+            remedy = "intervals need 10 windows in its first half: a shorter horizon or more steps"
             raise InputError("test part", f"{steps} steps", remedy)
         stride = max(1, (middle - test.start) // 150)
         first = np.arange(test.start, middle - horizon, stride)
@@ -485,7 +455,7 @@ def forecast_beyond(
         raise InputError("freq", None, "the series has no regular step to extend")
     if future is not None and data.known is None:
         raise ConfigError("--future", future, "the run has no data.future_covariates")
-    times, coming = job.times_ahead(horizon), None
+    times, coming = data.times_ahead(horizon), None
     if data.known is not None:
         coming = future_rows(data, future, times, job.config.data.time_column)
     name, head = job.config.method.name, job.config.evaluate.head

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from tscl.encoders import ENCODERS
 from tscl.errors import ConfigError, check_choice, nearest
 from tscl.evaluation.forecasting.statistical import STATISTICAL, build_model
-from tscl.forecasters.network import check_network_params
+from tscl.forecasters.network import check_encoder_params, check_network_params
 from tscl.forecasters.strategies import STRATEGIES, StrategyTraining
 from tscl.methods.end_to_end.terms import build_contrast
 from tscl.runs.config import JobConfig, read_values, validate
@@ -29,7 +29,9 @@ class StudyConfig(JobConfig):
     simple networks trained beside; ``baselines`` adds seasonal naive and last value;
     ``statistical`` maps ``auto_ets``, ``auto_theta``, ``auto_arima`` to arguments (``fit_steps``,
     ``context`` and the model's own; see
-    :func:`tscl.evaluation.forecasting.statistical.statistical_baseline`).
+    :func:`tscl.evaluation.forecasting.statistical.statistical_baseline`). ``heads`` are rows on
+    lags, calendar and columns known ahead: ``trees`` (gradient boosting), ``ridge``, ``boosting``
+    on that ridge, ``auto``.
     ``weights`` are the lambdas of end-to-end cells, one cell each (``train.weight`` when empty).
     ``train_for`` maps a network, backbone, strategy or algorithm of the study to settings of its
     cells that differ from ``train``; for a network also ``backbone_params``, for a backbone or
@@ -47,6 +49,7 @@ class StudyConfig(JobConfig):
     )
     baselines: bool = True
     statistical: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    heads: list[Literal["auto", "ridge", "boosting", "trees"]] = Field(default_factory=list)
     horizons: list[Count] = Field(default_factory=lambda: [24, 168], min_length=1)
     lengths: dict[int, Count] = Field(default_factory=dict)
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
@@ -127,6 +130,7 @@ def check_study(config: StudyConfig) -> StudyConfig:
         )
     for name, params in config.backbones.items():
         ENCODERS.check(name, params)
+        check_encoder_params(params)
     for name in [*config.backbones, *config.train_for]:
         check_network_params(config.training(name)["network_params"])
     cells = [(), *product(config.backbones, config.strategies)]

@@ -24,7 +24,7 @@ from tscl.evaluation.forecasting.scores import HorizonResult, seasonal_change
 from tscl.evaluation.forecasting.statistical import statistical_baseline
 from tscl.forecasters.strategies import SIMPLE_NETWORKS, StrategySettings, run_strategy
 from tscl.runs.folder import wall_time
-from tscl.runs.forecasting.data import ForecastingData, cell_facts, prepare
+from tscl.runs.forecasting.data import ForecastingData, cell_facts, direct_rows, prepare
 from tscl.runs.study.config import StudyConfig
 from tscl.runs.study.tables import markdown, write_report
 from tscl.runs.workers import Report, run_cells
@@ -66,10 +66,19 @@ def cells_of(config: StudyConfig) -> list[Cell]:
                             weights = [*(config.weights or [config.train.weight])]
                         for algorithm, weight in product(names, weights):
                             yield Cell(algorithm, strategy, backbone, horizon, seed, weight)
-        for model in config.statistical:
+        for model in [*config.statistical, *(HEADS[name] for name in config.heads)]:
             yield Cell("none", "baseline", model, max(config.horizons), 0)
 
     return list(dict.fromkeys(enumerate_all()))
+
+
+HEADS = {
+    "auto": "mean of heads on lags",
+    "ridge": "ridge on lags",
+    "boosting": "ridge and gradient boosting on lags",
+    "trees": "gradient boosting on lags",
+}
+"""What rows of ``heads`` are called."""
 
 
 def settings_of(config: StudyConfig, cell: Cell) -> StrategySettings:
@@ -124,7 +133,7 @@ class Study:
     def facts(self, cell: Cell) -> dict[str, Any]:
         """What the figures of a cell depend on."""
         if cell.strategy == "baseline":
-            statistical = self.config.statistical[cell.backbone]
+            statistical = self.config.statistical.get(cell.backbone, {})
             settings = statistical | {"horizons": self.config.horizons}
         else:
             settings = settings_of(self.config, cell).facts()
@@ -148,7 +157,10 @@ class Study:
         """
         data, began = self.data, time.process_time()
         whole = not self._checkpoints(cell).exists()
-        if cell.strategy == "baseline":
+        heads = [name for name in self.config.heads if HEADS[name] == cell.backbone]
+        if heads:
+            results = [row.result for row in direct_rows(data, self.config.horizons, heads[0])]
+        elif cell.strategy == "baseline":
             results = statistical_baseline(
                 cell.backbone,
                 data.targets,
@@ -158,6 +170,7 @@ class Study:
                 scale=data.target_scaler.scale,
                 **statistical_arguments(self.config.statistical[cell.backbone]),
             )
+        if cell.strategy == "baseline":
             seconds = time.process_time() - began
             return [self._row(asdict(cell), result) | {"seconds": seconds} for result in results]
         n = data.n_covariates
