@@ -242,3 +242,13 @@ def test_heads_on_lags_are_cells_and_see_what_is_known_ahead(config, tmp_path):
         mse[known] = frame[["gradient boosting on lags", "ridge on lags"]].to_numpy()
     without, known = mse.values()
     assert (known < 0.3 * without).all()
+
+
+def test_one_horizon_is_drawn_as_points_beside_names():
+    rows = with_skill(frame("x"))
+    axes = horizon_figure(rows[rows["horizon"] == 24], "mse").axes[0]
+    means = rows[rows["horizon"] == 24].groupby("method")["mse"].mean().sort_values()
+    assert [text.get_text() for text in axes.get_yticklabels()] == list(means.index)
+    assert axes.yaxis_inverted()  # the best on top
+    points = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(points, means)

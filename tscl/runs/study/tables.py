@@ -155,14 +155,17 @@ def write_ranks(document: Document, ranks: CriticalDifference, cases: Sequence[s
 def horizon_figure(frame: pd.DataFrame, metric: str = "mse") -> Figure:
     """Mean over seeds by horizon, one line a method, bars of one deviation over seeds.
 
-    A method has the same colour for every metric; the legend begins with the best.
+    A method has the same colour for every metric; the legend begins with the best. Of one horizon
+    each method is a point beside its name, the best on top.
     """
     rows = with_skill(frame)
     horizons = sorted(rows["horizon"].unique())
-    figure = Figure(figsize=(7.2, 3.8))
-    axes = figure.subplots()
     names = sorted(rows["method"].unique())
     means = rows.groupby("method")[metric].mean().sort_values(ascending=metric != "skill")
+    if len(horizons) == 1:
+        return _dot_figure(rows, metric, list(means.index), names)
+    figure = Figure(figsize=(7.2, 3.8))
+    axes = figure.subplots()
     for name in means.index:
         i = names.index(name)
         groups = rows[rows["method"] == name].groupby("horizon")[metric]
@@ -184,6 +187,33 @@ def horizon_figure(frame: pd.DataFrame, metric: str = "mse") -> Figure:
     if metric == "skill":
         axes.axhline(0.0, color="#999999", lw=0.8, ls=":")
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _dot_figure(
+    rows: pd.DataFrame, metric: str, order: Sequence[str], names: Sequence[str]
+) -> Figure:
+    figure = Figure(figsize=(6.4, 0.8 + 0.24 * len(order)))
+    axes = figure.subplots()
+    groups = rows.groupby("method")[metric]
+    mean, spread = groups.mean(), groups.std().fillna(0.0)
+    for place, name in enumerate(order):
+        axes.errorbar(
+            mean[name],
+            place,
+            xerr=spread[name],
+            marker="o",
+            ms=5,
+            capsize=2,
+            color=COLOURS[names.index(name) % len(COLOURS)],
+        )
+    axes.set_yticks(range(len(order)), order, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel(METRICS.get(metric, metric).split(":")[0])
+    axes.grid(axis="y", alpha=0.2)
+    if metric == "skill":
+        axes.axvline(0.0, color="#999999", lw=0.8, ls=":")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -224,10 +254,12 @@ def write_report(
     known = [name for name in METRICS if name in rows and rows[name].notna().any()]
     if "mse" in known:
         document.paragraph(f"{_sentence(rows)} {cost}".strip())
+    horizons = rows["horizon"].unique()
+    where = "by horizon" if len(horizons) > 1 else f"{horizons[0]} steps ahead"
     for metric in ("mse", "skill"):
         if metric in known:
             figure = horizon_figure(rows, metric)
-            document.figure(f"horizons_{metric}", figure, f"{METRICS[metric]}, by horizon.")
+            document.figure(f"horizons_{metric}", figure, f"{METRICS[metric]}, {where}.")
     document.paragraph(
         f"Scaled units unless said otherwise; mean and standard deviation over {over} (their "
         "number); a star marks the best of each column. Original units average over variables of "
@@ -236,7 +268,8 @@ def write_report(
     for metric in known[:2]:
         document.heading(f"{METRICS[metric]} by horizon")
         document.table(summary(rows, metric), best=_best(metric))
-    document.heading("Further figures by horizon")
+    if known[2:]:
+        document.heading("Further figures by horizon")
     for metric in known[2:]:
         document.subheading(METRICS[metric])
         table = summary(rows, metric)
