@@ -25,7 +25,6 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a script, from anywhere
 
 from data_loaders.series.splits import ForecastSplit
-from data_loaders.series.time_axis import calendar_features, seen_cycles
 from recipes.forecasting.neural import NEURAL, available, neural_row
 from recipes.forecasting.tables import LIBRARY, PLAIN, write_tables
 from tscl.disk import atomic_file
@@ -34,13 +33,12 @@ from tscl.evaluation.forecasting.baselines import seasonal_naive
 from tscl.evaluation.forecasting.scores import ErrorSums, HorizonResult, make_result, score
 from tscl.evaluation.forecasting.statistical import statistical_baseline
 from tscl.forecasters.choices import held_out, past_candidates, season_lengths
-from tscl.forecasters.direct_protocol import direct_protocol
 from tscl.forecasters.simple_networks import DLinear, NLinear
 from tscl.forecasters.training import train_forecaster
 from tscl.forecasters.window_data import WindowData, thinned
 from tscl.forecasters.windows import window_forecasts
 from tscl.runs.forecasting.config import UNTRAINED, DataSection, check_config
-from tscl.runs.forecasting.data import ForecastingData, load_series, prepare
+from tscl.runs.forecasting.data import ForecastingData, direct_rows, load_series, prepare
 from tscl.runs.forecasting.run import ForecastingRun
 from tscl.runs.workers import run_cells
 from tscl.saving.cells import CellFiles
@@ -192,17 +190,7 @@ class Suite:
         heads = {"gradient boosting on lags": "trees", "ridge on lags": "ridge"}
         heads["no encoder, same head"] = "auto"
         if cell.row in heads:
-            marks = calendar_features(data.series.timestamps, data.split.train)
-            marks *= seen_cycles(data.series.timestamps[: data.split.valid.stop])
-            rows = direct_protocol(
-                None,
-                data.targets,
-                data.split,
-                horizons,
-                head=heads[cell.row],
-                marks=marks,
-                seasons=seasons,
-            )
+            rows = direct_rows(data, horizons, heads[cell.row])
             return {row.result.horizon: (row.result, row.facts) for row in rows}
         if cell.row == "seasonal naive":
             each = {

@@ -158,7 +158,8 @@ def test_every_recipe_of_a_paper_is_checked() -> None:
 
 
 def test_the_public_options_are_the_same_on_a_set_the_authors_do_not_run() -> None:
-    ours, theirs = values_of("comet/uci_eeg_public"), values_of("comet/ad_public")
+    names = ("uci_eeg_public", "ad_public")
+    ours, theirs = (load_job(RECIPES / "comet" / f"{name}.yaml").model_dump() for name in names)
     for values in (ours, theirs):
         for section, key in (("train", "repeats"), ("data", "root"), ("data", "params")):
             del values[section][key]

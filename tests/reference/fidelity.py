@@ -132,8 +132,8 @@ def measure() -> dict[tuple[str, str, str], float]:
     result: dict[tuple[str, str, str], float] = {}
     for seed in range(10):
         for part, item, form, ours, plain in (*losses(seed), *encoders(seed)):
-            told = torch.as_tensor(plain, dtype=torch.float64)
-            difference = float((ours.double() - told).abs().max())
+            expected = torch.as_tensor(plain, dtype=torch.float64)
+            difference = float((ours.double() - expected).abs().max())
             key = (part, item, form)
             result[key] = max(result.get(key, 0.0), difference)
     return dict(sorted(result.items(), key=lambda row: row[0][0].lower()))
